@@ -1,0 +1,34 @@
+# Every target makes its own environment from the lock; nothing is installed by hand.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help train test lint types wheel lock clean
+help:            ## what there is to run
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+$(READY): requirements/lock.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lock.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
+	$(BIN)/purecnn train
+
+test: $(READY)   ## every test
+	$(BIN)/python -m pytest -n auto
+
+lint: $(READY)   ## ruff: style, imports, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+lock:            ## pin the newest versions that fit (needs uv)
+	uv pip compile pyproject.toml --extra train --extra dev -c requirements/constraints.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/lock.txt --upgrade
+
+clean:           ## remove the environment and caches, never a run
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

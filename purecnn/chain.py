@@ -1,0 +1,165 @@
+"""Layers in sequence, and back-propagation as the lecture writes it (rows 3, 5 and 16): two lists, no autodiff.
+
+    forward:   x₁ = f₁(x, w₁),  x₂ = f₂(x₁, w₂),  …        each layer keeps what its backward rule needs
+    backward:  x̄ₙ₋₁, w̄ₙ = fₙ_back(x̄ₙ),  x̄ₙ₋₂, w̄ₙ₋₁ = fₙ₋₁_back(x̄ₙ₋₁),  …        the same list in reverse
+
+A chain holds no arrays. Its parameters are a list with one dict per layer, `{"w", "b"}` or what the layer has, `{}`
+where it has none; running statistics (batch normalisation's) are a second such list, the state, returned anew and
+never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from purecnn.annotations import Array
+from purecnn.losses.cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
+from purecnn.summary import Summary, summarise
+
+Params = dict[str, Any]
+Shape = tuple[int, ...]
+
+
+def _no_params(key: Array, shape: Shape, dtype: Any) -> Params:
+    return {}
+
+
+def _no_state(shape: Shape, dtype: Any) -> Params:
+    return {}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One link of a chain: pure functions around a rule, made by the functions of `purecnn.blocks`.
+
+    `shape` is that of one sample, without the batch axis. `apply` calls the rule, so that `jax.grad` of it uses the
+    hand-written backward rule; `fwd` and `bwd` are the pair itself.
+    """
+
+    name: str
+    apply: Callable[..., tuple[Array, Params]]  # (params, state, x, train, key) -> y, state
+    fwd: Callable[..., tuple[Array, Params, Any]]  # (params, state, x, train, key) -> y, state, residuals
+    bwd: Callable[..., tuple[Array, Params]]  # (residuals, y_bar, train) -> x_bar, params_bar
+    init: Callable[[Array, Shape, Any], Params] = _no_params  # (key, shape, dtype) -> params
+    init_state: Callable[[Shape, Any], Params] = _no_state  # (shape, dtype) -> state
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Layers one after the other. `x` is (N, ...) and `input_shape` that of one sample, (H, W, C) for images."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    def init(self, key: Array, input_shape: Shape, dtype: Any = jnp.float32) -> list[Params]:
+        """Parameters for inputs of `input_shape`. Raises ValueError where a layer cannot take what reaches it."""
+        params = []
+        for i, shape in enumerate(self.shapes(input_shape, dtype)[:-1]):
+            params.append(self.layers[i].init(jax.random.fold_in(key, i), shape, dtype))
+        return params
+
+    def init_state(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Params]:
+        """Running statistics before training: one dict per layer, `{}` where there are none."""
+        shapes = self.shapes(input_shape, dtype)[:-1]
+        return [layer.init_state(shape, dtype) for layer, shape in zip(self.layers, shapes, strict=True)]
+
+    def apply(self, params, x: Array, *, state=None, train: bool = False, key: Array | None = None) -> Array:
+        """The output, e.g. logits (N, K).
+
+        `train=True` turns on dropout, which then needs a `key`, and has batch normalisation use the batch's own
+        statistics; without it, batch normalisation needs the running ones in `state`.
+        """
+        return self.apply_with_state(params, x, state=state, train=train, key=key)[0]
+
+    def apply_with_state(self, params, x, *, state=None, train=False, key=None) -> tuple[Array, list[Params]]:
+        """The output, and the state after it: with the batch's statistics folded in if `train`."""
+        new_state = []
+        for i, (layer, p, s) in enumerate(self._links(params, state)):
+            x, s = self._at(i, x.shape[1:], layer.apply, p, s, x, train, _key(key, i))
+            new_state.append(s)
+        return x, new_state
+
+    def forward(self, params, x, *, state=None, train=False, key=None) -> tuple[Array, list[Params], list[Any]]:
+        """The first list: the output, the state after it, and the residuals of every layer."""
+        new_state, residuals = [], []
+        for i, (layer, p, s) in enumerate(self._links(params, state)):
+            x, s, r = self._at(i, x.shape[1:], layer.fwd, p, s, x, train, _key(key, i))
+            new_state.append(s)
+            residuals.append(r)
+        return x, new_state, residuals
+
+    def backward(self, residuals: list[Any], y_bar: Array, *, train: bool = False) -> tuple[Array, list[Params]]:
+        """The second list: the cotangents of the input and of the parameters, from that of the output."""
+        params_bar = []
+        for layer, r in zip(reversed(self.layers), reversed(residuals), strict=True):
+            y_bar, p_bar = layer.bwd(r, y_bar, train)
+            params_bar.append(p_bar)
+        return y_bar, params_bar[::-1]
+
+    def shapes(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Shape]:
+        """The shape of one sample in front of every layer, and behind the last."""
+        shapes = [tuple(input_shape)]
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        for i, layer in enumerate(self.layers):
+
+            def output(key, x, layer=layer, shape=shapes[-1]):
+                return layer.apply(layer.init(key, shape, dtype), layer.init_state(shape, dtype), x, False, None)[0]
+
+            sample = jax.ShapeDtypeStruct((1, *shapes[-1]), dtype)
+            shapes.append(self._at(i, shapes[-1], jax.eval_shape, output, key, sample).shape[1:])
+        return shapes
+
+    def summary(self, input_shape: Shape, dtype: Any = jnp.float32) -> Summary:
+        """Units, weights and biases per layer, FLOPs and residual bytes for one sample; printed as a table."""
+        return summarise(self, input_shape, dtype)
+
+    def _links(self, params, state):
+        state = [{} for _ in self.layers] if state is None else state
+        if not len(self.layers) == len(params) == len(state):
+            counts = f"{len(params)} and {len(state)}"
+            raise ValueError(
+                f"{self.name}: params, state: got {counts} entries, expected one per layer ({len(self.layers)})"
+            )
+        return zip(self.layers, params, state, strict=True)
+
+    def _at(self, i, shape, function, *args):
+        """Call `function`, and have an error say at which layer of the chain it arose."""
+        try:
+            return function(*args)
+        except (ValueError, TypeError) as error:
+            place = f"{self.name}: layer {i} ({self.layers[i].name}), fed samples of shape {tuple(shape)}"
+            error.add_note(place)
+            error.args = (f"{place}: {error}",)
+            raise
+
+
+def backprop(
+    net: Chain,
+    params: list[Params],
+    x: Array,
+    labels: Array,
+    *,
+    loss: tuple[Callable[..., Any], Callable[..., Any]] = (softmax_cross_entropy_fwd, softmax_cross_entropy_bwd),
+    state: list[Params] | None = None,
+    train: bool = False,
+    key: Array | None = None,
+) -> tuple[Array, list[Params]]:
+    """The mean loss over the batch and its gradient with respect to `params`, by the lecture's two lists.
+
+    Nothing here is differentiated: every gradient is what the layers' own backward rules say. `loss` is a loss's pair,
+    such as `(squared_error_fwd, squared_error_bwd)`; `state`, `train` and `key` are as in `Chain.apply`.
+    """
+    y, _, residuals = net.forward(params, x, state=state, train=train, key=key)
+    losses, loss_residuals = loss[0](y, labels)
+    y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.shape[0]))
+    _, grads = net.backward(residuals, y_bar, train=train)
+    return losses.mean(), grads
+
+
+def _key(key, i):
+    return None if key is None else jax.random.fold_in(key, i)

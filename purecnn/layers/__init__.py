@@ -1,0 +1,1 @@
+"""One rule a file: equation, primal, `_fwd`, `_bwd`, side by side."""

@@ -1,0 +1,62 @@
+"""Fully connected layer (lecture row 7).
+
+    y = x w + b          yₖ = Σᵢ xᵢ wᵢₖ + bₖ
+
+Input i reaches every output k through wᵢₖ alone, and wᵢₖ touches output k alone, with xᵢ in front of it:
+
+    ∂yₖ/∂xᵢ = wᵢₖ        ∂yₖ/∂wᵢₖ = xᵢ        ∂yₖ/∂bₖ = 1
+
+The chain rule sums over every way to the loss: over the outputs for x, over the samples n of the batch for w and b.
+
+    x̄ = ȳ wᵀ             w̄ = xᵀ ȳ             b̄ = Σₙ ȳₙ
+
+The lecture writes one sample as a column, y = w x with w (out, in): there ∂L/∂x = (∂L/∂y) w and ∂L/∂wᵢⱼ = (∂L/∂yᵢ) xⱼ.
+Here samples are rows and w is (in, out), the transpose, so that a batch is one matrix product.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from purecnn.annotations import Array, Float
+from purecnn.arguments import accumulation_dtype, require_floats, require_rank, require_shape
+from purecnn.rules import rule
+
+
+@rule
+def dense(
+    x: Float[Array, "n inputs"], w: Float[Array, "inputs outputs"], b: Float[Array, " outputs"] | None = None
+) -> Float[Array, "n outputs"]:
+    """Each sample times `w`, plus `b`.
+
+    x (N, in), w (in, out), b (out,) or None -> y (N, out), all of one floating dtype; 16-bit products are summed in
+    float32. Kept for the backward rule: x, w, b. Raises ValueError or TypeError on other shapes or dtypes.
+    """
+    require_floats("dense", x=x, w=w, b=b)
+    require_rank("dense", "N in", x=x)
+    require_rank("dense", "in out", w=w)
+    if x.shape[1] != w.shape[0]:
+        raise ValueError(f"dense: w: got shape {w.shape}, expected ({x.shape[1]}, out): one row per input of x")
+    y = jnp.matmul(x, w, preferred_element_type=accumulation_dtype(x.dtype))
+    if b is not None:
+        require_shape("dense", (w.shape[1],), "one per output", b=b)
+        y = y + b[None, :].astype(y.dtype)
+    return y.astype(x.dtype)
+
+
+def dense_fwd(x, w, b=None):
+    """y and its residuals (x, w, b); b only tells the backward rule whether there is one."""
+    return dense(x, w, b), (x, w, b)
+
+
+def dense_bwd(residuals, y_bar):
+    """x̄ (N, in), w̄ (in, out), b̄ (out,) or None, from ȳ (N, out)."""
+    x, w, b = residuals
+    wide = accumulation_dtype(x.dtype)
+    x_bar = jnp.matmul(y_bar, w.T, preferred_element_type=wide).astype(x.dtype)
+    w_bar = jnp.matmul(x.T, y_bar, preferred_element_type=wide).astype(x.dtype)
+    b_bar = None if b is None else y_bar.sum(axis=0, dtype=wide).astype(x.dtype)
+    return x_bar, w_bar, b_bar
+
+
+dense.defvjp(dense_fwd, dense_bwd)

@@ -1,0 +1,101 @@
+"""Max pooling (lecture row 10).
+
+    y[n, o, p, c] = max over taps (i, j) of x[n, s·o + d·i − top, s·p + d·j − left, c]
+
+An output moves with the entry that won its window and with no other, so each ȳ goes to its winner. Where windows
+overlap, an entry may win several and its cotangents add up:
+
+    x̄[entry] = Σ over the windows it won of ȳ[window]
+
+Where several entries of a window tie for the maximum, the maximum has a kink. Any weights on the tied entries that sum
+to one are a subgradient; which are used is a convention, `ties`:
+
+    "first"   all of ȳ to the first winner, row by row through the window (as XLA's own pooling does)
+    "last"    all of ȳ to the last
+    "split"   each of m winners gets ȳ / m
+    "all"     each winner gets the whole ȳ (the slope upwards of each alone; their sum is no subgradient)
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+import jax.numpy as jnp
+
+from purecnn.annotations import Array, Float
+from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, shape_carrier
+from purecnn.geometry import Padding, Size2d, window2d
+from purecnn.layers.taps import read_taps, write_tap
+from purecnn.rules import rule
+
+TIES = ("first", "last", "split", "all")
+
+
+@rule
+def max_pool2d(
+    x: Float[Array, "n h w c"],
+    *,
+    window: Size2d = 2,
+    stride: Size2d | None = None,
+    padding: Padding = "VALID",
+    dilation: Size2d = 1,
+    ties: str = "first",
+) -> Float[Array, "n ho wo c"]:
+    """The largest entry under each window: x (N, H, W, C) -> (N, Ho, Wo, C), of the dtype of `x`.
+
+    `stride` None means the window's own size. Padding never wins: a window that sees nothing else gives −inf. A NaN
+    under a window gives NaN. Kept for the backward rule: for `ties` "first" and "last" the winner's place in the
+    window, one byte an output; for "split" and "all" x and y. Raises ValueError or TypeError for a wrong rank, a dtype
+    that is not floating, a window that does not fit, or another word for `ties`.
+    """
+    return _pool(x, window, stride, padding, dilation, ties)[0]
+
+
+def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
+    """y and its residuals: (winner's tap, the shape of x), or (x, y). Shares the primal's loop over the taps."""
+    y, winner = _pool(x, window, stride, padding, dilation, ties)
+    return y, (winner, shape_carrier(x)) if ties in ("first", "last") else (x, y)
+
+
+def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
+    """x̄ (N, H, W, C)."""
+    if ties in ("first", "last"):
+        winner, carrier = residuals
+        places = _places(carrier.shape, window, stride, padding, dilation)
+        won = (winner == t for t in range(places.size[0] * places.size[1]))
+    else:
+        x, y = residuals
+        places = _places(x.shape, window, stride, padding, dilation)
+        won = [tap == y for tap in read_taps(x, places, -jnp.inf)]
+    wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
+    if ties == "split":
+        wide = wide / functools.reduce(operator.add, (w.astype(wide.dtype) for w in won))
+    zero = jnp.zeros_like(wide)
+    parts = (write_tap(jnp.where(w, wide, zero), places, tap) for w, tap in zip(won, places.taps(), strict=True))
+    return (functools.reduce(operator.add, parts).astype(y_bar.dtype),)
+
+
+def _pool(x, window, stride, padding, dilation, ties):
+    """The maximum, and the tap at which it stands: the first or, for ties="last", the last."""
+    require_floats("max_pool2d", x=x)
+    require_rank("max_pool2d", "N H W C", x=x)
+    require_choice("max_pool2d", "ties", ties, TIES)
+    places = _places(x.shape, window, stride, padding, dilation)
+    index_dtype = jnp.uint8 if places.size[0] * places.size[1] <= 256 else jnp.int32
+    y, *others = read_taps(x, places, -jnp.inf)
+    winner = jnp.zeros(y.shape, index_dtype)
+    for t, tap in enumerate(others, start=1):
+        # A NaN beats everything and nothing beats it, so that it is not lost among the comparisons.
+        better = (tap >= y if ties == "last" else tap > y) | (tap != tap)
+        y = jnp.where(better, tap, y)
+        winner = jnp.where(better, jnp.asarray(t, index_dtype), winner)
+    return y, winner
+
+
+def _places(shape, window, stride, padding, dilation):
+    stride = window if stride is None else stride
+    return window2d("max_pool2d", shape, window, stride=stride, padding=padding, dilation=dilation)
+
+
+max_pool2d.defvjp(max_pool2d_fwd, max_pool2d_bwd)

@@ -1,0 +1,104 @@
+"""im2col and its adjoint col2im (lecture row 14).
+
+im2col writes what the window sees at each place as one row of a matrix, so that sliding becomes a matrix product:
+
+    cols[n, o, p, (i·kw + j)·C + c] = x[n, s·o + d·i − top, s·p + d·j − left, c]        zero on padding
+
+An entry of x is copied once for every tap that sees it. Copies send their cotangents home, and home adds them up, which
+is col2im; and since col2im adds copies, its own cotangent is im2col:
+
+    im2col:  x̄ = col2im(cols̄)            col2im:  cols̄ = im2col(x̄)
+
+Rows here are row-major in the window, with the channel fastest: the order of a kernel (kh, kw, C) flattened, in NumPy's
+and XLA's own layout. The lecture's figure is MATLAB's: one column per place, column-major in the window and across the
+places. For one channel, `cols.reshape(Ho, Wo, kh, kw).transpose(3, 2, 1, 0).reshape(kw·kh, Wo·Ho)` is its matrix.
+(The figure's call says 'distinct' and draws 'sliding'; distinct blocks are sliding ones with stride = window.)
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+
+import jax.numpy as jnp
+
+from purecnn.annotations import Array, Float
+from purecnn.arguments import accumulation_dtype, require_floats, require_rank, require_shape, shape_carrier
+from purecnn.geometry import Padding, Size2d, window2d
+from purecnn.layers.taps import read_taps, write_tap
+from purecnn.rules import rule
+
+
+@functools.partial(rule, static=("window",))
+def im2col(
+    x: Float[Array, "n h w c"],
+    window: Size2d,
+    *,
+    stride: Size2d = 1,
+    padding: Padding = "VALID",
+    dilation: Size2d = 1,
+) -> Float[Array, "n ho wo k"]:
+    """The patches of `x` (N, H, W, C) as rows: (N, Ho, Wo, kh·kw·C), of the dtype of `x`.
+
+    Linear, so nothing is kept for the backward rule but the shape. Raises ValueError or TypeError for a wrong rank, a
+    dtype that is not floating, or a window that does not fit.
+    """
+    require_floats("im2col", x=x)
+    require_rank("im2col", "N H W C", x=x)
+    places = window2d("im2col", x.shape, window, stride=stride, padding=padding, dilation=dilation)
+    return jnp.concatenate(list(read_taps(x, places)), axis=3)
+
+
+def im2col_fwd(x, window, *, stride=1, padding="VALID", dilation=1):
+    """cols and the shape of x."""
+    return im2col(x, window, stride=stride, padding=padding, dilation=dilation), (shape_carrier(x),)
+
+
+def im2col_bwd(residuals, cols_bar, window, *, stride=1, padding="VALID", dilation=1):
+    """x̄ (N, H, W, C)."""
+    (shape,) = residuals
+    input_shape = (cols_bar.shape[0], *shape.shape[1:])
+    return (col2im(cols_bar, input_shape, window, stride=stride, padding=padding, dilation=dilation),)
+
+
+@functools.partial(rule, static=("input_shape", "window"))
+def col2im(
+    cols: Float[Array, "n ho wo k"],
+    input_shape: tuple[int, int, int, int],
+    window: Size2d,
+    *,
+    stride: Size2d = 1,
+    padding: Padding = "VALID",
+    dilation: Size2d = 1,
+) -> Float[Array, "n h w c"]:
+    """Add the rows of `cols` (N, Ho, Wo, kh·kw·C) onto the places im2col took them from: an array of `input_shape`.
+
+    The adjoint of im2col, not its inverse: an entry seen by m windows is the sum of its m copies. 16-bit copies are
+    summed in float32. Linear, nothing is kept. Raises ValueError or TypeError for shapes that do not belong together.
+    """
+    require_floats("col2im", cols=cols)
+    require_rank("col2im", "N Ho Wo kh·kw·C", cols=cols)
+    if len(input_shape) != 4:
+        raise ValueError(f"col2im: input_shape: got {input_shape}, expected (N, H, W, C)")
+    places = window2d("col2im", input_shape, window, stride=stride, padding=padding, dilation=dilation)
+    taps, channels = list(places.taps()), input_shape[3]
+    expected = (input_shape[0], *places.output, len(taps) * channels)
+    require_shape("col2im", expected, f"the patches of {input_shape}", cols=cols)
+    cols_wide = cols.astype(accumulation_dtype(cols.dtype))
+    parts = (cols_wide[..., t * channels : (t + 1) * channels] for t in range(len(taps)))
+    x = functools.reduce(operator.add, (write_tap(p, places, tap) for p, tap in zip(parts, taps, strict=True)))
+    return x.astype(cols.dtype)
+
+
+def col2im_fwd(cols, input_shape, window, *, stride=1, padding="VALID", dilation=1):
+    """x; there is nothing to keep."""
+    return col2im(cols, input_shape, window, stride=stride, padding=padding, dilation=dilation), ()
+
+
+def col2im_bwd(residuals, x_bar, input_shape, window, *, stride=1, padding="VALID", dilation=1):
+    """cols̄ (N, Ho, Wo, kh·kw·C)."""
+    return (im2col(x_bar, window, stride=stride, padding=padding, dilation=dilation),)
+
+
+im2col.defvjp(im2col_fwd, im2col_bwd)
+col2im.defvjp(col2im_fwd, col2im_bwd)

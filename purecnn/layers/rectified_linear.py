@@ -1,0 +1,49 @@
+"""Rectified linear unit (lecture row 8).
+
+    yᵢ = max(0, xᵢ)
+
+Each output depends on its own input, with slope 1 above zero and 0 below. At exactly zero there is no derivative: any
+slope between the two one-sided ones, 0 and 1, is a subgradient, and which is used is a convention. The lecture writes
+yᵢ > 0 on one slide and yᵢ ≥ 0 on the next; the default here is the first, slope 0.
+
+    x̄ᵢ = ȳᵢ [xᵢ > 0] + ȳᵢ slope_at_zero [xᵢ = 0]
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from purecnn.annotations import Array, Float
+from purecnn.arguments import require_floats
+from purecnn.rules import rule
+
+
+@rule
+def relu(x: Float[Array, "*shape"], *, slope_at_zero: float = 0.0) -> Float[Array, "*shape"]:
+    """max(0, x), elementwise, for x of any shape and floating dtype.
+
+    Kept for the backward rule: one byte per entry, whether it is positive (and whether it is zero, where
+    `slope_at_zero` is not 0). The slope at +0 and −0 is `slope_at_zero`, from 0 to 1; at NaN it is 0, as in
+    `jax.nn.relu`. Raises TypeError for a dtype that is not floating, ValueError for a slope outside [0, 1].
+    """
+    require_floats("relu", x=x)
+    if not 0 <= slope_at_zero <= 1:
+        raise ValueError(f"relu: slope_at_zero: got {slope_at_zero}, expected between 0 and 1, the one-sided slopes")
+    return jnp.maximum(x, jnp.zeros((), x.dtype))
+
+
+def relu_fwd(x, *, slope_at_zero=0.0):
+    """y and its residuals: where x is positive, and where it is zero if that matters."""
+    return relu(x, slope_at_zero=slope_at_zero), (x > 0, None if slope_at_zero == 0 else x == 0)
+
+
+def relu_bwd(residuals, y_bar, *, slope_at_zero=0.0):
+    """x̄, of the shape and dtype of ȳ."""
+    positive, zero = residuals
+    x_bar = jnp.where(positive, y_bar, jnp.zeros_like(y_bar))
+    if zero is not None:
+        x_bar = jnp.where(zero, y_bar * jnp.asarray(slope_at_zero, y_bar.dtype), x_bar)
+    return (x_bar,)
+
+
+relu.defvjp(relu_fwd, relu_bwd)

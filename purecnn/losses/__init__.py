@@ -1,0 +1,1 @@
+"""One loss a file, written as the layers are."""

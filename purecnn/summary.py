@@ -1,0 +1,163 @@
+"""What a chain is made of: the lecture's table (row 9), with arithmetic and memory beside it.
+
+Units, weights and biases are counted per layer as the lecture does: H×W×C, F×F×C₁×C₂, 1×C₂. FLOPs are those of the
+products in the forward pass, two per multiply-add, read off the traced computation; a backward pass takes about twice
+as many. Residual bytes are what a layer keeps from its forward pass for its backward rule, parameters apart; an
+array two layers keep is counted at the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax.extend import core
+
+if TYPE_CHECKING:
+    from purecnn.chain import Chain
+
+BIASES = ("b", "bias")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer, for one sample."""
+
+    layer: str
+    units: tuple[int, ...]
+    weights: tuple[tuple[int, ...], ...]
+    biases: tuple[tuple[int, ...], ...]
+    flops: int
+    residual_bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows of a chain, its input's shape and its totals; `str()` is the table."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def weights(self) -> int:
+        return sum(_count(row.weights) for row in self.rows)
+
+    @property
+    def biases(self) -> int:
+        return sum(_count(row.biases) for row in self.rows)
+
+    @property
+    def parameters(self) -> int:
+        return self.weights + self.biases
+
+    @property
+    def flops(self) -> int:
+        return sum(row.flops for row in self.rows)
+
+    @property
+    def residual_bytes(self) -> int:
+        return sum(row.residual_bytes for row in self.rows)
+
+    def __str__(self) -> str:
+        head = ("layer", "units", "weights", "biases", "FLOPs", "residual bytes")
+        body = [
+            (
+                row.layer,
+                _times(row.units),
+                _shapes(row.weights),
+                _shapes(row.biases, row=True),
+                f"{row.flops:,}",
+                f"{row.residual_bytes:,}",
+            )
+            for row in self.rows
+        ]
+        total = ("total", "", f"{self.weights:,}", f"{self.biases:,}", f"{self.flops:,}", f"{self.residual_bytes:,}")
+        lines = [head, ("input", _times(self.input_shape), "", "", "", ""), *body, total]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        text = [
+            "  ".join(
+                cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+            )
+            for line in lines
+        ]
+        rule = "─" * len(text[0])
+        title = f"{self.name}, one sample: {self.parameters:,} parameters"
+        return "\n".join([title, rule, text[0], rule, *text[1:-1], rule, text[-1]])
+
+
+def summarise(net: Chain, input_shape: tuple[int, ...], dtype: Any) -> Summary:
+    """Trace one sample through `net` (nothing is computed) and count."""
+    shapes = net.shapes(input_shape, dtype)
+    params = jax.eval_shape(lambda: net.init(jax.random.key(0), input_shape, dtype))
+    state = jax.eval_shape(lambda: net.init_state(input_shape, dtype))
+    x = jax.ShapeDtypeStruct((1, *input_shape), dtype)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    kept = _kept_bytes(net, params, state, x, key)
+    rows = []
+    for layer, before, after, p, s, kept_bytes in zip(
+        net.layers, shapes[:-1], shapes[1:], params, state, kept, strict=True
+    ):
+        sample = jax.ShapeDtypeStruct((1, *before), dtype)
+        traced = jax.make_jaxpr(lambda p, s, x, layer=layer: layer.apply(p, s, x, False, None)[0])(p, s, sample)
+        leaves = jax.tree_util.tree_flatten_with_path(p)[0]
+        biases = tuple(leaf.shape for path, leaf in leaves if path[-1].key in BIASES)
+        weights = tuple(leaf.shape for path, leaf in leaves if path[-1].key not in BIASES)
+        rows.append(Row(layer.name, after, weights, biases, _flops(traced.jaxpr), kept_bytes))
+    return Summary(net.name, tuple(input_shape), tuple(rows))
+
+
+def _kept_bytes(net, params, state, x, key) -> list[int]:
+    """Bytes of the residuals of every layer in a training step; an array is known by its name in the trace."""
+
+    def residuals(params, x, state, key):
+        return net.forward(params, x, state=state, train=True, key=key)[2]
+
+    traced, shape = jax.make_jaxpr(residuals, return_shape=True)(params, x, state, key)
+    seen = set(traced.jaxpr.invars[: len(jax.tree.leaves(params))])
+    names: Iterator[Any] = iter(traced.jaxpr.outvars)
+    kept = []
+    for layer in shape:
+        fresh = {next(names) for _ in jax.tree.leaves(layer)} - seen
+        seen |= fresh
+        kept.append(sum(math.prod(name.aval.shape) * name.aval.dtype.itemsize for name in fresh))
+    return kept
+
+
+def _flops(jaxpr: core.Jaxpr) -> int:
+    """Two per multiply-add of every convolution and matrix product in `jaxpr` and what it calls."""
+    total = 0
+    for eqn in jaxpr.eqns:
+        products = math.prod(_shape(eqn.outvars[0]))
+        if eqn.primitive.name == "conv_general_dilated":
+            kernel, outputs = _shape(eqn.invars[1]), eqn.params["dimension_numbers"].rhs_spec[0]
+            total += 2 * products * math.prod(kernel) // kernel[outputs]
+        elif eqn.primitive.name == "dot_general":
+            (contracted, _), _ = eqn.params["dimension_numbers"]
+            total += 2 * products * math.prod(_shape(eqn.invars[0])[axis] for axis in contracted)
+        for value in eqn.params.values():
+            inner = getattr(value, "jaxpr", value)
+            total += _flops(inner) if isinstance(inner, core.Jaxpr) else 0
+    return total
+
+
+def _shape(name: Any) -> tuple[int, ...]:
+    return getattr(name.aval, "shape", ())
+
+
+def _count(shapes) -> int:
+    return sum(map(math.prod, shapes))
+
+
+def _times(shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _shapes(shapes, row=False) -> str:
+    """F×F×C₁×C₂ for weights, 1×C₂ for biases, 0 for none; a block's several as a count."""
+    if len(shapes) > 1:
+        return f"{_count(shapes):,}"
+    return "0" if not shapes else _times((1, *shapes[0]) if row else shapes[0])
