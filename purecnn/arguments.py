@@ -30,9 +30,10 @@ def require_floats(layer: str, **arrays) -> None:
     present = {name: array for name, array in arrays.items() if array is not None}
     first, *_ = present
     for name, array in present.items():
-        dtype = getattr(array, "dtype", type(array).__name__)
-        if dtype not in FLOATS:
-            raise TypeError(f"{layer}: {name}: got {dtype}, expected float16, bfloat16, float32 or float64")
+        dtype = getattr(array, "dtype", None)
+        if dtype is None or dtype not in FLOATS:
+            got = type(array).__name__ if dtype is None else dtype
+            raise TypeError(f"{layer}: {name}: got {got}, expected float16, bfloat16, float32 or float64")
         if dtype != present[first].dtype:
             raise TypeError(f"{layer}: {name}: got {dtype}, expected {present[first].dtype}, the dtype of {first}")
 

@@ -65,7 +65,8 @@ def weight_cotangent_in_chunks(x, y_bar, places: Window, groups: int):
     n, _, _, channels = x.shape
     taps, outputs = places.size[0] * places.size[1], y_bar.shape[3]
     per_image = math.prod(places.output) * taps * channels * x.dtype.itemsize
-    images = max(k for k in range(1, n + 1) if n % k == 0 and (k == 1 or k * per_image <= CHUNK_BYTES))
+    fits = (k for k in range(1, n + 1) if n % k == 0 and (k == 1 or k * per_image <= CHUNK_BYTES))
+    images = max(fits, default=1)
 
     def add_chunk(w_bar, chunk):
         x_part, y_bar_part = chunk
@@ -74,7 +75,9 @@ def weight_cotangent_in_chunks(x, y_bar, places: Window, groups: int):
         return w_bar + _product("gdm,mtgc->gdtc", rows, patches), None
 
     chunks = [a.reshape(n // images, images, *a.shape[1:]) for a in (x, y_bar)]
-    start = jnp.zeros((groups, outputs // groups, taps, channels // groups), accumulation_dtype(x.dtype))
+    # Zeros like ȳ: under shard_map the sum differs from device to device as ȳ does, and its start must say so.
+    shape = (groups, outputs // groups, taps, channels // groups)
+    start = lax.full_like(y_bar, 0, accumulation_dtype(x.dtype), shape)
     w_bar, _ = lax.scan(add_chunk, start, chunks)
     return w_bar.transpose(2, 3, 0, 1).reshape(*places.size, channels // groups, outputs)
 

@@ -68,6 +68,8 @@ def _parts(logits, labels, smoothing):
     log_probabilities = shifted - jnp.log(jnp.exp(shifted).sum(axis=1, keepdims=True))
     if jnp.issubdtype(labels.dtype, jnp.integer):
         require_shape(layer, (samples,), "one class per sample", labels=labels)
+        if labels.dtype.itemsize < 4:  # uint8 counts to 255, whatever the number of classes
+            labels = labels.astype(jnp.int32)
         hit = labels[:, None] == jnp.arange(classes, dtype=labels.dtype)[None, :]
         known = ((labels >= 0) & (labels < classes))[:, None]
         targets = jnp.where(known, hit.astype(wide.dtype), jnp.asarray(jnp.nan, wide.dtype))

@@ -1,0 +1,76 @@
+"""Which hardware computes, and whether it computes right.
+
+On CPU, JAX 0.10.2 to 0.12.0.1 compile some matrix products fused with a sum into wrong numbers: a product with zeros
+gives NaN or 1e30. It is the shape of a backward rule with a zero cotangent, so training is hit. A flag of XLA's, set
+before JAX starts, repairs all of them. Whether a machine is hit is decided by computing such a product, not by a list.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+REPAIR = f"{FLAG}=-reduce"
+# XLA aborts the whole process at a flag it does not know. Outside these releases it may not know this one: older ones
+# need it not, and on newer ones the canary speaks up if they do.
+FIRST_HIT, LAST_HIT = (0, 10, 2), (0, 12, 0, 1)
+
+
+def repair_flag(jaxlib_version: str, xla_flags: str) -> str:
+    """What XLA_FLAGS should be before JAX starts: `xla_flags`, with the repair if this release needs it.
+
+    A setting of the same flag that is there already stays as it is.
+    """
+    release = tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+]", jaxlib_version)[0]))
+    if not FIRST_HIT <= release <= LAST_HIT or FLAG in xla_flags:
+        return xla_flags
+    return f"{xla_flags} {REPAIR}".strip()
+
+
+def miscompiles() -> bool:
+    """Compute the canary on the default backend: rows of E · 0, times E, summed. Anything but 0 is wrong."""
+    e = jnp.linspace(-1, 1, 64 * 300, dtype=jnp.float32).reshape(64, 300)
+    sums = jax.jit(lambda e: ((e @ jnp.zeros((300, 300), e.dtype)) * e).sum(axis=1))(e)
+    return not bool((sums == 0).all())
+
+
+@functools.cache
+def warn_if_miscompiling() -> None:
+    """Warn, once per process and with the fix, if the CPU is what computes and it computes wrong."""
+    if jax.default_backend() == "cpu" and miscompiles():
+        warnings.warn(
+            f"JAX {jax.__version__} computes wrong numbers on this CPU; set XLA_FLAGS={REPAIR} before Python starts, "
+            "or install jax==0.10.1",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def describe_hardware() -> str:
+    """For the line a measurement is worth nothing without."""
+    device = jax.devices()[0]
+    name = _cpu_name() if device.platform == "cpu" else f"{jax.device_count()} × {device.device_kind}"
+    return (
+        f"{name}, {_cores()} CPU cores, {platform.system()}, Python {platform.python_version()}, JAX {jax.__version__}"
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """Those this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

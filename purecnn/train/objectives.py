@@ -1,0 +1,28 @@
+"""Losses as training uses them: the pair of a rule, and what it compares the net's output with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from purecnn.annotations import Array
+from purecnn.losses.cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
+from purecnn.losses.squares import squared_error_bwd, squared_error_fwd
+
+
+@dataclass(frozen=True)
+class Objective:
+    fwd: Callable[..., Any]
+    bwd: Callable[..., Any]
+    target: Callable[[Array, Array], Array]  # (labels, net's output) -> what the loss compares that output with
+
+
+OBJECTIVES = {
+    "softmax_cross_entropy": Objective(softmax_cross_entropy_fwd, softmax_cross_entropy_bwd, lambda labels, _: labels),
+    "squared_error": Objective(
+        squared_error_fwd, squared_error_bwd, lambda labels, y: jax.nn.one_hot(labels, y.shape[1], dtype=y.dtype)
+    ),
+}

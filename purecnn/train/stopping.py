@@ -1,0 +1,32 @@
+"""When to stop: `until converged` (lecture row 2), and never with a loss that is no number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+class Diverged(ArithmeticError):
+    """The loss became NaN or infinite; `step` is the first step, counted from 1, at which it was seen."""
+
+    def __init__(self, step: int, loss: float):
+        super().__init__(f"the loss became {loss} at step {step}")
+        self.step, self.loss = step, loss
+
+
+def converged(losses: Sequence[float], *, patience: int, tolerance: float) -> bool:
+    """Whether the last `patience` losses brought no real progress.
+
+    True when the best of them is not below (1 − `tolerance`) times the best of all before; never before there are
+    more than `patience` losses. A loss here is that of an epoch: a single batch's is too noisy to stop by.
+    """
+    if len(losses) <= patience:
+        return False
+    return min(losses[-patience:]) >= (1 - tolerance) * min(losses[:-patience])
+
+
+def require_finite(losses: Sequence[float], first_step: int) -> None:
+    """Raise `Diverged` at the first of `losses` that is NaN or infinite; `first_step` is the step of losses[0]."""
+    for step, loss in enumerate(losses, start=first_step):
+        if not math.isfinite(loss):
+            raise Diverged(step, float(loss))

@@ -1,0 +1,52 @@
+"""A pytree of arrays as a safetensors file. An array's name is its path in the tree: `params.0.w`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors.numpy import load_file, save
+
+Path_ = Path | str
+
+
+def save_weights(path: Path_, tree: Any) -> None:
+    """Write beside the file and rename: whoever looks finds the old file or the new one, never half of one."""
+    named = jax.tree_util.tree_leaves_with_path(tree)
+    data = save({_name(place): np.asarray(leaf) for place, leaf in named})
+    beside = Path(f"{path}.partial")
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before the name is: a power cut must not leave an empty file
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_weights(path: Path_, like: Any) -> Any:
+    """The arrays in the file, arranged as in `like`, whose leaves say the shape and dtype (arrays will do).
+
+    Raises ValueError, naming the array, where file and `like` differ.
+    """
+    found = load_file(path)
+    places, treedef = jax.tree_util.tree_flatten_with_path(like)
+    expected = {_name(place): leaf for place, leaf in places}
+    for name in sorted(expected.keys() ^ found.keys()):
+        raise ValueError(
+            f"{path}: {name}: {'missing' if name in expected else 'unexpected'}; weights of another model?"
+        )
+    for name, leaf in expected.items():
+        got, want = (found[name].shape, found[name].dtype), (leaf.shape, leaf.dtype)
+        if got != want:
+            raise ValueError(f"{path}: {name}: got {got[1]}{got[0]}, expected {want[1]}{want[0]}")
+    return jax.tree.unflatten(treedef, [jnp.asarray(found[name]) for name in expected])
+
+
+def _name(place) -> str:
+    return jax.tree_util.keystr(place, simple=True, separator=".")

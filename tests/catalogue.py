@@ -1,0 +1,129 @@
+"""Every rule of purecnn, at small arguments that use its options, with its oracles."""
+
+import jax
+import numpy as np
+
+import purecnn
+from tests.oracles import loops, plain
+from tests.oracles.roads import Subject
+
+
+def normal(*shapes):
+    """Arrays of normal numbers; all different, and no two within a finite-difference step of each other or of 0."""
+    return lambda rng: tuple(rng.normal(size=shape) for shape in shapes)
+
+
+def no_bias(*shapes):
+    return lambda rng: (*normal(*shapes)(rng), None)
+
+
+def spaced(*shape):
+    """A permutation of well separated numbers, none of them 0: no step crosses a tie or a kink."""
+    size = int(np.prod(shape))
+    return lambda rng: ((rng.permutation(size).reshape(shape) - size / 2 + 0.25) / 4,)
+
+
+def probabilities(rng, shape):
+    y = rng.random(size=shape)
+    return y / y.sum(axis=-1, keepdims=True)
+
+
+def subject(rule, variant, make, *, names=("x", "w", "b"), exact=False, **options):
+    name = rule.__name__
+    return Subject(
+        f"{name}{'-' if variant else ''}{variant}",
+        rule,
+        getattr(purecnn, f"{name}_fwd"),
+        getattr(purecnn, f"{name}_bwd"),
+        getattr(plain, name),
+        getattr(loops, name),
+        make,
+        options,
+        exact,
+        names,
+    )
+
+
+# Every option in use: windows that overlap, a row left over, padding on one side more than on the other.
+UNEVEN = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
+CONV = subject(
+    purecnn.conv2d,
+    "direct",
+    normal((2, 5, 4, 4), (3, 3, 2, 6), (6,)),
+    exact=True,
+    algorithm="direct",
+    groups=2,
+    **UNEVEN,
+)
+MAX_POOL = subject(purecnn.max_pool2d, "first", spaced(2, 6, 5, 3), window=(3, 2), **UNEVEN, ties="first")
+CENTRED = ("x", "scale", "bias", "mean", "variance")
+
+SUBJECTS = (
+    CONV,
+    CONV.variant("im2col", algorithm="im2col"),
+    CONV.variant("auto", algorithm="auto"),
+    subject(purecnn.conv2d, "no bias", no_bias((2, 4, 4, 2), (3, 3, 2, 3)), exact=True, padding="SAME"),
+    subject(purecnn.im2col, "", normal((2, 5, 4, 3)), exact=True, window=3, **UNEVEN),
+    subject(
+        purecnn.col2im,
+        "",
+        normal((2, 2, 2, 27)),
+        names=("cols",),
+        exact=True,
+        input_shape=(2, 5, 4, 3),
+        window=(3, 3),
+        **UNEVEN,
+    ),
+    MAX_POOL,
+    *(MAX_POOL.variant(ties, ties=ties) for ties in ("last", "split", "all")),
+    subject(
+        purecnn.avg_pool2d, "", normal((2, 5, 4, 3)), exact=True, window=(4, 2), stride=(2, 1), padding=((2, 0), (0, 1))
+    ),
+    subject(
+        purecnn.avg_pool2d,
+        "count",
+        normal((2, 5, 4, 3)),
+        exact=True,
+        window=2,
+        padding=((1, 0), (0, 2)),
+        count_padding=True,
+    ),
+    subject(purecnn.global_avg_pool, "", normal((2, 4, 2, 3)), exact=True),
+    subject(purecnn.relu, "", spaced(2, 3, 4)),
+    subject(purecnn.relu, "slope", spaced(2, 3, 4), slope_at_zero=0.25),
+    subject(purecnn.sigmoid, "", normal((2, 3, 4))),
+    subject(purecnn.softmax, "", normal((2, 3, 4))),
+    subject(purecnn.flatten, "", normal((2, 3, 2, 2)), exact=True),
+    subject(purecnn.dense, "", normal((3, 4), (4, 2), (2,)), exact=True),
+    subject(purecnn.dense, "no bias", no_bias((3, 4), (4, 2)), exact=True),
+    subject(
+        purecnn.dropout, "", lambda rng: (rng.normal(size=(2, 3, 4)), jax.random.key(3)), names=("x", "key"), rate=0.25
+    ),
+    subject(purecnn.local_response_norm, "", normal((2, 2, 2, 7)), size=4, alpha=0.3),
+    subject(purecnn.batch_norm, "", normal((3, 2, 2, 3), (3,), (3,)), names=CENTRED),
+    subject(
+        purecnn.batch_norm_inference,
+        "",
+        lambda rng: (*normal((3, 2, 2, 3), (3,), (3,), (3,))(rng), rng.random(3) + 0.5),
+        names=CENTRED,
+    ),
+    subject(
+        purecnn.softmax_cross_entropy,
+        "integers",
+        lambda rng: (rng.normal(size=(4, 3)), np.array([0, 2, 1, 2], np.int32)),
+        names=("logits", "labels"),
+    ),
+    subject(
+        purecnn.softmax_cross_entropy,
+        "probabilities",
+        lambda rng: (rng.normal(size=(4, 3)), probabilities(rng, (4, 3))),
+        names=("logits", "labels"),
+        label_smoothing=0.1,
+    ),
+    subject(purecnn.squared_error, "", normal((3, 2, 2), (3, 2, 2)), names=("prediction", "target")),
+)
+
+
+def named(name):
+    (found,) = (s for s in SUBJECTS if s.name == name)
+    return found

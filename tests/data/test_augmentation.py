@@ -1,0 +1,68 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from purecnn.data import augmentation
+
+HEIGHT, WIDTH = 24, 20
+
+
+@partial(jax.jit, static_argnames=("angle", "stretch", "shift"))
+def random_warp(key, images, **amounts):
+    return augmentation.random_warp(key, images, **amounts)
+
+
+def source_places(key, images=64, **amounts):
+    """Where the inner pixels come from: linear interpolation of an image of coordinates is the place itself."""
+    rows, columns = np.indices((HEIGHT, WIDTH)).astype(np.float32)
+    picture = np.stack([rows, columns], axis=-1)
+    warped = np.asarray(random_warp(key, jnp.asarray(np.tile(picture, (images, 1, 1, 1))), **amounts))
+    inner = (slice(8, 16), slice(7, 13))
+    middle = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])
+    new = picture[inner].reshape(-1, 2) - middle
+    return new, warped[:, *inner].reshape(images, -1, 2) - middle
+
+
+def test_each_image_has_its_own_affine_map_within_the_bounds():
+    new, old = source_places(jax.random.key(0), angle=0.2, stretch=0.1, shift=0.05)
+    design = np.concatenate([new, np.ones((len(new), 1))], axis=1)
+    maps = np.stack([np.linalg.lstsq(design, places, rcond=None)[0] for places in old])
+    np.testing.assert_allclose(design @ maps, old, atol=1e-4)
+
+    linear, offset = maps[:, :2].transpose(0, 2, 1), maps[:, 2]
+    assert (np.abs(offset) <= 0.05 * np.array([HEIGHT, WIDTH])).all()
+    # A turn by at most 0.2 and then at most 0.1 on every entry.
+    assert (np.abs(linear[:, [0, 1], [1, 0]]) <= np.sin(0.2) + 0.1 + 1e-4).all()
+    diagonal = linear[:, [0, 1], [0, 1]]
+    assert (diagonal <= 1.1 + 1e-4).all()
+    assert (diagonal >= np.cos(0.2) - 0.1 - 1e-4).all()
+    assert (maps.std(axis=0) > 0.02).all()
+
+
+def test_a_turn_alone_keeps_distances():
+    new, old = source_places(jax.random.key(1), angle=0.3, stretch=0.0, shift=0.0)
+    np.testing.assert_allclose(np.linalg.norm(old, axis=2), np.tile(np.linalg.norm(new, axis=1), (64, 1)), atol=1e-3)
+    assert np.abs(old - new).max() > 0.5
+
+
+def test_nothing_asked_nothing_done():
+    images = jax.random.uniform(jax.random.key(0), (3, 7, 5, 2))
+    still = random_warp(jax.random.key(1), images, angle=0.0, stretch=0.0, shift=0.0)
+    np.testing.assert_allclose(still, images, atol=1e-5)
+
+
+def test_what_moves_in_is_zero_and_the_dtype_stays():
+    images = jnp.ones((200, 8, 8, 1), jnp.float32)
+    warped = random_warp(jax.random.key(0), images, angle=0.0, stretch=0.0, shift=0.25)
+    assert warped.dtype == images.dtype
+    assert warped.min() == 0
+    assert warped.max() <= 1 + 1e-6
+
+
+def test_the_key_decides():
+    images = jax.random.uniform(jax.random.key(0), (4, 8, 8, 1))
+    one = random_warp(jax.random.key(1), images)
+    np.testing.assert_array_equal(one, random_warp(jax.random.key(1), images))
+    assert (one != random_warp(jax.random.key(2), images)).any()

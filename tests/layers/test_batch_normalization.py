@@ -1,0 +1,133 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from tests import wrong_rules
+from tests.catalogue import named
+from tests.oracles.roads import assert_rejected, quick_jit
+
+NORM, INFERENCE = named("batch_norm"), named("batch_norm_inference")
+
+
+def test_output_has_the_scale_and_bias_as_its_statistics():
+    x = jnp.asarray(np.random.default_rng(0).normal(3, 5, size=(8, 4, 4, 2)), "float32")
+    y, mean, variance = quick_jit(purecnn.batch_norm)(x, jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]))
+    np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), [1, -1], atol=1e-5)
+    np.testing.assert_allclose(y.std(axis=(0, 1, 2)), [2, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(variance, np.asarray(x).var(axis=(0, 1, 2)), rtol=1e-5)  # biased
+
+
+def test_inference_with_the_batchs_own_statistics_is_the_same_output():
+    x, scale, bias = NORM.arguments("float32")
+    y, mean, variance = quick_jit(purecnn.batch_norm)(x, scale, bias)
+    again = quick_jit(purecnn.batch_norm_inference)(x, scale, bias, mean, variance)
+    np.testing.assert_allclose(again, y, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_sixteen_bit_statistics_are_those_of_float32(dtype):
+    """Ones, more of them than the dtype can count, and one channel with 256 + 1 in its sums."""
+    x = jnp.ones((4096, 1), dtype)
+    _, mean, variance = quick_jit(purecnn.batch_norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
+    assert (mean.dtype, variance.dtype) == (jnp.float32, jnp.float32)
+    assert (mean.tolist(), variance.tolist()) == ([1], [0])
+
+    def bias_bar(x):
+        return jax.grad(lambda b: purecnn.batch_norm(x, jnp.ones(1, dtype), b)[0].sum(dtype=jnp.float32))(
+            jnp.zeros(1, dtype)
+        )
+
+    assert quick_jit(bias_bar)(x).tolist() == [4096]
+
+
+def test_statistics_may_stay_float32_beside_sixteen_bit_inputs():
+    x, scale, bias, mean, variance = INFERENCE.arguments("bfloat16")
+    wide = [a.astype(jnp.float32) for a in (mean, variance)]
+    bars = INFERENCE.backward(x, scale, bias, *wide)
+    assert [bar.dtype for bar in bars] == [jnp.bfloat16] * 3 + [jnp.float32] * 2
+
+
+def test_what_is_kept():
+    x, scale, bias = NORM.arguments("float32")
+    _, residuals = purecnn.batch_norm_fwd(x, scale, bias)
+    assert (residuals[0] is x, residuals[1] is scale) == (True, True)
+    assert [r.shape for r in residuals[2:]] == [(3,), (3,)]
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (5, 3, 2), (2, 2, 2, 2)])
+def test_every_axis_but_the_last_is_the_batch(shape):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=shape), "float32")
+    _, mean, _ = purecnn.batch_norm(x, jnp.ones(2), jnp.zeros(2))
+    np.testing.assert_allclose(mean, x.reshape(-1, 2).mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def statistics_taken_as_constant(residuals, y_bars, *, epsilon=1e-5):
+    """x̄ = r γ ȳ: inference's rule, in training."""
+    _, scale, _, r = residuals
+    _, scale_bar, bias_bar = purecnn.batch_norm_bwd(residuals, y_bars, epsilon=epsilon)
+    return y_bars[0] * (r * scale).reshape(1, 1, 1, -1), scale_bar, bias_bar
+
+
+def way_through_the_variance_forgotten(residuals, y_bars, *, epsilon=1e-5):
+    _, scale, _, r = residuals
+    _, scale_bar, bias_bar = purecnn.batch_norm_bwd(residuals, y_bars, epsilon=epsilon)
+    centred = y_bars[0] - y_bars[0].mean(axis=(0, 1, 2), keepdims=True)
+    return centred * (r * scale).reshape(1, 1, 1, -1), scale_bar, bias_bar
+
+
+def cotangents_of_the_statistics_dropped(residuals, y_bars, *, epsilon=1e-5):
+    still = jnp.zeros_like(y_bars[1])
+    return purecnn.batch_norm_bwd(residuals, (y_bars[0], still, still), epsilon=epsilon)
+
+
+def sums_over_samples_only(residuals, y_bars, *, epsilon=1e-5):
+    x_bar, scale_bar, _ = purecnn.batch_norm_bwd(residuals, y_bars, epsilon=epsilon)
+    return x_bar, scale_bar, y_bars[0][:, 0, 0].sum(axis=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        statistics_taken_as_constant,
+        way_through_the_variance_forgotten,
+        cotangents_of_the_statistics_dropped,
+        sums_over_samples_only,
+        wrong_rules.cotangent_ignored(NORM),
+    ],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_are_rejected(wrong):
+    assert_rejected(NORM, wrong)
+
+
+def variance_cotangent_without_the_half(residuals, y_bar, *, epsilon=1e-5):
+    *bars, variance_bar = purecnn.batch_norm_inference_bwd(residuals, y_bar, epsilon=epsilon)
+    return (*bars, 2 * variance_bar)
+
+
+def mean_cotangent_with_the_wrong_sign(residuals, y_bar, *, epsilon=1e-5):
+    *bars, mean_bar, variance_bar = purecnn.batch_norm_inference_bwd(residuals, y_bar, epsilon=epsilon)
+    return (*bars, -mean_bar, variance_bar)
+
+
+def scale_forgotten(residuals, y_bar, *, epsilon=1e-5):
+    x, scale, mean, variance = residuals
+    _, *bars = purecnn.batch_norm_inference_bwd(residuals, y_bar, epsilon=epsilon)
+    return (purecnn.batch_norm_inference_bwd((x, scale * 0 + 1, mean, variance), y_bar, epsilon=epsilon)[0], *bars)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        variance_cotangent_without_the_half,
+        mean_cotangent_with_the_wrong_sign,
+        scale_forgotten,
+        wrong_rules.cotangent_ignored(INFERENCE),
+    ],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_inference_rules_are_rejected(wrong):
+    assert_rejected(INFERENCE, wrong)

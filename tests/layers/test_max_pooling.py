@@ -1,0 +1,141 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from tests import wrong_rules
+from tests.catalogue import MAX_POOL, named
+from tests.oracles.roads import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
+
+TIES = ("first", "last", "split", "all")
+every_convention = pytest.mark.parametrize("ties", TIES)
+
+
+UNIT = named("max_pool2d-first").variant("2x2", window=2, stride=None, padding="VALID", dilation=1)
+
+
+def many_ties(shape=(2, 6, 5, 3)):
+    return np.random.default_rng(6).integers(0, 3, shape).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("ties", "expected"),
+    [
+        ("first", [[0, 12, 0], [0, 0, 0]]),
+        ("last", [[0, 0, 0], [0, 0, 12]]),
+        ("split", [[0, 4, 0], [4, 0, 4]]),
+        ("all", [[0, 12, 0], [12, 0, 12]]),
+    ],
+)
+def test_three_entries_tie(ties, expected):
+    """The winners are at (0, 1), (1, 0) and (1, 2); row by row the first comes first."""
+    x = jnp.array([[3.0, 5.0, 1.0], [5.0, 2.0, 5.0]]).reshape(1, 2, 3, 1)
+    (x_bar,) = UNIT.backward(x, y_bar=12, window=(2, 3), ties=ties)
+    np.testing.assert_array_equal(x_bar[0, :, :, 0], expected)
+
+
+@every_convention
+def test_every_convention_where_windows_overlap_and_tie(ties):
+    """Two roads that implement the convention; a difference quotient has none, and takes no part."""
+    subject = MAX_POOL.variant(f"{ties} at ties", ties=ties)
+    assert_cotangents(subject, [many_ties()], roads=(AUTODIFF, LOOPS))
+
+
+def test_first_is_the_convention_of_xla():
+    """Without dilation autodiff of `lax.reduce_window` exists, and sends everything to the first winner."""
+    subject = MAX_POOL.variant("as XLA", dilation=1, stride=(2, 1), padding="SAME", ties="first")
+    assert_cotangents(subject, [many_ties()], roads=(AUTODIFF,), integers=True)
+
+
+@every_convention
+def test_slopes_lie_between_the_one_sided_ones(ties):
+    """Along a random direction v the maximum moves by max over the winners of v: no less may a subgradient say."""
+    x, rng = jnp.zeros((1, 2, 2, 1)), np.random.default_rng(7)
+    v = jnp.asarray(rng.normal(size=x.shape), x.dtype)
+    (x_bar,) = UNIT.backward(x, ties=ties)
+    is_subgradient = bool(-(-v).max() <= (x_bar * v).sum() <= v.max()) and bool(jnp.isclose(x_bar.sum(), 1))
+    assert is_subgradient == (ties != "all")
+
+
+@every_convention
+def test_windows_on_padding_alone_give_minus_infinity_and_no_cotangent(ties):
+    x = jnp.ones((1, 1, 1, 1))
+    y = purecnn.max_pool2d(x, window=1, padding=1, ties=ties)
+    assert y[0, :, :, 0].tolist() == [[-np.inf] * 3, [-np.inf, 1, -np.inf], [-np.inf] * 3]
+    (x_bar,) = UNIT.backward(x, y_bar=2, window=1, padding=1, ties=ties)
+    assert x_bar.tolist() == [[[[2]]]]
+
+
+@every_convention
+@pytest.mark.parametrize("at", range(4))
+def test_nan_under_a_window_gives_nan(ties, at):
+    x = jnp.arange(4.0).at[at].set(jnp.nan).reshape(1, 2, 2, 1)
+    assert np.isnan(purecnn.max_pool2d(x, ties=ties))
+
+
+@pytest.mark.parametrize("ties", ["first", "last"])
+def test_keeps_one_byte_an_output(ties):
+    _, (winner, carrier) = purecnn.max_pool2d_fwd(jnp.ones((2, 6, 6, 3)), window=3, ties=ties)
+    assert (winner.dtype, winner.shape, carrier.nbytes) == (jnp.uint8, (2, 2, 2, 3), 0)
+
+
+def test_a_window_of_more_than_256_places_keeps_a_wider_index():
+    x = jax.ShapeDtypeStruct((1, 1, 257, 1), jnp.float32)
+    _, (winner, _) = jax.eval_shape(lambda x: purecnn.max_pool2d_fwd(x, window=(1, 257)), x)
+    assert winner.dtype == jnp.int32
+
+
+@pytest.mark.parametrize("ties", ["split", "all"])
+def test_conventions_that_need_every_winner_keep_input_and_output(ties):
+    x = jnp.ones((1, 2, 2, 1))
+    y, residuals = purecnn.max_pool2d_fwd(x, ties=ties)
+    assert [r is a for r, a in zip(residuals, (x, y), strict=True)] == [True, True]
+
+
+@every_convention
+def test_sixteen_bit_cotangents_add_up_in_float32(ties):
+    """The middle entry wins three windows; 256 + 1 + 1 in bfloat16 steps would stay 256."""
+    x = jnp.array([0, 0, 9, 0, 0], jnp.bfloat16).reshape(1, 1, 5, 1)
+    y_bars = jnp.array([[256, 1, 1], [1, 256, 1], [1, 1, 256]], jnp.bfloat16).reshape(3, 1, 3, 1)
+    (x_bar,) = UNIT.backward(jnp.tile(x, (3, 1, 1, 1)), y_bar=y_bars, window=(1, 3), stride=1, ties=ties)
+    assert (x_bar[:, 0, 2, 0] == 258).all()
+
+
+def mean_over_the_windows_won(residuals, y_bar, **options):
+    """Cotangents of overlapping windows averaged, not added."""
+    wins = purecnn.max_pool2d_bwd(residuals, jnp.ones_like(y_bar), **options)[0]
+    return (purecnn.max_pool2d_bwd(residuals, y_bar, **options)[0] / jnp.maximum(wins, 1),)
+
+
+def winner_read_column_by_column(residuals, y_bar, **options):
+    (winner, carrier), (kh, kw) = residuals, options["window"]
+    return purecnn.max_pool2d_bwd((winner % kh * kw + winner // kh, carrier), y_bar, **options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        mean_over_the_windows_won,
+        winner_read_column_by_column,
+        wrong_rules.cotangent_ignored(MAX_POOL),
+        wrong_rules.as_if(MAX_POOL, stride=1),
+        wrong_rules.as_if(MAX_POOL, dilation=1),
+        wrong_rules.as_if(MAX_POOL, padding=((0, 1), (2, 0))),
+    ],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_are_rejected(wrong):
+    assert_rejected(MAX_POOL, wrong)
+
+
+@every_convention
+def test_other_conventions_are_rejected(ties):
+    subject = MAX_POOL.variant(ties, ties=ties)
+    for other in set(TIES) - {ties}:
+
+        def wrong_tie(residuals, y_bar, *, ties, other=other, **options):
+            residuals = purecnn.max_pool2d_fwd(jnp.asarray(many_ties()), ties=other, **options)[1]
+            return purecnn.max_pool2d_bwd(residuals, y_bar, ties=other, **options)
+
+        assert_rejected(subject, wrong_tie, [many_ties()], roads=(LOOPS,))

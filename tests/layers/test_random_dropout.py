@@ -1,0 +1,72 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from tests import wrong_rules
+from tests.catalogue import named
+from tests.oracles.roads import assert_rejected
+
+DROPOUT = named("dropout")
+KEY = jax.random.key(0)
+
+
+def test_survivors_are_scaled_and_about_as_many_as_asked():
+    y = purecnn.dropout(jnp.ones(10_000), KEY, 0.2)
+    assert set(np.unique(y).tolist()) == {0.0, 1.25}
+    assert abs(float((y == 0).mean()) - 0.2) < 0.02
+
+
+def test_same_key_same_mask_another_key_another():
+    x = jnp.ones(100)
+    assert (purecnn.dropout(x, KEY, 0.5) == purecnn.dropout(x, KEY, 0.5)).all()
+    assert (purecnn.dropout(x, KEY, 0.5) != purecnn.dropout(x, jax.random.key(1), 0.5)).any()
+
+
+def test_rate_zero_is_the_identity():
+    x = jnp.arange(5.0)
+    assert (purecnn.dropout(x, KEY, 0.0) == x).all()
+
+
+def test_cotangent_goes_where_the_value_came_from():
+    x = jnp.arange(1.0, 101.0)
+    y, residuals = purecnn.dropout_fwd(x, KEY, 0.5)
+    x_bar, key_bar = purecnn.dropout_bwd(residuals, jnp.ones(100), 0.5)
+    assert ((x_bar == 2) == (y != 0)).all()
+    assert ((x_bar == 0) == (y == 0)).all()
+    assert key_bar is None
+
+
+def test_a_dropped_infinity_is_gone():
+    y, residuals = purecnn.dropout_fwd(jnp.full(100, jnp.inf), KEY, 0.5)
+    x_bar, _ = purecnn.dropout_bwd(residuals, jnp.full(100, jnp.inf), 0.5)
+    assert set(np.unique(y).tolist()) == set(np.unique(x_bar).tolist()) == {0.0, np.inf}
+
+
+def test_keeps_one_byte_an_entry():
+    _, residuals = purecnn.dropout_fwd(jnp.ones((4, 5)), KEY, 0.5)
+    assert [r.nbytes for r in residuals] == [20]
+
+
+def drawn_anew(residuals, y_bar, rate):
+    (mask,) = residuals
+    return purecnn.dropout_bwd((jax.random.bernoulli(KEY, 1 - rate, mask.shape),), y_bar, rate)
+
+
+def not_scaled(residuals, y_bar, rate):
+    (mask,) = residuals
+    return jnp.where(mask, y_bar, 0.0), None
+
+
+def mask_inverted(residuals, y_bar, rate):
+    return purecnn.dropout_bwd((~residuals[0],), y_bar, rate)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [drawn_anew, not_scaled, mask_inverted, wrong_rules.cotangent_ignored(DROPOUT)],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_are_rejected(wrong):
+    assert_rejected(DROPOUT, wrong)

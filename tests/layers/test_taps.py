@@ -1,0 +1,36 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from purecnn.geometry import window2d
+from purecnn.layers.taps import read_taps, write_tap
+from tests.oracles import loops
+from tests.oracles.roads import quick_jit
+
+OPTIONS = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
+
+
+def test_a_tap_reads_what_the_loops_say_and_padding_as_fill():
+    x = jnp.arange(1 * 4 * 4 * 1.0).reshape(1, 4, 4, 1)
+    window = window2d("test", x.shape, (2, 2), **OPTIONS)
+    places = loops.windows(x.shape, (2, 2), **OPTIONS)
+    seen = list(quick_jit(lambda x: list(read_taps(x, window, fill=-1.0)))(x))
+    for tap, values in enumerate(seen):
+        for (o, p), taps in places.items():
+            place = taps[tap][1]
+            assert values[0, o, p, 0] == (-1 if place is None else x[0, *place, 0])
+
+
+def test_writing_is_the_adjoint_of_reading():
+    x = jnp.zeros((2, 5, 4, 3))
+    window = window2d("test", x.shape, (2, 2), **OPTIONS)
+    shape = (2, *window.output, 3)
+    cotangents = [jnp.asarray(np.random.default_rng(i).integers(-3, 4, shape), x.dtype) for i in range(4)]
+
+    @quick_jit
+    def both(cotangents):
+        read = jax.vjp(lambda x: list(read_taps(x, window)), x)[1]
+        return read(cotangents)[0], sum(write_tap(c, window, t) for c, t in zip(cotangents, window.taps(), strict=True))
+
+    expected, got = both(cotangents)
+    np.testing.assert_array_equal(got, expected)

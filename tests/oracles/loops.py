@@ -1,0 +1,277 @@
+"""The second road: NumPy in float64, one term of the defining sum at a time. Slow, for tiny sizes.
+
+Each function takes ȳ and then what its rule takes, and returns y and the cotangents, `None` where there is none. Where
+the function is linear in each argument or picks entries, a cotangent collects ȳ times the term's other factor, in the
+same loop as the term itself. Where it is smooth, only the forward is written, and a cotangent is its complex step:
+Im f(x + ih) / h, exact to rounding because no difference is taken.
+"""
+
+import itertools
+import math
+
+import jax
+import numpy as np
+
+STEP = 1e-30
+
+
+def both(size):
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def reads(extent, size, stride, dilation, edges):
+    """For each output row, the input row that each tap of its window reads; None on padding."""
+    rows, first = [], -edges[0]
+    while first + dilation * (size - 1) < extent + edges[1]:
+        taps = [first + dilation * i for i in range(size)]
+        rows.append([tap if 0 <= tap < extent else None for tap in taps])
+        first += stride
+    return rows
+
+
+def same_edges(extent, size, stride, dilation):
+    """The least padding that gives ⌈extent/stride⌉ outputs, the odd row after the input."""
+    for total in itertools.count():
+        edges = (total // 2, total - total // 2)
+        if len(reads(extent, size, stride, dilation, edges)) >= math.ceil(extent / stride):
+            return edges
+
+
+def windows(shape, window, stride=1, padding="VALID", dilation=1):
+    """For each output place (o, p) its taps, [((i, j), (h, v) or None on padding), …]."""
+    axes = []
+    for axis in (0, 1):
+        extent, size, step, d = shape[1 + axis], both(window)[axis], both(stride)[axis], both(dilation)[axis]
+        if padding == "VALID":
+            edges = (0, 0)
+        elif padding == "SAME":
+            edges = same_edges(extent, size, step, d)
+        else:
+            edges = (padding, padding) if isinstance(padding, int) else padding[axis]
+        axes.append(reads(extent, size, step, d, edges))
+    rows, cols = axes
+    return {
+        (o, p): [
+            ((i, j), None if h is None or v is None else (h, v)) for i, h in enumerate(row) for j, v in enumerate(col)
+        ]
+        for o, row in enumerate(rows)
+        for p, col in enumerate(cols)
+    }
+
+
+def output_size(places):
+    o, p = max(places, default=(-1, -1))
+    return o + 1, p + 1
+
+
+def conv2d(y_bar, x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, algorithm="auto"):
+    places = windows(x.shape, w.shape[:2], stride, padding, dilation)
+    cg, outputs = w.shape[2], w.shape[3]
+    y = np.zeros((len(x), *output_size(places), outputs))
+    x_bar, w_bar = np.zeros(x.shape), np.zeros(w.shape)
+    b_bar = None if b is None else np.zeros(b.shape)
+    for n, ((o, p), taps), d in itertools.product(range(len(x)), places.items(), range(outputs)):
+        if b is not None:
+            y[n, o, p, d] += b[d]
+            b_bar[d] += y_bar[n, o, p, d]
+        for (i, j), seen in taps:
+            if seen is None:
+                continue
+            for k in range(cg):
+                c = d // (outputs // groups) * cg + k
+                y[n, o, p, d] += x[n, *seen, c] * w[i, j, k, d]
+                x_bar[n, *seen, c] += y_bar[n, o, p, d] * w[i, j, k, d]
+                w_bar[i, j, k, d] += y_bar[n, o, p, d] * x[n, *seen, c]
+    return y, (x_bar, w_bar, b_bar)
+
+
+def im2col(y_bar, x, window, *, stride=1, padding="VALID", dilation=1):
+    places = windows(x.shape, window, stride, padding, dilation)
+    kh, kw = both(window)
+    y = np.zeros((len(x), *output_size(places), kh, kw, x.shape[3]))
+    x_bar, y_bar = np.zeros(x.shape), np.asarray(y_bar).reshape(y.shape)
+    for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
+        for (i, j), seen in taps:
+            if seen is not None:
+                y[n, o, p, i, j, c] = x[n, *seen, c]
+                x_bar[n, *seen, c] += y_bar[n, o, p, i, j, c]
+    return y.reshape(*y.shape[:3], -1), (x_bar,)
+
+
+def col2im(y_bar, cols, input_shape, window, **options):
+    shape = cols.shape
+    cols_bar, (y,) = im2col(cols, y_bar, window, **options)  # the two are each other's adjoint
+    return y, (cols_bar.reshape(shape),)
+
+
+def max_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
+    places = windows(x.shape, window, window if stride is None else stride, padding, dilation)
+    y = np.full((len(x), *output_size(places), x.shape[3]), -np.inf)
+    x_bar = np.zeros(x.shape)
+    for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
+        seen = [(n, *place, c) for _, place in taps if place is not None]
+        if not seen:
+            continue
+        y[n, o, p, c] = max(x[entry] for entry in seen)
+        winners = [entry for entry in seen if x[entry] == y[n, o, p, c]]
+        shares = {
+            "first": {winners[0]: 1.0},
+            "last": {winners[-1]: 1.0},
+            "split": {entry: 1 / len(winners) for entry in winners},
+            "all": dict.fromkeys(winners, 1.0),
+        }[ties]
+        for entry, share in shares.items():
+            x_bar[entry] += share * y_bar[n, o, p, c]
+    return y, (x_bar,)
+
+
+def avg_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", count_padding=False):
+    places = windows(x.shape, window, window if stride is None else stride, padding)
+    y = np.zeros((len(x), *output_size(places), x.shape[3]))
+    x_bar = np.zeros(x.shape)
+    for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
+        seen = [(n, *place, c) for _, place in taps if place is not None]
+        for entry in seen:
+            y[n, o, p, c] += x[entry] / (len(taps) if count_padding else len(seen))
+            x_bar[entry] += y_bar[n, o, p, c] / (len(taps) if count_padding else len(seen))
+    return y, (x_bar,)
+
+
+def global_avg_pool(y_bar, x):
+    y, x_bar = avg_pool2d(np.asarray(y_bar)[:, None, None, :], x, window=x.shape[1:3])
+    return y[:, 0, 0, :], x_bar
+
+
+def relu(y_bar, x, *, slope_at_zero=0.0):
+    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        y[at] = max(0.0, x[at])
+        x_bar[at] = y_bar[at] * (1.0 if x[at] > 0 else slope_at_zero if x[at] == 0 else 0.0)
+    return y, (x_bar,)
+
+
+def flatten(y_bar, x):
+    y, x_bar = np.zeros((len(x), x[0].size)), np.zeros(x.shape)
+    for n, sample in enumerate(x):
+        for place, at in enumerate(np.ndindex(sample.shape)):
+            y[n, place] = x[n, *at]
+            x_bar[n, *at] = y_bar[n, place]
+    return y, (x_bar,)
+
+
+def dense(y_bar, x, w, b=None):
+    y = np.zeros((len(x), w.shape[1]))
+    x_bar, w_bar = np.zeros(x.shape), np.zeros(w.shape)
+    b_bar = None if b is None else np.zeros(b.shape)
+    for n, k in np.ndindex(y.shape):
+        if b is not None:
+            y[n, k] += b[k]
+            b_bar[k] += y_bar[n, k]
+        for i in range(x.shape[1]):
+            y[n, k] += x[n, i] * w[i, k]
+            x_bar[n, i] += y_bar[n, k] * w[i, k]
+            w_bar[i, k] += y_bar[n, k] * x[n, i]
+    return y, (x_bar, w_bar, b_bar)
+
+
+def dropout(y_bar, x, key, rate):
+    survives = np.asarray(jax.random.bernoulli(key, 1 - rate, x.shape))
+    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        if survives[at]:
+            y[at], x_bar[at] = x[at] / (1 - rate), y_bar[at] / (1 - rate)
+    return y, (x_bar, None)
+
+
+def complex_step(forward):
+    """`forward(*args)` -> y, or a tuple of them, as the function from (ȳ, args) to (y, cotangents)."""
+
+    def loops(y_bar, *args, **options):
+        y = forward(*args, **options)
+        y_bars = y_bar if isinstance(y, tuple) else (y_bar,)
+        bars = []
+        for position, argument in enumerate(args):
+            if not np.issubdtype(argument.dtype, np.floating):
+                bars.append(None)
+                continue
+            bar = np.zeros(argument.shape)
+            for at in np.ndindex(argument.shape):
+                moved = [a.astype(complex) if np.issubdtype(a.dtype, np.floating) else a for a in args]
+                moved[position][at] += 1j * STEP
+                out = forward(*moved, **options)
+                outs = out if isinstance(y, tuple) else (out,)
+                bar[at] = sum((np.asarray(b) * o.imag / STEP).sum() for b, o in zip(y_bars, outs, strict=True))
+            bars.append(bar)
+        return y, tuple(bars)
+
+    return loops
+
+
+@complex_step
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@complex_step
+def softmax(x):
+    y = np.zeros_like(x)
+    for at in np.ndindex(x.shape[:-1]):
+        total = sum(np.exp(xj) for xj in x[at])
+        for i, xi in enumerate(x[at]):
+            y[*at, i] = np.exp(xi) / total
+    return y
+
+
+@complex_step
+def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
+    y = np.zeros_like(x)
+    for n, h, v, i in np.ndindex(x.shape):
+        near = range(max(i - size // 2, 0), min(i + (size - 1) // 2, x.shape[3] - 1) + 1)
+        y[n, h, v, i] = x[n, h, v, i] * (k + alpha * sum(x[n, h, v, j] ** 2 for j in near)) ** -beta
+    return y
+
+
+def _normalised(x, scale, bias, mean, variance, epsilon):
+    y = np.zeros_like(x)
+    for *at, c in np.ndindex(x.shape):
+        y[*at, c] = scale[c] * (x[*at, c] - mean[c]) / (variance[c] + epsilon) ** 0.5 + bias[c]
+    return y
+
+
+@complex_step
+def batch_norm(x, scale, bias, *, epsilon=1e-5):
+    mean, variance = np.zeros_like(x[(0,) * (x.ndim - 1)]), np.zeros_like(x[(0,) * (x.ndim - 1)])
+    entries = x[..., 0].size
+    for *at, c in np.ndindex(x.shape):
+        mean[c] += x[*at, c] / entries
+    for *at, c in np.ndindex(x.shape):
+        variance[c] += (x[*at, c] - mean[c]) ** 2 / entries
+    complex_or_real = np.result_type(x, scale, bias)
+    return _normalised(x.astype(complex_or_real), scale, bias, mean, variance, epsilon), mean, variance
+
+
+@complex_step
+def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
+    complex_or_real = np.result_type(x, scale, bias, mean, variance)
+    return _normalised(x.astype(complex_or_real), scale, bias, mean, variance, epsilon)
+
+
+@complex_step
+def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
+    classes = logits.shape[1]
+    losses = np.zeros(len(logits), np.result_type(logits, labels, float))
+    for n, x in enumerate(logits):
+        total = sum(np.exp(xj) for xj in x)
+        for i in range(classes):
+            y = labels[n, i] if labels.ndim == 2 else float(labels[n] == i)
+            target = (1 - label_smoothing) * y + label_smoothing / classes
+            losses[n] -= target * np.log(np.exp(x[i]) / total)
+    return losses
+
+
+@complex_step
+def squared_error(prediction, target):
+    losses = np.zeros(len(prediction), np.result_type(prediction, target))
+    for n, *at in np.ndindex(prediction.shape):
+        losses[n] += (prediction[n, *at] - target[n, *at]) ** 2
+    return losses

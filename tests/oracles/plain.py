@@ -1,0 +1,147 @@
+"""The first road: forwards in plain lax and jnp, no rule of ours in them, for autodiff to differentiate.
+
+Each takes the arguments and options of the rule of the same name.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def both(size):
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def edges(padding):
+    """Padding as lax takes it: a word, or a pair of pairs."""
+    return [(padding, padding)] * 2 if isinstance(padding, int) else padding
+
+
+def conv2d(x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, algorithm="auto"):
+    y = lax.conv_general_dilated(
+        x,
+        w,
+        both(stride),
+        edges(padding),
+        rhs_dilation=both(dilation),
+        dimension_numbers=NHWC,
+        feature_group_count=groups,
+    )
+    return y if b is None else y + b.reshape(1, 1, 1, -1)
+
+
+def im2col(x, window, *, stride=1, padding="VALID", dilation=1):
+    cols = lax.conv_general_dilated_patches(
+        x, both(window), both(stride), edges(padding), rhs_dilation=both(dilation), dimension_numbers=NHWC
+    )
+    channel_slowest = cols.reshape(*cols.shape[:3], x.shape[3], -1)
+    return jnp.swapaxes(channel_slowest, 3, 4).reshape(cols.shape)
+
+
+def col2im(cols, input_shape, window, *, stride=1, padding="VALID", dilation=1):
+    def patches(x):
+        return im2col(x, window, stride=stride, padding=padding, dilation=dilation)
+
+    return jax.linear_transpose(patches, jax.ShapeDtypeStruct(input_shape, cols.dtype))(cols)[0]
+
+
+def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
+    stride = window if stride is None else stride
+    if ties == "first" and both(dilation) == (1, 1):
+        return _reduce_window(x, -jnp.inf, lax.max, window, stride, padding)
+    taps = _gathered(x, both(window), both(stride), padding, both(dilation))
+    y = taps.max(axis=0)  # autodiff of which splits among ties
+    if ties == "split":
+        return y
+    if ties == "all":
+        # The maximum as a number, and beside it the winners' own slopes: each t − t is 0.
+        finite = jnp.where(taps > -jnp.inf, taps, 0.0)
+        slopes = jnp.where(taps == y[None], finite - lax.stop_gradient(finite), 0.0)
+        return lax.stop_gradient(y) + slopes.sum(axis=0)
+    winner = taps.argmax(axis=0) if ties == "first" else len(taps) - 1 - taps[::-1].argmax(axis=0)
+    return jnp.take_along_axis(taps, winner[None], axis=0)[0]
+
+
+def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_padding=False):
+    stride = window if stride is None else stride
+    total = _reduce_window(x, 0.0, lax.add, window, stride, padding)
+    if count_padding:
+        return total / (both(window)[0] * both(window)[1])
+    return total / jnp.maximum(_reduce_window(jnp.ones_like(x), 0.0, lax.add, window, stride, padding), 1)
+
+
+def global_avg_pool(x):
+    return jnp.einsum("nhwc->nc", x) / (x.shape[1] * x.shape[2])
+
+
+def relu(x, *, slope_at_zero=0.0):
+    return jnp.where(x > 0, x, jnp.where(x == 0, slope_at_zero * x, 0.0))
+
+
+def sigmoid(x):
+    return 1 / (1 + jnp.exp(-x))
+
+
+def softmax(x):
+    powers = jnp.exp(x)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def flatten(x):
+    return x.reshape(len(x), -1)
+
+
+def dense(x, w, b=None):
+    y = jnp.einsum("ni,ik->nk", x, w)
+    return y if b is None else y + b.reshape(1, -1)
+
+
+def dropout(x, key, rate):
+    return x * jax.random.bernoulli(key, 1 - rate, x.shape).astype(x.dtype) / (1 - rate)
+
+
+def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
+    band = ((0, 0), (0, 0), (0, 0), (size // 2, (size - 1) // 2))
+    squares = lax.reduce_window(x**2, 0.0, lax.add, (1, 1, 1, size), (1, 1, 1, 1), band)
+    return x / (k + alpha * squares) ** beta
+
+
+def batch_norm(x, scale, bias, *, epsilon=1e-5):
+    axes = tuple(range(x.ndim - 1))
+    mean, variance = x.mean(axis=axes), x.var(axis=axes)
+    return batch_norm_inference(x, scale, bias, mean, variance, epsilon=epsilon), mean, variance
+
+
+def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
+    scale, bias, mean, variance = (a.reshape((1,) * (x.ndim - 1) + (-1,)) for a in (scale, bias, mean, variance))
+    return (x - mean) / jnp.sqrt(variance + epsilon) * scale + bias
+
+
+def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
+    classes = logits.shape[1]
+    y = jax.nn.one_hot(labels, classes, dtype=logits.dtype) if labels.ndim == 1 else labels
+    return -(((1 - label_smoothing) * y + label_smoothing / classes) * jax.nn.log_softmax(logits)).sum(axis=1)
+
+
+def squared_error(prediction, target):
+    return ((prediction - target) ** 2).reshape(len(prediction), -1).sum(axis=1)
+
+
+def _reduce_window(x, start, operation, window, stride, padding):
+    padding = padding if isinstance(padding, str) else [(0, 0), *edges(padding), (0, 0)]
+    return lax.reduce_window(x, start, operation, (1, *both(window), 1), (1, *both(stride), 1), padding)
+
+
+def _gathered(x, window, stride, padding, dilation):
+    """What each tap sees, (taps, N, Ho, Wo, C), by indexing the padded array."""
+    if isinstance(padding, str):
+        reach = [d * (k - 1) + 1 for d, k in zip(dilation, window, strict=True)]
+        padding = lax.padtype_to_pads(x.shape[1:3], reach, stride, padding)
+    padded = jnp.pad(x, [(0, 0), *edges(padding), (0, 0)], constant_values=-jnp.inf)
+    rows, cols = (
+        [[s * o + d * i for o in range((extent - d * (k - 1) - 1) // s + 1)] for i in range(k)]
+        for extent, k, s, d in zip(padded.shape[1:3], window, stride, dilation, strict=True)
+    )
+    return jnp.stack([padded[:, jnp.array(r)][:, :, jnp.array(c)] for r in rows for c in cols])

@@ -1,0 +1,65 @@
+"""The shapes and dtypes written in signatures are checked while these tests run, also inside transformations."""
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import pytest
+
+import purecnn
+from purecnn.geometry import window2d
+from purecnn.layers import convolution_im2col, taps
+
+PLACES = window2d("test", (1, 4, 4, 1), 2)
+
+
+def test_a_private_function_given_the_wrong_rank_is_caught():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'x'"):
+        list(taps.read_taps(jnp.ones((4, 4)), PLACES))
+
+
+def test_shapes_that_do_not_belong_together_are_caught():
+    """One letter, two sizes: "n h w c" beside "n ho wo d"."""
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'y_bar'"):
+        convolution_im2col.weight_cotangent(jnp.ones((2, 4, 4, 1)), jnp.ones((1, 3, 3, 1)), PLACES, 1)
+
+
+def test_a_wrong_output_is_caught(monkeypatch):
+    monkeypatch.setattr("purecnn.layers.max_pooling._pool", lambda x, *options: (x[0], None))
+    with pytest.raises(jaxtyping.TypeCheckError, match="return value"):
+        purecnn.max_pool2d(jnp.ones((1, 4, 4, 1)))
+
+
+def test_a_wrong_option_is_caught():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'algorithm'"):
+        purecnn.conv2d(jnp.ones((1, 4, 4, 1)), jnp.ones((2, 2, 1, 1)), algorithm=3)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        jax.jit,
+        lambda f: jax.grad(lambda x: f(x).sum()),
+        jax.vmap,
+        lambda f: lambda x: jax.eval_shape(f, x),
+    ],
+    ids=["jit", "grad", "vmap", "eval_shape"],
+)
+def test_inside_transformations_too(transform):
+    @transform
+    def of_the_wrong_rank(x):
+        return sum(taps.read_taps(x[..., 0, 0], PLACES))
+
+    with pytest.raises(jaxtyping.TypeCheckError):
+        of_the_wrong_rank(jnp.ones((3, 4, 4, 1, 1)))
+
+
+def test_what_is_checked_per_sample_under_vmap_has_no_batch_axis():
+    images = jnp.ones((3, 2, 4, 4, 1))
+    assert jax.vmap(purecnn.max_pool2d)(images).shape == (3, 2, 2, 2, 1)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        purecnn.max_pool2d(images)
+
+
+def test_a_user_does_not_get_jaxtypings_errors(users_errors):
+    with pytest.raises(ValueError, match="max_pool2d: x: got shape"):
+        purecnn.max_pool2d(jnp.ones((4, 4)))

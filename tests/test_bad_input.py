@@ -1,0 +1,309 @@
+"""What a user does wrong, and what purecnn says: the layer, the argument, what came, what was expected."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import purecnn
+from purecnn import blocks
+from purecnn.models import alexnet, lenet, mlp, resnet
+
+pytestmark = pytest.mark.usefixtures("users_errors")
+
+X = jnp.ones((2, 4, 4, 3))
+W = jnp.ones((3, 3, 3, 6))
+ROW = jnp.ones((2, 5))
+ANY = pytest.mark.parametrize
+
+
+def refused(error, message, function, *args, **options):
+    """Refused as it is, and while being traced."""
+    for way in (function, lambda *args, **options: jax.eval_shape(lambda: function(*args, **options))):
+        with pytest.raises(error) as caught:
+            way(*args, **options)
+        assert message in str(caught.value)
+
+
+def made(net, shape):
+    """Parameters without their numbers."""
+    return jax.eval_shape(lambda: net.init(jax.random.key(0), shape))
+
+
+FOUR_AXES = "expected 4 axes (N H W C)"
+
+
+@ANY(
+    ("message", "function", "args"),
+    [
+        (f"conv2d: x: got shape (2, 4, 4), {FOUR_AXES}", purecnn.conv2d, (X[..., 0], W)),
+        ("conv2d: w: got shape (3, 3), expected 4 axes (kh kw C/groups D)", purecnn.conv2d, (X, W[..., 0, 0])),
+        ("conv2d: b: got shape (2,), expected (6,) (one per output channel)", purecnn.conv2d, (X, W, jnp.ones(2))),
+        (f"max_pool2d: x: got shape (2, 4, 4), {FOUR_AXES}", purecnn.max_pool2d, (X[..., 0],)),
+        (f"avg_pool2d: x: got shape (2, 4, 4), {FOUR_AXES}", purecnn.avg_pool2d, (X[..., 0],)),
+        (f"global_avg_pool: x: got shape (2, 4, 4), {FOUR_AXES}", purecnn.global_avg_pool, (X[..., 0],)),
+        (f"local_response_norm: x: got shape (2, 5), {FOUR_AXES}", purecnn.local_response_norm, (ROW,)),
+        (f"im2col: x: got shape (2, 5), {FOUR_AXES}", purecnn.im2col, (ROW, 2)),
+        (
+            "col2im: cols: got shape (2, 5), expected 4 axes (N Ho Wo kh·kw·C)",
+            purecnn.col2im,
+            (ROW, (1, 1, 1, 1), 1),
+        ),
+        ("dense: x: got shape (2, 4, 4, 3), expected 2 axes (N in)", purecnn.dense, (X, ROW)),
+        ("flatten: x: got shape (), expected a batch axis first", purecnn.flatten, (jnp.float32(1),)),
+        ("softmax: x: got shape (), expected at least one axis", purecnn.softmax, (jnp.float32(1),)),
+        ("batch_norm: x: got shape (5,), expected a batch axis", purecnn.batch_norm, (ROW[0], ROW[0], ROW[0])),
+        (
+            "softmax_cross_entropy: logits: got shape (5,), expected 2 axes (N K)",
+            purecnn.softmax_cross_entropy,
+            (ROW[0], jnp.array([1])),
+        ),
+        ("squared_error: prediction: got shape (), expected", purecnn.squared_error, (jnp.float32(1), jnp.float32(1))),
+    ],
+    ids=lambda value: value.split(":")[0] if isinstance(value, str) else "",
+)
+def test_wrong_rank(message, function, args):
+    refused(ValueError, message, function, *args)
+
+
+@ANY(
+    ("message", "function", "args"),
+    [
+        ("conv2d: w: got shape (3, 3, 2, 6), expected 3 input channels", purecnn.conv2d, (X, W[:, :, :2])),
+        (
+            "dense: w: got shape (4, 2), expected (5, out): one row per input of x",
+            purecnn.dense,
+            (ROW, jnp.ones((4, 2))),
+        ),
+        (
+            "dense: b: got shape (3,), expected (2,) (one per output)",
+            purecnn.dense,
+            (ROW, jnp.ones((5, 2)), jnp.ones(3)),
+        ),
+        (
+            "batch_norm: scale: got shape (4,), expected (5,) (one per channel of x)",
+            purecnn.batch_norm,
+            (ROW, jnp.ones(4), jnp.ones(5)),
+        ),
+        (
+            "batch_norm_inference: variance: got shape (4,), expected (5,)",
+            purecnn.batch_norm_inference,
+            (ROW, *[jnp.ones(5)] * 3, jnp.ones(4)),
+        ),
+        (
+            "squared_error: target: got shape (2, 4), expected (2, 5) (the shape of prediction)",
+            purecnn.squared_error,
+            (ROW, ROW[:, :4]),
+        ),
+        (
+            "col2im: cols: got shape (2, 4, 4, 3), expected (2, 3, 3, 12) (the patches of (2, 4, 4, 3))",
+            purecnn.col2im,
+            (X, (2, 4, 4, 3), 2),
+        ),
+    ],
+    ids=["conv2d", "dense w", "dense b", "batch_norm", "batch_norm_inference", "squared_error", "col2im"],
+)
+def test_channels_and_sizes_that_do_not_match(message, function, args):
+    refused(ValueError, message, function, *args)
+
+
+@ANY(
+    ("message", "function", "args", "options"),
+    [
+        ("conv2d: window: got size (3, 3)", purecnn.conv2d, (X[:, :2], W), {}),
+        ("max_pool2d: window: got size (5, 5)", purecnn.max_pool2d, (X,), {"window": 5}),
+        ("avg_pool2d: window: got size (5, 5)", purecnn.avg_pool2d, (X,), {"window": 5}),
+        ("im2col: window: got size (2, 2) with dilation (4, 4)", purecnn.im2col, (X, 2), {"dilation": 4}),
+    ],
+    ids=["conv2d", "max_pool2d", "avg_pool2d", "im2col"],
+)
+def test_window_larger_than_the_padded_input(message, function, args, options):
+    refused(ValueError, message, function, *args, **options)
+    with pytest.raises(ValueError, match=r"expected at most the padded input, .* with padding \(\(0, 0\), \(0, 0\)\)"):
+        function(*args, **options)
+
+
+@ANY("stride", [0, -1, (1, 0)])
+@ANY("name", ["conv2d", "max_pool2d", "avg_pool2d", "im2col"])
+def test_stride_that_is_not_positive(name, stride):
+    args = {"conv2d": (X, W), "im2col": (X, 2)}.get(name, (X,))
+    message = f"{name}: stride: got {0 if isinstance(stride, tuple) else stride}, expected at least 1"
+    refused(ValueError, message, getattr(purecnn, name), *args, stride=stride)
+
+
+@ANY(("stride", "error"), [(1.5, TypeError), ("2", TypeError), ((1, 2, 3), ValueError)])
+def test_stride_that_is_no_integer_or_pair(stride, error):
+    refused(error, f"max_pool2d: stride: got {stride!r}, expected an int", purecnn.max_pool2d, X, stride=stride)
+
+
+def test_dilation_that_is_not_positive():
+    refused(ValueError, "conv2d: dilation: got 0, expected at least 1", purecnn.conv2d, X, W, dilation=0)
+
+
+def test_groups_that_do_not_divide():
+    message = "conv2d: groups: got 2, expected a divisor of the 3 input and 6 output channels"
+    refused(ValueError, message, purecnn.conv2d, X, W, groups=2)
+    message = "conv2d: groups: got 3, expected a divisor of the 3 input and 4 output channels"
+    refused(ValueError, message, purecnn.conv2d, X, W[:, :, :1, :4], groups=3)
+    refused(ValueError, "conv2d: groups: got 0, expected at least 1", purecnn.conv2d, X, W, groups=0)
+
+
+@ANY("name", ["conv2d", "dense", "max_pool2d", "avg_pool2d", "relu", "flatten", "im2col", "batch_norm", "dropout"])
+def test_integer_images(name):
+    image = X.astype(jnp.uint8)
+    more = {
+        "conv2d": (W,),
+        "dense": (ROW,),
+        "im2col": (2,),
+        "batch_norm": (jnp.ones(3), jnp.ones(3)),
+        "dropout": (jax.random.key(0), 0.5),
+    }.get(name, ())
+    message = f"{name}: x: got uint8, expected float16, bfloat16, float32 or float64"
+    refused(TypeError, message, getattr(purecnn, name), image, *more)
+
+
+def test_mixed_dtypes():
+    half = jnp.float16
+    refused(TypeError, "conv2d: w: got float16, expected float32, the dtype of x", purecnn.conv2d, X, W.astype(half))
+    refused(TypeError, "dense: b: got float16, expected float32", purecnn.dense, ROW, ROW.T, jnp.ones(2, half))
+    refused(TypeError, "batch_norm: scale: got float16", purecnn.batch_norm, ROW, jnp.ones(5, half), jnp.ones(5))
+    refused(TypeError, "squared_error: target: got float16", purecnn.squared_error, ROW, ROW.astype(half))
+
+
+@ANY("padding", ["FULL", "same", (1, 2), ((1, 2), 3), [1, 1], ((1, 2, 3), (1, 2))])
+def test_unknown_padding(padding):
+    refused(ValueError, "max_pool2d: padding: got ", purecnn.max_pool2d, X, padding=padding)
+
+
+@ANY("padding", [1.5, None])
+def test_padding_that_is_no_integer(padding):
+    refused(TypeError, f"conv2d: padding: got {padding!r}, expected", purecnn.conv2d, X, W, padding=padding)
+
+
+def test_negative_padding():
+    refused(ValueError, "conv2d: padding: got -1, expected at least 0", purecnn.conv2d, X, W, padding=-1)
+
+
+@ANY(
+    ("labels", "error", "message"),
+    [
+        (jnp.zeros(3, jnp.int32), ValueError, "labels: got shape (3,), expected (2,) (one class per sample)"),
+        (jnp.zeros((2, 5), jnp.int32), ValueError, "labels: got shape (2, 5), expected (2,)"),
+        (jnp.zeros((2, 4)), ValueError, "labels: got shape (2, 4), expected (2, 5) (a probability per class)"),
+        (jnp.zeros(2), ValueError, "labels: got shape (2,), expected (2, 5)"),
+        (jnp.zeros(2, bool), TypeError, "labels: got bool, expected"),
+        (jnp.zeros((2, 5), jnp.complex64), TypeError, "labels: got complex64, expected"),
+    ],
+    ids=lambda value: "" if not hasattr(value, "dtype") else f"{value.dtype}{value.shape}",
+)
+def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
+    refused(error, f"softmax_cross_entropy: {message}", purecnn.softmax_cross_entropy, ROW, labels)
+
+
+@ANY(
+    ("message", "function", "args", "options"),
+    [
+        (
+            "max_pool2d: ties: got 'middle', expected one of 'first', 'last', 'split', 'all'",
+            purecnn.max_pool2d,
+            (X,),
+            {"ties": "middle"},
+        ),
+        (
+            "conv2d: algorithm: got 'fft', expected one of 'auto', 'direct', 'im2col'",
+            purecnn.conv2d,
+            (X, W),
+            {"algorithm": "fft"},
+        ),
+        ("relu: slope_at_zero: got 2.0, expected between 0 and 1", purecnn.relu, (X,), {"slope_at_zero": 2.0}),
+        ("dropout: rate: got 1.0, expected at least 0 and below 1", purecnn.dropout, (X, jax.random.key(0), 1.0), {}),
+        ("batch_norm: epsilon: got 0.0, expected above 0", purecnn.batch_norm, (ROW, ROW[0], ROW[0]), {"epsilon": 0.0}),
+        (
+            "softmax_cross_entropy: label_smoothing: got 1.0, expected at least 0 and below 1",
+            purecnn.softmax_cross_entropy,
+            (ROW, jnp.zeros(2, jnp.int32)),
+            {"label_smoothing": 1.0},
+        ),
+        ("local_response_norm: size: got 0, expected at least 1", purecnn.local_response_norm, (X,), {"size": 0}),
+        ("local_response_norm: k, alpha: got 0.0", purecnn.local_response_norm, (X,), {"k": 0.0}),
+    ],
+    ids=["ties", "algorithm", "slope_at_zero", "rate", "epsilon", "label_smoothing", "size", "k"],
+)
+def test_unknown_options(message, function, args, options):
+    refused(ValueError, message, function, *args, **options)
+
+
+def test_an_array_is_no_option():
+    refused(TypeError, "conv2d: stride: got ", purecnn.conv2d, X, W, stride=jnp.ones(2))
+
+
+def test_nothing_to_average_or_to_normalise():
+    refused(ValueError, "global_avg_pool: x: got shape (1, 0, 2, 3)", purecnn.global_avg_pool, jnp.ones((1, 0, 2, 3)))
+    refused(ValueError, "batch_norm: x: got shape (0, 5)", purecnn.batch_norm, jnp.ones((0, 5)), ROW[0], ROW[0])
+    refused(
+        ValueError,
+        "softmax_cross_entropy: logits: got shape (2, 0), expected at least one class",
+        purecnn.softmax_cross_entropy,
+        jnp.ones((2, 0)),
+        jnp.zeros(2, jnp.int32),
+    )
+
+
+@ANY(
+    ("net", "shape", "message"),
+    [
+        (lenet(), (3, 3, 1), "lenet: layer 5 (max_pool2d), fed samples of shape (1, 1, 16): max_pool2d: window: got"),
+        (
+            lenet(),
+            (28, 28),
+            "lenet: layer 0 (conv2d), fed samples of shape (28, 28): conv2d: input_shape: got (28, 28)",
+        ),
+        (lenet(second_padding="VALID"), (8, 8, 1), "lenet: layer 3 (conv2d), fed samples of shape (4, 4, 6): conv2d"),
+        (alexnet(), (32, 32, 3), "alexnet: layer 14 (max_pool2d), fed samples of shape (1, 1, 256): max_pool2d"),
+        (alexnet(grouped=True), (224, 224), "alexnet: layer 0 (conv2d)"),
+    ],
+    ids=["too small", "no channels", "too small for VALID", "alexnet too small", "alexnet without channels"],
+)
+def test_an_input_shape_a_model_cannot_take(net, shape, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        made(net, shape)
+
+
+def test_images_of_another_size_than_the_parameters_were_made_for():
+    net = lenet()
+    params = made(net, (8, 8, 1))
+    with pytest.raises(
+        ValueError, match=r"lenet: layer 7 \(dense\), fed samples of shape \(144,\): dense: w: got shape"
+    ):
+        jax.eval_shape(net.apply, params, jnp.ones((1, 12, 12, 1)))
+
+
+def test_parameters_of_another_net():
+    net = mlp()
+    with pytest.raises(ValueError, match="mlp: params, state: got 2 and 5 entries, expected one per layer"):
+        net.apply([{}, {}], ROW)
+
+
+def test_dropout_without_a_key_in_training():
+    net = purecnn.Chain("net", (blocks.dropout(0.5),))
+    message = r"net: layer 0 \(dropout\).*dropout: key: got None, expected a key from jax.random.key when train=True"
+    for call in (net.apply, net.forward):
+        with pytest.raises(ValueError, match=message):
+            call([{}], ROW, train=True)
+
+
+def test_batch_norm_inference_without_its_state():
+    net = resnet(features=(2,))
+    params = made(net, (4, 4, 1))
+    message = r"resnet: layer 1 \(batch_norm\).*batch_norm: state: got none, expected running statistics"
+    for call in (net.apply, net.forward):
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(call, params, jnp.ones((1, 4, 4, 1)))
+
+
+def test_a_residual_block_whose_ways_do_not_fit_together():
+    net = purecnn.Chain("net", (blocks.add_input(blocks.conv2d(5, 3, padding="SAME")),))
+    message = r"net: layer 0 \(add_input\).*add_input: body: got samples of shape \(4, 4, 5\), expected \(4, 4, 3\)"
+    with pytest.raises(ValueError, match=message):
+        made(net, (4, 4, 3))

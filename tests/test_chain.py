@@ -1,0 +1,111 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from purecnn import blocks
+from tests.oracles.roads import assert_trees_close, quick_jit
+
+NET = purecnn.Chain("net", (blocks.flatten(), blocks.dense(4), blocks.relu(), blocks.dense(3)))
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return NET.init(KEY, (2, 3))
+
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2, 3)), "float32")
+LABELS = jnp.array([0, 1, 2, 1, 0])
+
+
+def test_one_dict_of_parameters_a_layer(params):
+    shapes = [jax.tree.map(jnp.shape, p) for p in params]
+    assert shapes == [{}, {"w": (6, 4), "b": (4,)}, {}, {"w": (4, 3), "b": (3,)}]
+
+
+def test_init_depends_on_the_key_and_on_the_layers_place(params):
+    again, other = NET.init(KEY, (2, 3)), NET.init(jax.random.key(1), (2, 3))
+    assert (again[1]["w"] == params[1]["w"]).all()
+    assert (other[1]["w"] != params[1]["w"]).any()
+    twice = purecnn.Chain("twice", (blocks.dense(4), blocks.dense(4)))
+    first, second = jax.jit(lambda: twice.init(KEY, (4,)))()
+    assert (first["w"] != second["w"]).any()
+
+
+def test_apply_is_one_layer_after_the_other(params):
+    hidden = purecnn.relu(purecnn.dense(purecnn.flatten(X), params[1]["w"], params[1]["b"]))
+    expected = purecnn.dense(hidden, params[3]["w"], params[3]["b"])
+    assert (NET.apply(params, X) == expected).all()
+    assert (NET.forward(params, X)[0] == expected).all()
+
+
+def test_shapes_in_front_of_every_layer_and_behind_the_last():
+    assert NET.shapes((2, 3)) == [(2, 3), (6,), (4,), (4,), (3,)]
+
+
+def test_parameters_have_the_dtype_asked_for():
+    params = jax.eval_shape(lambda: NET.init(KEY, (2, 3), jnp.bfloat16))
+    assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("bfloat16")}
+
+
+def test_backward_gives_the_inputs_cotangent_too(params):
+    @quick_jit
+    def both(x):
+        y, _, residuals = NET.forward(params, x)
+        y_out, vjp = jax.vjp(lambda x: NET.apply(params, x), x)
+        return NET.backward(residuals, jnp.ones_like(y))[0], vjp(jnp.ones_like(y_out))[0]
+
+    assert_trees_close(*both(X), 1e-6)
+
+
+def test_backprop_is_the_gradient_of_the_mean_loss(params):
+    def loss(params):
+        return purecnn.softmax_cross_entropy(NET.apply(params, X), LABELS).mean()
+
+    got = quick_jit(lambda params: purecnn.backprop(NET, params, X, LABELS))(params)
+    assert_trees_close(got, quick_jit(jax.value_and_grad(loss))(params), 1e-6)
+    assert jax.tree.structure(got[1]) == jax.tree.structure(params)
+
+
+def test_backprop_differentiates_nothing(params, monkeypatch):
+    """With JAX's autodiff out of reach the lists still run."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("autodiff")
+
+    for name in ("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"):
+        monkeypatch.setattr(jax, name, refuse)
+    loss, grads = purecnn.backprop(NET, params, X, LABELS)
+    assert np.isfinite(loss)
+    assert len(grads) == 4
+
+
+def test_backprop_with_another_loss(params):
+    target = jnp.ones((5, 3))
+    pair = (purecnn.squared_error_fwd, purecnn.squared_error_bwd)
+    got = purecnn.backprop(NET, params, X, target, loss=pair)
+    expected = jax.value_and_grad(lambda p: purecnn.squared_error(NET.apply(p, X), target).mean())(params)
+    assert_trees_close(got, expected, 1e-6)
+
+
+def test_vmap_of_backprop_over_nets_is_an_ensemble(params):
+    nets = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
+
+    @quick_jit
+    def both(nets):
+        def one(params):
+            return purecnn.backprop(NET, params, X, LABELS)
+
+        alone = [one(jax.tree.map(lambda p, i=i: p[i], nets)) for i in (0, 1)]
+        return jax.vmap(one)(nets), jax.tree.map(lambda *a: jnp.stack(a), *alone)
+
+    assert_trees_close(*both(nets), 1e-6)
+
+
+def test_an_empty_chain_is_the_identity():
+    empty = purecnn.Chain("empty", ())
+    assert (empty.apply([], X) == X).all()
+    x_bar, params_bar = empty.backward([], X)
+    assert (x_bar is X, params_bar) == (True, [])

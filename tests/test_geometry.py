@@ -1,0 +1,89 @@
+import itertools
+
+import pytest
+
+from purecnn.geometry import integer, pair, window2d
+from tests.oracles import loops
+
+SIZES = list(itertools.product((1, 4, 5), (1, 2, 3), (1, 2, 3), (1, 2)))  # extent, size, stride, dilation
+
+
+def rows(extent, size, stride, dilation, padding):
+    return window2d("test", (1, extent, 1, 1), (size, 1), stride=(stride, 1), padding=padding, dilation=(dilation, 1))
+
+
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 0), (0, 0)), ((0, 2), (0, 0)), ((2, 3), (0, 0))])
+def test_taps_read_the_rows_that_counting_gives(padding):
+    """Slices of the padded input, against the windows laid down one after the other."""
+    for extent, size, stride, dilation in SIZES:
+        expected = loops.reads(extent, size, stride, dilation, padding[0])
+        if not expected:
+            with pytest.raises(ValueError, match="test: window: got size"):
+                rows(extent, size, stride, dilation, padding)
+            continue
+        window = rows(extent, size, stride, dilation, padding)
+        assert window.output == (len(expected), 1)
+        for i in range(size):
+            start, limit, step = (numbers[1] for numbers in window.tap_slice((i, 0), 1, 1))
+            seen = [row - padding[0][0] for row in range(start, limit, step)]
+            assert [row if 0 <= row < extent else None for row in seen] == [taps[i] for taps in expected]
+
+
+def test_tap_pad_lays_every_row_back_where_it_was_read():
+    """low + o·stride is the input row that output row o read, and the whole has the input's height."""
+    for (extent, size, stride, dilation), padding in itertools.product(SIZES, [((0, 0), (0, 0)), ((2, 3), (0, 0))]):
+        expected = loops.reads(extent, size, stride, dilation, padding[0])
+        if not expected:
+            continue
+        window = rows(extent, size, stride, dilation, padding)
+        for i in range(size):
+            low, high, interior = window.tap_pad((i, 0))[1]
+            assert low + (len(expected) - 1) * (interior + 1) + 1 + high == extent
+            for o, taps in enumerate(expected):
+                row = low + o * (interior + 1)
+                assert (row if 0 <= row < extent else None) == taps[i]
+
+
+def test_same_is_the_least_padding_for_enough_outputs():
+    for extent, size, stride, dilation in SIZES:
+        window = rows(extent, size, stride, dilation, "SAME")
+        assert window.padding[0] == loops.same_edges(extent, size, stride, dilation)
+        assert window.output[0] == -(-extent // stride)
+
+
+def test_real_counts_are_what_the_windows_see_of_the_input():
+    for extent, size, stride, dilation in SIZES:
+        window = rows(extent, size, stride, dilation, ((2, 3), (0, 0)))
+        expected = loops.reads(extent, size, stride, dilation, (2, 3))
+        assert window.real_counts()[0] == [sum(row is not None for row in taps) for taps in expected]
+
+
+@pytest.mark.parametrize(
+    ("given", "edges"),
+    [
+        ("VALID", ((0, 0), (0, 0))),
+        (2, ((2, 2), (2, 2))),
+        (((1, 2), (3, 4)), ((1, 2), (3, 4))),
+    ],
+)
+def test_every_way_to_write_padding(given, edges):
+    assert window2d("test", (1, 9, 9, 1), 3, padding=given).padding == edges
+
+
+def test_a_pair_is_rows_then_columns():
+    assert pair("test", "size", 3) == (3, 3)
+    assert pair("test", "size", [2, 3]) == (2, 3)
+    window = window2d("test", (7, 5, 6, 2), (2, 3), stride=(1, 2), dilation=(2, 1))
+    assert (window.input, window.output) == ((5, 6), (3, 2))
+    assert list(window.taps()) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "3", None])
+def test_only_integers_count(value):
+    with pytest.raises(TypeError, match=r"test: stride: got .*, expected an integer"):
+        integer("test", "stride", value, 1)
+
+
+def test_integers_have_a_least_value():
+    with pytest.raises(ValueError, match="test: stride: got 0, expected at least 1"):
+        pair("test", "stride", (1, 0))

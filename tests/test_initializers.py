@@ -1,0 +1,35 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purecnn.initializers import he_normal, lecun_normal, ones, zeros
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(("initializer", "gain"), [(he_normal, 2), (lecun_normal, 1)])
+@pytest.mark.parametrize(("shape", "fan_in"), [((100, 400), 100), ((3, 3, 16, 300), 144)])
+def test_variance_is_the_gain_over_the_fan_in(initializer, gain, shape, fan_in):
+    w = np.asarray(initializer(KEY, shape))
+    assert w.var() == pytest.approx(gain / fan_in, rel=0.03)
+    assert abs(w.mean()) < 4 * np.sqrt(gain / fan_in / w.size)
+
+
+def test_relu_keeps_the_scale_of_the_signal():
+    """Mean square through ten layers of 200 units, as He et al. 2015 have it."""
+    x = jax.random.normal(KEY, (64, 200))
+    for i in range(10):
+        x = jnp.maximum(x @ he_normal(jax.random.fold_in(KEY, i), (200, 200)), 0)
+    assert 0.3 < float((x**2).mean()) < 3
+
+
+def test_constants():
+    assert zeros(KEY, (2,)).tolist() == [0, 0]
+    assert ones(KEY, (2,)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("initializer", [he_normal, lecun_normal, zeros, ones])
+def test_shape_and_dtype_are_as_asked(initializer):
+    w = initializer(KEY, (2, 3), jnp.bfloat16)
+    assert (w.shape, w.dtype) == ((2, 3), jnp.bfloat16)

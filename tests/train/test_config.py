@@ -1,0 +1,54 @@
+import dataclasses
+
+import pytest
+
+from purecnn.train.config import Config, resolved
+
+pytestmark = pytest.mark.usefixtures("users_errors")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("model", "lenett", "one of lenet, alexnet, cifar_cnn, resnet, mlp"),
+        ("data", "mnist", "one of digits"),
+        ("optimizer", "SGD", "one of sgd, adam, adamw"),
+        ("schedule", None, "one of constant, cosine"),
+        ("loss", "hinge", "one of softmax_cross_entropy, squared_error"),
+        ("epochs", 0, "an integer, at least 1"),
+        ("epochs", "3", "an integer, at least 1"),
+        ("epochs", True, "an integer, at least 1"),
+        ("epochs", 2.0, "an integer, at least 1"),
+        ("batch_size", -1, "an integer, at least 1"),
+        ("learning_rate", 0.0, "a finite number above 0"),
+        ("learning_rate", float("inf"), "a finite number above 0"),
+        ("learning_rate", float("nan"), "a finite number above 0"),
+        ("learning_rate", "fast", "a finite number above 0"),
+        ("momentum", 1.0, "a number from 0 up to, but not, 1"),
+        ("weight_decay", -0.1, "a finite number, at least 0"),
+        ("patience", 0, "an integer, at least 1"),
+        ("tolerance", 1.5, "a number from 0 up to, but not, 1"),
+        ("steps_per_dispatch", 0, "an integer, at least 1"),
+        ("seed", -1, "an integer from 0"),
+        ("seed", 2**32, "an integer from 0"),
+        ("until_converged", "yes", "true or false"),
+        ("run_dir", "", "a path or None"),
+        ("run_dir", 3, "a path or None"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_field_value_and_what_was_expected(field, value, expected):
+    with pytest.raises(ValueError, match=field) as caught:
+        Config(**{field: value})
+    assert str(caught.value).startswith(f"{field}: got {value!r}, expected {expected}")
+
+
+def test_the_loss_of_the_lecture_for_the_net_of_the_lecture():
+    assert resolved(Config(model="mlp")).loss == "squared_error"
+    assert resolved(Config(model="lenet")).loss == "softmax_cross_entropy"
+    chosen = Config(model="mlp", loss="softmax_cross_entropy")
+    assert resolved(chosen) == chosen
+
+
+def test_resolving_changes_nothing_else():
+    config = Config(epochs=3, seed=9)
+    assert dataclasses.replace(resolved(config), loss=None) == config

@@ -1,0 +1,49 @@
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from purecnn.train.plots import draw_confusion, draw_curves
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved, for a look at what is in them."""
+    figures, save = [], Figure.savefig
+
+    def keep(figure, *args, **options):
+        figures.append(figure)
+        return save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def test_the_confusion_matrix_has_every_count_in_its_place(tmp_path, drawn):
+    labels, predictions = np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 1, 1, 0, 2])
+    draw_confusion(tmp_path / "confusion.png", labels, predictions, ("ant", "bee", "cat"), "insects, mostly")
+    axes = drawn[0].axes[0]
+    # A text's place is (column, row): predicted class, true class.
+    assert {(t.get_position(), t.get_text()) for t in axes.texts} == {
+        ((0, 0), "2"), ((1, 0), "1"), ((1, 1), "1"), ((0, 2), "1"), ((2, 2), "1"),
+    }  # fmt: skip
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["ant", "bee", "cat"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert matplotlib.image.imread(tmp_path / "confusion.png").std() > 0
+
+
+def test_the_curves_are_the_metrics(tmp_path, drawn):
+    metrics = [
+        {"epoch": e, "train_loss": 1 / e, "test_loss": 2 / e, "train_accuracy": 0.2 * e, "test_accuracy": 0.1 * e}
+        for e in (1, 2, 3)
+    ]
+    draw_curves(tmp_path / "curves.png", metrics, "a net on data")
+    loss, accuracy = drawn[0].axes
+    np.testing.assert_allclose(loss.lines[0].get_xydata(), [[1, 1], [2, 1 / 2], [3, 1 / 3]])
+    np.testing.assert_allclose(accuracy.lines[1].get_ydata(), [10, 20, 30])
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "mean loss per image")
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == [
+        "train, 60 at the end",
+        "test, 30 at the end",
+    ]
+    assert matplotlib.image.imread(tmp_path / "curves.png").std() > 0

@@ -1,0 +1,51 @@
+import pytest
+
+from purecnn.train.config import Config
+from purecnn.train.run_folder import append_metrics, make_run_folder, read_config, read_metrics, write_config
+
+
+def test_runs_are_numbered_and_never_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [make_run_folder(Config()) for _ in range(3)]
+    assert [str(folder) for folder in folders] == ["runs/lenet-digits-1", "runs/lenet-digits-2", "runs/lenet-digits-3"]
+    assert str(make_run_folder(Config(model="mlp"))) == "runs/mlp-digits-1"
+
+
+def test_a_named_folder_may_be_new_or_empty(tmp_path):
+    deep = tmp_path / "a" / "b"
+    assert make_run_folder(Config(run_dir=str(deep))) == deep
+    assert deep.is_dir()
+    assert make_run_folder(Config(run_dir=str(deep))) == deep
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_there_is_refused_and_left_alone(tmp_path, kind):
+    taken = tmp_path / "taken"
+    if kind == "folder":
+        taken.mkdir()
+    path = taken / "metrics.jsonl" if kind == "folder" else taken
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match=f"run_dir: {taken} exists already"):
+        make_run_folder(Config(run_dir=str(taken)))
+    assert path.read_text() == "mine"
+
+
+def test_the_config_comes_back_without_the_folders_name(tmp_path):
+    config = Config(model="mlp", learning_rate=0.125, seed=4, loss="squared_error", run_dir=str(tmp_path))
+    write_config(tmp_path, config)
+    assert read_config(tmp_path) == Config(model="mlp", learning_rate=0.125, seed=4, loss="squared_error")
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("epochs: none\n")
+    with pytest.raises(ValueError, match="epochs: got 'none', expected an integer"):
+        read_config(tmp_path)
+
+
+def test_metrics_are_one_line_each(tmp_path):
+    lines = [{"epoch": 1, "train_loss": 0.1}, {"epoch": 2, "train_loss": 1 / 3}]
+    for line in lines:
+        append_metrics(tmp_path, line)
+    assert read_metrics(tmp_path) == lines
+    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 2

@@ -1,0 +1,175 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from purecnn import blocks, softmax_cross_entropy
+from purecnn.chain import Chain
+from purecnn.data.augmentation import random_warp
+from purecnn.data.digits import read_digits
+from purecnn.models import lenet, mlp
+from purecnn.train.objectives import OBJECTIVES
+from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
+
+CROSS_ENTROPY = OBJECTIVES["softmax_cross_entropy"]
+SGD = optax.sgd(0.05, momentum=0.9)
+# Every kind of layer that LeNet has, and a tenth of its time to compile.
+SMALL = Chain(
+    "small",
+    (blocks.conv2d(3, 3, padding="SAME"), blocks.relu(), blocks.max_pool2d(), blocks.flatten(), blocks.dense(10)),
+)
+
+
+def norm_net():
+    return Chain("normal", (blocks.conv2d(4, 3), blocks.batch_norm(), blocks.global_avg_pool(), blocks.dense(10)))
+
+
+def digits(samples):
+    train = read_digits().train
+    return jnp.asarray(train.images[:samples]), jnp.asarray(train.labels[:samples])
+
+
+def copied(tree):
+    """Donation destroys what goes in."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def leaves(now):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((now.params, now.state, now.opt_state, now.step))]
+
+
+def assert_close(got, expected, rtol):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(np.abs(b).max(), 1e-30))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD,
+        optax.adamw(0.01, weight_decay=0.1),
+        optax.chain(optax.clip_by_global_norm(0.1), optax.add_decayed_weights(0.01), SGD),
+    ],
+)
+def test_a_step_is_jax_grad_and_optax_by_hand(optimizer):
+    now, (x, labels) = initial_state(SMALL, optimizer, (8, 8, 1), seed=3), digits(16)
+
+    def mean_loss(params):
+        return softmax_cross_entropy(SMALL.apply(params, x), labels).mean()
+
+    with jax.numpy_dtype_promotion("standard"):  # optax's Adam raises a float to an int32 power
+        loss, gradient = jax.jit(jax.value_and_grad(mean_loss))(now.params)
+        updates, _ = optimizer.update(gradient, now.opt_state, now.params)
+        expected = optax.apply_updates(now.params, updates)
+        then, measured = jax.jit(training_step(SMALL, CROSS_ENTROPY, optimizer))(now, x, labels)
+    assert_close(then.params, expected, 1e-6)
+    np.testing.assert_allclose(measured.loss, loss, rtol=1e-6)
+    guesses = SMALL.apply(now.params, x).argmax(axis=1)
+    assert int(measured.correct) == int((guesses == labels).sum())
+    assert int(then.step) == 1
+
+
+def test_the_squared_error_is_that_to_one_hot_labels():
+    net, (x, labels) = mlp(10, hidden=(8,)), digits(6)
+    now = initial_state(net, SGD, (8, 8, 1), seed=0)
+    _, measured = jax.jit(training_step(net, OBJECTIVES["squared_error"], SGD))(now, x, labels)
+    y = np.asarray(net.apply(now.params, x))
+    np.testing.assert_allclose(measured.loss, ((y - np.eye(10)[labels]) ** 2).sum(axis=1).mean(), rtol=1e-5)
+
+
+def test_steps_in_one_dispatch_are_the_same_steps_one_by_one_to_the_bit():
+    (images, labels), rng = digits(64), np.random.default_rng(0)
+    indices = rng.integers(0, 64, (4, 8)).astype(np.int32)
+    steps = steps_in_one_dispatch(training_step(SMALL, CROSS_ENTROPY, SGD))
+    at_once, measured = steps(initial_state(SMALL, SGD, (8, 8, 1), seed=0), images, labels, indices)
+    now, losses = initial_state(SMALL, SGD, (8, 8, 1), seed=0), []
+    for batch in indices:
+        now, one = steps(now, images, labels, batch[None])
+        losses.append(float(one.loss[0]))
+    assert measured.loss.tolist() == losses
+    for a, b in zip(leaves(at_once), leaves(now), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_step_in_a_scan_is_the_step_outside_it_to_rounding():
+    (images, labels), step = digits(32), training_step(SMALL, CROSS_ENTROPY, SGD)
+    now = initial_state(SMALL, SGD, (8, 8, 1), seed=0)
+    alone, _ = jax.jit(step)(now, images, labels)
+    indices = np.arange(32, dtype=np.int32)[None]
+    scanned, _ = steps_in_one_dispatch(step)(copied(now), images, labels, indices)
+    assert_close(scanned.params, alone.params, 1e-6)
+
+
+def test_what_goes_in_is_donated_and_the_data_is_not():
+    (images, labels), now = digits(16), initial_state(SMALL, SGD, (8, 8, 1), seed=0)
+    steps = steps_in_one_dispatch(training_step(SMALL, CROSS_ENTROPY, SGD))
+    steps(now, images, labels, np.arange(16, dtype=np.int32).reshape(2, 8))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(now))
+    assert not images.is_deleted()
+    assert not labels.is_deleted()
+
+
+def test_running_statistics_come_back_and_follow_the_batches():
+    net, (images, labels) = norm_net(), digits(16)
+    now = initial_state(net, SGD, (8, 8, 1), seed=0)
+    then, _ = jax.jit(training_step(net, CROSS_ENTROPY, SGD))(now, images, labels)
+    _, expected = jax.jit(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(
+        now.params, now.state, images
+    )
+    assert_close(then.state, expected, 1e-5)
+    before, after = np.asarray(now.state[1]["mean"]), np.asarray(then.state[1]["mean"])
+    assert (before != after).all()
+
+
+def test_every_step_has_its_own_noise():
+    """A net that only drops out: two steps on one batch lose different units, and a second run the same ones."""
+    net = Chain("noisy", (blocks.flatten(), blocks.dropout(0.5), blocks.dense(10)))
+    (images, labels), still = digits(8), optax.sgd(0.0)
+    steps = steps_in_one_dispatch(training_step(net, CROSS_ENTROPY, still))
+    indices = np.tile(np.arange(8, dtype=np.int32), (3, 1))
+    losses = [
+        steps(initial_state(net, still, (8, 8, 1), seed), images, labels, indices)[1].loss.tolist() for seed in (0, 0)
+    ]
+    assert len(set(losses[0])) == 3
+    assert losses[0] == losses[1]
+
+
+def test_augmentation_is_applied_with_a_fresh_key_each_step():
+    (images, labels), still = digits(8), optax.sgd(0.0)
+
+    def brighten(key, x):
+        return x * jax.random.uniform(key, (), x.dtype)
+
+    step = training_step(SMALL, CROSS_ENTROPY, still, brighten)
+    indices = np.tile(np.arange(8, dtype=np.int32), (3, 1))
+    now = initial_state(SMALL, still, (8, 8, 1), seed=0)
+    _, measured = steps_in_one_dispatch(step)(now, images, labels, indices)
+    assert len(set(measured.loss.tolist())) == 3
+
+
+def test_evaluation_gives_each_samples_own_loss_and_prediction():
+    net, (images, labels) = norm_net(), digits(12)
+    now = initial_state(net, SGD, (8, 8, 1), seed=0)
+    indices = np.array([[3, 0, 7], [11, 11, 5]], np.int32)
+    losses, guesses = evaluation(net, CROSS_ENTROPY)(now.params, now.state, images, labels, indices)
+    y = net.apply(now.params, images, state=now.state)
+    expected = softmax_cross_entropy(y, labels)
+    np.testing.assert_allclose(losses, np.asarray(expected)[indices], rtol=1e-5)
+    np.testing.assert_array_equal(guesses, np.asarray(y.argmax(axis=1))[indices])
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_the_whole_step_lowers_for_every_platform_from_here(platform):
+    """LeNet on 28×28: forward, loss, backward and update, several steps in one dispatch."""
+    net = lenet(10)
+    now = jax.eval_shape(lambda: initial_state(net, SGD, (28, 28, 1), seed=0))
+    steps = steps_in_one_dispatch(training_step(net, CROSS_ENTROPY, SGD, random_warp))
+    images = jax.ShapeDtypeStruct((256, 28, 28, 1), jnp.float32)
+    labels = jax.ShapeDtypeStruct((256,), jnp.int32)
+    indices = jax.ShapeDtypeStruct((2, 64), jnp.int32)
+    exported = jax.export.export(steps, platforms=[platform])(now, images, labels, indices)
+    assert exported.platforms == (platform,)
+    module = exported.mlir_module()
+    assert "stablehlo.convolution" in module
+    assert "select_and_scatter" not in module  # the op that GPUs' deterministic mode refuses

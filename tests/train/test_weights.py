@@ -1,0 +1,70 @@
+import os
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purecnn.train.weights import load_weights, save_weights
+
+
+def tree():
+    return {
+        "params": [
+            {"w": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(3)},
+            {},
+            {"body": [{"w": jnp.full((1, 2), 7.0)}]},
+        ],
+        "state": [{}, {"mean": jnp.zeros(2)}, {}],
+    }
+
+
+def test_what_is_saved_comes_back_in_place(tmp_path):
+    save_weights(tmp_path / "w.safetensors", tree())
+    back = load_weights(tmp_path / "w.safetensors", tree())
+    np.testing.assert_array_equal(back["params"][0]["w"], tree()["params"][0]["w"])
+    np.testing.assert_array_equal(back["params"][2]["body"][0]["w"], [[7.0, 7.0]])
+    assert back["params"][1] == {}
+    assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_names_are_paths_that_other_tools_can_read(tmp_path):
+    from safetensors.numpy import load_file
+
+    save_weights(tmp_path / "w.safetensors", tree())
+    names = {"params.0.w", "params.0.b", "params.2.body.0.w", "state.1.mean"}
+    assert set(load_file(tmp_path / "w.safetensors")) == names
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, tree())
+    before = path.read_bytes()
+
+    def full_disk(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    changed = tree()
+    changed["state"][1]["mean"] += 1
+    with pytest.raises(OSError, match="No space"):
+        save_weights(path, changed)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["w.safetensors"]
+
+
+def test_weights_of_another_model_are_refused_by_name(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, tree())
+    more, fewer, reshaped, retyped = tree(), tree(), tree(), tree()
+    more["params"][1]["w"] = jnp.ones(2)
+    del fewer["params"][0]["b"]
+    reshaped["params"][0]["w"] = jnp.ones((3, 2))
+    retyped["params"][0]["b"] = jnp.ones(3, jnp.float16)
+    for like, message in (
+        (more, r"params\.1\.w: missing"),
+        (fewer, r"params\.0\.b: unexpected"),
+        (reshaped, r"params\.0\.w: got float32\(2, 3\), expected float32\(3, 2\)"),
+        (retyped, r"params\.0\.b: got float32\(3,\), expected float16"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_weights(path, like)

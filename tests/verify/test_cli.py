@@ -1,0 +1,106 @@
+"""The command: its arguments, its exit status, its faces."""
+
+import json
+import re
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from verify import cli, faces, page
+from verify.checking import check
+from verify.finding import UncheckableError
+
+from .wrong_rules.joined import joined, normal
+
+HERE = __name__
+FEW = ["--cases", "0", "--devices", "1"]
+
+
+def square(x, *, power=2):
+    """x to a power."""
+    return x**power
+
+
+good = joined(square, lambda args, y, g, power=2: (g * power * args[0] ** (power - 1),))
+bad = joined(square, lambda args, y, g, power=2: (g * args[0],))
+
+
+def run(*words):
+    return cli.main([*words, *FEW])
+
+
+def test_exit_status_says_right_wrong_or_unchecked(capsys):
+    assert run(f"{HERE}:good", "f32[3,2]") == 0
+    assert run(f"{HERE}:bad", "f32[3,2]") == 1
+    assert "×1/2" in capsys.readouterr().out
+    assert run(f"{HERE}:good", "i32[3]<5") == 2
+    assert run(f"{HERE}:absent", "f32[3]") == 2
+    assert "absent" in capsys.readouterr().err
+    assert run("no.such.module:rule", "f32[3]") == 2
+    assert run(f"{HERE}:good", "nonsense[") == 2
+
+
+def test_reference_and_options():
+    assert run(f"{HERE}:good", "f32[3]", "--reference", f"{HERE}:square", "--option", "power=3") == 0
+
+
+def test_json_holds_the_report(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    run(f"{HERE}:bad", "f32[3,2]", "--json", str(file))
+    (report,) = json.loads(file.read_text())["reports"]
+    assert report["verdict"] == "wrong"
+    assert report["failures"][0]["argument"] == "x"
+    capsys.readouterr()
+    run(f"{HERE}:good", "f32[3,2]", "--json", "-")
+    assert json.loads(capsys.readouterr().out)["reports"][0]["ok"] is True
+
+
+def test_page_is_self_contained_and_shows_where(tmp_path):
+    file = tmp_path / "report.html"
+    run(f"{HERE}:bad", "f32[3,2]", "--html", str(file))
+    text = file.read_text()
+    assert "<svg" in text
+    assert "x to a power." in text or "The command" in text
+    assert not re.findall(r"(?:src|href)=", text)
+
+
+def test_not_a_number_survives_json_and_html():
+    def nan(args, y, g, power=2):
+        return (g * jnp.nan,)
+
+    report = check(joined(square, nan), normal(0, 3), cases=0)
+    assert json.loads(faces.as_json([report]))["reports"][0]["failures"]
+    assert "not finite" in page.as_html([report])
+
+
+def test_the_plain_table_names_every_check():
+    report = check(good, normal(0, 3), cases=0)
+    text = faces.as_text([report, report])
+    assert all(name in text for name in ("gradient", "transforms", "cost"))
+    assert text.count("right") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "dtype"),
+    [
+        ("f32[2,3]", (2, 3), "float32"),
+        ("bf16[4]", (4,), "bfloat16"),
+        ("f16[]", (), "float16"),
+        ("i32[5]<7", (5,), "int32"),
+    ],
+)
+def test_arguments_are_read(text, shape, dtype):
+    value = cli.argument(text)
+    assert value.shape == shape
+    assert value.dtype == jnp.dtype(dtype)
+
+
+def test_other_arguments():
+    np.testing.assert_allclose(cli.argument("p32[3,4]").sum(1), 1, rtol=1e-6)
+    assert cli.argument("(3, 2)") == (3, 2)
+    assert cli.argument("0.5") == 0.5
+    assert cli.argument("key").shape == ()
+    assert cli.argument("i32[50]<3").max() == 2
+    with pytest.raises(UncheckableError, match="f33"):
+        cli.argument("f33[2]")

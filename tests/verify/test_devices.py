@@ -1,0 +1,66 @@
+"""Many devices: a missing and a doubled sum are caught. In a process of its own, which alone may have eight devices."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+import jax.numpy as jnp, numpy as np
+import verify
+from jax.sharding import Mesh, PartitionSpec as P
+from tests.verify.wrong_rules.joined import joined, normal
+from tests.verify.wrong_rules.products import dense, dense_backward
+
+args = normal(1, 4, 3), normal(2, 3, 5), normal(3, 5)
+names = ("contract", "gradient", "devices")
+report = verify.check(joined(dense, dense_backward), *args, cases=0, checks=names)
+assert report.ok and {o.check for o in report.outcomes if o.status == "passed"} == set(names), str(report)
+
+mesh = Mesh(np.array(jax.devices()), ("d",))
+
+def summing(sum_of):
+    # x split over devices, w on each of them; the rule of one device sums w's cotangent as it sees fit
+    @jax.custom_vjp
+    def local(x, w):
+        return x * w[None, :]
+    local.defvjp(lambda x, w: (x * w[None, :], (x, w)), lambda r, g: (g * r[1][None, :], sum_of((g * r[0]).sum(0))))
+    def rule(x, w):
+        return jax.shard_map(local, mesh=mesh, in_specs=(P("d"), P()), out_specs=P("d"), check_vma=False)(x, w)
+    return rule
+
+def plain(x, w):
+    return x * w[None, :]
+
+x, w = normal(4, 16, 3), normal(5, 3)
+total = lambda v: jax.lax.psum(v, "d")
+for name, sum_of in {"none": lambda v: v, "once": total, "twice": lambda v: total(total(v))}.items():
+    report = verify.check(summing(sum_of), x, w, reference=plain, cases=0, checks=("gradient",))
+    print(name, report.verdict, [f.pattern for f in report.failures])
+
+# A rule that asks which device it is on is right on one and wrong on many.
+def by_device(args, y, g):
+    x, w, b = args
+    return g @ w.T, x.T @ g, g.sum(0) * 1
+
+def batch_constant(args, y, g):
+    x, w, b = args
+    return g @ w.T, x.T @ g, g.sum(0) if g.shape[0] != 1 else g[0] * 8
+
+report = verify.check(joined(dense, batch_constant), *args, cases=0, checks=("contract", "gradient", "devices"))
+print("constant", report.verdict, [f.case.split(", ")[-1] for f in report.failures])
+"""
+
+
+def test_sums_over_devices():
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=root, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    verdicts = dict(line.split(" ")[:2] for line in done.stdout.splitlines())
+    # check_vma=False makes autodiff sum replicated cotangents itself: one more sum is one too many.
+    assert sorted(verdicts[n] for n in ("none", "once", "twice")).count("right") == 1
+    assert verdicts["twice"] == "wrong"
+    assert verdicts["constant"] == "wrong"

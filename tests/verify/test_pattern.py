@@ -1,0 +1,54 @@
+"""Each pattern is named, from arrays that have it."""
+
+import numpy as np
+import pytest
+
+from verify.pattern import pattern_of
+
+E = np.random.default_rng(0).standard_normal((4, 6, 6, 3))
+
+
+def changed(index, value):
+    g = E.copy()
+    g[index] = value(g[index]) if callable(value) else value
+    return g
+
+
+EVERY = slice(None)
+CASES = {
+    "one element": changed((1, 2, 3, 0), lambda v: v * 1.5),
+    "zero, last row (axis 1)": changed((EVERY, -1), 0),
+    "zero, last channel": changed((..., -1), 0),
+    "zero, every sample but the first": changed(slice(1, None), 0),
+    "sign, everywhere": -E,
+    "×2, everywhere": 2 * E,
+    "×1/4 (the batch size), everywhere": E / 4,
+    "×1/3, first sample": changed(0, lambda v: v / 3),
+    "flipped along axes (1, 2)": E[:, ::-1, ::-1],
+    "flipped along axis 0": E[::-1],
+    "transpose of axes 1 and 2": E.swapaxes(1, 2),
+    "rolled by +1 along axis 2": np.roll(E, 1, 2),
+    "permutation": np.random.default_rng(1).permutation(E.ravel()).reshape(E.shape),
+    "zero, stride lattice: every 2 along axis 2, from 1": changed((EVERY, EVERY, slice(1, None, 2)), 0),
+    "not finite, one element": changed((0, 0, 0, 0), np.nan),
+    "offset by +0.5, everywhere": E + 0.5,
+    "the same value at every element, everywhere": np.full_like(E, 0.3),
+    "zero, border": np.pad(E[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0))),
+}
+
+
+@pytest.mark.parametrize("pattern", CASES)
+def test_is_named(pattern):
+    got = CASES[pattern]
+    with np.errstate(invalid="ignore"):
+        bad = ~(np.abs(got - E) <= 1e-9)
+    named, cause = pattern_of(E, got, bad, batch=4)
+    assert named == pattern
+    assert cause
+
+
+def test_ties_are_named():
+    x = np.array([[1.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    e = np.arange(1.0, 7).reshape(2, 3)
+    g = e + np.array([[0.3, -0.7, 0], [0, 0, 0]])
+    assert pattern_of(e, g, g != e, x)[0] == "ties"

@@ -1,0 +1,39 @@
+"""Right rules raise no alarm: with and without a reference, in every dtype, on many draws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+
+from .seeds import alarms
+from .wrong_rules.all import RIGHT
+
+IDS = [row[0] for row in RIGHT]
+
+
+@pytest.mark.parametrize(("name", "rule", "reference", "args"), RIGHT[::2], ids=IDS[::2])
+def test_all_checks_pass(name, rule, reference, args):
+    report = verify.check(rule, *args, reference=reference, cases=4)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(("name", "rule", "reference", "args"), RIGHT, ids=IDS)
+@pytest.mark.parametrize("alone", [False, True], ids=["reference", "alone"])
+def test_no_alarm_in_some_seeds(name, rule, reference, args, alone):
+    assert not alarms(rule, args, None if alone else reference, range(8))
+
+
+@pytest.mark.parametrize(("name", "rule", "reference", "args"), RIGHT[::3], ids=IDS[::3])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_no_alarm_in_low_precision(name, rule, reference, args, dtype):
+    cast = tuple(a.astype(dtype) if a.dtype == np.float32 else a for a in args)
+    assert not alarms(rule, cast, reference, range(6))
+
+
+def test_relu_of_jax_passes_and_its_convention_is_named():
+    x = np.array([-1.0, -0.0, 0.0, 2.0], np.float32)
+    report = verify.check(jax.nn.relu, x, cases=0)
+    assert report.ok, str(report)
+    assert any("left slope" in note for note in report.notes)

@@ -1,0 +1,32 @@
+"""Is a hand-written derivative right? For any `jax.custom_vjp`, from one example call.
+
+report = verify.check(rule, x, w, reference=plain)     # or without a reference
+verify.assert_ok(rule, x, w)                           # for pytest
+score = verify.mutate(rule, x, w)                      # would a wrong rule have been noticed?
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from verify.finding import Finding
+from verify.report import Report
+
+if TYPE_CHECKING:
+    from verify.checking import CHECK_NAMES, assert_ok, check
+    from verify.mutation import Score, mutate
+
+__all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "mutate"]
+HOMES = {
+    "CHECK_NAMES": "verify.checking",
+    "assert_ok": "verify.checking",
+    "check": "verify.checking",
+    "Score": "verify.mutation",
+    "mutate": "verify.mutation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # JAX is loaded when it is first needed, not by the import.
+    if name in HOMES:
+        return getattr(importlib.import_module(HOMES[name]), name)
+    raise AttributeError(f"module 'verify' has no attribute {name!r}")

@@ -1,0 +1,200 @@
+"""One call of the rule, and the facts about it that checks ask for, each computed once.
+
+A case holds NumPy values already rounded to the example's dtypes, so that the same numbers enter the float64 oracle
+and the rule at its own precision, and whatever differs afterwards is the rule's doing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verify.finding import NotRunError
+from verify.primal import equations
+from verify.running import OWN, WIDE, call, compiled, is_float, measured_oracle, pullback, widened
+from verify.subject import FLOAT, PERTURBED, Subject, first_line
+from verify.tolerance import smallest_normal, unit_roundoff
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the oracle says, in float64: outputs, cotangents of the perturbed leaves, and their magnitudes."""
+
+    outputs: list[np.ndarray]
+    cotangents: list[np.ndarray]
+    output_magnitudes: list[np.ndarray]
+    magnitudes: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call: one array per array leaf of the subject, options, and a cotangent per floating output.
+
+    `y_bar` is None until the outputs' shapes are known; `with_cotangent` fills it.
+    """
+
+    subject: Subject
+    label: str
+    arrays: tuple[Any, ...]
+    options: Mapping[str, Any]
+    seed: int
+    y_bar: tuple[np.ndarray, ...] = ()
+    stress: bool = False  # saturating inputs: judged by how stable the rule is, not by its last digits
+    example: bool = False
+    reshaped: bool = False  # other shapes or options than the example's: running it at all means compiling
+
+    @property
+    def names(self) -> list[str]:
+        return [self.subject.leaves[k].path for k in self.subject.perturbed]
+
+    @property
+    def perturbed(self) -> list[int]:
+        """Positions, among `arrays`, of the leaves whose cotangents are checked."""
+        return [n for n, k in enumerate(self.subject.arrays) if self.subject.leaves[k].kind == PERTURBED]
+
+    def at(self, dtype: Any) -> list[Any]:
+        """The arrays, floating ones cast to `dtype` (OWN leaves them)."""
+        kinds = [self.subject.leaves[k].kind for k in self.subject.arrays]
+        cast = dtype is not OWN
+        return [
+            a.astype(dtype) if cast and kind in (PERTURBED, FLOAT) else a
+            for a, kind in zip(self.arrays, kinds, strict=True)
+        ]
+
+    def moved(self, arrays: list[Any]) -> "Case":
+        return replace(self, arrays=tuple(arrays))
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The oracle's answer. Raises NotRunError where the function cannot be differentiated."""
+        fun = self.subject.oracle(self.options)
+        if self.reshaped:
+            y, bars = self._both[1]
+            return Truth(_wide(y), _wide(bars), [_uniform(a) for a in y], [_uniform(a) for a in bars])
+        return self._measured_truth(fun, wide_sums=False)
+
+    @cached_property
+    def truth_of_wide_sums(self) -> Truth:
+        """The same, with the magnitudes of an evaluation whose sums are carried in a wider type."""
+        return self._measured_truth(self.subject.oracle(self.options), wide_sums=True)
+
+    def _measured_truth(self, fun: Callable, wide_sums: bool) -> Truth:
+        run = compiled(self, f"truth {wide_sums}", WIDE, lambda: measured_oracle(fun, self.perturbed, wide_sums))
+        try:
+            (y, bars), (y_err, bar_errs) = call(run, WIDE, self.at(WIDE), self.y_bar)
+        except Exception as error:
+            raise NotRunError(f"autodiff cannot differentiate the function ({first_line(error)})") from error
+        return Truth(_wide(y), _wide(bars), _wide(y_err), _wide(bar_errs))
+
+    @cached_property
+    def _both(self) -> tuple[Any, Any]:
+        """Rule and oracle in one program, for a new shape: half the compiling, as most of it is common to both. The
+        oracle comes without the error analysis: a fault of geometry is no matter of the last digits."""
+        rule = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
+        oracle = pullback(self.subject.oracle(self.options), self.perturbed)
+        run = compiled(self, "both", WIDE, lambda: lambda arrays, y_bar: (rule(arrays, y_bar), oracle(arrays, y_bar)))
+        try:
+            return call(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
+        except Exception as error:
+            raise NotRunError(f"rule and oracle do not run together in float64 ({first_line(error)})") from error
+
+    @cached_property
+    def own(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Outputs and cotangents of the rule at the example's dtypes."""
+        return self.pull(OWN, self.y_bar)
+
+    @property
+    def flushed(self) -> bool:
+        """Numbers below the dtype's normal range: many backends take them for zero, so that a comparison with zero is
+        decided otherwise than in float64, where they are ordinary numbers."""
+        small = [np.abs(self.arrays[n]) for n in self.perturbed]
+        return any(bool(np.any((a > 0) & (a < smallest_normal(a.dtype)))) for a in small)
+
+    @cached_property
+    def length(self) -> int:
+        """How many equations the rule has, forward and backward: what compiling it costs."""
+        run = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
+        return sum(1 for _ in equations(jax.make_jaxpr(run)(list(self.arrays), list(self.y_bar))))
+
+    @cached_property
+    def forms(self) -> list[jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of the rule's cotangents at the example's dtypes; nothing is compiled."""
+        run = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
+        return jax.eval_shape(run, list(self.arrays), list(self.y_bar))[1]
+
+    @cached_property
+    def wide(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Outputs and cotangents of the rule run in float64. Raises NotRunError where it does not run in float64."""
+        if self.reshaped:
+            return tuple([np.asarray(a) for a in part] for part in self._both[0])  # type: ignore[return-value]
+        if self.subject.dtype == WIDE:
+            return self.own
+        try:
+            return self.pull(WIDE, self.y_bar)
+        except NotRunError:
+            raise
+        except Exception as error:
+            raise NotRunError(f"the rule does not run in float64 ({first_line(error)})") from error
+
+    @cached_property
+    def narrowest(self) -> float:
+        """The largest unit roundoff among the floating types the rule uses when run in float64: a rule that casts to
+        float32 inside cannot be asked for float64's accuracy. Never coarser than the example's own dtype."""
+        key = ("narrowest", repr(sorted(self.options.items())))
+        if key not in self.subject.compiled:
+            flat = self.subject.flat(self.subject.rule, self.options)
+            with widened(WIDE):
+                closed = jax.make_jaxpr(pullback(flat, self.perturbed))(
+                    self.at(WIDE), [y.astype(WIDE) for y in self.y_bar]
+                )
+            dtypes = {
+                v.aval.dtype
+                for eqn in equations(closed)
+                for v in (*eqn.invars, *eqn.outvars)
+                if hasattr(v.aval, "dtype")
+            }
+            units = [unit_roundoff(d) for d in dtypes if jnp.issubdtype(d, jnp.floating)]
+            self.subject.compiled[key] = max([unit_roundoff(WIDE), *units])
+        return min(self.subject.compiled[key], unit_roundoff(self.subject.dtype))
+
+    def pull(self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = "rule") -> tuple[list, list]:
+        """Outputs and cotangents of `fun` (default: the rule) at `dtype`, as NumPy arrays."""
+        flat = self.subject.flat(self.subject.rule, self.options) if fun is None else fun
+        run = compiled(self, key, dtype, lambda: pullback(flat, self.perturbed))
+        y, bars = call(run, dtype, self.at(dtype), self.cotangent(dtype, y_bar))
+        return [np.asarray(a) for a in y], [np.asarray(a) for a in bars]
+
+    def cotangent(self, dtype: Any, y_bar: Any) -> list[np.ndarray]:
+        """`y_bar` in the dtypes that the outputs have when the inputs are at `dtype`."""
+        if dtype is not OWN and np.dtype(dtype) == WIDE:
+            return [np.asarray(y, WIDE) for y in y_bar]
+        flat = self.subject.flat(self.subject.rule, self.options)
+        with widened(dtype):
+            outs = [o for o in jax.eval_shape(flat, *self.at(dtype)) if is_float(o)]
+        return [np.asarray(y).astype(o.dtype) for y, o in zip(y_bar, outs, strict=True)]
+
+    def value(self, arrays: list[Any]) -> list[np.ndarray]:
+        """The function's floating outputs at these float64 arrays, without any derivative."""
+        flat = self.subject.flat(self.subject.reference or self.subject.rule, self.options)
+        run = compiled(self, "value", WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
+        return [np.asarray(o, WIDE) for o in call(run, WIDE, arrays)]
+
+
+def _wide(arrays: list[Any]) -> list[np.ndarray]:
+    return [np.asarray(a, WIDE) if is_float(a) else np.asarray(a) for a in arrays]
+
+
+def _uniform(a: np.ndarray) -> np.ndarray:
+    """A generous magnitude for float64 runs: 1e-10 of the largest element, once multiplied by the unit roundoff."""
+    return np.full(a.shape, 1e5 * float(np.abs(a).max(initial=0)))
+
+
+def with_cotangent(case: Case, rng: np.random.Generator) -> Case:
+    """The case with a random normal cotangent, rounded to the outputs' dtype. Raises what the call raises."""
+    flat = case.subject.flat(case.subject.rule, case.options)
+    outs = [o for o in jax.eval_shape(flat, *case.arrays) if is_float(o)]
+    return replace(case, y_bar=tuple(np.asarray(rng.standard_normal(o.shape)).astype(o.dtype) for o in outs))

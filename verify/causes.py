@@ -1,0 +1,41 @@
+"""What usually makes a pattern: the words after "likely cause"."""
+
+# The first entry whose key occurs in the pattern wins; the order is from the most to the least specific.
+CAUSES = (
+    ("flipped along axes", "the kernel was not turned by 180°, or was turned when it should not have been"),
+    ("flipped", "an axis is walked backwards: a reversed kernel or index order"),
+    ("transpose", "two axes are swapped: a missing or a superfluous transpose, or (in, out) taken for (out, in)"),
+    ("shifted", "off by one: the padding on one side, or the window's origin"),
+    ("rolled", "an index is off by one and wraps around"),
+    ("permutation", "the right values at the wrong places: reshape order, axis order, or a scatter index"),
+    ("not finite", "an overflow, a division by zero or log 0: use the stable form (subtract the maximum, clamp)"),
+    ("sign", "a minus sign is missing or doubled"),
+    ("(the batch size)", "a mean taken for a sum over the batch, or the reverse"),
+    ("zero, ties", "at ties nobody gets the cotangent, where the convention says who does"),
+    ("ties", "another convention at ties or at exact zero than the oracle's: ≥ for >, last for first, all for one"),
+    ("zero, every sample but the first", "only the first sample is propagated"),
+    ("every sample but the first", "the rule uses the first sample's values for all of them"),
+    ("zero, everywhere", "this cotangent is never computed, or is multiplied by zero"),
+    ("zero, last", "the remainder that the windows do not reach evenly, or the padding, is cut off"),
+    ("last", "the end of the axis: a remainder of the stride, or the padding on the far side"),
+    ("border", "the padding: cropped, doubled or on the wrong side"),
+    ("first row", "the beginning of the axis: the padding on the near side"),
+    ("stride lattice", "the stride or dilation is not respected when the cotangent is spread out"),
+    ("the same value", "the cotangent was averaged or summed where it should stay elementwise"),
+    ("×", "a constant is wrong: a factor of the derivative, a count in a mean, or a sum taken twice"),
+    ("offset", "a constant was added"),
+    ("channel", "channels or groups are mixed up"),
+    ("sample", "the batch axis is handled wrongly"),
+    ("one element", "an index or a special case is wrong"),
+    ("nonzero where zero", "a mask is missing or inverted"),
+    ("everywhere", "a factor depends on the wrong array, a term is missing, or the cotangent is not used"),
+    ("scattered", "a mask or a data-dependent choice is wrong, or overlapping windows overwrite each other"),
+)
+
+
+def cause_of(pattern: str, rank: int) -> str:
+    """The likely cause of a pattern, in words; empty where nothing is known."""
+    for key, cause in CAUSES:
+        if key in pattern:
+            return cause if rank > 0 or "axis" not in cause else ""
+    return ""

@@ -1,0 +1,200 @@
+"""`check` and `assert_ok`: run every check on the example call, then on generated ones, and report."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from verify import canary, generate
+from verify.case import Case, with_cotangent
+from verify.checks import (
+    adjoint,
+    conditioning,
+    contract,
+    cost,
+    devices,
+    differences,
+    exact,
+    finite,
+    forward,
+    gradient,
+    linearity,
+    low_precision,
+    repeatable,
+    second_order,
+    transforms,
+)
+from verify.finding import Finding, NotRunError, UncheckableError
+from verify.remarks import blindness_of, equation_of, name_of, notes_on, oracle_name, shown
+from verify.report import FAILED, NOT_RUN, PASSED, Outcome, Report
+from verify.subject import Subject, describe, first_line
+
+# The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
+FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
+LATER = (exact, adjoint, differences, low_precision, transforms, second_order, devices, cost)
+CHECKS = (*FIRST, *LATER)
+CHECK_NAMES = tuple(c.NAME for c in CHECKS)
+ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
+ORACLES = {"gradient", "differences", "adjoint", "exact"}
+
+
+@dataclass
+class Log:
+    """What has happened so far in one `check`."""
+
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, check: ModuleType, case: Case) -> bool:
+        """Run one check on one case; True if it found nothing wrong."""
+        start, reason, found = time.perf_counter(), "", []
+        try:
+            found = check.findings(case)
+        except NotRunError as why:
+            reason = str(why)
+        except UncheckableError:
+            raise
+        except Exception as error:
+            reason = f"the check itself failed on this rule: {first_line(error)}"
+        status = NOT_RUN if reason else FAILED if found else PASSED
+        self.findings += found
+        self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
+        return not found
+
+    def skip(self, checks: Iterable[ModuleType], case: str, reason: str) -> None:
+        self.outcomes += [Outcome(c.NAME, case, NOT_RUN, reason) for c in checks]
+
+
+def check(
+    rule: Callable,
+    *args: Any,
+    reference: Callable | None = None,
+    argnums: int | Sequence[int] | None = None,
+    seed: int = 0,
+    checks: Sequence[str] | None = None,
+    cases: int = 8,
+    residual_bytes: int | None = None,
+    time_ratio: float | None = None,
+    name: str | None = None,
+) -> Report:
+    """Is the derivative of `rule` right? One example call is enough; other calls are generated from it.
+
+    Args:
+        rule: any differentiable callable; its hand-written rules (`custom_vjp`, or `custom_jvp` where there is no
+            `custom_vjp`) are what is under test.
+        *args: one ordinary call. Arrays or trees of arrays; integer arrays and random keys are not perturbed, Python
+            values are part of the function. Floating arrays of any dtype.
+        reference: a plain forward function of the same arguments, differentiated by JAX in float64 for comparison, tie
+            convention included. Without it the rule's own primal is differentiated, and at ties any slope between the
+            one-sided ones passes.
+        argnums: which positional arguments to differentiate; by default all with floating arrays.
+        seed: of every random number used.
+        checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
+        cases: how many calls of other shape or options to generate; 0 stays at the example.
+        residual_bytes: how much the rule may keep for its backward pass; by default it is only reported.
+        time_ratio: how much longer than autodiff forward and backward may take; by default it is not measured.
+        name: what to call the rule in the report; by default its own name.
+
+    Returns:
+        A `Report`. Nothing is raised for a rule that is wrong or cannot be checked: the report says so.
+    """
+    start = time.perf_counter()
+    call = ", ".join(shown(a) for a in args)
+    log, because, subject = Log(), "", None
+    blindness: tuple[tuple[str, float], ...] = ()
+    chosen = [c for c in CHECKS if checks is None or c.NAME in checks]
+    try:
+        sick = canary.symptoms()
+        if sick:
+            raise UncheckableError(f"this backend computes wrong numbers: {sick}")
+        limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
+        subject = describe(rule, args, reference, argnums, limits)
+        example = _example(subject, call, seed)
+        # Saturated inputs overflow on purpose; what comes of it is judged by the checks, not by NumPy's warnings.
+        with np.errstate(all="ignore"):
+            because = _run(log, example, chosen, cases)
+        log.notes += notes_on(example, chosen)
+        blindness = blindness_of(example)
+    except UncheckableError as why:
+        because = str(why)
+        log.skip(chosen, call, because)
+    return Report(
+        name or name_of(rule),
+        call,
+        oracle_name(subject),
+        tuple(log.findings),
+        tuple(log.outcomes),
+        tuple(log.notes),
+        blindness=blindness,
+        because=because,
+        equation=equation_of(rule),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def assert_ok(rule: Callable, *args: Any, **options: Any) -> Report:
+    """`check`, raising AssertionError with the report unless the rule is right. For pytest."""
+    report = check(rule, *args, **options)
+    if not report.ok:
+        raise AssertionError(str(report))
+    return report
+
+
+def _example(subject: Subject, label: str, seed: int) -> Case:
+    arrays = tuple(subject.leaves[k].value for k in subject.arrays)
+    case = Case(subject, label, arrays, {}, seed, example=True)
+    try:
+        return with_cotangent(case, np.random.default_rng((seed, 0)))
+    except Exception as error:
+        raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
+
+
+def _run(log: Log, example: Case, chosen: list[ModuleType], cases: int) -> str:
+    """Run the checks; the reason why the gradient could not be judged, if it could not."""
+    first = [c for c in chosen if c in FIRST]
+    later = [c for c in chosen if c not in FIRST]
+    for n, one in enumerate(first):
+        if one is conditioning:
+            continue  # asked of saturated inputs only
+        if not log.run(one, example) and one in (contract, gradient, finite):
+            log.skip([*first[n + 1 :], *later], example.label, f"{one.NAME} failed already")
+            return ""
+    if log.findings:
+        log.skip(later, example.label, "the rule is wrong already")
+        return ""
+    failed = 0
+    for case in _generated(example, cases):
+        asked = [c for c in first if _asked(c, case)]
+        right = all([log.run(c, case) for c in asked])  # noqa: C419 (all of them run, whatever the first says)
+        failed += not right
+        if failed >= ENOUGH:
+            break
+    if log.findings:
+        log.skip(later, example.label, "the rule is wrong already")
+        return ""
+    for one in later:
+        log.run(one, example)
+    judged = {o.check for o in log.outcomes if o.status == PASSED} & ORACLES
+    reasons = [o.reason for o in log.outcomes if o.check in ORACLES and o.status == NOT_RUN]
+    return "" if judged or log.findings else (reasons[0] if reasons else "no check with an oracle was asked for")
+
+
+def _asked(check: ModuleType, case: Case) -> bool:
+    """Whether a generated case is this check's business: form changes with the shape only, and saturated inputs are
+    judged by how stable a rule is, not by its last digits."""
+    if check is contract:
+        return case.reshaped
+    if check in (conditioning, gradient, forward):
+        return case.stress == (check is conditioning)
+    return check.EVERY_CASE and not case.reshaped
+
+
+def _generated(example: Case, cases: int) -> Iterator[Case]:
+    if cases <= 0:
+        return
+    yield from generate.content_cases(example)
+    yield from generate.geometry_cases(example, cases)

@@ -1,0 +1,92 @@
+"""The dot-product test: for every direction u, with J from *forward* mode and x̄ from the rule,
+
+    ⟨J u, ȳ⟩ = ⟨u, x̄⟩
+
+Forward mode pushes u through the primal, one derivative per operation and no transposition; it shares neither the
+derivation nor the code of a backward rule, and works where reverse mode does not (`while_loop`). Each argument gets
+its own directions, so that a large one cannot hide a small one; where there is no elementwise oracle, single elements
+are tried too.
+"""
+
+import jax
+import numpy as np
+
+from verify import kinks
+from verify.case import Case
+from verify.finding import Finding, NotRunError
+from verify.running import WIDE, call, compiled, is_float
+from verify.subject import first_line
+from verify.tolerance import ROOM, allowed_error, unit_roundoff
+
+NAME = "adjoint"
+EVERY_CASE = False
+RANDOM, SINGLE = 3, 48  # directions per argument; single elements where nothing else looks at elements
+
+
+def findings(case: Case) -> list[Finding]:
+    flat = case.subject.oracle(case.options)
+    run = compiled(case, "forward mode", WIDE, lambda: _pushforward(flat, case.perturbed))
+    try:
+        bars, unit = case.wide[1], case.narrowest
+    except NotRunError:
+        bars, unit = case.own[1], unit_roundoff(case.subject.dtype)
+    bars = [np.asarray(b, WIDE) for b in bars]
+    for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
+        for index, u in _directions(case, k):
+            try:
+                ju = call(run, WIDE, case.at(WIDE), [u if j == k else np.zeros(b.shape) for j, b in enumerate(bars)])
+            except Exception as error:
+                raise NotRunError(f"forward mode does not reach through the function ({first_line(error)})") from error
+            pairs = list(zip(case.y_bar, ju, strict=True))
+            expected = float(sum(np.sum(np.asarray(g, WIDE) * np.asarray(j)) for g, j in pairs))
+            terms = float(sum(np.sum(np.abs(np.asarray(g, WIDE) * np.asarray(j))) for g, j in pairs))
+            got = float(np.sum(u * bar))
+            room = ROOM * unit * np.sqrt(bar.size) * (terms + float(np.sum(np.abs(u * bar))))
+            room += float(np.sum(np.abs(u) * _allowed(case, k, bar, unit)))
+            if not abs(got - expected) <= room:
+                if case.subject.reference is None and _at_kink(case, k, u):
+                    raise NotRunError("the function has a kink here, where forward mode keeps its own convention")
+                where = "along a random direction" if index is None else "at one element"
+                text = f"⟨u, x̄⟩ differs from ⟨J u, ȳ⟩ {where}, by {abs(got - expected):.3g} where {room:.2g} is allowed"
+                return [Finding(NAME, name, index, expected, got, "one direction", text, case.label)]
+    return []
+
+
+def _directions(case: Case, k: int):
+    rng = np.random.default_rng((case.seed, 4, k))
+    shape = case.arrays[case.perturbed[k]].shape
+    for _ in range(RANDOM):
+        yield None, rng.standard_normal(shape)
+    try:
+        case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
+    except NotRunError:
+        size = int(np.prod(shape))
+        for flat in range(size) if size <= SINGLE else np.sort(rng.choice(size, SINGLE, replace=False)):
+            u = np.zeros(size)
+            u[flat] = 1.0
+            yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
+
+
+def _allowed(case: Case, k: int, bar: np.ndarray, unit: float) -> np.ndarray:
+    try:
+        return allowed_error(case.truth.magnitudes[k], WIDE) * unit / unit_roundoff(WIDE)
+    except NotRunError:
+        return ROOM * unit * np.sqrt(bar.size) * np.abs(bar)
+
+
+def _at_kink(case: Case, k: int, u: np.ndarray) -> bool:
+    direction = [u if j == k else np.zeros(case.arrays[n].shape) for j, n in enumerate(case.perturbed)]
+    return kinks.slopes(case, direction, case.y_bar).kink
+
+
+def _pushforward(flat, perturbed):
+    def push(arrays, tangents):
+        def of_perturbed(*chosen):
+            full = list(arrays)
+            for n, a in zip(perturbed, chosen, strict=True):
+                full[n] = a
+            return [o for o in flat(*full) if is_float(o)]
+
+        return jax.jvp(of_perturbed, tuple(arrays[n] for n in perturbed), tuple(tangents))[1]
+
+    return push

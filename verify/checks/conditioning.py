@@ -1,0 +1,52 @@
+"""Saturation: at logits of ±100 and ±800 a rule must still be finite, and no worse than the problem demands.
+
+exp(100) overflows float32, and 1 - σ(20) keeps no digit: a rule that exponentiates before it subtracts the maximum,
+or takes the logarithm of a probability, is exact on paper and useless here. Two yardsticks: the error that the
+oracle's own evaluation would make at this dtype (its magnitude, and twice what autodiff really lost), and one
+roundoff of the cotangent, since y(1 - y) may come out as 0 where the truth is 1e-40.
+"""
+
+import numpy as np
+
+from verify.case import Case
+from verify.checks.gradient import usable
+from verify.compare import differences
+from verify.finding import Finding, NotRunError
+from verify.running import OWN, WIDE
+from verify.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
+
+NAME = "conditioning"
+EVERY_CASE = True
+
+
+def findings(case: Case) -> list[Finding]:
+    if not usable(case):
+        raise NotRunError("the oracle itself is not finite here")
+    truth = case.truth
+    loudest = max((float(np.abs(g.astype(WIDE)).max(initial=0)) for g in case.y_bar), default=0.0)
+    try:
+        floor = [ROOM * case.narrowest * loudest] * len(truth.magnitudes)
+        ratio = case.narrowest / unit_roundoff(WIDE)
+        allowed = [allowed_error(m, WIDE) * ratio + f for m, f in zip(truth.magnitudes, floor, strict=True)]
+        found = differences(NAME, case, truth.cotangents, case.wide[1], allowed)
+    except NotRunError:
+        found = []
+    if found:
+        return found
+    lost = _lost_by_autodiff(case)
+    allowed = [
+        allowed_error(m, g.dtype) + ROOM * unit_roundoff(g.dtype) * loudest + WORSE_THAN_AUTODIFF * l
+        for m, g, l in zip(truth.magnitudes, case.own[1], lost, strict=True)
+    ]
+    return differences(NAME, case, truth.cotangents, case.own[1], allowed)
+
+
+def _lost_by_autodiff(case: Case) -> list[np.ndarray]:
+    """The error of autodiff of the oracle at the example's own dtype, zero where it does not run or is not finite."""
+    try:
+        got = case.pull(OWN, case.y_bar, case.subject.oracle(case.options), "autodiff")[1]
+        with np.errstate(invalid="ignore"):
+            errors = [np.abs(np.asarray(g, WIDE) - e) for g, e in zip(got, case.truth.cotangents, strict=True)]
+        return [np.where(np.isfinite(e), e, 0.0) for e in errors]
+    except Exception:
+        return [np.zeros(e.shape) for e in case.truth.cotangents]

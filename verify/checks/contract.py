@@ -1,0 +1,59 @@
+"""The form of the answer: the backward rule can be traced, and each cotangent has its argument's shape and dtype.
+
+A cotangent lives in the dual of its argument's space, so it has as many numbers, of the same dtype; JAX itself does
+not check the dtype. Integers have no tangent space: their cotangent is `None` or `float0`, and JAX raises, inside the
+rule's call, on anything else. Nothing is compiled here: tracing alone shows all this.
+"""
+
+import jax
+
+from verify.case import Case
+from verify.finding import Finding, NotRunError, UncheckableError
+from verify.subject import first_line
+
+NAME = "contract"
+EVERY_CASE = True
+# What JAX says when it is the function, not somebody's rule, that has no derivative.
+UNDIFFERENTIABLE = (
+    "Differentiation rule",
+    "Reverse-mode differentiation does not work",
+    "Pure callbacks do not support JVP",
+    "IO callbacks do not support JVP",
+    "No differentiation rule",
+    "differentiation rule not implemented",
+    "JVP rule not implemented",
+    "Linearization rule",
+    "Transpose rule",
+)
+
+
+def findings(case: Case) -> list[Finding]:
+    try:
+        bars = case.forms
+    except Exception as error:
+        if any(words in str(error) for words in UNDIFFERENTIABLE):
+            raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error
+        if isinstance(error, NotRunError):
+            raise
+        text = f"differentiating the rule raises {first_line(error)}"
+        return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
+    found = []
+    for name, position, bar in zip(case.names, case.perturbed, bars, strict=True):
+        primal = case.arrays[position]
+        for what, got, expected in (("shape", bar.shape, primal.shape), ("dtype", bar.dtype, primal.dtype)):
+            if got != expected:
+                text = f"the cotangent's {what} is {got}, its argument's is {expected}"
+                found.append(Finding(NAME, name, None, None, None, what, text, case.label))
+    return found
+
+
+def cause_of(error: Exception) -> str:
+    """What usually makes JAX say this about a `custom_vjp`."""
+    text = str(error)
+    if ("tuple" in text and "bwd" in text) or "must return" in text or "pytree" in text or "structure" in text:
+        return "the backward rule must return a tuple with one cotangent per differentiable argument, shaped like it"
+    if isinstance(error, jax.errors.TracerArrayConversionError | jax.errors.ConcretizationTypeError):
+        return "the rule uses NumPy, or Python control flow, on values that are only known at run time"
+    if "shape" in text or "incompatible" in text or "broadcast" in text:
+        return "shapes do not fit inside the rule: an axis or a geometry it does not handle"
+    return ""

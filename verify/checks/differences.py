@@ -1,0 +1,132 @@
+"""Differences of the function itself, with an error bar that is the tolerance.
+
+Along a direction u the central difference D(h) = (F(x + h u) - F(x - h u)) / 2h of F = ⟨ȳ, f⟩ is F'(x; u) + c h² + …,
+and Richardson's (4 D(h/2) - D(h)) / 3 removes the h² term. Two things spoil it: truncation, seen as the distance of
+successive extrapolations, and rounding, about u |F| / h. The step that makes their sum smallest is chosen and that
+sum is the bar: it knows the dtype, the scale and the curvature. Where F is linear in an argument the first step, as
+long as the argument itself, is exact already.
+
+The second verdict needs no tolerance at all: the Taylor remainder |F(x + h u) - F(x) - h ⟨x̄, u⟩| falls like h² if x̄ is
+the gradient and like h if it is not. A finding needs both. A step never crosses a kink unnoticed: the extrapolations
+would disagree, and with no step at which they agree the check says that it did not run.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from verify import kinks
+from verify.case import Case
+from verify.finding import Finding, NotRunError
+from verify.running import WIDE
+from verify.subject import first_line
+from verify.tolerance import ROOM, unit_roundoff
+
+NAME = "differences"
+EVERY_CASE = False
+LADDER = 12  # steps, each an eighth of the one before
+RANDOM, SINGLE = 2, 48
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A derivative along a direction, its error bar, and the exponent with which the remainder falls."""
+
+    value: float
+    bar: float
+    steps: np.ndarray
+    remainders: np.ndarray  # F(x + h u) - F(x), to compare with h times a claimed slope
+    noise: np.ndarray
+
+    def exponent(self, claimed: float) -> float:
+        """How fast |F(x + h u) - F(x) - h·claimed| falls, over the steps where it stands out of the rounding noise."""
+        r = np.abs(self.remainders - self.steps * claimed)
+        seen = r > 10 * self.noise
+        if seen.sum() < 3:
+            return 2.0
+        return float(np.polyfit(np.log(self.steps[seen]), np.log(r[seen]), 1)[0])
+
+
+def findings(case: Case) -> list[Finding]:
+    try:
+        bars = case.wide[1]
+    except NotRunError:
+        bars = case.own[1]
+    unit = case.narrowest
+    kinked = 0
+    for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
+        for index, u in _directions(case, k):
+            direction = [u if j == k else np.zeros(b.shape) for j, b in enumerate(bars)]
+            slope = _slope(case, direction, unit)
+            got = float(np.sum(u * np.asarray(bar, WIDE)))
+            room = 4 * slope.bar + ROOM * unit * np.sqrt(u.size) * float(np.sum(np.abs(u * np.asarray(bar, WIDE))))
+            size = max(abs(slope.value), abs(got), float(np.sqrt(np.sum((u * np.asarray(bar, WIDE)) ** 2))))
+            if slope.bar > 1e-2 * size and slope.bar > 1e-9:
+                kinked += 1
+                continue
+            if abs(got - slope.value) > room and slope.exponent(got) < 1.5:
+                if kinks.slopes(case, direction, case.y_bar).kink:
+                    kinked += 1
+                    continue
+                where = "along a random direction" if index is None else "at one element"
+                text = (
+                    f"⟨u, x̄⟩ differs from the function's own slope {where}, by {abs(got - slope.value):.3g}, error "
+                    f"bar {slope.bar:.2g}; the Taylor remainder falls like h^{slope.exponent(got):.1f}, not h^2"
+                )
+                return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
+    if kinked:
+        raise NotRunError("a kink lies within every step along some direction")
+    return []
+
+
+def _directions(case: Case, k: int):
+    """Random signs; single elements too where autodiff has nothing to say about elements."""
+    rng = np.random.default_rng((case.seed, 5, k))
+    shape = case.arrays[case.perturbed[k]].shape
+    for _ in range(RANDOM):
+        yield None, rng.choice([-1.0, 1.0], shape)
+    try:
+        case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
+    except NotRunError:
+        size = int(np.prod(shape))
+        for flat in range(size) if size <= SINGLE else np.sort(rng.choice(size, SINGLE, replace=False)):
+            u = np.zeros(size)
+            u[flat] = 1.0
+            yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
+
+
+def _slope(case: Case, direction: list[np.ndarray], unit: float) -> Slope:
+    scale = max(
+        float(np.sqrt(np.mean(a.astype(WIDE) ** 2))) if a.size else 1.0
+        for a in (case.arrays[n] for n in case.perturbed)
+    )
+    steps = (scale or 1.0) * 8.0 ** -np.arange(LADDER)
+    try:
+        base = case.value(case.at(WIDE))
+        ahead, behind = ([_rise(case, direction, base, sign * h) for h in steps] for sign in (1.0, -1.0))
+    except Exception as error:
+        raise NotRunError(f"the function does not run in float64 ({first_line(error)})") from error
+    size = sum(float(np.sum(np.abs(np.asarray(g, WIDE) * b))) for g, b in zip(case.y_bar, base, strict=True))
+    noise = np.full(LADDER, 4 * max(unit, unit_roundoff(WIDE)) * size)
+    central = [(a - b) / (2 * h) for a, b, h in zip(ahead, behind, steps, strict=True)]
+    # With steps falling by 8 the h² term falls by 64.
+    better = [(64 * fine - coarse) / 63 for coarse, fine in itertools.pairwise(central)]
+    best = (central[0], np.inf)
+    for j, (coarse, fine) in enumerate(itertools.pairwise(better)):
+        bar = abs(fine - coarse) + noise[0] / steps[j + 2]
+        if np.isfinite(bar) and bar < best[1]:
+            best = (fine, bar)
+    linear = abs(ahead[0] + behind[0]) + abs(central[0] - central[1]) * steps[0] <= 8 * noise[0]
+    if linear:
+        best = (central[0], noise[0] / steps[0])
+    return Slope(float(best[0]), float(best[1]), steps, np.array(ahead), noise)
+
+
+def _rise(case: Case, direction: list[np.ndarray], base: list[np.ndarray], h: float) -> float:
+    arrays = case.at(WIDE)
+    for n, u in zip(case.perturbed, direction, strict=True):
+        arrays[n] = arrays[n] + h * u
+    moved = case.value(arrays)
+    # Outputs that do not move contribute an exact zero, not the rounding of two large sums.
+    return float(sum(np.sum(np.asarray(g, WIDE) * (m - b)) for g, m, b in zip(case.y_bar, moved, base, strict=True)))

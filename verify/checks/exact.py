@@ -1,0 +1,125 @@
+"""Bit equality on small integers.
+
+A rule that only adds, multiplies and selects maps integers to integers. As long as no sum of products can pass 2ᵖ
+(p = 24 for float32, 11 for float16, 8 for bfloat16) every intermediate is exact in every order of summation, so the
+rule must agree with the float64 oracle to the last bit: no tolerance, and an error of one unit anywhere is seen.
+The bound used is the oracle's magnitude, which is never below Σ|products|.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core
+
+from verify import kinks
+from verify.case import Case
+from verify.compare import finding, wrong_elements
+from verify.finding import Finding, NotRunError
+from verify.primal import equations
+from verify.running import OWN, WIDE, pullback
+from verify.subject import FLOAT, PERTURBED
+
+NAME = "exact"
+EVERY_CASE = False
+DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8, "float64": 53}
+INTEGRAL = {
+    *("add", "sub", "mul", "neg", "max", "min", "abs", "sign", "select_n", "dot_general", "conv_general_dilated"),
+    *("reduce_sum", "reduce_max", "reduce_min", "reduce_window_sum", "reduce_window_max", "select_and_scatter_add"),
+    *("select_and_gather_add", "cumsum", "reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "rev", "pad"),
+    *("concatenate", "gather", "dynamic_slice", "dynamic_update_slice", "scatter", "scatter_add", "scatter-add"),
+    *("iota", "convert_element_type", "copy", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor"),
+    *(
+        "argmax",
+        "argmin",
+        "stop_gradient",
+        "jit",
+        "pjit",
+        "custom_vjp_call",
+        "custom_jvp_call",
+        "closed_call",
+        "remat2",
+    ),
+    *(
+        "add_any",
+        "square",
+        "clamp",
+        "is_finite",
+        "optimization_barrier",
+        "split",
+        "zeros_like",
+        "scan",
+        "remat",
+        "checkpoint",
+    ),
+}
+
+
+def findings(case: Case) -> list[Finding]:
+    _refuse_fractions(case)
+    found: list[Finding] = []
+    for dtype in dict.fromkeys((OWN, jnp.bfloat16) if case.subject.dtype != WIDE else (OWN,)):
+        digits = DIGITS[jnp.dtype(case.subject.dtype if dtype is OWN else dtype).name]
+        try:
+            integral = _small_integers(case, digits)
+            got = integral.pull(dtype, integral.y_bar)[1]
+        except Exception:
+            if dtype is OWN:
+                raise
+            continue  # too long a sum for bfloat16, or no rule for it: the low-precision check says so
+        for k, (name, e, g) in enumerate(zip(case.names, integral.truth.cotangents, got, strict=True)):
+            zero = np.zeros(e.shape)
+            bad = wrong_elements(e, np.asarray(g, WIDE), zero) if e.shape == g.shape else np.zeros(0, bool)
+            if bad.any() and case.subject.reference is None:
+                bad = kinks.unexplained(integral, k, dtype, bad)
+            if bad.any():
+                primal = integral.arrays[integral.perturbed[k]]
+                found.append(finding(NAME, integral, name, e, g, bad, zero, primal=primal, what="the exact integer"))
+        if found:
+            return found
+    return []
+
+
+def _refuse_fractions(case: Case) -> None:
+    flat = case.subject.flat(case.subject.rule, case.options)
+    closed = jax.make_jaxpr(pullback(flat, case.perturbed))(list(case.arrays), list(case.y_bar))
+    for eqn in equations(closed):
+        name = eqn.primitive.name
+        if name not in INTEGRAL and any(_floating(v) for v in eqn.outvars):
+            raise NotRunError(f"the rule does more than add, multiply and select ({name})")
+        for v in eqn.invars:
+            if isinstance(v, core.Literal) and _floating(v) and not _whole(v.val):
+                raise NotRunError(f"the rule uses a number that is no integer ({v.val})")
+    if not all(_whole(c) for c in closed.consts if hasattr(c, "dtype") and jnp.issubdtype(c.dtype, jnp.floating)):
+        raise NotRunError("the rule uses a constant array that is not of integers")
+
+
+def _floating(v) -> bool:
+    return hasattr(v.aval, "dtype") and jnp.issubdtype(v.aval.dtype, jnp.floating)
+
+
+def _whole(value) -> bool:
+    # The lowest finite number and -inf only ever start a maximum.
+    v = np.asarray(value, np.float64)
+    return bool(np.all((v == np.round(v)) | ~np.isfinite(v)))
+
+
+def _small_integers(case: Case, digits: int) -> Case:
+    """The case with small integers, sparse enough that no sum can pass 2^digits."""
+    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    for density in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003):
+        rng = np.random.default_rng((case.seed, 6, digits))
+        largest = 3 if digits > 12 else 1
+
+        def draw(a, rng=rng, largest=largest, density=density):
+            values = rng.integers(-largest, largest + 1, a.shape) * (rng.random(a.shape) < density)
+            return values.astype(a.dtype)
+
+        arrays = [draw(a) if kind in (PERTURBED, FLOAT) else a for a, kind in zip(case.arrays, kinds, strict=True)]
+        label = f"integers of at most {largest}, {density:.0%} of them drawn"
+        new = replace(case, label=label, arrays=tuple(arrays), y_bar=tuple(draw(g) for g in case.y_bar), example=False)
+        everything = [*new.truth.magnitudes, *new.truth.output_magnitudes]
+        if max(float(np.max(m, initial=0)) for m in everything) < 2.0**digits:
+            return new
+    raise NotRunError(f"sums of this length could pass 2^{digits}")

@@ -1,0 +1,51 @@
+"""The rule runs, and finite inputs and cotangents give finite cotangents wherever the oracle is finite.
+
+An infinity or NaN in one element spoils the whole step it enters, so this is asked at the example's own dtype, with
+its own range: exp(100) is finite in float64 and is not in float32.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from verify.case import Case
+from verify.checks.contract import cause_of
+from verify.finding import Finding, NotRunError
+from verify.running import is_float
+from verify.subject import first_line
+
+NAME = "finite"
+EVERY_CASE = True
+
+
+def findings(case: Case) -> list[Finding]:
+    if case.reshaped:
+        raise NotRunError("not asked at other shapes, where every program is compiled for one run")
+    if case.flushed:
+        raise NotRunError("the backend may take these numbers for zero")
+    try:
+        bars = case.own[1]
+    except Exception as error:
+        text = f"running the rule raises {first_line(error)}"
+        return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
+    found = []
+    for name, bar in zip(case.names, bars, strict=True):
+        bad = ~np.isfinite(np.asarray(bar, np.float64))
+        if bad.any() and _finite_inputs(case):
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            text = f"{int(bad.sum())} of {bad.size} elements are not finite, from finite inputs"
+            cause = "an overflow, 0/0 or log 0 in the rule: use the stable form, or mask before dividing"
+            found.append(Finding(NAME, name, index, None, float(bar[index]), "not finite", text, case.label, cause))
+    return found
+
+
+def _finite_inputs(case: Case) -> bool:
+    """Whether a cotangent that is not finite is the rule's doing: inputs, outputs and the oracle all are finite."""
+    arrays = [a for a in case.arrays if jnp.issubdtype(a.dtype, jnp.floating)]
+    if not all(np.all(np.isfinite(np.asarray(a, np.float64))) for a in (*arrays, *case.y_bar)):
+        return False
+    try:
+        limit = float(jnp.finfo(case.subject.dtype).max) / 16
+        known = [*case.truth.cotangents, *[y for y in case.truth.outputs if is_float(y)]]
+        return all(np.all(np.isfinite(t)) and np.abs(t).max(initial=0) < limit for t in known)
+    except NotRunError:
+        return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in case.own[0])

@@ -1,0 +1,72 @@
+"""The forward half: `fwd`'s primal output is the function's own value, and both are the reference's.
+
+Under differentiation JAX takes y from the forward rule, not from the function, and nobody compares them: a forward
+rule with another output trains on one function and predicts with another.
+"""
+
+import numpy as np
+
+from verify.case import Case
+from verify.compare import differences, wrong_elements
+from verify.finding import Finding, NotRunError
+from verify.running import OWN, WIDE, call, compiled, is_float
+from verify.tolerance import allowed_error, unit_roundoff
+
+NAME = "forward"
+EVERY_CASE = True
+
+
+def findings(case: Case) -> list[Finding]:
+    if case.reshaped:
+        return _value(case, *_wide(case))
+    flat = case.subject.flat(case.subject.rule, case.options)
+    run = compiled(case, "plain", OWN, lambda: lambda arrays: flat(*arrays))
+    plain = [np.asarray(y) for y in call(run, OWN, list(case.arrays))]
+    try:
+        magnitudes = case.truth.output_magnitudes
+    except NotRunError:
+        magnitudes = [np.abs(np.asarray(y, WIDE)) * np.sqrt(y.size) for y in plain]
+    if not all(np.all(np.isfinite(np.asarray(y, WIDE))) for y in plain if is_float(y)):
+        raise NotRunError("the function's own value is not finite here")
+    allowed = [_allowed(m, y) for m, y in zip(magnitudes, plain, strict=True)]
+    doubled = [2 * a for a in allowed]
+    what = "the function's value without differentiation"
+    found = differences(NAME, case, plain, case.own[0], doubled, names=_names(plain), what=what)
+    return found or _value(case, plain, allowed)
+
+
+def _wide(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    y, room = case.wide[0], case.narrowest / unit_roundoff(WIDE)
+    return y, [_allowed(m, v) * room for m, v in zip(case.truth.output_magnitudes, y, strict=True)]
+
+
+def _value(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
+    """Against the oracle's value, where there is one and it is finite."""
+    try:
+        exact = case.truth.outputs
+    except NotRunError:
+        return []
+    if not all(np.all(np.isfinite(y)) for y in exact if is_float(y)):
+        raise NotRunError("the oracle itself is not finite here")
+    found = differences(NAME, case, exact, plain, allowed, names=_names(plain), what="the reference's value")
+    if found and not case.reshaped and not _as_at_own_dtype(case, plain, allowed):
+        return found
+    return []
+
+
+def _as_at_own_dtype(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
+    """Whether the oracle at the example's own dtype has this value: random draws and roundings are other functions
+    in float64 than in float32."""
+    try:
+        theirs = case.pull(OWN, case.y_bar, case.subject.oracle(case.options), "autodiff")[0]
+    except Exception:
+        return False
+    return not any(wrong_elements(t, y, a).any() for t, y, a in zip(theirs, plain, allowed, strict=True))
+
+
+def _allowed(magnitude: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return allowed_error(magnitude, y.dtype) if is_float(y) else np.zeros(y.shape)
+
+
+def _names(outputs: list[np.ndarray]) -> list[str]:
+    return ["output"] if len(outputs) == 1 else [f"output {k}" for k in range(len(outputs))]

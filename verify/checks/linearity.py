@@ -1,0 +1,58 @@
+"""x̄ = Jᵀ ȳ is linear in ȳ, whatever the function: no oracle is needed to ask
+
+    0 ↦ 0        2ȳ ↦ 2x̄  (exactly: doubling rounds nothing)        -ȳ ↦ -x̄        ȳ + ȳ' ↦ x̄ + x̄'
+
+A rule that ignores its cotangent, squares it, clips it or adds a constant fails one of these.
+"""
+
+import numpy as np
+
+from verify.case import Case
+from verify.compare import finding, wrong_elements
+from verify.finding import Finding, NotRunError
+from verify.running import OWN, WIDE
+from verify.tolerance import unit_roundoff
+
+NAME = "linearity"
+EVERY_CASE = False
+
+
+def findings(case: Case) -> list[Finding]:
+    try:
+        case.wide  # noqa: B018 (asks whether the rule runs in float64)
+        level, unit = WIDE, case.narrowest
+    except NotRunError:
+        level, unit = OWN, unit_roundoff(case.subject.dtype)
+    bars = case.pull(level, case.y_bar)[1]  # from the very program that runs below: its bits are compared
+    other = tuple(np.flip(g).reshape(g.shape) for g in case.y_bar)
+    exact = [np.zeros(b.shape) for b in bars]
+    near = [_room(b, unit) for b in bars]
+    second = case.pull(level, other)[1]
+    laws = (
+        ("the cotangent 0 must give 0", [0 * g for g in case.y_bar], exact, [0 * b for b in bars]),
+        ("twice the cotangent must give twice the result", [2 * g for g in case.y_bar], exact, [2 * b for b in bars]),
+        ("minus the cotangent must give minus the result", [-g for g in case.y_bar], exact, [-b for b in bars]),
+        (
+            "the sum of two cotangents must give the sum of the results",
+            [np.asarray(a, WIDE) + np.asarray(b, WIDE) for a, b in zip(case.y_bar, other, strict=True)],
+            [a + _room(b, unit) for a, b in zip(near, second, strict=True)],
+            [np.asarray(a, WIDE) + np.asarray(b, WIDE) for a, b in zip(bars, second, strict=True)],
+        ),
+    )
+    for text, y_bar, allowed, expected in laws:
+        got = case.pull(level, y_bar)[1]
+        tiny = [np.full(a.shape, 1e-36 if level is OWN else 1e-300) for a in allowed]
+        found = []
+        for name, e, g, a, t in zip(case.names, expected, got, allowed, tiny, strict=True):
+            bad = wrong_elements(e, g, a + t) if e.shape == g.shape else np.zeros(0, bool)
+            if bad.any():
+                found.append(finding(NAME, case, name, e, g, bad, a + t, what=f"what linearity asks ({text})"))
+        if found:
+            return found
+    return []
+
+
+def _room(bar: np.ndarray, unit: float) -> np.ndarray:
+    """Sums of n terms in another order: without an oracle only the size of the array bounds n."""
+    b = np.abs(np.asarray(bar, np.float64))
+    return 64 * unit * (1 + np.sqrt(b.size)) * (b + b.max(initial=0))

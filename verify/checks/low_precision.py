@@ -1,0 +1,141 @@
+"""float16 and bfloat16: each operation may round once, sums must be carried in something wider.
+
+The oracle runs in float64 on the same rounded numbers. A rule whose sums accumulate in float32 is off by a few
+roundoffs of the intermediates it stored, which the error analysis counts; one that accumulates in the narrow type
+loses about √n roundoffs of a sum of n like terms (and stops adding altogether at n = 256 in bfloat16). So the numbers
+here are positive, and the batch long. A rule passes too if it loses no more than twice what autodiff loses there.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verify import kinks, shapes
+from verify.case import Case
+from verify.compare import finding, wrong_elements
+from verify.contents import fill, on_simplex
+from verify.finding import Finding, NotRunError
+from verify.running import WIDE, is_float
+from verify.subject import FLOAT, PERTURBED, first_line
+from verify.tolerance import LOW_PRECISION_ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
+
+NAME = "low precision"
+EVERY_CASE = False
+LONG = 1024  # samples: enough for a narrow accumulator to show
+LARGEST = 300_000  # elements per array
+
+
+def findings(case: Case) -> list[Finding]:
+    ran, why = False, ""
+    longer = _long(case)
+    for dtype in (jnp.bfloat16, jnp.float16):
+        name = jnp.dtype(dtype).name
+        rounded = _rounded(longer, dtype, f"{name}, positive numbers, {longer.label}")
+        try:
+            outputs, bars = rounded.pull(dtype, rounded.y_bar)
+        except Exception as error:
+            why = f"the rule does not run in {name} ({first_line(error)})"
+            continue
+        ran = True
+        found = _dtypes(rounded, dtype, outputs, bars) or _errors(rounded, dtype, bars)
+        if found:
+            return found
+    if not ran:
+        raise NotRunError(why)
+    return []
+
+
+def _long(case: Case) -> Case:
+    """The case with its batch stretched, where it is short and may be."""
+    sizes = [tuple(a.shape) for a in case.arrays]
+    first = case.perturbed[0]
+    if not sizes[first] or max(int(np.prod(s)) for s in sizes) * LONG // max(1, sizes[first][0]) > LARGEST:
+        return case
+    axes = shapes.class_of(case, (first, 0), [(n, 0) for n, s in enumerate(sizes) if s], sizes)
+    if axes is None or sizes[first][0] >= LONG:
+        return case
+    new = shapes.set_class(sizes, axes, LONG)
+    arrays = fill(case, np.random.default_rng((case.seed, 7)), {}, new)
+    y_bar = [np.resize(g, o.shape) for g, o in zip(case.y_bar, _outputs(case, arrays), strict=True)]
+    return replace(case, arrays=arrays, y_bar=tuple(y_bar), label=f"batch {LONG}", example=False)
+
+
+def _outputs(case: Case, arrays) -> list:
+    return [o for o in jax.eval_shape(case.subject.flat(case.subject.rule, case.options), *arrays) if is_float(o)]
+
+
+def _rounded(case: Case, dtype, label: str) -> Case:
+    """Positive numbers that `dtype` holds exactly, kept in the example's dtype."""
+    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+
+    def rounded(a):
+        values = (
+            a if on_simplex(a) else np.abs(a.astype(WIDE)) * min(1.0, 4 / max(1e-30, float(np.abs(a).max(initial=0))))
+        )
+        return values.astype(dtype).astype(a.dtype)
+
+    arrays = [rounded(a) if kind in (PERTURBED, FLOAT) else a for a, kind in zip(case.arrays, kinds, strict=True)]
+    y_bar = [(np.abs(g.astype(WIDE)) + 0.25).astype(dtype).astype(g.dtype) for g in case.y_bar]
+    return replace(case, arrays=tuple(arrays), y_bar=tuple(y_bar), label=label, example=False)
+
+
+def _dtypes(case: Case, dtype, outputs, bars) -> list[Finding]:
+    # Where the function itself answers in a wider type, only the cotangents of its arguments are bound to theirs.
+    return [
+        Finding(
+            NAME,
+            name,
+            None,
+            None,
+            None,
+            "dtype",
+            f"the cotangent's dtype is {bar.dtype}, its argument's is {jnp.dtype(dtype).name}",
+            case.label,
+        )
+        for name, bar in zip(case.names, bars, strict=True)
+        if bar.dtype != jnp.dtype(dtype)
+    ]
+
+
+def _errors(case: Case, dtype, bars) -> list[Finding]:
+    truth, found = case.truth_of_wide_sums, []
+    largest = float(jnp.finfo(dtype).max) / 4
+    if not all(
+        np.all(np.isfinite(c)) and np.abs(c).max(initial=0) < largest for c in [*truth.cotangents, *truth.outputs]
+    ):
+        return []
+    autodiff = None
+    for k, (name, e, g, m) in enumerate(zip(case.names, truth.cotangents, bars, truth.magnitudes, strict=True)):
+        if e.shape != g.shape:
+            continue
+        allowed = allowed_error(m, dtype, LOW_PRECISION_ROOM)
+        bad = wrong_elements(e, g, allowed)
+        if bad.any() and case.subject.reference is None:
+            bad = kinks.unexplained(case, k, dtype, bad, room=8 * unit_roundoff(dtype))
+        if not bad.any():
+            continue
+        if autodiff is None:
+            autodiff = _at(case, dtype)
+        lost = np.abs(np.asarray(g, WIDE) - e)
+        theirs = np.abs(autodiff[k] - e) if autodiff else np.zeros(1)
+        if np.all(np.isfinite(theirs)) and float(lost.max()) <= WORSE_THAN_AUTODIFF * float(theirs.max()):
+            continue
+        lossy = f"; autodiff's worst is {theirs.max():.2g}" if np.all(np.isfinite(theirs)) else ""
+        what = f"the oracle's, more than {jnp.dtype(dtype).name} with wide sums explains{lossy}"
+        found.append(
+            replace(
+                finding(NAME, case, name, e, g, bad, allowed, what=what),
+                cause="a sum accumulated in the narrow type: give it `preferred_element_type` or `dtype` float32",
+            )
+        )
+    return found
+
+
+def _at(case: Case, dtype) -> list[np.ndarray] | None:
+    try:
+        got = case.pull(dtype, case.y_bar, case.subject.oracle(case.options), "autodiff")[1]
+        return [np.asarray(g, WIDE) for g in got]
+    except Exception:
+        return None

@@ -1,0 +1,38 @@
+"""The same call twice gives the same bits, from the same program and from one traced anew.
+
+A rule is a pure function. Where the second run differs, it reads something besides its arguments: a random generator
+on the Python side, a global, a buffer not written, atomic additions in no fixed order.
+"""
+
+import jax
+import numpy as np
+
+from verify.case import Case
+from verify.finding import Finding
+from verify.running import OWN, call, pullback
+
+NAME = "repeatable"
+EVERY_CASE = False
+
+
+def findings(case: Case) -> list[Finding]:
+    first = case.own[1]
+    runs = [("the same program again", case.pull(OWN, case.y_bar)[1])]
+    flat = case.subject.flat(case.subject.rule, case.options)
+    fresh = jax.jit(pullback(flat, case.perturbed))
+    runs.append(
+        (
+            "the same rule traced again",
+            [np.asarray(b) for b in call(fresh, OWN, list(case.arrays), list(case.y_bar))[1]],
+        )
+    )
+    for what, again in runs:
+        for name, a, b in zip(case.names, first, again, strict=True):
+            if a.tobytes() != b.tobytes():
+                differing = np.argwhere(~((a == b) | ((a != a) & (b != b))))
+                index = tuple(int(i) for i in differing[0]) if len(differing) else None
+                text = f"{what} gives other bits at {len(differing)} of {a.size} elements"
+                values = (float(a[index]), float(b[index])) if index is not None else (None, None)
+                cause = "the rule reads something besides its arguments: a random generator, a global, a race"
+                return [Finding(NAME, name, index, *values, "not repeatable", text, case.label, cause)]
+    return []

@@ -1,0 +1,99 @@
+"""Reverse over reverse: the rule, differentiated again.
+
+With x̄(x, ȳ) the rule's answer and a fixed u, the gradient of h = ⟨u, x̄⟩ is compared with the oracle's own second
+derivative, and, for an arbiter that shares no code with either, ⟨∇h, d⟩ with the difference quotient of ⟨u, x̄⟩ along
+d. The derivative by ȳ is the forward derivative J u. Where somebody's backward rule cannot be differentiated there
+is nothing to compare, and the check says so.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verify import kinks
+from verify.case import Case
+from verify.compare import differences, wrong_elements
+from verify.finding import Finding, NotRunError
+from verify.running import WIDE, call, compiled, pullback
+from verify.subject import first_line
+from verify.tolerance import unit_roundoff
+
+NAME = "second order"
+EVERY_CASE = False
+RELATIVE = (
+    1e-8  # of the largest element, in float64; a second derivative sums more than the first-order analysis counts
+)
+
+
+def findings(case: Case) -> list[Finding]:
+    wide = case.wide[1]
+    rng = np.random.default_rng((case.seed, 8))
+    u = [rng.standard_normal(b.shape) for b in wide]
+    arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
+    rule = case.subject.flat(case.subject.rule, case.options)
+    own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed))
+    try:
+        got = [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, u)]
+    except Exception as error:
+        raise NotRunError(f"the rule cannot be differentiated again ({first_line(error)})") from error
+    names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]
+    room = RELATIVE * max(1.0, case.narrowest / unit_roundoff(WIDE) / 1e4)
+    found = _against_oracle(case, arrays, y_bar, u, got, names, room)
+    if found is None:
+        found = _against_differences(case, arrays, y_bar, u, got)
+    if found and case.subject.reference is None and kinks.convention(case):
+        raise NotRunError("the example lies on a kink, where conventions may differ")
+    return found
+
+
+def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] | None:
+    oracle = case.subject.oracle(case.options)
+    run = compiled(case, "second of oracle", WIDE, lambda: _gradient_of_gradient(oracle, case.perturbed))
+    try:
+        expected = [np.asarray(g, WIDE) for g in call(run, WIDE, arrays, y_bar, u)]
+    except Exception:
+        return None
+    largest = max((float(np.abs(e).max(initial=0)) for e in expected), default=0.0)
+    if not np.isfinite(largest):
+        raise NotRunError("the oracle's second derivative is not finite here")
+    allowed = [np.full(e.shape, room * largest) for e in expected]
+    what = "the oracle's second derivative"
+    return differences(NAME, case, expected, got, allowed, names=names, what=what)
+
+
+def _against_differences(case, arrays, y_bar, u, got) -> list[Finding]:
+    rng = np.random.default_rng((case.seed, 9))
+    for k, (name, n) in enumerate(zip(case.names, case.perturbed, strict=True)):
+        d = rng.standard_normal(arrays[n].shape)
+        h = 1e-4 * max(1.0, float(np.abs(arrays[n]).max(initial=0)))
+        quotients = []
+        for step in (h, h / 2):
+            sides = []
+            for sign in (1, -1):
+                moved = list(arrays)
+                moved[n] = arrays[n] + sign * step * d
+                bars = case.moved(moved).pull(WIDE, y_bar)[1]
+                sides.append(sum(float(np.sum(a * b)) for a, b in zip(u, bars, strict=True)))
+            quotients.append((sides[0] - sides[1]) / (2 * step))
+        expected = np.asarray((4 * quotients[1] - quotients[0]) / 3)
+        bar = np.asarray(1e-6 * abs(expected) + 4 * abs(quotients[1] - quotients[0]) + 1e-9)
+        have = np.asarray(np.sum(got[k] * d))
+        if wrong_elements(expected, have, bar).any():
+            text = f"the slope of the gradient is {float(expected):.6g} by differences, {float(have):.6g} by the rule"
+            return [Finding(NAME, name, None, float(expected), float(have), "one direction", text, case.label)]
+    return []
+
+
+def _gradient_of_gradient(flat, perturbed):
+    def second(arrays, y_bar, u):
+        def projected(chosen, y_bar):
+            full = list(arrays)
+            for n, a in zip(perturbed, chosen, strict=True):
+                full[n] = a
+            bars = pullback(flat, perturbed)(full, y_bar)[1]
+            return sum(jnp.sum(a * b) for a, b in zip(u, bars, strict=True))
+
+        by_x, by_cotangent = jax.grad(projected, argnums=(0, 1))([arrays[n] for n in perturbed], list(y_bar))
+        return [*by_x, *by_cotangent]
+
+    return second

@@ -1,0 +1,130 @@
+"""JAX's transformations must commute with the rule.
+
+The derivative of a function applied to each row is the derivative applied to each row; compiled or not, recomputed or
+kept, in a loop or at once, the numbers are the same. A rule fails here if it counts on concrete values, on the rank
+or the leading axis of its arguments, or on residuals that do not batch. Compared: eager, `vmap` of the pullback,
+the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside, and `remat`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from verify.case import Case
+from verify.compare import differences
+from verify.finding import Finding, NotRunError
+from verify.running import OWN, WIDE, call, pullback
+from verify.subject import FLOAT, KEY, PERTURBED, first_line
+from verify.tolerance import ROOM, allowed_error, unit_roundoff
+
+NAME = "transforms"
+EVERY_CASE = False
+
+
+def findings(case: Case) -> list[Finding]:
+    try:
+        level, first = WIDE, case.wide[1]
+    except NotRunError:
+        level, first = OWN, case.own[1]
+    flat = case.subject.flat(case.subject.rule, case.options)
+    pull = pullback(flat, case.perturbed)
+    arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
+    other, other_bar = _other(case, arrays), [-g[::-1] if g.ndim else -g for g in y_bar]
+    second = case.moved(other).pull(level, other_bar)[1]
+    both = [np.stack([a, b]) for a, b in zip(first, second, strict=True)]
+    pairs = [pair(a, b) for a, b in zip(arrays, other, strict=True)]
+    bars2 = [np.stack([a, b]) for a, b in zip(y_bar, other_bar, strict=True)]
+    axes = [None if case.subject.leaves[k].kind == KEY else 0 for k in case.subject.arrays]
+    runs: list[tuple[str, Callable, list, list[np.ndarray]]] = [
+        ("eager, not under jit", lambda a, g: pull(a, g)[1], [arrays, y_bar], first),
+        ("vmap of its pullback", lambda a, g: jax.vmap(pull, (axes, 0))(a, g)[1], [pairs, bars2], both),
+        ("the pullback of its vmap", _of_vmap(flat, case.perturbed, axes), [pairs, bars2], both),
+        ("lax.map of its pullback", _mapped(pull, axes), [pairs, bars2], both),
+        ("the pullback of its scan", _of_scan(flat, case.perturbed, axes), [pairs, bars2], both),
+        ("remat", lambda a, g: pullback(jax.checkpoint(flat), case.perturbed)(a, g)[1], [arrays, y_bar], first),
+    ]
+    for n in case.perturbed[:2]:
+        mixed = [0 if m == n else None for m in range(len(arrays))]
+        moved = list(arrays)
+        moved[n] = other[n]
+        third = case.moved(moved).pull(level, y_bar)[1]
+        expected = [np.stack([a, b]) for a, b in zip(first, third, strict=True)]
+        inputs = [pairs[m] if m == n else a for m, a in enumerate(arrays)]
+        name = f"vmap over {case.names[case.perturbed.index(n)]} alone"
+        runs.append((name, lambda a, g, mixed=mixed: jax.vmap(pull, (mixed, None))(a, g)[1], [inputs, y_bar], expected))
+    for name, fun, inputs, expected in runs:
+        found = _compared(case, level, name, fun, inputs, expected)
+        if found:
+            return found
+    return []
+
+
+def _compared(case: Case, level, name: str, fun: Callable, inputs: list, expected: list[np.ndarray]) -> list[Finding]:
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    try:
+        got = [
+            np.asarray(b)
+            for b in call(fun if name.startswith("eager") else jax.jit(fun, compiler_options=quick), level, *inputs)
+        ]
+    except Exception as error:
+        text = f"under {name} the rule raises {first_line(error)}"
+        return [Finding(NAME, "the backward rule", None, None, None, "raises", text, f"{case.label}, {name}")]
+    unit = case.narrowest if level is WIDE else unit_roundoff(case.subject.dtype)
+    allowed = [_room(case, k, e, unit) for k, e in enumerate(expected)]
+    found = differences(NAME, case, expected, got, allowed, names=case.names, what="a plain call's")
+    return [_said(f, f"{case.label}, {name}") for f in found]
+
+
+def _said(found: Finding, label: str) -> Finding:
+    return replace(found, case=label)
+
+
+def _room(case: Case, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
+    """Another program may sum in another order: the oracle's magnitude, or the largest element where there is none."""
+    try:
+        magnitude = np.broadcast_to(case.truth.magnitudes[k].max(initial=0), expected.shape)
+        return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE)
+    except NotRunError:
+        return np.full(expected.shape, ROOM * unit * np.sqrt(expected.size) * float(np.abs(expected).max(initial=0)))
+
+
+def pair(a, b):
+    """Both values of an array leaf along a new first axis; a random key stays single."""
+    return np.stack([a, b]) if isinstance(a, np.ndarray) else a
+
+
+def _other(case: Case, arrays: list) -> list:
+    """A second example: the same numbers in another order, so that domains and spacings stay as they were."""
+    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    flips = {PERTURBED, FLOAT}
+    return [
+        np.ascontiguousarray(np.flip(a, 0)) if kind in flips and a.ndim else a
+        for a, kind in zip(arrays, kinds, strict=True)
+    ]
+
+
+def _of_vmap(flat: Callable, perturbed: list[int], axes: list) -> Callable:
+    return lambda a, g: pullback(lambda *xs: jax.vmap(lambda *x: flat(*x), axes)(*xs), perturbed)(a, g)[1]
+
+
+def _mapped(pull: Callable, axes: list) -> Callable:
+    def run(arrays, y_bar):
+        moving = [a for a, axis in zip(arrays, axes, strict=True) if axis == 0]
+        return jax.lax.map(lambda t: pull(_joined(arrays, axes, t[0]), t[1])[1], (moving, y_bar))
+
+    return run
+
+
+def _of_scan(flat: Callable, perturbed: list[int], axes: list) -> Callable:
+    def looped(*arrays):
+        moving = [a for a, axis in zip(arrays, axes, strict=True) if axis == 0]
+        return jax.lax.map(lambda t: flat(*_joined(arrays, axes, t)), moving)
+
+    return lambda a, g: pullback(looped, perturbed)(a, g)[1]
+
+
+def _joined(arrays, axes, moving):
+    rest = iter(moving)
+    return [next(rest) if axis == 0 else a for a, axis in zip(arrays, axes, strict=True)]

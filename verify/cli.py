@@ -1,0 +1,168 @@
+"""The command `python -m verify`.
+
+    python -m verify                                   the suite: every rule of purecnn
+    python -m verify conv2d dense                      some of them
+    python -m verify pkg.mod:rule "f32[2,8,8,3]" …     anybody's rule, on one example call
+
+Arguments of the call: `f32[2,8,8,3]` normal numbers (f16, bf16, f64 too), `p32[4,10]` rows of probabilities,
+`i32[4]<10` integers below 10, `key` a random key, and anything else as a Python literal (`0.5`, `(3,3)`).
+Exit status: 0 right, 1 wrong, 2 could not be checked.
+"""
+
+import argparse
+import ast
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from verify.finding import UncheckableError
+from verify.report import Report
+
+RIGHT, WRONG, UNCHECKED = 0, 1, 2
+SPEC = re.compile(r"(bf16|f16|f32|f64|i32|u8|p32|p64)\[([\d,\s]*)\](?:<(\d+))?$")
+DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32", "f64": "float64", "i32": "int32", "u8": "uint8"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    options = _parser().parse_args(argv)
+    _more_devices(options.devices)
+    try:
+        reports = _reports(options)
+    except UncheckableError as why:
+        print(f"could not be checked: {why}", file=sys.stderr)
+        return UNCHECKED
+    _publish(reports, options)
+    if any(r.failures for r in reports):
+        return WRONG
+    return RIGHT if reports and all(r.ok for r in reports) else UNCHECKED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("target", nargs="*", help="pkg.mod:rule and its arguments, or names of rules in the suite")
+    parser.add_argument("--reference", metavar="pkg.mod:function", help="a plain forward function to compare with")
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="name=value", help="a keyword option of the rule"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cases", type=int, default=8, help="how many calls of other shape or options to generate")
+    parser.add_argument("--devices", type=int, default=8, help="CPU devices to force for the checks on many devices")
+    parser.add_argument("--mutate", action="store_true", help="also break each rule on purpose and print the score")
+    parser.add_argument("--json", metavar="FILE", help="write the reports as JSON (- for standard output)")
+    parser.add_argument("--html", metavar="FILE", help="write the reports as one HTML page")
+    return parser
+
+
+def _more_devices(count: int) -> None:
+    """Several CPU devices, so that sharded layouts can be compared; nothing where JAX has started already."""
+    import jax
+
+    if count > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        try:
+            jax.config.update("jax_num_cpu_devices", count)
+        except RuntimeError:
+            return
+
+
+def _reports(options: argparse.Namespace) -> list[Report]:
+    from verify.checking import check
+
+    if options.target and ":" in options.target[0]:
+        keywords = dict(_keyword(text) for text in options.option)
+        rule = _with(load(options.target[0]), keywords)
+        reference = _with(load(options.reference), keywords) if options.reference else None
+        args = [argument(text, options.seed + n) for n, text in enumerate(options.target[1:])]
+        report = check(rule, *args, reference=reference, seed=options.seed, cases=options.cases)
+        if options.mutate:
+            from verify.mutation import mutate
+
+            print(mutate(rule, *args, reference=reference, seed=options.seed))
+        return [report]
+    try:
+        from verify import suite
+    except ImportError as error:
+        raise UncheckableError(f"the suite needs purecnn ({error})") from error
+    reports = suite.run(options.target, seed=options.seed, cases=options.cases)
+    if options.mutate:
+        print(*suite.scores(options.target, seed=options.seed), sep="\n")
+    return reports
+
+
+def _with(fun: Any, keywords: dict[str, Any]) -> Any:
+    import functools
+
+    return functools.partial(fun, **keywords) if keywords else fun
+
+
+def _publish(reports: list[Report], options: argparse.Namespace) -> None:
+    from verify import faces, page
+
+    if options.json == "-":
+        print(faces.as_json(reports))
+    elif len(reports) == 1:
+        print(reports[0])
+    else:
+        faces.show(reports)
+    if options.json and options.json != "-":
+        Path(options.json).write_text(faces.as_json(reports), encoding="utf-8")
+    if options.html:
+        Path(options.html).write_text(page.as_html(reports), encoding="utf-8")
+
+
+def load(path: str) -> Any:
+    """The object at `pkg.mod:name` (dots in the name are followed). Raises UncheckableError if it is not there."""
+    module, _, name = path.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UncheckableError(f"{path} is not there ({error})") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    return found
+
+
+def argument(text: str, seed: int = 0) -> Any:
+    """An argument from its description on the command line. Raises UncheckableError if it is not understood."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    if text == "key":
+        return jax.random.key(seed)
+    match = SPEC.match(text.strip())
+    if match is None:
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError) as error:
+            raise UncheckableError(
+                f'the argument {text!r} is neither like "f32[2,8,8,3]" nor a Python literal'
+            ) from error
+    kind, sizes, below = match.groups()
+    shape = tuple(int(s) for s in sizes.split(",") if s.strip())
+    rng = np.random.default_rng(seed)
+    if kind in ("i32", "u8"):
+        return rng.integers(0, int(below or 2), shape).astype(DTYPES[kind])
+    if kind.startswith("p"):
+        p = np.exp(rng.standard_normal(shape))
+        return (p / p.sum(-1, keepdims=True)).astype("float" + kind[1:])
+    if kind == "f64":
+        jax.config.update("jax_enable_x64", True)
+    return np.asarray(rng.standard_normal(shape)).astype(jnp.dtype(DTYPES[kind]))
+
+
+def _keyword(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value

@@ -1,0 +1,53 @@
+"""What a check says: findings, and the reasons why it could say nothing."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    `argument` is the path of the argument whose cotangent is wrong ("x", "params['w']") or "output"; `index` the worst
+    element's index in it, with the value `expected` there and the value `got`; `pattern` names which elements are
+    wrong ("stride lattice", "×2", …) and `cause` what usually makes such a pattern; `case` is the call that showed it.
+    `top` holds the few worst elements as (index, expected, got).
+    """
+
+    check: str
+    argument: str
+    index: tuple[int, ...] | None
+    expected: float | None
+    got: float | None
+    pattern: str
+    message: str
+    case: str = ""
+    cause: str = ""
+    top: tuple[tuple[tuple[int, ...], float, float], ...] = ()
+    heat: tuple[tuple[float, ...], ...] = ()  # a small picture of where it is wrong, for the HTML page
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        where = f"{self.argument}{list(self.index)}" if self.index is not None else self.argument
+        lines = [f"{self.check}: {where}: {self.message}"]
+        if self.expected is not None and self.got is not None:
+            lines.append(f"  expected {self.expected:.9g}, got {self.got:.9g}")
+        lines += [f"  then {list(i)}: expected {e:.9g}, got {g:.9g}" for i, e, g in self.top[1:4]]
+        if self.pattern:
+            lines.append(f"  pattern: {self.pattern}")
+        if self.cause:
+            lines.append(f"  likely cause: {self.cause}")
+        if self.case:
+            lines.append(f"  on the call: {self.case}")
+        return "\n".join(lines[:20])
+
+
+class NotRunError(Exception):
+    """A check has nothing to say about this case; the text says why."""
+
+
+class UncheckableError(Exception):
+    """The rule itself could not be checked; the text says why."""

@@ -1,0 +1,179 @@
+"""Calls made from one example call: other contents at its shape, then other shapes and options.
+
+A call that the function or its reference refuses is simply not a case, so nothing has to be known about either.
+"""
+
+import inspect
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from verify import contents, shapes
+from verify.case import Case, with_cotangent
+
+FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
+SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
+
+# Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
+GEOMETRY: dict[str, tuple[Any, ...]] = {
+    "stride": (2, (2, 1), (1, 3)),
+    "strides": (2, (2, 1), (1, 3)),
+    "padding": ("SAME", "VALID", ((1, 0), (0, 2)), 1),
+    "dilation": (2, (1, 2)),
+    "window": (3, (3, 2), 1, (2, 3)),
+    "window_size": (3, (3, 2), 1),
+    "groups": (2,),
+    "slope_at_zero": (0.0, 0.5, 1.0),
+    "label_smoothing": (0.1,),
+    "negative_slope": (0.2,),
+    "axis": (0, -1),
+    "size": (3, 1),
+    "algorithm": ("direct", "im2col"),
+    # "all" is left to those who declare it: what it returns is no subgradient.
+    "ties": ("last", "split"),
+}
+
+
+def content_cases(example: Case) -> Iterator[Case]:
+    """The example's shape and options with other numbers."""
+    sizes = [tuple(a.shape) for a in example.arrays]
+    for index, (label, fillers, stress) in enumerate(contents.plans(example)):
+        rng = np.random.default_rng((example.seed, 1, index))
+        arrays = contents.fill(example, rng, fillers, sizes)
+        yield with_cotangent(replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=()), rng)
+
+
+def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
+    """Other shapes and options, at most `limit` of them, the most telling first; fewer of a rule so long that
+    compiling it is what takes the time."""
+    limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
+    seen: set[str] = set()
+    for index, (label, sizes, options, filler) in enumerate(_plans(example, np.random.default_rng((example.seed, 2)))):
+        key = repr((sizes, sorted(options.items(), key=str)))
+        if key in seen or len(seen) >= limit:
+            continue
+        seen.add(key)
+        rng = np.random.default_rng((example.seed, 3, index))
+        fillers = {example.perturbed[0]: filler}
+        arrays = contents.fill(example, rng, fillers, sizes)
+        case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
+        yield with_cotangent(case, rng)
+
+
+def _plans(example: Case, rng: np.random.Generator) -> Iterator[tuple[str, list, dict[str, Any], contents.Filler]]:
+    """(label, shapes, options, what the first argument holds), in order of use."""
+    base = [tuple(a.shape) for a in example.arrays]
+    classes = shapes.free_classes(example)
+    default = dict(example.options)
+    varied = all_different(example, classes, base)
+    if varied != base:
+        yield f"all sizes different: {_shown(varied)}", varied, default, contents.distinct
+    for axes in classes[:1]:
+        for size in (1, 3):
+            sizes = shapes.set_class(varied, axes, size)
+            if shapes.accepted(example, sizes, default):
+                yield f"batch {size}: {_shown(sizes)}", sizes, default, contents.normal
+    choices = option_values(example)
+    for mixture in _mixtures(choices, rng):
+        yield from _fitted(example, classes, varied, mixture, contents.distinct)
+    for name, values in choices.items():
+        for value in values:
+            yield from _fitted(example, classes, varied, {name: value}, contents.negative)
+    for axes in classes[1:]:
+        for size in (1, _size(varied, axes) + 1):
+            sizes = shapes.set_class(varied, axes, size)
+            if shapes.accepted(example, sizes, default):
+                yield f"{_named(example, axes)} of {size}: {_shown(sizes)}", sizes, default, contents.distinct
+    for _ in range(4):
+        for mixture in _mixtures(choices, rng):
+            yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, contents.tied)
+
+
+def all_different(example: Case, classes: list[shapes.Axes], base: list) -> list[tuple[int, ...]]:
+    """Small sizes, no two alike in one array: what tells rows from columns and channels in from channels out. Smaller
+    rather than larger than the example's, since rules that loop over a window grow with it."""
+    sizes, settled = base, set[tuple[int, int]]()
+    for axes in classes:
+        wanted = min(_size(base, axes), SMALL)
+        used = {sizes[n][k] for n, k in settled if n in {m for m, _ in axes}}
+        for size in (wanted + step for step in (0, -1, 1, -2, 2, -3, 3, 4, 5, 6, 7, 8)):
+            candidate = shapes.set_class(sizes, axes, size)
+            if size > 1 and size not in used and shapes.accepted(example, candidate, example.options):
+                sizes = candidate
+                settled.update(axes)
+                break
+    return sizes
+
+
+def _fitted(example: Case, classes: list, sizes: list, given: Mapping[str, Any], filler: Any) -> Iterator[tuple]:
+    """The call with these options, its sizes changed where they must be (channels for groups, rows for a window)."""
+    options = {**example.options, **given}
+    candidates = [sizes]
+    for axes in classes:
+        candidates += [shapes.set_class(sizes, axes, factor * _size(sizes, axes)) for factor in (2,)]
+        candidates += [shapes.resized(sizes, {a: 2 * sizes[a[0]][a[1]]}) for a in axes]
+    for n, axes in enumerate(classes):
+        for other in classes[n + 1 :]:
+            doubled = shapes.set_class(sizes, axes, 2 * _size(sizes, axes))
+            candidates += [shapes.resized(doubled, {a: 2 * sizes[a[0]][a[1]]}) for a in other]
+    for candidate in candidates if "groups" in given else candidates[: 1 + len(classes)]:
+        if shapes.accepted(example, candidate, options):
+            text = ", ".join(f"{k}={v!r}" for k, v in given.items())
+            yield f"{text}: {_shown(candidate)}", candidate, options, filler
+            return
+
+
+def option_values(example: Case) -> dict[str, list[Any]]:
+    """For each option that may vary, the values worth trying beside its default."""
+    found = {}
+    for name, parameter in example.subject.options.items():
+        values = list(GEOMETRY.get(name, ()))
+        values += [v for v in _literals(parameter.annotation) if v not in values]
+        if isinstance(parameter.default, bool):
+            values.append(not parameter.default)
+        if parameter.default is not inspect.Parameter.empty:
+            values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
+        if values:
+            found[name] = values
+    return found
+
+
+def _literals(annotation: Any) -> list[Any]:
+    """The strings, numbers and booleans of a `Literal`, at any depth of unions; also written as text."""
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, vars(typing) | {"Literal": typing.Literal})  # names of typing only
+        except Exception:
+            return []
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [v for part in typing.get_args(annotation) for v in _literals(part)]
+
+
+def _mixtures(choices: Mapping[str, list[Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Three settings of several options at once: most faults of geometry need two of them together."""
+    if len(choices) < 2:
+        return []
+    return [{n: v[int(rng.integers(len(v)))] for n, v in choices.items() if rng.random() < 0.6} for _ in range(3)]
+
+
+def _jittered(classes: list, sizes: list, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    for axes in classes:
+        sizes = shapes.set_class(sizes, axes, max(1, _size(sizes, axes) + int(rng.integers(-1, 3))))
+    return sizes
+
+
+def _size(sizes: list, axes: shapes.Axes) -> int:
+    return sizes[axes[0][0]][axes[0][1]]
+
+
+def _shown(sizes: list[tuple[int, ...]]) -> str:
+    return ", ".join(f"[{','.join(map(str, s))}]" for s in sizes)
+
+
+def _named(example: Case, axes: shapes.Axes) -> str:
+    paths = [example.subject.leaves[k].path for k in example.subject.arrays]
+    return " and ".join(f"{paths[n]} axis {k}" for n, k in axes)

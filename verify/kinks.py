@@ -1,0 +1,170 @@
+"""Kinks and ties: what a derivative may be where there is none.
+
+At a kink the slope to the left, lim (F(x) - F(x - h e)) / h, and the slope to the right differ, and a rule may return
+anything between. For a maximum of several inputs (convex, when ȳ ≥ 0) g is a subgradient only if along *every*
+direction u
+
+    -F'(x; -u) ≤ ⟨g, u⟩ ≤ F'(x; u)
+
+Coordinates u = eᵢ bound each element alone; u = (1, …, 1) moves tied inputs together, breaks no tie, and so fixes
+their total: a rule that gives a tie to nobody, or to everybody in full, passes the first and fails the second.
+The cotangent is taken ≥ 0 here, otherwise the slopes of several outputs could cancel.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from verify.case import Case
+from verify.finding import NotRunError
+from verify.running import OWN, WIDE, is_float
+
+SAMPLED = 48  # coordinates looked at; enough to name a convention
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """One-sided derivatives of ⟨ȳ, f⟩ along a direction, and how far they can be trusted."""
+
+    left: float
+    right: float
+    bar: float
+
+    @property
+    def kink(self) -> bool:
+        return abs(self.right - self.left) > 10 * self.bar
+
+    def admit(self, slope: float, room: float) -> bool:
+        slack = 3 * self.bar + room + 1e-6 * max(abs(self.left), abs(self.right))
+        return min(self.left, self.right) - slack <= slope <= max(self.left, self.right) + slack
+
+
+def slopes(case: Case, direction: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> Slopes:
+    """The one-sided slopes at the case along `direction` (one array per perturbed leaf), by one-sided differences
+    at h and h/2, extrapolated. The step shrinks until both agree, so that no second kink lies within it."""
+    base = case.value(case.at(WIDE))
+    scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
+    best = None
+    for h in (1e-4 * scale, 1e-6 * scale, 1e-8 * scale):
+        sides, bar = [], 0.0
+        for sign in (-1.0, 1.0):
+            first, second = (_slope(case, direction, y_bar, base, sign * step) for step in (h, h / 2))
+            sides.append(2 * second - first)
+            bar = max(bar, abs(second - first) * 1e-2, 1e-13 * _size(base, y_bar) / h)
+        if best is None or bar < best.bar:
+            best = Slopes(sides[0], sides[1], bar)
+        if bar <= 1e-6 * max(abs(sides[0]), abs(sides[1]), 1e-3):
+            break
+    assert best is not None
+    return best
+
+
+def _slope(case: Case, direction: list[np.ndarray], y_bar: Any, base: list[np.ndarray], h: float) -> float:
+    arrays = case.at(WIDE)
+    for n, u in zip(case.perturbed, direction, strict=True):
+        arrays[n] = arrays[n] + h * u
+    moved = case.value(arrays)
+    pairs = zip(y_bar, moved, base, strict=True)
+    return sum(float(np.sum(np.asarray(g, WIDE) * (m - b))) for g, m, b in pairs) / h
+
+
+def _size(base: list[np.ndarray], y_bar: Any) -> float:
+    return max(float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
+
+
+def unexplained(case: Case, leaf: int, level: Any, bad: np.ndarray, room: float = 1e-5) -> np.ndarray:
+    """Of the elements that disagree with the oracle, those that no kink excuses. `room` is relative to the slopes."""
+    y_bar = tuple(np.abs(g) for g in case.y_bar)
+    try:
+        got = [np.asarray(b, WIDE) for b in case.pull(level, y_bar)[1]]
+        expected = replace(case, y_bar=y_bar).truth.cotangents[leaf]
+        remaining = _coordinates(case, leaf, got[leaf], expected, bad, y_bar, room)
+        if remaining.all() or not bad.any():
+            return bad
+        if not _moves_together(case, got, y_bar, room):
+            return bad
+    except NotRunError:
+        return bad
+    out = np.zeros_like(bad)
+    indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // SAMPLED)]
+    for index, wrong in zip(indices, remaining, strict=False):
+        out[tuple(index)] = wrong
+    return out
+
+
+def _coordinates(
+    case: Case, leaf: int, got: np.ndarray, expected: np.ndarray, bad: np.ndarray, y_bar: Any, room: float
+) -> np.ndarray:
+    """For a sample of the bad elements: whether each is still wrong once kinks are allowed for.
+
+    An element is excused at a kink between whose slopes it lies, and where the function is smooth but its formula is
+    not (max(a, b) + log(1 + exp(-|a - b|)) at a = b): there autodiff may be wrong, and the differences say so.
+    """
+    indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // SAMPLED)]
+    verdicts = []
+    for index in map(tuple, indices):
+        direction = [np.zeros(case.arrays[n].shape) for n in case.perturbed]
+        direction[leaf][index] = 1.0
+        s = slopes(case, direction, y_bar)
+        slack = room * max(abs(s.left), abs(s.right))
+        excused = s.admit(float(got[index]), slack) and (s.kink or not s.admit(float(expected[index]), slack))
+        verdicts.append(not excused)
+    return np.array(verdicts, bool)
+
+
+def _moves_together(case: Case, got: list[np.ndarray], y_bar: Any, room: float) -> bool:
+    """The directions that break no tie: all of one argument, all of all of them."""
+    shapes = [case.arrays[n].shape for n in case.perturbed]
+    ones = [
+        [np.ones(s) if j in (k, -1) or k < 0 else np.zeros(s) for j, s in enumerate(shapes)]
+        for k in range(-1, len(shapes))
+    ]
+    everything = sum(float(np.sum(np.abs(g))) for g in got)
+    for direction in ones:
+        s = slopes(case, direction, y_bar)
+        along = sum(float(np.sum(g * u)) for g, u in zip(got, direction, strict=True))
+        slack = room * everything
+        if not s.admit(along, slack):
+            return False
+    return True
+
+
+def convention(case: Case) -> str:
+    """In words, what the rule does at the kinks of this case; empty where it has none.
+
+    Only small cases are examined: each element of each argument is tried.
+    """
+    y_bar = tuple(np.abs(g) + 0.5 for g in case.y_bar)
+    try:
+        got = [np.asarray(b, WIDE) for b in case.pull(OWN, y_bar)[1]]
+    except Exception:
+        return ""
+    said = []
+    for leaf, n in enumerate(case.perturbed):
+        if case.arrays[n].size > 512 or not is_float(case.arrays[n]):
+            continue
+        shares = []
+        for index in np.ndindex(case.arrays[n].shape):
+            direction = [np.zeros(case.arrays[m].shape) for m in case.perturbed]
+            direction[leaf][index] = 1.0
+            s = slopes(case, direction, y_bar)
+            if s.kink:
+                shares.append((float(got[leaf][index]) - s.left) / (s.right - s.left))
+        if shares:
+            said.append(f"{case.names[leaf]}: {_in_words(np.array(shares))}")
+    return "; ".join(said)
+
+
+def _in_words(shares: np.ndarray) -> str:
+    if np.all(np.abs(shares) < 1e-3):
+        return "the left slope, at every kink"
+    if np.all(np.abs(shares - 1) < 1e-3):
+        return "the right slope, at every kink"
+    if np.all(np.minimum(np.abs(shares), np.abs(shares - 1)) < 1e-3):
+        taken = np.flatnonzero(np.abs(shares - 1) < 1e-3)
+        where = "the first of them" if taken[0] == 0 else "the last of them" if taken[-1] == len(shares) - 1 else "one"
+        return f"of tied elements one takes all ({where})"
+    if np.ptp(shares) < 1e-3:
+        return f"{shares[0]:.3g} of the way from the left to the right slope"
+    return "tied elements share"

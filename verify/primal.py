@@ -1,0 +1,88 @@
+"""The function without its hand-written rule.
+
+A `jax.custom_vjp` call keeps, in the jaxpr, the primal it stands for (`call_jaxpr`). Evaluating the jaxpr with every
+such call replaced by its primal gives the same function with no rule left in it: JAX differentiates *that* by itself,
+which is the oracle when nobody hands us a reference.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend import core
+
+# The names these primitives have had over the JAX versions we support, and the parameter that keeps the primal.
+VJP_CALLS = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr"}
+JVP_CALLS = {"custom_jvp_call": "call_jaxpr"}
+# Calls that only group equations: evaluating the inside in place changes nothing but speed.
+TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
+
+
+def inlined(fun: Callable, calls: dict[str, str]) -> Callable:
+    """`fun` (flat arrays to a flat list of arrays) with every call named in `calls` replaced by its primal."""
+
+    def without_rules(*args):
+        closed = jax.make_jaxpr(fun)(*args)
+        return evaluate(closed, args, calls)
+
+    return without_rules
+
+
+def evaluate(closed: Any, args: Sequence[Any], calls: dict[str, str]) -> list[Any]:
+    """Evaluate a closed jaxpr, replacing `calls` by the jaxpr they keep, at any depth."""
+    env: dict[Any, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    env.update(zip(closed.jaxpr.invars, args, strict=True))
+
+    def read(atom):
+        return atom.val if isinstance(atom, core.Literal) else env[atom]
+
+    for eqn in closed.jaxpr.eqns:
+        values = [read(v) for v in eqn.invars]
+        name, params = eqn.primitive.name, eqn.params
+        if name in calls:
+            out = evaluate(params[calls[name]], values, calls)
+        elif name in TRANSPARENT and contains(eqn, calls):
+            inner = params.get("jaxpr", params.get("call_jaxpr"))
+            out = evaluate(inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ()), values, calls)
+        else:
+            out = bind(eqn, values, {key: _rewritten(value, calls) for key, value in params.items()})
+        env.update(zip(eqn.outvars, out, strict=True))
+    return [read(v) for v in closed.jaxpr.outvars]
+
+
+def bind(eqn: Any, values: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """Apply one equation's primitive to `values`; always a list."""
+    prepared = eqn.primitive.get_bind_params(params)
+    subfuns, params = prepared if isinstance(prepared, tuple) else ((), prepared)  # a pair before JAX 0.10
+    out = eqn.primitive.bind(*subfuns, *values, **params)
+    return list(out) if eqn.primitive.multiple_results else [out]
+
+
+def contains(thing: Any, calls: dict[str, str]) -> bool:
+    """Whether an equation, a jaxpr or a parameter holds one of `calls` at any depth."""
+    if isinstance(thing, tuple | list):
+        return any(contains(t, calls) for t in thing)
+    if hasattr(thing, "primitive"):
+        return thing.primitive.name in calls or any(contains(v, calls) for v in thing.params.values())
+    inner = getattr(thing, "jaxpr", thing)
+    return any(contains(eqn, calls) for eqn in getattr(inner, "eqns", ()))
+
+
+def equations(thing: Any):
+    """Every equation of a jaxpr, those of nested jaxprs included, calls before their insides."""
+    if isinstance(thing, tuple | list):
+        for t in thing:
+            yield from equations(t)
+    for eqn in getattr(getattr(thing, "jaxpr", thing), "eqns", ()):
+        yield eqn
+        for value in eqn.params.values():
+            yield from equations(value)
+
+
+def _rewritten(value: Any, calls: dict[str, str]) -> Any:
+    """A parameter with the rules inlined in whatever jaxprs it holds (loop bodies, branches)."""
+    if isinstance(value, tuple | list) and contains(value, calls):
+        return type(value)(_rewritten(v, calls) for v in value)
+    if isinstance(value, core.ClosedJaxpr) and contains(value, calls):
+        return jax.make_jaxpr(lambda *args: evaluate(value, args, calls))(*value.in_avals)
+    return value

@@ -1,0 +1,128 @@
+"""Plain forward functions for autodiff to differentiate: what purecnn's rules are measured against.
+
+Written for clarity, from `lax` and `jnp` alone, with the same options and conventions as the rules; none of their code.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def pair(size: Any) -> tuple[int, int]:
+    """An int or a pair as a pair."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def edges(padding: Any, sizes: Any, window: Any, stride: Any, dilation: Any = (1, 1)) -> tuple:
+    """((top, bottom), (left, right)), whichever way the padding is given."""
+    if padding == "VALID":
+        return ((0, 0), (0, 0))
+    if padding == "SAME":
+        reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+        total = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(sizes, stride, reach, strict=True)]
+        return tuple((t // 2, t - t // 2) for t in total)
+    return ((padding, padding),) * 2 if isinstance(padding, int) else tuple(map(tuple, padding))
+
+
+def taps(x, window, stride, padding, dilation, fill):
+    """All windows at once: (taps, n, ho, wo, c), row-major in the window."""
+    k, s, d = pair(window), pair(stride), pair(dilation)
+    pads = edges(padding, x.shape[1:3], k, s, d)
+    xp = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    ho, wo = ((xp.shape[1 + a] - (k[a] - 1) * d[a] - 1) // s[a] + 1 for a in (0, 1))
+    if ho < 1 or wo < 1:
+        raise ValueError("the window is larger than the image")
+    starts = [(i * d[0], j * d[1]) for i in range(k[0]) for j in range(k[1])]
+    return jnp.stack([xp[:, i : i + (ho - 1) * s[0] + 1 : s[0], j : j + (wo - 1) * s[1] + 1 : s[1]] for i, j in starts])
+
+
+def conv2d(x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, algorithm="auto"):
+    s, d = pair(stride), pair(dilation)
+    pads = edges(padding, x.shape[1:3], w.shape[:2], s, d)
+    y = jax.lax.conv_general_dilated(
+        x, w, s, pads, rhs_dilation=d, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+    )
+    return y if b is None else y + b[None, None, None]
+
+
+def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
+    stack = taps(x, window, window if stride is None else stride, padding, dilation, -np.inf)
+    if ties == "split":
+        return stack.max(0)  # autodiff of a maximum shares among ties
+    if ties == "all":
+        top = jax.lax.stop_gradient(stack.max(0))
+        tied = stack == top[None]
+        return top + jnp.where(tied, stack - jax.lax.stop_gradient(stack), jnp.zeros_like(stack)).sum(0)
+    last = stack.shape[0] - 1
+    winner = jnp.argmax(stack, 0) if ties == "first" else last - jnp.argmax(stack[::-1], 0)
+    return jnp.take_along_axis(stack, winner[None], 0)[0]
+
+
+def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_padding=False):
+    step = window if stride is None else stride
+    inside = taps(jnp.ones((1, *x.shape[1:3], 1), x.dtype), window, step, padding, 1, 0.0)
+    count = jnp.full_like(inside[0], inside.shape[0]) if count_padding else inside.sum(0)
+    return taps(x, window, step, padding, 1, 0.0).sum(0) / count
+
+
+def global_avg_pool(x):
+    return x.mean((1, 2))
+
+
+def im2col(x, window, *, stride=1, padding="VALID", dilation=1):
+    stack = taps(x, window, stride, padding, dilation, 0.0)
+    return jnp.moveaxis(stack, 0, 3).reshape(*stack.shape[1:4], -1)
+
+
+def col2im(cols, input_shape, window, *, stride=1, padding="VALID", dilation=1):
+    zeros = jnp.zeros(input_shape, cols.dtype)
+    return jax.linear_transpose(lambda x: im2col(x, window, stride=stride, padding=padding, dilation=dilation), zeros)(
+        cols
+    )[0]
+
+
+def relu(x, *, slope_at_zero=0.0):
+    at_zero = jnp.asarray(slope_at_zero, x.dtype) * x
+    return jnp.where(x > 0, x, jnp.where(x == 0, at_zero, jnp.zeros_like(x)))
+
+
+def flatten(x):
+    return x.reshape(x.shape[0], -1)
+
+
+def dense(x, w, b=None):
+    return x @ w if b is None else x @ w + b[None, :]
+
+
+def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
+    before = (size - 1) // 2
+    squares = jnp.pad(x * x, ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
+    total = sum(squares[..., c : c + x.shape[3]] for c in range(size))
+    return x / (k + alpha * total) ** beta
+
+
+def batch_norm(x, scale, bias, *, epsilon=1e-5):
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axes, keepdims=True)
+    y = (x - mean) / jnp.sqrt(variance + epsilon) * scale.reshape(mean.shape) + bias.reshape(mean.shape)
+    return y, mean.reshape(-1), variance.reshape(-1)
+
+
+def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
+    last = (*(1,) * (x.ndim - 1), -1)
+    slope = scale / jnp.sqrt(variance + epsilon)
+    return (x - mean.reshape(last)) * slope.reshape(last) + bias.reshape(last)
+
+
+def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
+    classes = logits.shape[1]
+    target = labels if labels.ndim == 2 else jax.nn.one_hot(labels, classes, dtype=logits.dtype)
+    target = (1 - label_smoothing) * target + label_smoothing / classes
+    return -(target * jax.nn.log_softmax(logits)).sum(1)
+
+
+def squared_error(prediction, target):
+    return ((prediction - target) ** 2).reshape(prediction.shape[0], -1).sum(1)

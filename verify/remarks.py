@@ -1,0 +1,89 @@
+"""What a report says besides right and wrong: names, the oracle, conventions seen, costs, blindness."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from verify import kinks
+from verify.case import Case
+from verify.finding import NotRunError
+from verify.running import WIDE
+from verify.subject import Subject, first_line
+from verify.tolerance import allowed_error, unit_roundoff
+
+
+def name_of(rule: Any) -> str:
+    """What a callable is called, through `functools.partial` too."""
+    return getattr(rule, "__name__", None) or getattr(getattr(rule, "func", None), "__name__", type(rule).__name__)
+
+
+def shown(arg: Any) -> str:
+    def leaf(a: Any) -> str:
+        if not hasattr(a, "dtype"):
+            return repr(a)
+        short = str(a.dtype).replace("bfloat", "bf").replace("float", "f").replace("uint", "u").replace("int", "i")
+        return f"{short}[{','.join(map(str, a.shape))}]"
+
+    leaves = jax.tree_util.tree_leaves(arg)
+    return (
+        leaf(leaves[0])
+        if len(leaves) == 1
+        else "(" + ", ".join(map(leaf, leaves[:6])) + ("…" if len(leaves) > 6 else "") + ")"
+    )
+
+
+def oracle_name(subject: Subject | None) -> str:
+    if subject is None:
+        return "none"
+    if subject.reference is not None:
+        return f"autodiff of the reference {getattr(subject.reference, '__name__', 'given')} in float64"
+    if not subject.calls:
+        return "autodiff of the function itself, which holds no hand-written rule, and differences"
+    return "autodiff of the function with its hand-written rule removed, in float64; any subgradient at ties"
+
+
+def equation_of(rule: Callable) -> str:
+    """The words beside the rule, for the page: its module's docstring where it has one."""
+    rule = getattr(rule, "func", rule)
+    module = sys.modules.get(getattr(rule, "__module__", "") or "")
+    text = (module.__doc__ if module is not None and module.__name__ != "__main__" else None) or rule.__doc__ or ""
+    return inspect.cleandoc(text)[:2000]
+
+
+def notes_on(example: Case, chosen: list[ModuleType]) -> list[str]:
+    """What is worth knowing besides right and wrong."""
+    notes = []
+    if example.subject.reference is None:
+        seen = kinks.convention(example)
+        notes.append(f"at kinks and ties of the example it returns {seen}" if seen else "")
+    for one in chosen:
+        if hasattr(one, "note"):
+            try:
+                notes.append(one.note(example))
+            except Exception as error:
+                notes.append(f"{one.NAME}: nothing to tell ({first_line(error)})")
+    return [n for n in notes if n]
+
+
+def blindness_of(example: Case) -> tuple[tuple[str, float], ...]:
+    """Per argument, the smallest error of one element that the comparison with the oracle sees wherever it sits,
+    relative to the largest element."""
+    try:
+        truth, unit = example.truth, example.narrowest
+        example.wide  # noqa: B018 (asks whether the rule runs in float64)
+    except NotRunError:
+        return ()
+    except Exception:
+        return ()
+    found = []
+    for name, e, m in zip(example.names, truth.cotangents, truth.magnitudes, strict=True):
+        largest = float(np.abs(e).max(initial=0))
+        allowed = float(allowed_error(m, WIDE).max(initial=0)) * unit / unit_roundoff(WIDE)
+        if largest > 0:
+            found.append((name, allowed / largest))
+    return tuple(found)

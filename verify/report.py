@@ -1,0 +1,87 @@
+"""What `check` returns: the verdict, the findings, what ran, what did not and why. Plain text, no dependency."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from verify.finding import Finding
+
+RIGHT, WRONG, UNCHECKED = "right", "wrong", "could not be checked"
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One check on one case. `reason` says why it did not run; `note` what it learnt besides."""
+
+    check: str
+    case: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of `verify.check`.
+
+    ok          True only if no check failed and the gradient was compared with an oracle at least once
+    verdict     "right", "wrong" or "could not be checked"; `because` says why in the last case
+    failures    the findings
+    outcomes    every check on every case: passed, failed, or not run and why
+    notes       conventions seen, costs, what the oracle was
+    blindness   per argument, the smallest error of a single element that would have been seen
+    """
+
+    rule: str
+    call: str
+    oracle: str
+    failures: tuple[Finding, ...]
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+    blindness: tuple[tuple[str, float], ...] = ()
+    because: str = ""
+    equation: str = ""  # the docstring of the rule's module, or its own: what it should compute
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        if self.failures:
+            return WRONG
+        return UNCHECKED if self.because else RIGHT
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict == RIGHT
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "verdict": self.verdict, "ok": self.ok}
+
+    def __str__(self) -> str:
+        head = f"{self.rule}({self.call}): {self.verdict.upper()}"
+        lines = [head + (f" because {self.because}" if self.because and not self.failures else "")]
+        for failure in self.failures[:8]:
+            lines += ["", *("  " + line for line in str(failure).splitlines())]
+        if len(self.failures) > 8:
+            lines += ["", f"  … and {len(self.failures) - 8} more findings"]
+        lines += ["", f"  oracle: {self.oracle}"]
+        ran = [o for o in self.outcomes if o.status != NOT_RUN]
+        names = list(dict.fromkeys(o.check for o in ran))
+        lines.append(f"  ran: {', '.join(names) or 'nothing'}, on {len({o.case for o in ran})} calls")
+        lines += [f"  {line}" for line in self._not_run()]
+        lines += [f"  {note}" for note in self.notes]
+        if self.blindness:
+            seen = ", ".join(f"{name} {size:.1e}" for name, size in self.blindness)
+            lines.append(f"  smallest error of one element it would have seen, relative to the largest: {seen}")
+        lines.append(f"  {self.seconds:.1f} s")
+        return "\n".join(lines)
+
+    def _not_run(self) -> list[str]:
+        """Checks that never ran, with the reason; a check that ran on some calls only is no news."""
+        ran = {o.check for o in self.outcomes if o.status != NOT_RUN}
+        first = {o.check: o.reason for o in reversed(self.outcomes) if o.status == NOT_RUN and o.check not in ran}
+        reasons: dict[str, list[str]] = {}
+        for o in self.outcomes:
+            if o.check in first:
+                reasons.setdefault(first.pop(o.check), []).append(o.check)
+        return [f"not run: {', '.join(names)}: {reason}" for reason, names in reasons.items()]

@@ -1,0 +1,82 @@
+"""Which sizes of an example call may change, found by asking the function itself.
+
+Every axis of every array is grown by one, alone, then together with one or two axes of the same size; where rule and
+reference both still accept the call, and agree on the output's shape, those axes form a free class. For a
+convolution this finds {x batch}, {x rows}, {x columns}, {x channels, w in}, {w rows}, {w columns}, {w out, b}
+without being told what a convolution is.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import jax
+
+from verify.case import Case
+from verify.subject import KEY
+
+Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
+MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
+
+
+def accepted(case: Case, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
+    """Whether rule and reference take arrays of these shapes, and agree on the shape of what they return."""
+    subject = case.subject
+    arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
+    if any(size < 1 for s in shapes for size in s):
+        return False
+    try:
+        outs = [jax.eval_shape(subject.flat(f, options), *arrays) for f in (subject.rule, subject.reference) if f]
+    except Exception:
+        return False
+    sizes = [[o.shape for o in out] for out in outs]
+    return all(s == sizes[0] for s in sizes) and all(0 not in shape for shape in sizes[0])
+
+
+def free_classes(case: Case) -> list[Axes]:
+    """The classes of axes that may change, in the order of the arguments."""
+    shapes = [tuple(a.shape) for a in case.arrays]
+    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    axes = [(n, k) for n, s in enumerate(shapes) if kinds[n] != KEY for k in range(len(s))]
+    if len(axes) > MOST_AXES:
+        axes = [a for a in axes if a[1] == 0]
+        axes = axes[:1] + [a for a in axes[1:] if kinds[a[0]] != kinds[axes[0][0]]]
+    classes: list[Axes] = []
+    for axis in axes:
+        if any(axis in c for c in classes):
+            continue
+        found = class_of(case, axis, axes, shapes)
+        if found:
+            classes.append(found)
+    return classes
+
+
+def class_of(
+    case: Case, axis: tuple[int, int], axes: list[tuple[int, int]], shapes: list[tuple[int, ...]]
+) -> Axes | None:
+    """The smallest set of axes, `axis` among them, that may change together; None where there is none."""
+    size = shapes[axis[0]][axis[1]]
+    mates = [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] != axis[0]]
+    mates += [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] == axis[0]]
+    for count in (0, 1, 2):
+        for others in combinations(mates[:6], count):
+            group = (axis, *others)
+            if accepted(case, resized(shapes, dict.fromkeys(group, size + 1)), case.options):
+                return group
+    related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
+    for other in related:
+        sizes = {axis: 2 * size, other: 2 * shapes[other[0]][other[1]]}
+        if accepted(case, resized(shapes, sizes), case.options):
+            return (axis, other)
+    return None
+
+
+def resized(shapes: list[tuple[int, ...]], sizes: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]:
+    """The shapes with the given axes set to the given sizes."""
+    return [tuple(sizes.get((n, k), size) for k, size in enumerate(s)) for n, s in enumerate(shapes)]
+
+
+def set_class(shapes: list[tuple[int, ...]], axes: Axes, size: int) -> list[tuple[int, ...]]:
+    """The shapes with one class set to `size`; axes of another size keep their ratio to the first."""
+    first = shapes[axes[0][0]][axes[0][1]]
+    return resized(shapes, {a: max(1, size * shapes[a[0]][a[1]] // first) for a in axes})

@@ -1,0 +1,178 @@
+"""What is being checked: a rule, its reference, and one example call taken apart into leaves."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verify import primal
+from verify.finding import UncheckableError
+
+# What a leaf is to the check.
+PERTURBED = "perturbed"  # floating-point array whose cotangent is checked
+FLOAT = "float"  # floating-point array outside argnums
+INTEGER = "integer"  # labels, indices, masks: arrays never perturbed
+KEY = "key"  # random keys: never changed at all
+STATIC = "static"  # Python values: part of the function
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf of the arguments: its path in words, its kind, and the example's value."""
+
+    path: str
+    kind: str
+    value: Any
+
+    @property
+    def dtype(self) -> Any:
+        return self.value.dtype
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A rule under test. `options` are the keyword-only options both the rule and its reference accept."""
+
+    rule: Callable
+    reference: Callable | None
+    leaves: tuple[Leaf, ...]
+    treedef: Any
+    options: Mapping[str, inspect.Parameter]
+    calls: Mapping[str, str]  # which hand-written calls the oracle replaces by their primals
+    limits: Mapping[str, Any] = field(default_factory=dict)  # declared budgets: residual_bytes, time_ratio
+    compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def perturbed(self) -> tuple[int, ...]:
+        return tuple(k for k, leaf in enumerate(self.leaves) if leaf.kind == PERTURBED)
+
+    @property
+    def dtype(self) -> Any:
+        """The widest dtype among the perturbed arguments: the one the example is written in."""
+        return max((self.leaves[k].dtype for k in self.perturbed), key=lambda d: d.itemsize)
+
+    def flat(self, fun: Callable, options: Mapping[str, Any]) -> Callable:
+        """`fun` as a function of the array leaves, in order, to the list of its output's leaves."""
+
+        def flattened(*arrays):
+            rest = iter(arrays)
+            leaves = [leaf.value if leaf.kind == STATIC else next(rest) for leaf in self.leaves]
+            args = jax.tree_util.tree_unflatten(self.treedef, leaves)
+            return [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **options))]
+
+        return flattened
+
+    def oracle(self, options: Mapping[str, Any]) -> Callable:
+        """The flat function whose autodiff is taken for the truth: the reference, or the rule without its rule."""
+        if self.reference is not None:
+            return self.flat(self.reference, options)
+        return primal.inlined(self.flat(self.rule, options), dict(self.calls))
+
+    @property
+    def arrays(self) -> tuple[int, ...]:
+        """Positions of the leaves that are arrays."""
+        return tuple(k for k, leaf in enumerate(self.leaves) if leaf.kind != STATIC)
+
+
+def describe(
+    rule: Callable,
+    args: Sequence[Any],
+    reference: Callable | None,
+    argnums: int | Sequence[int] | None,
+    limits: Mapping[str, Any] | None = None,
+) -> Subject:
+    """Take an example call apart. Raises UncheckableError where there is nothing to differentiate."""
+    if not callable(rule):
+        raise UncheckableError(f"the rule is a {type(rule).__name__}, not a function")
+    chosen = (argnums,) if isinstance(argnums, int) else argnums
+    if chosen is not None:
+        chosen = tuple(n % len(args) if -len(args) <= n < len(args) else n for n in chosen)
+        if any(n >= len(args) or n < 0 for n in chosen):
+            raise UncheckableError(f"argnums is {argnums} but the call has {len(args)} arguments")
+    names = _argument_names(rule, len(args))
+    leaves: list[Leaf] = []
+    for n, (name, arg) in enumerate(zip(names, args, strict=True)):
+        for path, value in jax.tree_util.tree_flatten_with_path(arg)[0]:
+            wanted = chosen is None or n in chosen
+            leaves.append(_leaf(name + jax.tree_util.keystr(path), value, wanted, explicit=chosen is not None))
+    if not any(leaf.kind == PERTURBED for leaf in leaves):
+        raise UncheckableError("no argument is a floating-point array, so there is no cotangent to check")
+    treedef = jax.tree_util.tree_structure(tuple(args))
+    bare = Subject(rule, reference, tuple(leaves), treedef, {}, {})
+    return replace(bare, options=_shared_options(rule, reference), calls=_calls(bare), limits=limits or {})
+
+
+def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
+    if isinstance(value, float) and wanted and explicit:
+        value = jnp.asarray(value)
+    if not isinstance(value, np.ndarray | np.generic | jax.Array):
+        return Leaf(path, STATIC, value)
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return Leaf(path, KEY, value)
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        raise UncheckableError(f"{path} is complex; only real arguments can be checked")
+    array = np.asarray(jnp.asarray(value))  # the dtype JAX itself would give it
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return Leaf(path, PERTURBED if wanted else FLOAT, array)
+    # Two unsigned words are how raw random keys look; resampling other unsigned arrays would gain little.
+    return Leaf(path, KEY if jnp.issubdtype(array.dtype, jnp.unsignedinteger) else INTEGER, array)
+
+
+def _argument_names(rule: Callable, count: int) -> list[str]:
+    fallback = [f"args[{n}]" for n in range(count)]
+    try:
+        parameters = list(inspect.signature(rule).parameters.values())
+    except (TypeError, ValueError):
+        return fallback
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return (names + fallback[len(names) :])[:count]
+
+
+def _keyword_only(fun: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
+    try:
+        parameters = inspect.signature(fun).parameters
+    except (TypeError, ValueError):
+        return {}, False
+    named = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    return named, any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _shared_options(rule: Callable, reference: Callable | None) -> dict[str, inspect.Parameter]:
+    """Options may vary only where rule and reference would both hear of it, from the same default."""
+    own, _ = _keyword_only(rule)
+    if reference is None:
+        return own
+    theirs, anything = _keyword_only(reference)
+    return {n: p for n, p in own.items() if anything or (n in theirs and _same(theirs[n].default, p.default))}
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except Exception:
+        return a is b
+
+
+def _calls(subject: Subject) -> dict[str, str]:
+    """Replace `custom_vjp` calls; in a function that has none, `custom_jvp` calls are what was written by hand."""
+    arrays = [subject.leaves[k].value for k in subject.arrays]
+    try:
+        closed = jax.make_jaxpr(subject.flat(subject.rule, {}))(*arrays)
+    except Exception as error:
+        raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
+    if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):
+        raise UncheckableError("no output is a floating-point array, so there is nothing to differentiate")
+    for calls in (primal.VJP_CALLS, primal.JVP_CALLS):
+        if primal.contains(closed, calls):
+            return calls
+    return {}
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line: its type and the first line it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

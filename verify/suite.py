@@ -1,0 +1,108 @@
+"""Every rule of purecnn with its reference and one ordinary call: what `python -m verify` runs.
+
+The one file of `verify` that imports purecnn. Shapes and options beyond these calls are the generator's business;
+what is listed twice here is what no generator can know, such as a tie convention or labels given as probabilities.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+import purecnn
+from verify import references
+from verify.checking import check
+from verify.finding import UncheckableError
+from verify.mutation import Score, mutate
+from verify.report import Report
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A rule, the plain function it is compared with (None: its own primal), and one call."""
+
+    name: str
+    rule: Callable
+    reference: Callable | None
+    args: tuple[Any, ...]
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def distinct(*shape: int) -> np.ndarray:
+    """A permutation of equally spaced numbers: no ties, no two close."""
+    n = int(np.prod(shape))
+    return ((np.random.default_rng(n).permutation(n).reshape(shape) - n / 2 + 0.25) * (4 / n)).astype(np.float32)
+
+
+def positive(*shape: int) -> np.ndarray:
+    return np.abs(normal(*shape)) + np.float32(0.5)
+
+
+def rows_of_probabilities(*shape: int) -> np.ndarray:
+    p = np.exp(normal(*shape))
+    return p / p.sum(-1, keepdims=True)
+
+
+LABELS = np.array([0, 4, 2, 1, 3, 2], np.int32)
+UNEVEN = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
+
+
+def _both(name: str, *args: Any, suffix: str = "", **options: Any) -> Entry:
+    """An entry for purecnn's `name` and the reference of the same name, both with `options`."""
+    rule, reference = getattr(purecnn, name), getattr(references, name)
+    if options:
+        rule, reference = partial(rule, **options), partial(reference, **options)
+    return Entry(name + suffix, rule, reference, args)
+
+
+ENTRIES: tuple[Entry, ...] = (
+    _both("conv2d", normal(2, 7, 6, 4), normal(3, 2, 4, 6), normal(6)),
+    _both("conv2d", normal(2, 6, 5, 4), normal(3, 2, 2, 6), normal(6), suffix=" in groups", groups=2, **UNEVEN),
+    _both("conv2d", normal(2, 7, 6, 3), normal(2, 3, 3, 4), normal(4), suffix=" by im2col", algorithm="im2col"),
+    _both("conv2d", normal(8, 28, 28, 1), normal(5, 5, 1, 6), normal(6), suffix=" of LeNet"),
+    _both("max_pool2d", distinct(2, 7, 6, 3)),
+    _both("max_pool2d", distinct(2, 6, 5, 2), suffix=" to every tie", ties="all", window=(3, 2), **UNEVEN),
+    _both("avg_pool2d", normal(2, 7, 6, 3)),
+    _both("global_avg_pool", normal(3, 5, 4, 2)),
+    _both("im2col", normal(2, 6, 5, 3), (3, 2)),
+    _both("col2im", normal(2, 4, 4, 18), (2, 6, 5, 3), (3, 2)),
+    _both("col2im", normal(2, 3, 5, 12), (2, 6, 5, 2), (3, 2), suffix=" uneven", **UNEVEN),
+    _both("relu", normal(3, 4, 5, 2)),
+    Entry("sigmoid", purecnn.sigmoid, jax.nn.sigmoid, (normal(4, 6),)),
+    Entry("softmax", purecnn.softmax, jax.nn.softmax, (normal(4, 6),)),
+    _both("flatten", normal(3, 4, 5, 2)),
+    _both("dense", normal(5, 4), normal(4, 6), normal(6)),
+    _both("local_response_norm", normal(2, 3, 4, 7)),
+    _both("batch_norm", normal(4, 3, 2, 5), normal(5), normal(5)),
+    _both("batch_norm_inference", normal(4, 3, 2, 5), normal(5), normal(5), normal(5), positive(5)),
+    Entry("dropout", purecnn.dropout, None, (normal(6, 5), jax.random.key(0), 0.4)),
+    _both("softmax_cross_entropy", normal(6, 5), LABELS),
+    _both("softmax_cross_entropy", normal(6, 5), rows_of_probabilities(6, 5), suffix=" of probabilities"),
+    _both("squared_error", normal(4, 6), normal(4, 6) + 1),
+)
+
+
+def chosen(names: Sequence[str]) -> tuple[Entry, ...]:
+    """The entries whose names begin with one of `names`; all if there are none. Raises UncheckableError for a name
+    that is nobody's."""
+    for name in names:
+        if not any(e.name.startswith(name) for e in ENTRIES):
+            known = ", ".join(sorted({e.name.split()[0] for e in ENTRIES}))
+            raise UncheckableError(f"no rule of the suite is called {name!r}; there are {known}")
+    return tuple(e for e in ENTRIES if not names or any(e.name.startswith(n) for n in names))
+
+
+def run(names: Sequence[str] = (), *, seed: int = 0, cases: int = 8) -> list[Report]:
+    """Check the suite, or the rules of these names."""
+    return [check(e.rule, *e.args, reference=e.reference, seed=seed, cases=cases, name=e.name) for e in chosen(names)]
+
+
+def scores(names: Sequence[str] = (), *, seed: int = 0) -> list[Score]:
+    """Break the suite's rules on purpose, or those of these names."""
+    return [mutate(e.rule, *e.args, reference=e.reference, seed=seed, name=e.name) for e in chosen(names)]
