@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test lint types wheel lock clean
+.PHONY: help train test verify verify-exhaustive lint types wheel lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -18,6 +18,12 @@ train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where
 
 test: $(READY)   ## every test
 	$(BIN)/python -m pytest -n auto
+
+verify: $(READY) ## every rule of purecnn under every check of the verifier
+	$(BIN)/python -m verify
+
+verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
+	$(BIN)/python -m experiments.verify_exhaustive.run
 
 lint: $(READY)   ## ruff: style, imports, formatting
 	$(BIN)/ruff check .

@@ -37,9 +37,10 @@ def repair_flag(jaxlib_version: str, xla_flags: str) -> str:
 
 def miscompiles() -> bool:
     """Compute the canary on the default backend: rows of E · 0, times E, summed. Anything but 0 is wrong."""
-    e = jnp.linspace(-1, 1, 64 * 300, dtype=jnp.float32).reshape(64, 300)
-    sums = jax.jit(lambda e: ((e @ jnp.zeros((300, 300), e.dtype)) * e).sum(axis=1))(e)
-    return not bool((sums == 0).all())
+    with jax.ensure_compile_time_eval():  # also where the caller is being traced
+        e = jnp.linspace(-1, 1, 64 * 300, dtype=jnp.float32).reshape(64, 300)
+        sums = jax.jit(lambda e: ((e @ jnp.zeros((300, 300), e.dtype)) * e).sum(axis=1))(e)
+        return not bool((sums == 0).all())
 
 
 @functools.cache

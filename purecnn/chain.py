@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array
+from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.summary import Summary, summarise
 
@@ -57,7 +58,11 @@ class Chain:
     layers: tuple[Layer, ...]
 
     def init(self, key: Array, input_shape: Shape, dtype: Any = jnp.float32) -> list[Params]:
-        """Parameters for inputs of `input_shape`. Raises ValueError where a layer cannot take what reaches it."""
+        """Parameters for inputs of `input_shape`. Raises ValueError where a layer cannot take what reaches it.
+
+        The first call of a process also warns if this machine's JAX is one that computes wrong numbers.
+        """
+        warn_if_miscompiling()
         params = []
         for i, shape in enumerate(self.shapes(input_shape, dtype)[:-1]):
             params.append(self.layers[i].init(jax.random.fold_in(key, i), shape, dtype))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jaxlib.version import __version__ as jaxlib_version
 
-from purecnn.backend import repair_flag
+from purecnn.backend import describe_hardware, repair_flag
 from purecnn.train.config import Config, Model, require
 
 # One sample of what each model was drawn for, and its number of classes.
@@ -41,17 +41,34 @@ class Summary:
         require("num_classes", classes, classes is None or classes >= 1, "an integer, at least 1")
 
 
+@dataclass(frozen=True)
+class Verify:
+    """Check hand-written backward rules; `purecnn verify --help` says how."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what computes here (versions, devices, flags), and try whether it computes right."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments`, by default those of the process, and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["doctor"]:  # before the repair, so that what it sees is what a program of one's own gets
+        return _doctor(arguments[1:])
     # JAX is imported already, but reads this only when it first computes.
     os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
     warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)
 
+    if arguments[:1] == ["verify"]:  # a command of its own, with its own options
+        from verify.cli import main as verify
+
+        return verify(arguments[1:])
     import tyro
 
     try:
         command = tyro.extras.subcommand_cli_from_dict(
-            {"train": Config, "summary": Summary},
+            {"train": Config, "summary": Summary, "verify": Verify, "doctor": Doctor},
             prog="purecnn",
             description="Convolutional networks with backward rules derived by hand.",
             args=arguments,
@@ -105,6 +122,25 @@ def _summary(command: Summary) -> int:
         return _complain(error, 2)
     print(table)
     return 0
+
+
+def _doctor(arguments: Sequence[str]) -> int:
+    if arguments:
+        return _complain(f"doctor: got {' '.join(arguments)}, expected no arguments", 2)
+    import jax
+
+    from verify.canary import canaries
+
+    print(f"hardware: {describe_hardware()}, jaxlib {jaxlib_version}")
+    print(f"devices: {', '.join(str(device) for device in jax.devices())}")
+    print(f"XLA_FLAGS: {os.environ.get('XLA_FLAGS') or 'none'}")
+    for canary in canaries():
+        print(canary)
+    if all(canary.ok for canary in canaries()):
+        print("this backend computes right")
+        return 0
+    print("this backend computes WRONG numbers; purecnn's other commands set the flag themselves, your programs must")
+    return 1
 
 
 def _complain(error: object, code: int) -> int:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import purecnn
-from tests.oracles import loops, plain
+from tests.oracles import complex_step, loops, plain
 from tests.oracles.roads import Subject
 
 
@@ -36,7 +36,7 @@ def subject(rule, variant, make, *, names=("x", "w", "b"), exact=False, **option
         getattr(purecnn, f"{name}_fwd"),
         getattr(purecnn, f"{name}_bwd"),
         getattr(plain, name),
-        getattr(loops, name),
+        getattr(loops, name, None) or getattr(complex_step, name),
         make,
         options,
         exact,

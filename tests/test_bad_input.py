@@ -1,14 +1,10 @@
 """What a user does wrong, and what purecnn says: the layer, the argument, what came, what was expected."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import pytest
 
 import purecnn
-from purecnn import blocks
-from purecnn.models import alexnet, lenet, mlp, resnet
 
 pytestmark = pytest.mark.usefixtures("users_errors")
 
@@ -24,11 +20,6 @@ def refused(error, message, function, *args, **options):
         with pytest.raises(error) as caught:
             way(*args, **options)
         assert message in str(caught.value)
-
-
-def made(net, shape):
-    """Parameters without their numbers."""
-    return jax.eval_shape(lambda: net.init(jax.random.key(0), shape))
 
 
 FOUR_AXES = "expected 4 axes (N H W C)"
@@ -248,62 +239,3 @@ def test_nothing_to_average_or_to_normalise():
         jnp.ones((2, 0)),
         jnp.zeros(2, jnp.int32),
     )
-
-
-@ANY(
-    ("net", "shape", "message"),
-    [
-        (lenet(), (3, 3, 1), "lenet: layer 5 (max_pool2d), fed samples of shape (1, 1, 16): max_pool2d: window: got"),
-        (
-            lenet(),
-            (28, 28),
-            "lenet: layer 0 (conv2d), fed samples of shape (28, 28): conv2d: input_shape: got (28, 28)",
-        ),
-        (lenet(second_padding="VALID"), (8, 8, 1), "lenet: layer 3 (conv2d), fed samples of shape (4, 4, 6): conv2d"),
-        (alexnet(), (32, 32, 3), "alexnet: layer 14 (max_pool2d), fed samples of shape (1, 1, 256): max_pool2d"),
-        (alexnet(grouped=True), (224, 224), "alexnet: layer 0 (conv2d)"),
-    ],
-    ids=["too small", "no channels", "too small for VALID", "alexnet too small", "alexnet without channels"],
-)
-def test_an_input_shape_a_model_cannot_take(net, shape, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        made(net, shape)
-
-
-def test_images_of_another_size_than_the_parameters_were_made_for():
-    net = lenet()
-    params = made(net, (8, 8, 1))
-    with pytest.raises(
-        ValueError, match=r"lenet: layer 7 \(dense\), fed samples of shape \(144,\): dense: w: got shape"
-    ):
-        jax.eval_shape(net.apply, params, jnp.ones((1, 12, 12, 1)))
-
-
-def test_parameters_of_another_net():
-    net = mlp()
-    with pytest.raises(ValueError, match="mlp: params, state: got 2 and 5 entries, expected one per layer"):
-        net.apply([{}, {}], ROW)
-
-
-def test_dropout_without_a_key_in_training():
-    net = purecnn.Chain("net", (blocks.dropout(0.5),))
-    message = r"net: layer 0 \(dropout\).*dropout: key: got None, expected a key from jax.random.key when train=True"
-    for call in (net.apply, net.forward):
-        with pytest.raises(ValueError, match=message):
-            call([{}], ROW, train=True)
-
-
-def test_batch_norm_inference_without_its_state():
-    net = resnet(features=(2,))
-    params = made(net, (4, 4, 1))
-    message = r"resnet: layer 1 \(batch_norm\).*batch_norm: state: got none, expected running statistics"
-    for call in (net.apply, net.forward):
-        with pytest.raises(ValueError, match=message):
-            jax.eval_shape(call, params, jnp.ones((1, 4, 4, 1)))
-
-
-def test_a_residual_block_whose_ways_do_not_fit_together():
-    net = purecnn.Chain("net", (blocks.add_input(blocks.conv2d(5, 3, padding="SAME")),))
-    message = r"net: layer 0 \(add_input\).*add_input: body: got samples of shape \(4, 4, 5\), expected \(4, 4, 3\)"
-    with pytest.raises(ValueError, match=message):
-        made(net, (4, 4, 3))

@@ -12,8 +12,10 @@ import yaml
 from safetensors.numpy import load_file
 
 from purecnn import models
+from purecnn.cli import main
 from purecnn.train.run_folder import read_config
 from purecnn.train.weights import load_weights
+from verify import canary
 
 FILES = {"config.yaml", "metrics.jsonl", "weights.safetensors", "curves.png", "confusion.png"}
 
@@ -126,6 +128,31 @@ def test_summary_prints_the_lectures_columns(tmp_path):
     assert first.split()[1:4] == ["28×28×6", "5×5×1×6", "1×6"]
 
 
+def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
+    done = purecnn("verify", "purecnn:relu", "f32[3,4]", "--cases", 0, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "right" in done.stdout
+    done = purecnn("verify", "no_such_rule", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no rule of the suite is called 'no_such_rule'" in done.stderr
+
+
+def test_doctor_says_what_computes_and_that_it_computes_right(tmp_path):
+    done = purecnn("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in (f"JAX {jax.__version__}", "jaxlib ", "devices: ", "XLA_FLAGS: ", "this backend computes right"):
+        assert words in done.stdout
+
+
+def test_doctor_finds_a_sick_backend_and_names_the_repair(monkeypatch, capsys):
+    sick = canary.Canary("a product", float("nan"), 0.0, canary.REPAIR)
+    monkeypatch.setattr(canary, "canaries", lambda: (sick,))
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "WRONG" in said
+    assert "--xla_cpu_experimental_ynn_fusion_type=-reduce" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -136,6 +163,7 @@ def test_summary_prints_the_lectures_columns(tmp_path):
         (("train", "--model", "alexnet"), "alexnet: layer"),
         (("summary", "--input-shape", 0, 8, 1), "input_shape: got (0, 8, 1), expected three integers"),
         (("summary", "--model", "alexnet", "--input-shape", 8, 8, 3), "alexnet: layer"),
+        (("doctor", "twice"), "doctor: got twice, expected no arguments"),
         ((), "train"),
     ],
 )

@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cases", type=int, default=8, help="how many calls of other shape or options to generate")
     parser.add_argument("--devices", type=int, default=8, help="CPU devices to force for the checks on many devices")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that share the suite")
     parser.add_argument("--mutate", action="store_true", help="also break each rule on purpose and print the score")
     parser.add_argument("--json", metavar="FILE", help="write the reports as JSON (- for standard output)")
     parser.add_argument("--html", metavar="FILE", help="write the reports as one HTML page")
@@ -89,7 +90,7 @@ def _reports(options: argparse.Namespace) -> list[Report]:
         from verify import suite
     except ImportError as error:
         raise UncheckableError(f"the suite needs purecnn ({error})") from error
-    reports = suite.run(options.target, seed=options.seed, cases=options.cases)
+    reports = suite.run(options.target, seed=options.seed, cases=options.cases, jobs=options.jobs)
     if options.mutate:
         print(*suite.scores(options.target, seed=options.seed), sep="\n")
     return reports

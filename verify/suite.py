@@ -4,7 +4,9 @@ The one file of `verify` that imports purecnn. Shapes and options beyond these c
 what is listed twice here is what no generator can know, such as a tie convention or labels given as probabilities.
 """
 
+import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -98,9 +100,23 @@ def chosen(names: Sequence[str]) -> tuple[Entry, ...]:
     return tuple(e for e in ENTRIES if not names or any(e.name.startswith(n) for n in names))
 
 
-def run(names: Sequence[str] = (), *, seed: int = 0, cases: int = 8) -> list[Report]:
-    """Check the suite, or the rules of these names."""
-    return [check(e.rule, *e.args, reference=e.reference, seed=seed, cases=cases, name=e.name) for e in chosen(names)]
+def run(names: Sequence[str] = (), *, seed: int = 0, cases: int = 8, jobs: int = 1) -> list[Report]:
+    """Check the suite, or the rules of these names, in `jobs` processes: most of the time goes into compiling, which
+    one process does on one core."""
+    one = partial(run_entry, seed=seed, cases=cases, devices=jax.config.jax_num_cpu_devices)
+    entries = [e.name for e in chosen(names)]
+    if min(jobs, len(entries)) <= 1:
+        return [one(name) for name in entries]
+    with ProcessPoolExecutor(min(jobs, len(entries)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(one, entries))
+
+
+def run_entry(name: str, *, seed: int, cases: int, devices: int) -> Report:
+    """Check the entry of this name. In a process of its own, JAX has not started yet and is told its devices."""
+    if jax.config.jax_num_cpu_devices != devices:
+        jax.config.update("jax_num_cpu_devices", devices)
+    (e,) = (e for e in ENTRIES if e.name == name)
+    return check(e.rule, *e.args, reference=e.reference, seed=seed, cases=cases, name=e.name)
 
 
 def scores(names: Sequence[str] = (), *, seed: int = 0) -> list[Score]:

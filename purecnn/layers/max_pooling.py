@@ -44,10 +44,10 @@ def max_pool2d(
 ) -> Float[Array, "n ho wo c"]:
     """The largest entry under each window: x (N, H, W, C) -> (N, Ho, Wo, C), of the dtype of `x`.
 
-    `stride` None means the window's own size. Padding never wins: a window that sees nothing else gives −inf. A NaN
-    under a window gives NaN. Kept for the backward rule: for `ties` "first" and "last" the winner's place in the
-    window, one byte an output; for "split" and "all" x and y. Raises ValueError or TypeError for a wrong rank, a dtype
-    that is not floating, a window that does not fit, or another word for `ties`.
+    `stride` None means the window's own size. Padding reads as −inf: it wins against nothing but an entry that is −inf
+    itself, with which it ties. A NaN under a window gives NaN. Kept for the backward rule: for `ties` "first" and
+    "last" the winner's place in the window, one byte an output; for "split" and "all" x and y. Raises ValueError or
+    TypeError for a wrong rank, a dtype that is not floating, a window that does not fit, or another word for `ties`.
     """
     return _pool(x, window, stride, padding, dilation, ties)[0]
 

@@ -47,7 +47,8 @@ def _survivors(x, key, rate):
     require_floats("dropout", x=x)
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate: got {rate}, expected at least 0 and below 1")
-    return jax.random.bernoulli(key, 1 - rate, x.shape)
+    # In float32 whatever the precision of the rest, so that a key draws the same entries everywhere.
+    return jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape)
 
 
 def _drop(x, mask, rate):

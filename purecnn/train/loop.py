@@ -14,7 +14,7 @@ import optax
 from rich.console import Console
 
 from purecnn import models
-from purecnn.backend import describe_hardware, warn_if_miscompiling
+from purecnn.backend import describe_hardware
 from purecnn.chain import Chain
 from purecnn.data.augmentation import AUGMENTATIONS
 from purecnn.data.batches import batch_count, evaluation_batches, training_batches
@@ -72,7 +72,6 @@ def train(plan: Plan, console: Console) -> Result:
     """
     started = time.perf_counter()
     config, data, net, now = plan.config, plan.data, plan.net, plan.start
-    warn_if_miscompiling()
     folder = make_run_folder(config)
     write_config(folder, config)
     _save(folder, now)

@@ -24,6 +24,14 @@ def test_same_key_same_mask_another_key_another():
     assert (purecnn.dropout(x, KEY, 0.5) != purecnn.dropout(x, jax.random.key(1), 0.5)).any()
 
 
+def test_same_key_same_mask_in_float64():
+    narrow = purecnn.dropout(jnp.ones(1000), KEY, 0.3)
+    with jax.enable_x64(True):
+        wide = purecnn.dropout(np.ones(1000), KEY, 0.3)
+    assert wide.dtype == np.float64
+    assert ((narrow == 0) == (wide == 0)).all()
+
+
 def test_rate_zero_is_the_identity():
     x = jnp.arange(5.0)
     assert (purecnn.dropout(x, KEY, 0.0) == x).all()
@@ -51,7 +59,7 @@ def test_keeps_one_byte_an_entry():
 
 def drawn_anew(residuals, y_bar, rate):
     (mask,) = residuals
-    return purecnn.dropout_bwd((jax.random.bernoulli(KEY, 1 - rate, mask.shape),), y_bar, rate)
+    return purecnn.dropout_bwd((jax.random.bernoulli(KEY, jnp.float32(1 - rate), mask.shape),), y_bar, rate)
 
 
 def not_scaled(residuals, y_bar, rate):

@@ -1,9 +1,8 @@
 """The second road: NumPy in float64, one term of the defining sum at a time. Slow, for tiny sizes.
 
-Each function takes ȳ and then what its rule takes, and returns y and the cotangents, `None` where there is none. Where
-the function is linear in each argument or picks entries, a cotangent collects ȳ times the term's other factor, in the
-same loop as the term itself. Where it is smooth, only the forward is written, and a cotangent is its complex step:
-Im f(x + ih) / h, exact to rounding because no difference is taken.
+Each function takes ȳ and then what its rule takes, and returns y and the cotangents, `None` where there is none. These
+are the functions that are linear in each argument or pick entries: a cotangent collects ȳ times the term's other
+factor, in the same loop as the term itself. The smooth ones are in `complex_step.py`.
 """
 
 import itertools
@@ -11,8 +10,6 @@ import math
 
 import jax
 import numpy as np
-
-STEP = 1e-30
 
 
 def both(size):
@@ -175,103 +172,9 @@ def dense(y_bar, x, w, b=None):
 
 
 def dropout(y_bar, x, key, rate):
-    survives = np.asarray(jax.random.bernoulli(key, 1 - rate, x.shape))
+    survives = np.asarray(jax.random.bernoulli(key, np.float32(1 - rate), x.shape))
     y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
     for at in np.ndindex(x.shape):
         if survives[at]:
             y[at], x_bar[at] = x[at] / (1 - rate), y_bar[at] / (1 - rate)
     return y, (x_bar, None)
-
-
-def complex_step(forward):
-    """`forward(*args)` -> y, or a tuple of them, as the function from (ȳ, args) to (y, cotangents)."""
-
-    def loops(y_bar, *args, **options):
-        y = forward(*args, **options)
-        y_bars = y_bar if isinstance(y, tuple) else (y_bar,)
-        bars = []
-        for position, argument in enumerate(args):
-            if not np.issubdtype(argument.dtype, np.floating):
-                bars.append(None)
-                continue
-            bar = np.zeros(argument.shape)
-            for at in np.ndindex(argument.shape):
-                moved = [a.astype(complex) if np.issubdtype(a.dtype, np.floating) else a for a in args]
-                moved[position][at] += 1j * STEP
-                out = forward(*moved, **options)
-                outs = out if isinstance(y, tuple) else (out,)
-                bar[at] = sum((np.asarray(b) * o.imag / STEP).sum() for b, o in zip(y_bars, outs, strict=True))
-            bars.append(bar)
-        return y, tuple(bars)
-
-    return loops
-
-
-@complex_step
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-@complex_step
-def softmax(x):
-    y = np.zeros_like(x)
-    for at in np.ndindex(x.shape[:-1]):
-        total = sum(np.exp(xj) for xj in x[at])
-        for i, xi in enumerate(x[at]):
-            y[*at, i] = np.exp(xi) / total
-    return y
-
-
-@complex_step
-def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
-    y = np.zeros_like(x)
-    for n, h, v, i in np.ndindex(x.shape):
-        near = range(max(i - size // 2, 0), min(i + (size - 1) // 2, x.shape[3] - 1) + 1)
-        y[n, h, v, i] = x[n, h, v, i] * (k + alpha * sum(x[n, h, v, j] ** 2 for j in near)) ** -beta
-    return y
-
-
-def _normalised(x, scale, bias, mean, variance, epsilon):
-    y = np.zeros_like(x)
-    for *at, c in np.ndindex(x.shape):
-        y[*at, c] = scale[c] * (x[*at, c] - mean[c]) / (variance[c] + epsilon) ** 0.5 + bias[c]
-    return y
-
-
-@complex_step
-def batch_norm(x, scale, bias, *, epsilon=1e-5):
-    mean, variance = np.zeros_like(x[(0,) * (x.ndim - 1)]), np.zeros_like(x[(0,) * (x.ndim - 1)])
-    entries = x[..., 0].size
-    for *at, c in np.ndindex(x.shape):
-        mean[c] += x[*at, c] / entries
-    for *at, c in np.ndindex(x.shape):
-        variance[c] += (x[*at, c] - mean[c]) ** 2 / entries
-    complex_or_real = np.result_type(x, scale, bias)
-    return _normalised(x.astype(complex_or_real), scale, bias, mean, variance, epsilon), mean, variance
-
-
-@complex_step
-def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
-    complex_or_real = np.result_type(x, scale, bias, mean, variance)
-    return _normalised(x.astype(complex_or_real), scale, bias, mean, variance, epsilon)
-
-
-@complex_step
-def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
-    classes = logits.shape[1]
-    losses = np.zeros(len(logits), np.result_type(logits, labels, float))
-    for n, x in enumerate(logits):
-        total = sum(np.exp(xj) for xj in x)
-        for i in range(classes):
-            y = labels[n, i] if labels.ndim == 2 else float(labels[n] == i)
-            target = (1 - label_smoothing) * y + label_smoothing / classes
-            losses[n] -= target * np.log(np.exp(x[i]) / total)
-    return losses
-
-
-@complex_step
-def squared_error(prediction, target):
-    losses = np.zeros(len(prediction), np.result_type(prediction, target))
-    for n, *at in np.ndindex(prediction.shape):
-        losses[n] += (prediction[n, *at] - target[n, *at]) ** 2
-    return losses

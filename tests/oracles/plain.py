@@ -99,7 +99,7 @@ def dense(x, w, b=None):
 
 
 def dropout(x, key, rate):
-    return x * jax.random.bernoulli(key, 1 - rate, x.shape).astype(x.dtype) / (1 - rate)
+    return x * jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape).astype(x.dtype) / (1 - rate)
 
 
 def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):

@@ -24,36 +24,17 @@ from verify.subject import FLOAT, PERTURBED
 NAME = "exact"
 EVERY_CASE = False
 DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8, "float64": 53}
-INTEGRAL = {
-    *("add", "sub", "mul", "neg", "max", "min", "abs", "sign", "select_n", "dot_general", "conv_general_dilated"),
-    *("reduce_sum", "reduce_max", "reduce_min", "reduce_window_sum", "reduce_window_max", "select_and_scatter_add"),
-    *("select_and_gather_add", "cumsum", "reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "rev", "pad"),
-    *("concatenate", "gather", "dynamic_slice", "dynamic_update_slice", "scatter", "scatter_add", "scatter-add"),
-    *("iota", "convert_element_type", "copy", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor"),
-    *(
-        "argmax",
-        "argmin",
-        "stop_gradient",
-        "jit",
-        "pjit",
-        "custom_vjp_call",
-        "custom_jvp_call",
-        "closed_call",
-        "remat2",
-    ),
-    *(
-        "add_any",
-        "square",
-        "clamp",
-        "is_finite",
-        "optimization_barrier",
-        "split",
-        "zeros_like",
-        "scan",
-        "remat",
-        "checkpoint",
-    ),
-}
+# Primitives whose floating results are sums, products or copies of what they are given.
+NAMES = """
+add sub mul neg max min abs sign square add_any select_n clamp dot_general conv_general_dilated
+reduce_sum reduce_max reduce_min reduce_window_sum reduce_window_max cumsum argmax argmin
+select_and_scatter_add select_and_gather_add gather scatter scatter_add scatter-add
+reshape transpose squeeze broadcast_in_dim slice dynamic_slice dynamic_update_slice rev pad concatenate split stack
+iota zeros_like convert_element_type copy stop_gradient optimization_barrier
+eq ne lt le gt ge and or not xor is_finite
+jit pjit closed_call custom_vjp_call custom_jvp_call remat remat2 checkpoint scan cond platform_index
+"""
+INTEGRAL = frozenset(NAMES.split())
 
 
 def findings(case: Case) -> list[Finding]:
