@@ -68,6 +68,7 @@ def _more_devices(count: int) -> None:
     if count > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         try:
             jax.config.update("jax_num_cpu_devices", count)
+            os.environ["JAX_NUM_CPU_DEVICES"] = str(count)  # for the processes that share the suite
         except RuntimeError:
             return
 

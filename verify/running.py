@@ -1,6 +1,7 @@
 """Running a flat function: its pullback, its oracle, compiled once, at a chosen dtype."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -55,14 +56,31 @@ def measured_oracle(flat: Callable, perturbed: list[int], wide_sums: bool) -> Ca
 
 
 def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable]) -> Callable:
-    """A jitted function kept for every case with the same options. On CPU the compiler's optimiser is left out of all
-    but the runs at the example's own dtype: checks run each program a few times, and compiling is most of the cost."""
+    """A jitted function kept for every case with the same options. Compiled as the user's own programs are where the
+    example runs at its own dtype, quickly elsewhere."""
     name = (key, str(dtype), repr(sorted(case.options.items())))
     if name not in case.subject.compiled:
-        fast = jax.default_backend() == "cpu" and (dtype is not OWN or not case.example)
-        options = {"xla_backend_optimization_level": 0} if fast else None
-        case.subject.compiled[name] = jax.jit(build(), compiler_options=options)
+        as_users_do = dtype is OWN and case.example
+        case.subject.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=case.reshaped)
     return case.subject.compiled[name]
+
+
+def quickly(fun: Callable, *, once: bool = True) -> Callable:
+    """`jax.jit` for checks, which spend most of their time compiling. On CPU, without XLA's fusion emitters: that is
+    half of it, and the program is as fast; a program that runs but once goes without LLVM's optimiser too."""
+    return jax.jit(fun, compiler_options=_quick_options(jax.default_backend(), once))
+
+
+@functools.cache
+def _quick_options(platform: str, once: bool) -> dict[str, Any] | None:
+    level = {"xla_backend_optimization_level": 0} if once else {}
+    for options in ({**level, "xla_cpu_use_fusion_emitters": False}, level) if platform == "cpu" else ():
+        try:
+            jax.jit(lambda: jnp.zeros(()), compiler_options=options).lower().compile()
+        except Exception:  # another release, which does not know the option
+            continue
+        return options
+    return None
 
 
 def call(run: Callable, dtype: Any, *args: Any) -> Any:
@@ -85,3 +103,14 @@ def widened(dtype: Any):
         return
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         yield
+
+
+@contextlib.contextmanager
+def unfiltered():
+    """Exceptions keep JAX's own frames: where one is expected and thrown away, filtering them is wasted time."""
+    before = jax.config.jax_traceback_filtering
+    jax.config.update("jax_traceback_filtering", "off")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_filtering", before)

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from verify.case import Case
+from verify.running import unfiltered
 from verify.subject import KEY
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
@@ -22,11 +23,20 @@ MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 def accepted(case: Case, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
     """Whether rule and reference take arrays of these shapes, and agree on the shape of what they return."""
     subject = case.subject
+    key = ("accepted", tuple(shapes), repr(sorted(options.items())))
+    if key not in subject.compiled:
+        subject.compiled[key] = _accepted(case, shapes, options)
+    return subject.compiled[key]
+
+
+def _accepted(case: Case, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
+    subject = case.subject
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
     if any(size < 1 for s in shapes for size in s):
         return False
     try:
-        outs = [jax.eval_shape(subject.flat(f, options), *arrays) for f in (subject.rule, subject.reference) if f]
+        with unfiltered():
+            outs = [jax.eval_shape(subject.flat(f, options), *arrays) for f in (subject.rule, subject.reference) if f]
     except Exception:
         return False
     sizes = [[o.shape for o in out] for out in outs]

@@ -103,7 +103,7 @@ def chosen(names: Sequence[str]) -> tuple[Entry, ...]:
 def run(names: Sequence[str] = (), *, seed: int = 0, cases: int = 8, jobs: int = 1) -> list[Report]:
     """Check the suite, or the rules of these names, in `jobs` processes: most of the time goes into compiling, which
     one process does on one core."""
-    one = partial(run_entry, seed=seed, cases=cases, devices=jax.config.jax_num_cpu_devices)
+    one = partial(run_entry, seed=seed, cases=cases)
     entries = [e.name for e in chosen(names)]
     if min(jobs, len(entries)) <= 1:
         return [one(name) for name in entries]
@@ -111,10 +111,8 @@ def run(names: Sequence[str] = (), *, seed: int = 0, cases: int = 8, jobs: int =
         return list(pool.map(one, entries))
 
 
-def run_entry(name: str, *, seed: int, cases: int, devices: int) -> Report:
-    """Check the entry of this name. In a process of its own, JAX has not started yet and is told its devices."""
-    if jax.config.jax_num_cpu_devices != devices:
-        jax.config.update("jax_num_cpu_devices", devices)
+def run_entry(name: str, *, seed: int, cases: int) -> Report:
+    """Check the entry of this name."""
     (e,) = (e for e in ENTRIES if e.name == name)
     return check(e.rule, *e.args, reference=e.reference, seed=seed, cases=cases, name=e.name)
 

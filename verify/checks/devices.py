@@ -18,7 +18,7 @@ from verify.case import Case
 from verify.compare import differences
 from verify.contents import fill
 from verify.finding import Finding, NotRunError
-from verify.running import OWN, call, is_float, pullback
+from verify.running import OWN, call, is_float, pullback, quickly
 from verify.subject import first_line
 from verify.tolerance import ROOM, unit_roundoff
 
@@ -89,7 +89,7 @@ def _sharded(pull, mesh, axes):
 
     def run(arrays, y_bar):
         placed = [jax.device_put(a, NamedSharding(mesh, _spec(mesh, n, a, axes))) for n, a in enumerate(arrays)]
-        return jax.jit(pull)(placed, y_bar)[1]
+        return quickly(pull)(placed, y_bar)[1]
 
     return run
 
@@ -114,7 +114,7 @@ def _separable(case: Case, flat, mesh, batch, expected_y) -> bool:
     for start in (0, size - rows):
         part = [_part(n, a, batch, start, start + rows) for n, a in enumerate(case.arrays)]
         try:
-            got = call(jax.jit(lambda arrays: flat(*arrays)), OWN, part)
+            got = call(quickly(lambda arrays: flat(*arrays)), OWN, part)
         except Exception:
             return False
         pairs = [
@@ -145,7 +145,7 @@ def _shard_map(pull, mesh, case: Case, batch):
     specs = [_spec(mesh, n, a, batch) for n, a in enumerate(case.arrays)]
     out = [specs[n] for n in case.perturbed]
     rows = [PartitionSpec(AXIS)] * len(case.y_bar)
-    return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=(specs, rows), out_specs=out))
+    return quickly(jax.shard_map(local, mesh=mesh, in_specs=(specs, rows), out_specs=out))
 
 
 def _varying(a):

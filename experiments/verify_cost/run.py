@@ -1,0 +1,48 @@
+"""How long does `verify` take? Run from the repository: `python -m experiments.verify_cost.run`.
+
+Each layer of LeNet, batch 8, all default checks, in a fresh process held to one core; then `import verify`; then, with
+`--suite`, the whole suite as `make verify` runs it.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+LAYERS = {
+    "conv2d, first": ("purecnn:conv2d", "f32[8,28,28,1]", "f32[5,5,1,6]", "f32[6]"),
+    "conv2d, second": ("purecnn:conv2d", "f32[8,14,14,6]", "f32[5,5,6,16]", "f32[16]"),
+    "max_pool2d": ("purecnn:max_pool2d", "f32[8,28,28,6]"),
+    "relu": ("purecnn:relu", "f32[8,28,28,6]"),
+    "flatten": ("purecnn:flatten", "f32[8,5,5,16]"),
+    "dense": ("purecnn:dense", "f32[8,400]", "f32[400,120]", "f32[120]"),
+    "softmax_cross_entropy": ("purecnn:softmax_cross_entropy", "f32[8,10]", "i32[8]<10"),
+}
+
+
+def seconds(*command: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suite", action="store_true", help="also time the whole suite, on every core")
+    options = parser.parse_args()
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    for name, (rule, *args) in LAYERS.items():
+        reference = rule.replace("purecnn:", "verify.references:")
+        took = [seconds("-m", "verify", rule, *args, "--reference", reference, "--devices", str(n)) for n in (1, 8)]
+        print(f"{name:22} {took[0]:5.1f} s on one device, {took[1]:5.1f} s with the checks on 8 devices", flush=True)
+    imports = sorted(seconds("-c", "import verify") for _ in range(5))[2] - sorted(seconds("-c", "") for _ in range(5))[2]
+    print(f"import verify          {imports:5.2f} s")
+    os.sched_setaffinity(0, cores)
+    if options.suite:
+        print(f"the suite              {seconds('-m', 'verify'):5.0f} s on {len(cores)} cores")
+
+
+if __name__ == "__main__":
+    main()
