@@ -55,13 +55,14 @@ def measured_oracle(flat: Callable, perturbed: list[int], wide_sums: bool) -> Ca
     return oracle
 
 
-def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable]) -> Callable:
+def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable], *, once: bool = False) -> Callable:
     """A jitted function kept for every case with the same options. Compiled as the user's own programs are where the
-    example runs at its own dtype, quickly elsewhere."""
+    example runs at its own dtype, quickly elsewhere; the more quickly for shapes and dtypes that are used `once`."""
     name = (key, str(dtype), repr(sorted(case.options.items())))
     if name not in case.subject.compiled:
         as_users_do = dtype is OWN and case.example
-        case.subject.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=case.reshaped)
+        once = once or case.reshaped or not (dtype is OWN or np.dtype(dtype) == WIDE)
+        case.subject.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=once)
     return case.subject.compiled[name]
 
 

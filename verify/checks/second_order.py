@@ -31,7 +31,7 @@ def findings(case: Case) -> list[Finding]:
     u = [rng.standard_normal(b.shape) for b in wide]
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
     rule = case.subject.flat(case.subject.rule, case.options)
-    own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed))
+    own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
     try:
         got = [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, u)]
     except Exception as error:
@@ -48,7 +48,7 @@ def findings(case: Case) -> list[Finding]:
 
 def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] | None:
     oracle = case.subject.oracle(case.options)
-    run = compiled(case, "second of oracle", WIDE, lambda: _gradient_of_gradient(oracle, case.perturbed))
+    run = compiled(case, "second of oracle", WIDE, lambda: _gradient_of_gradient(oracle, case.perturbed), once=True)
     try:
         expected = [np.asarray(g, WIDE) for g in call(run, WIDE, arrays, y_bar, u)]
     except Exception:
