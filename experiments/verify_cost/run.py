@@ -37,10 +37,8 @@ def main() -> None:
         reference = rule.replace("purecnn:", "verify.references:")
         took = [seconds("-m", "verify", rule, *args, "--reference", reference, "--devices", str(n)) for n in (1, 8)]
         print(f"{name:22} {took[0]:5.1f} s on one device, {took[1]:5.1f} s with the checks on 8 devices", flush=True)
-    imports = (
-        sorted(seconds("-c", "import verify") for _ in range(5))[2] - sorted(seconds("-c", "") for _ in range(5))[2]
-    )
-    print(f"import verify          {imports:5.2f} s")
+    with_it, without = (sorted(seconds("-c", code) for _ in range(5))[2] for code in ("import verify", ""))
+    print(f"import verify          {with_it - without:5.2f} s")
     os.sched_setaffinity(0, cores)
     if options.suite:
         print(f"the suite              {seconds('-m', 'verify'):5.0f} s on {len(cores)} cores")

@@ -11,6 +11,8 @@ import os
 import time
 from functools import partial
 
+# What ties="all" returns at a tie is no subgradient, so without a reference `verify` is right to refuse it.
+NEEDS_ITS_REFERENCE = {"max_pool2d to every tie"}
 SEEDS = {"float32": 1000, "float64": 1000, "bfloat16": 200, "float16": 200}
 
 
@@ -64,7 +66,7 @@ def main() -> int:
         for dtype in options.dtype
         for name, (_, reference, _) in rules().items()
         for alone in (False, True)
-        if alone or reference
+        if (name not in NEEDS_ITS_REFERENCE if alone else reference)
     ]
     total = 0
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=8) as pool:
