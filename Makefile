@@ -20,7 +20,7 @@ test: $(READY)   ## every test
 	$(BIN)/python -m pytest -n auto
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
-	$(BIN)/python -m verify
+	$(BIN)/python -m verify --dtypes f32,bf16
 
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run

@@ -1,6 +1,8 @@
 """The README's example runs as it stands, and what it links to is there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -19,6 +21,24 @@ def test_the_first_example_runs_and_its_two_gradients_agree(capsys):
     assert jax.tree.structure(names["grads"]) == jax.tree.structure(names["same"])
     for by_hand, by_grad in zip(*map(jax.tree.leaves, (names["grads"], names["same"])), strict=True):
         np.testing.assert_allclose(by_hand, by_grad, rtol=1e-6, atol=1e-6 * abs(by_grad).max())
+
+
+def test_verify_says_of_the_wrong_rule_what_the_readme_says(tmp_path):
+    example, report = re.search(
+        r"```python\n(import jax\n[^`]*?import verify\n.*?)```\n\n```\n(.*?)```", TEXT, re.S
+    ).groups()
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    command = [sys.executable, "example.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=True)
+    said, expected = (text.rstrip().splitlines()[:-1] for text in (done.stdout, report))  # the last line: the seconds
+    assert len(said) == len(expected)
+    for line, printed in zip(said, expected, strict=True):
+        assert words_of(line) == words_of(printed)
+
+
+def words_of(line):
+    """A line without the last digits of its numbers, which differ from machine to machine."""
+    return re.sub(r"-?\d+\.\d+(e-\d+)?", "number", line)
 
 
 def test_every_link_leads_somewhere():

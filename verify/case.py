@@ -4,7 +4,7 @@ A case holds NumPy values already rounded to the example's dtypes, so that the s
 and the rule at its own precision, and whatever differs afterwards is the rule's doing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -172,9 +172,8 @@ class Case:
         """`y_bar` in the dtypes that the outputs have when the inputs are at `dtype`."""
         if dtype is not OWN and np.dtype(dtype) == WIDE:
             return [np.asarray(y, WIDE) for y in y_bar]
-        flat = self.subject.flat(self.subject.rule, self.options)
         with widened(dtype):
-            outs = [o for o in jax.eval_shape(flat, *self.at(dtype)) if is_float(o)]
+            outs = float_outputs(self.subject, self.options, self.at(dtype))
         return [np.asarray(y).astype(o.dtype) for y, o in zip(y_bar, outs, strict=True)]
 
     def value(self, arrays: list[Any]) -> list[np.ndarray]:
@@ -193,8 +192,15 @@ def _uniform(a: np.ndarray) -> np.ndarray:
     return np.full(a.shape, 1e5 * float(np.abs(a).max(initial=0)))
 
 
+def float_outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
+    """Shape and dtype of the rule's floating outputs; traced once for each shape and dtype of the arguments."""
+    key = ("outputs", repr(sorted(options.items())), tuple((a.shape, str(a.dtype)) for a in arrays))
+    if key not in subject.compiled:
+        subject.compiled[key] = [o for o in jax.eval_shape(subject.flat(subject.rule, options), *arrays) if is_float(o)]
+    return subject.compiled[key]
+
+
 def with_cotangent(case: Case, rng: np.random.Generator) -> Case:
     """The case with a random normal cotangent, rounded to the outputs' dtype. Raises what the call raises."""
-    flat = case.subject.flat(case.subject.rule, case.options)
-    outs = [o for o in jax.eval_shape(flat, *case.arrays) if is_float(o)]
+    outs = float_outputs(case.subject, case.options, case.arrays)
     return replace(case, y_bar=tuple(np.asarray(rng.standard_normal(o.shape)).astype(o.dtype) for o in outs))

@@ -24,6 +24,7 @@ from verify.report import Report
 
 RIGHT, WRONG, UNCHECKED = 0, 1, 2
 SPEC = re.compile(r"(bf16|f16|f32|f64|i32|u8|p32|p64)\[([\d,\s]*)\](?:<(\d+))?$")
+FLOATS = {"bfloat16", "float16", "float32", "float64"}
 DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32", "f64": "float64", "i32": "int32", "u8": "uint8"}
 
 
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cases", type=int, default=8, help="how many calls of other shape or options to generate")
     parser.add_argument("--devices", type=int, default=8, help="CPU devices to force for the checks on many devices")
+    parser.add_argument("--dtypes", default="f32", metavar="f32,bf16,…", help="dtypes at which to run the suite")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that share the suite")
     parser.add_argument("--mutate", action="store_true", help="also break each rule on purpose and print the score")
     parser.add_argument("--json", metavar="FILE", help="write the reports as JSON (- for standard output)")
@@ -91,7 +93,11 @@ def _reports(options: argparse.Namespace) -> list[Report]:
         from verify import suite
     except ImportError as error:
         raise UncheckableError(f"the suite needs purecnn ({error})") from error
-    reports = suite.run(options.target, seed=options.seed, cases=options.cases, jobs=options.jobs)
+    dtypes = [DTYPES.get(word, word) for word in options.dtypes.split(",")]
+    if unknown := set(dtypes) - FLOATS:
+        raise UncheckableError(f"--dtypes: got {', '.join(sorted(unknown))}, expected some of f16,bf16,f32,f64")
+    shared = {"seed": options.seed, "cases": options.cases}
+    reports = suite.run(options.target, **shared, dtypes=dtypes, jobs=options.jobs)
     if options.mutate:
         print(*suite.scores(options.target, seed=options.seed), sep="\n")
     return reports

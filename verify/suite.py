@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import purecnn
@@ -100,21 +101,26 @@ def chosen(names: Sequence[str]) -> tuple[Entry, ...]:
     return tuple(e for e in ENTRIES if not names or any(e.name.startswith(n) for n in names))
 
 
-def run(names: Sequence[str] = (), *, seed: int = 0, cases: int = 8, jobs: int = 1) -> list[Report]:
-    """Check the suite, or the rules of these names, in `jobs` processes: most of the time goes into compiling, which
-    one process does on one core."""
+def run(
+    names: Sequence[str] = (), *, seed: int = 0, cases: int = 8, dtypes: Sequence[str] = ("float32",), jobs: int = 1
+) -> list[Report]:
+    """Check the suite, or the rules of these names, at each dtype, in `jobs` processes: most of the time goes into
+    compiling, which one process does on one core."""
     one = partial(run_entry, seed=seed, cases=cases)
-    entries = [e.name for e in chosen(names)]
-    if min(jobs, len(entries)) <= 1:
-        return [one(name) for name in entries]
-    with ProcessPoolExecutor(min(jobs, len(entries)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(one, entries))
+    tasks = [(e.name, dtype) for e in chosen(names) for dtype in dtypes]
+    if min(jobs, len(tasks)) <= 1:
+        return [one(task) for task in tasks]
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(one, tasks))
 
 
-def run_entry(name: str, *, seed: int, cases: int) -> Report:
-    """Check the entry of this name."""
+def run_entry(task: tuple[str, str], *, seed: int, cases: int) -> Report:
+    """Check the entry of this name with its float32 arrays cast to this dtype."""
+    name, dtype = task
     (e,) = (e for e in ENTRIES if e.name == name)
-    return check(e.rule, *e.args, reference=e.reference, seed=seed, cases=cases, name=e.name)
+    args = [a.astype(jnp.dtype(dtype)) if getattr(a, "dtype", None) == np.float32 else a for a in e.args]
+    with jax.enable_x64(dtype == "float64"):
+        return check(e.rule, *args, reference=e.reference, seed=seed, cases=cases, name=e.name)
 
 
 def scores(names: Sequence[str] = (), *, seed: int = 0) -> list[Score]:

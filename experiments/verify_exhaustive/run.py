@@ -1,8 +1,9 @@
 """Is any small geometry computed wrong? Run `make verify-exhaustive`, or `python -m experiments.verify_exhaustive.run`.
 
-Rows and columns of a window do not meet in its geometry, so every geometry of one axis is tried, on the rows and again
-on the columns, each beside a random one of the other axis. The arrays hold small integers, so that `verify`'s exact
-check asks for bit equality with autodiff of a plain forward. Prints one line per rule, and the report of each failure.
+Rows and columns of a window do not meet in its geometry, so every geometry of one axis is tried once on the rows and
+once on the columns, each time beside a random one of the other axis. The arrays hold small integers, so that
+`verify`'s exact check asks for bit equality with autodiff of a plain forward. Prints one line per rule, and the report
+of each failure.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def main() -> int:
     options = parser.parse_args()
     along = axes()
     across = [along[k] for k in np.random.default_rng(0).permutation(len(along))]
-    pairs = [*zip(along, across, strict=True), *zip(across, along, strict=True)][:: options.every]
+    pairs = list(zip(along, across, strict=True))[:: options.every]
     wrong = 0
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=500) as pool:
         for rule in RULES:

@@ -63,17 +63,28 @@ def findings(case: Case) -> list[Finding]:
 
 
 def _refuse_fractions(case: Case) -> None:
+    """Raise NotRunError where the rule may leave the integers; looked at once for each shape."""
+    key = ("more than integers", repr(sorted(case.options.items())), tuple(a.shape for a in case.arrays))
+    if key not in case.subject.compiled:
+        case.subject.compiled[key] = _more_than_integers(case)
+    if why := case.subject.compiled[key]:
+        raise NotRunError(why)
+
+
+def _more_than_integers(case: Case) -> str:
+    """Why the rule, forward or backward, may leave the integers; empty if it cannot."""
     flat = case.subject.flat(case.subject.rule, case.options)
     closed = jax.make_jaxpr(pullback(flat, case.perturbed))(list(case.arrays), list(case.y_bar))
     for eqn in equations(closed):
         name = eqn.primitive.name
         if name not in INTEGRAL and any(_floating(v) for v in eqn.outvars):
-            raise NotRunError(f"the rule does more than add, multiply and select ({name})")
+            return f"the rule does more than add, multiply and select ({name})"
         for v in eqn.invars:
             if isinstance(v, core.Literal) and _floating(v) and not _whole(v.val):
-                raise NotRunError(f"the rule uses a number that is no integer ({v.val})")
+                return f"the rule uses a number that is no integer ({v.val})"
     if not all(_whole(c) for c in closed.consts if hasattr(c, "dtype") and jnp.issubdtype(c.dtype, jnp.floating)):
-        raise NotRunError("the rule uses a constant array that is not of integers")
+        return "the rule uses a constant array that is not of integers"
+    return ""
 
 
 def _floating(v) -> bool:
