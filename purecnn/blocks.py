@@ -116,26 +116,24 @@ def local_response_norm(**options) -> Layer:
 
 
 def dropout(rate: float = 0.5) -> Layer:
-    """`purecnn.dropout` when training, with a key of its own; otherwise nothing."""
+    """`purecnn.dropout` when training, with a key of its own; nothing otherwise, nor at rate 0."""
 
-    def require(key):
-        if key is None:
+    def active(train, key):
+        if train and rate and key is None:
             raise ValueError("dropout: key: got None, expected a key from jax.random.key when train=True")
+        return train and rate
 
     def apply(params, state, x, train, key):
-        if train:
-            require(key)
-        return (random_dropout.dropout(x, key, rate) if train else x), state
+        return (random_dropout.dropout(x, key, rate) if active(train, key) else x), state
 
     def forward(params, state, x, train, key):
-        if not train:
+        if not active(train, key):
             return x, state, ()
-        require(key)
         y, residuals = random_dropout.dropout_fwd(x, key, rate)
         return y, state, residuals
 
     def backward(residuals, y_bar, train):
-        return (random_dropout.dropout_bwd(residuals, y_bar, rate)[0] if train else y_bar), {}
+        return (random_dropout.dropout_bwd(residuals, y_bar, rate)[0] if train and rate else y_bar), {}
 
     return Layer("dropout", apply, forward, backward)
 

@@ -1,0 +1,74 @@
+"""One layer's backward rule at a time, at the sizes at which the three nets use it."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+import purecnn
+from experiments.benchmark.nets import DIMENSIONS
+
+# name: (x, kernel, stride, padding, whether x̄ is wanted: a first layer's is not)
+CONVS = {
+    "lenet conv1": ((128, 28, 28, 1), (5, 5, 1, 6), 1, 2, False),
+    "lenet conv2": ((128, 14, 14, 6), (5, 5, 6, 16), 1, 2, True),
+    "cifar conv1": ((128, 32, 32, 3), (3, 3, 3, 32), 1, 1, False),
+    "cifar conv2": ((128, 32, 32, 32), (3, 3, 32, 32), 1, 1, True),
+    "cifar conv3": ((128, 16, 16, 32), (3, 3, 32, 64), 1, 1, True),
+    "cifar conv4": ((128, 16, 16, 64), (3, 3, 64, 64), 1, 1, True),
+    "alexnet conv1": ((16, 227, 227, 3), (11, 11, 3, 96), 4, 0, False),
+    "alexnet conv2": ((16, 27, 27, 96), (5, 5, 96, 256), 1, 2, True),
+    "alexnet conv3": ((16, 13, 13, 256), (3, 3, 256, 384), 1, 1, True),
+    "alexnet conv4": ((16, 13, 13, 384), (3, 3, 384, 384), 1, 1, True),
+    "alexnet conv5": ((16, 13, 13, 384), (3, 3, 384, 256), 1, 1, True),
+}
+# name: (x, window, stride)
+POOLS = {
+    "lenet pool1 2×2/2": ((128, 28, 28, 6), 2, 2),
+    "cifar pool1 2×2/2": ((128, 32, 32, 32), 2, 2),
+    "alexnet pool1 3×3/2": ((16, 55, 55, 96), 3, 2),
+    "alexnet pool2 3×3/2": ((16, 27, 27, 256), 3, 2),
+}
+
+
+def _normal(seed: int, shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def conv_backward(x_shape, w_shape, stride: int, padding: int, input_too: bool):
+    """({way: function of (x, w, b, ȳ) -> the cotangents asked for}, its arguments)."""
+
+    def plain(x, w, b):
+        edges = [(padding, padding)] * 2
+        return lax.conv_general_dilated(x, w, (stride,) * 2, edges, dimension_numbers=DIMENSIONS) + b
+
+    def ours(x, w, b, y_bar):
+        bars = purecnn.conv2d_bwd((x, w, b), y_bar, stride=stride, padding=padding)
+        return bars if input_too else bars[1:]
+
+    def autodiff(x, w, b, y_bar):
+        if input_too:
+            return jax.vjp(plain, x, w, b)[1](y_bar)
+        return jax.vjp(lambda w, b: plain(x, w, b), w, b)[1](y_bar)
+
+    x, w, b = _normal(0, x_shape), _normal(1, w_shape) / 10, _normal(2, w_shape[-1:])
+    y = jax.eval_shape(plain, x, w, b)
+    return {"purecnn": ours, "autodiff": autodiff}, (x, w, b, _normal(3, y.shape))
+
+
+def pool_backward(x_shape, window: int, stride: int):
+    """({way: function of (what forward kept, ȳ) -> x̄}, {way: its arguments})."""
+    x = _normal(0, x_shape)
+    y, residuals = purecnn.max_pool2d_fwd(x, window=window, stride=stride)
+    y_bar = _normal(1, y.shape)
+
+    def plain(x):
+        sizes = ((1, window, window, 1), (1, stride, stride, 1), "VALID")
+        return lax.reduce_window(x, -jnp.inf, lax.max, *sizes)
+
+    ways: dict[str, Callable] = {
+        "purecnn": lambda kept, y_bar: purecnn.max_pool2d_bwd(kept, y_bar, window=window, stride=stride),
+        "autodiff": lambda x, y_bar: jax.vjp(plain, x)[1](y_bar),
+    }
+    return ways, {"purecnn": (residuals, y_bar), "autodiff": (x, y_bar)}

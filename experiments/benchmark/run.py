@@ -1,0 +1,166 @@
+"""purecnn against autodiff of plain `lax`, Flax NNX and PyTorch on the same work. Run `make bench`.
+
+    python -m experiments.benchmark.run [--quick] [--only lenet …] [--compile] [--out FOLDER]
+
+All ways of a row take turns, round by round, in one process. Loss and gradients are compared before anything is timed.
+Flax and torch are the extra `bench`; without them their columns are left out, with a line that says so.
+"""
+
+import argparse
+import importlib.util
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmark import layers, page, with_jax
+from experiments.benchmark.measure import Timing, taking_turns
+from experiments.benchmark.nets import NETS, example, plain_loss
+from purecnn.backend import describe_hardware
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+HAS_FLAX = importlib.util.find_spec("flax") is not None
+CPU = jax.default_backend() == "cpu"
+if HAS_TORCH:
+    from experiments.benchmark import with_torch
+
+
+def correct(name: str) -> None:
+    """Print how far apart losses and gradients are; raise AssertionError where they do not agree."""
+    net = NETS[name]
+    loss, ours = with_jax.purecnn_gradients(net)
+    others = {"autodiff": with_jax.gradients(net, plain_loss)}
+    for way, (value, theirs) in others.items():
+        worst = max(apart(a, b) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
+        report(name, way, abs(float(value) / float(loss) - 1), worst)
+    if HAS_TORCH:
+        value, theirs = with_torch.gradients(net)
+        in_torchs = [t.numpy() for t in with_torch.parameters(net, ours)]
+        worst = max(apart(a, b) for a, b in zip(in_torchs, theirs, strict=True))
+        report(name, "torch", abs(value / float(loss) - 1), worst)
+
+
+def apart(a, b) -> float:
+    return float(np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max())
+
+
+def report(name: str, way: str, loss: float, gradient: float) -> None:
+    print(f"  {name}: against {way}, the loss is apart by {loss:.1e}, the worst gradient by {gradient:.1e}", flush=True)
+    # Two float32 programs, each some 1e-6 from the truth, and sums over 128 images and thousands of places.
+    assert loss < 1e-4, f"{name}: the loss is not {way}'s"
+    assert gradient < 1e-3, f"{name}: the gradient is not {way}'s"
+
+
+def whole_steps(name: str, compiled: bool) -> dict[str, Callable]:
+    net = NETS[name]
+    ways: dict[str, Callable] = {"purecnn": with_jax.purecnn_step(net), "autodiff": with_jax.autodiff_step(net)}
+    if HAS_FLAX:
+        ways["flax nnx"] = with_jax.flax_step(net)
+    if HAS_TORCH:
+        for layout in with_torch.LAYOUTS:
+            ways[f"torch {layout}"] = with_torch.step(net, layout)
+        if compiled:
+            ways["torch compiled"] = with_torch.step(net, "channels last", compiled=True)
+    return ways
+
+
+def per_sample_gradients() -> dict[str, Callable]:
+    net = NETS["lenet"]
+    params, x, labels = example(net)
+
+    def ours(params, x, label):
+        import purecnn
+
+        return purecnn.softmax_cross_entropy(net.chain.apply(params, x[None]), label[None]).mean()
+
+    losses = {"purecnn": ours, "autodiff": lambda p, x, y: plain_loss(net, p, x[None], y[None])}
+    ways: dict[str, Callable] = {
+        way: _blocking(jax.jit(jax.vmap(jax.grad(loss), (None, 0, 0))), (params, x, labels))
+        for way, loss in losses.items()
+    }
+    if HAS_TORCH:
+        ways |= {f"torch {layout}": with_torch.per_sample(net, layout) for layout in with_torch.LAYOUTS}
+    return ways
+
+
+def layer_ways(kind: str, name: str) -> dict[str, Callable]:
+    if kind == "conv":
+        x, w, stride, padding, input_too = layers.CONVS[name]
+        functions, args = layers.conv_backward(x, w, stride, padding, input_too)
+        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+        if HAS_TORCH:
+            arrays = (args[0], args[1], args[3])
+            for layout in with_torch.LAYOUTS:
+                ways[f"torch {layout}"] = with_torch.conv_backward(*arrays, stride, padding, input_too, layout)
+        return ways
+    functions, args = layers.pool_backward(*layers.POOLS[name])
+    ways = {way: _blocking(jax.jit(f), args[way]) for way, f in functions.items()}
+    if HAS_TORCH:
+        x, y_bar = args["autodiff"]
+        for layout in with_torch.LAYOUTS:
+            ways[f"torch {layout}"] = with_torch.pool_backward(x, y_bar, *layers.POOLS[name][1:], layout)
+    return ways
+
+
+def _blocking(function: Callable, args: tuple) -> Callable[[], object]:
+    return lambda: jax.block_until_ready(function(*args))
+
+
+def peak_gflops() -> float:
+    """The best of a few products of large square matrices: what the machine can do at all."""
+    a = jnp.ones((2048, 2048))
+    product = jax.jit(lambda a: a @ a)
+    jax.block_until_ready(product(a))
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready(product(a))
+        best = min(best, time.perf_counter() - start)
+    return 2 * 2048**3 / best / 1e9
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and no AlexNet: under two minutes")
+    parser.add_argument("--only", nargs="*", default=[], help="rows whose names begin with one of these")
+    parser.add_argument("--compile", action="store_true", help="torch.compile too (it needs a C++ compiler)")
+    parser.add_argument("--out", type=Path, help="write results.json, README-table and plot here")
+    options = parser.parse_args()
+    for library, there in (("flax", HAS_FLAX), ("torch", HAS_TORCH)):
+        if not there:
+            print(f"{library} is not installed (pip install 'purecnn[bench]'): its columns are left out")
+    print(f"hardware: {describe_hardware()}")
+    peak = peak_gflops()
+    print(f"largest matrix product: {peak:.0f} GFLOP/s")
+
+    rounds = 3 if options.quick else 11
+    rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
+    rows["lenet gradients per sample"] = per_sample_gradients
+    rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
+    rows |= {f"{name} backward": lambda name=name: layer_ways("conv", name) for name in layers.CONVS}
+    chosen = [
+        row
+        for row in rows
+        if not (options.quick and row.startswith("alexnet"))
+        and (not options.only or any(row.startswith(word) for word in options.only))
+    ]
+    print("correct?")
+    for name in NETS:
+        if f"{name} step" in chosen:
+            correct(name)
+    results: dict[str, dict[str, Timing]] = {}
+    for row in chosen:
+        results[row] = taking_turns(rows[row](), 5 if row.startswith("alexnet step") else rounds)
+        print(page.line(row, results[row]), flush=True)
+    if options.out:
+        page.write(options.out, results, f"{describe_hardware()}; largest matrix product {peak:.0f} GFLOP/s")
+        (options.out / "results.json").write_text(json.dumps(page.as_data(results), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
