@@ -67,7 +67,7 @@ def gradients(net: Net) -> tuple[float, list[np.ndarray]]:
     """The loss, and its gradient in torch's layout."""
     tensors, x, labels = _start(net, "NCHW")
     value = loss(net, tensors, x, labels)
-    return float(value), [g.numpy() for g in torch.autograd.grad(value, tensors)]
+    return value.item(), [g.numpy() for g in torch.autograd.grad(value, tensors)]
 
 
 def step(net: Net, layout: str, compiled: bool = False) -> Callable[[], object]:
@@ -80,7 +80,7 @@ def step(net: Net, layout: str, compiled: bool = False) -> Callable[[], object]:
         value = value_of(net, tensors, x, labels)
         value.backward()
         optimizer.step()
-        return float(value)
+        return value.item()
 
     return run
 
