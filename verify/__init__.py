@@ -2,6 +2,7 @@
 
 report = verify.check(rule, x, w, reference=plain)     # or without a reference
 verify.assert_ok(rule, x, w)                           # for pytest
+@verify.parametrize(name=(rule, reference, "f32[2,8]"))  # the same for a list of rules
 score = verify.mutate(rule, x, w)                      # would a wrong rule have been noticed?
 """
 
@@ -14,14 +15,16 @@ from verify.report import Report
 if TYPE_CHECKING:
     from verify.checking import CHECK_NAMES, assert_ok, check
     from verify.mutation import Score, mutate
+    from verify.spec import parametrize
 
-__all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "mutate"]
+__all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "mutate", "parametrize"]
 HOMES = {
     "CHECK_NAMES": "verify.checking",
     "assert_ok": "verify.checking",
     "check": "verify.checking",
     "Score": "verify.mutation",
     "mutate": "verify.mutation",
+    "parametrize": "verify.spec",
 }
 
 

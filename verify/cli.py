@@ -13,7 +13,6 @@ import argparse
 import ast
 import importlib
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +20,10 @@ from typing import Any
 
 from verify.finding import UncheckableError
 from verify.report import Report
+from verify.spec import DTYPES, argument
 
 RIGHT, WRONG, UNCHECKED = 0, 1, 2
-SPEC = re.compile(r"(bf16|f16|f32|f64|i32|u8|p32|p64)\[([\d,\s]*)\](?:<(\d+))?$")
 FLOATS = {"bfloat16", "float16", "float32", "float64"}
-DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32", "f64": "float64", "i32": "int32", "u8": "uint8"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +80,10 @@ def _reports(options: argparse.Namespace) -> list[Report]:
         keywords = dict(_keyword(text) for text in options.option)
         rule = _with(load(options.target[0]), keywords)
         reference = _with(load(options.reference), keywords) if options.reference else None
+        if any(text.startswith(("f64[", "p64[")) for text in options.target[1:]):
+            import jax
+
+            jax.config.update("jax_enable_x64", True)
         args = [argument(text, options.seed + n) for n, text in enumerate(options.target[1:])]
         report = check(rule, *args, reference=reference, seed=options.seed, cases=options.cases)
         if options.mutate:
@@ -137,35 +139,6 @@ def load(path: str) -> Any:
     finally:
         sys.path.remove(os.getcwd())
     return found
-
-
-def argument(text: str, seed: int = 0) -> Any:
-    """An argument from its description on the command line. Raises UncheckableError if it is not understood."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    if text == "key":
-        return jax.random.key(seed)
-    match = SPEC.match(text.strip())
-    if match is None:
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError) as error:
-            raise UncheckableError(
-                f'the argument {text!r} is neither like "f32[2,8,8,3]" nor a Python literal'
-            ) from error
-    kind, sizes, below = match.groups()
-    shape = tuple(int(s) for s in sizes.split(",") if s.strip())
-    rng = np.random.default_rng(seed)
-    if kind in ("i32", "u8"):
-        return rng.integers(0, int(below or 2), shape).astype(DTYPES[kind])
-    if kind.startswith("p"):
-        p = np.exp(rng.standard_normal(shape))
-        return (p / p.sum(-1, keepdims=True)).astype("float" + kind[1:])
-    if kind == "f64":
-        jax.config.update("jax_enable_x64", True)
-    return np.asarray(rng.standard_normal(shape)).astype(jnp.dtype(DTYPES[kind]))
 
 
 def _keyword(text: str) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 picture of where the cotangent is wrong, with the equation it should have followed."""
 
 import html
+import re
 from collections.abc import Sequence
 
 from verify.faces import MARKS, grid
@@ -19,7 +20,9 @@ h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{margin:.3
 .faint{color:var(--faint)}.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.9rem;margin-top:1rem}
 th,td{border:1px solid var(--line);padding:.3rem .55rem;text-align:center}
-th{font-weight:600;background:var(--none)}td.rule{text-align:left;font-family:ui-monospace,monospace;font-size:.85rem}
+th{font-weight:600;background:var(--none);vertical-align:bottom}
+th.check span{writing-mode:vertical-rl;transform:rotate(180deg)}
+td.rule{text-align:left;font-family:ui-monospace,monospace;font-size:.85rem}
 td.passed{background:var(--good);color:var(--goodink)}td.failed{background:var(--bad);color:var(--badink);font-weight:700}
 td.none{color:var(--faint)}
 .finding{display:flex;gap:1.5rem;flex-wrap:wrap;border:1px solid var(--line);border-left:4px solid var(--badink);
@@ -48,7 +51,8 @@ def as_html(reports: Sequence[Report], title: str = "verify") -> str:
 
 def _table(reports: Sequence[Report]) -> str:
     names, rows = grid(reports)
-    head = "".join(f"<th>{html.escape(n)}</th>" for n in ("rule", *names, "verdict", "seconds"))
+    head = "".join(f"<th>{html.escape(n)}</th>" for n in ("rule", "dtype", "verdict", "seconds"))
+    head += "".join(f'<th class="check"><span>{html.escape(n)}</span></th>' for n in names)
     lines = []
     for (rule, states), r in zip(rows, reports, strict=True):
         cells = []
@@ -57,8 +61,10 @@ def _table(reports: Sequence[Report]) -> str:
             title = html.escape(why if state == NOT_RUN else state, quote=True)
             cells.append(f'<td class="{CLASSES[state]}" title="{title}">{MARKS[state]}</td>')
         verdict = "passed" if r.ok else "failed" if r.failures else "none"
-        end = f'<td class="{verdict}">{r.verdict}</td><td>{r.seconds:.1f}</td>'
-        lines.append(f'<tr><td class="rule">{html.escape(rule)}</td>{"".join(cells)}{end}</tr>')
+        dtype = re.search(r"b?f\d+", r.call)
+        first = f'<td class="rule">{html.escape(rule)}</td><td>{dtype[0] if dtype else ""}</td>'
+        first += f'<td class="{verdict}">{r.verdict}</td><td>{r.seconds:.1f}</td>'
+        lines.append(f"<tr>{first}{''.join(cells)}</tr>")
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 

@@ -4,12 +4,9 @@ import json
 import re
 
 import jax.numpy as jnp
-import numpy as np
-import pytest
 
 from verify import cli, faces, page
 from verify.checking import check
-from verify.finding import UncheckableError
 
 from .wrong_rules.joined import joined, normal
 
@@ -79,28 +76,3 @@ def test_the_plain_table_names_every_check():
     text = faces.as_text([report, report])
     assert all(name in text for name in ("gradient", "transforms", "cost"))
     assert text.count("right") == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "shape", "dtype"),
-    [
-        ("f32[2,3]", (2, 3), "float32"),
-        ("bf16[4]", (4,), "bfloat16"),
-        ("f16[]", (), "float16"),
-        ("i32[5]<7", (5,), "int32"),
-    ],
-)
-def test_arguments_are_read(text, shape, dtype):
-    value = cli.argument(text)
-    assert value.shape == shape
-    assert value.dtype == jnp.dtype(dtype)
-
-
-def test_other_arguments():
-    np.testing.assert_allclose(cli.argument("p32[3,4]").sum(1), 1, rtol=1e-6)
-    assert cli.argument("(3, 2)") == (3, 2)
-    assert cli.argument("0.5") == 0.5
-    assert cli.argument("key").shape == ()
-    assert cli.argument("i32[50]<3").max() == 2
-    with pytest.raises(UncheckableError, match="f33"):
-        cli.argument("f33[2]")
