@@ -107,11 +107,24 @@ def widened(dtype: Any):
 
 
 @contextlib.contextmanager
-def unfiltered():
-    """Exceptions keep JAX's own frames: where one is expected and thrown away, filtering them is wasted time."""
-    before = jax.config.jax_traceback_filtering
-    jax.config.update("jax_traceback_filtering", "off")
+def setting(name: str, value: Any):
+    """One of JAX's settings for a while; nothing where this release does not know it."""
+    if name not in jax.config.values:
+        yield
+        return
+    before = jax.config.values[name]
+    jax.config.update(name, value)
     try:
         yield
     finally:
-        jax.config.update("jax_traceback_filtering", before)
+        jax.config.update(name, before)
+
+
+def unfiltered() -> Any:
+    """Exceptions keep JAX's own frames: where one is expected and thrown away, filtering them is wasted time."""
+    return setting("jax_traceback_filtering", "off")
+
+
+def unoptimised() -> Any:
+    """Operations run one by one, outside `jit`, are compiled one by one too: with little optimisation meanwhile."""
+    return setting("jax_disable_most_optimizations", True)
