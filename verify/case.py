@@ -83,7 +83,8 @@ class Case:
         return self._measured_truth(self.subject.oracle(self.options), wide_sums=True)
 
     def _measured_truth(self, fun: Callable, wide_sums: bool) -> Truth:
-        run = compiled(self, f"truth {wide_sums}", WIDE, lambda: measured_oracle(fun, self.perturbed, wide_sums))
+        oracle = measured_oracle(fun, self.perturbed, wide_sums)
+        run = compiled(self, f"truth {wide_sums}", WIDE, lambda: oracle, once=wide_sums)
         try:
             (y, bars), (y_err, bar_errs) = call(run, WIDE, self.at(WIDE), self.y_bar)
         except Exception as error:
