@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test verify verify-exhaustive lint types wheel lock clean
+.PHONY: help train test verify verify-exhaustive bench lint types wheel lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -24,6 +24,9 @@ verify: $(READY) ## every rule of purecnn under every check of the verifier
 
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run
+
+bench: $(READY)  ## steps and layers against autodiff; Flax and PyTorch too where the extra bench is installed
+	$(BIN)/python -m experiments.benchmark.run
 
 lint: $(READY)   ## ruff: style, imports, formatting
 	$(BIN)/ruff check .

@@ -20,15 +20,15 @@ def edges(padding):
 
 
 def conv2d(x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, algorithm="auto"):
-    y = lax.conv_general_dilated(
-        x,
-        w,
-        both(stride),
-        edges(padding),
-        rhs_dilation=both(dilation),
-        dimension_numbers=NHWC,
-        feature_group_count=groups,
-    )
+    sizes = (both(stride), edges(padding))
+    more = {"rhs_dilation": both(dilation), "dimension_numbers": NHWC, "feature_group_count": groups}
+    shape = jax.eval_shape(lambda x, w: lax.conv_general_dilated(x, w, *sizes, **more), x, w).shape
+    if w.shape[0] * w.shape[1] > shape[1] * shape[2]:  # XLA may abort over lax's own backward, see convolution.py
+        taps = _gathered(x, w.shape[:2], both(stride), padding, both(dilation), fill=0)
+        taps = taps.reshape(*taps.shape[:4], groups, -1)
+        y = jnp.einsum("tnopgc,tcgd->nopgd", taps, w.reshape(len(taps), w.shape[2], groups, -1)).reshape(shape)
+    else:
+        y = lax.conv_general_dilated(x, w, *sizes, **more)
     return y if b is None else y + b.reshape(1, 1, 1, -1)
 
 
@@ -134,12 +134,12 @@ def _reduce_window(x, start, operation, window, stride, padding):
     return lax.reduce_window(x, start, operation, (1, *both(window), 1), (1, *both(stride), 1), padding)
 
 
-def _gathered(x, window, stride, padding, dilation):
+def _gathered(x, window, stride, padding, dilation, fill=-jnp.inf):
     """What each tap sees, (taps, N, Ho, Wo, C), by indexing the padded array."""
     if isinstance(padding, str):
         reach = [d * (k - 1) + 1 for d, k in zip(dilation, window, strict=True)]
         padding = lax.padtype_to_pads(x.shape[1:3], reach, stride, padding)
-    padded = jnp.pad(x, [(0, 0), *edges(padding), (0, 0)], constant_values=-jnp.inf)
+    padded = jnp.pad(x, [(0, 0), *edges(padding), (0, 0)], constant_values=fill)
     rows, cols = (
         [[s * o + d * i for o in range((extent - d * (k - 1) - 1) // s + 1)] for i in range(k)]
         for extent, k, s, d in zip(padded.shape[1:3], window, stride, dilation, strict=True)

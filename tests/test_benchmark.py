@@ -1,0 +1,43 @@
+"""What the benchmark compares computes the same thing."""
+
+import jax
+import pytest
+
+from experiments.benchmark import page, with_jax
+from experiments.benchmark.measure import taking_turns
+from experiments.benchmark.nets import NETS, plain_logits, plain_loss
+from experiments.benchmark.run import apart
+
+
+@pytest.fixture(autouse=True)
+def as_users_write_it():
+    """Plain networks add biases without reshaping them."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.mark.parametrize("name", ["lenet", "cifar_cnn"])
+def test_the_plain_net_has_our_loss_and_gradient(name):
+    ours, theirs = with_jax.purecnn_gradients(NETS[name]), with_jax.gradients(NETS[name], plain_loss)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert apart(a, b) < 1e-4
+
+
+def test_the_layers_of_a_plain_net_are_the_models():
+    for net in NETS.values():
+        assert len(net.spec) == len(net.chain.layers)
+        x = jax.ShapeDtypeStruct((1, *net.shape), "float32")
+        params = jax.eval_shape(lambda net=net: net.chain.init(jax.random.key(0), net.shape))
+        assert jax.eval_shape(lambda p, x, net=net: plain_logits(net, p, x), params, x).shape == (1, net.classes)
+
+
+def test_the_first_call_is_kept_apart_and_ratios_are_within_rounds(tmp_path):
+    calls = []
+    ways = {"purecnn": lambda: calls.append("ours"), "autodiff": lambda: calls.append("theirs")}
+    timings = taking_turns(ways, rounds=3)
+    assert calls == ["ours", "theirs"] * 5  # once to compile, once to warm up, three rounds
+    assert timings["autodiff"].ratio == 1
+    assert "autodiff" in page.line("row", timings)
+    page.write(tmp_path, {"row": timings}, "a machine")
+    assert "| row |" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "ratios.png").stat().st_size > 1000

@@ -1,0 +1,56 @@
+"""Programs compiled quickly give what programs compiled slowly give, and JAX's settings come back as they were."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from verify import running
+
+from .wrong_rules.joined import normal
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_quickly_compiled_programs_agree(once):
+    def function(x):
+        return jnp.tanh(x @ x.T).sum(axis=0)
+
+    x = normal(0, 5, 4)
+    np.testing.assert_allclose(running.quickly(function, once=once)(x), jax.jit(function)(x), rtol=1e-6, atol=1e-6)
+
+
+def test_an_option_that_a_release_does_not_know_is_left_out(monkeypatch):
+    known = jax.jit
+
+    def picky(fun, compiler_options=None):
+        if compiler_options and "xla_cpu_use_fusion_emitters" in compiler_options:
+            raise ValueError("no such option")
+        return known(fun, compiler_options=compiler_options)
+
+    monkeypatch.setattr(jax, "jit", picky)
+    options = running._quick_options.__wrapped__("cpu", True)
+    assert set(options) == {"xla_backend_optimization_level", "xla_cpu_parallel_codegen_split_count"}
+    assert running._quick_options.__wrapped__("gpu", True) is None
+
+
+def test_settings_come_back_even_after_an_error():
+    before = jax.config.values["jax_traceback_filtering"]
+    seen = []
+
+    def fails():
+        with running.unfiltered():
+            seen.append(jax.config.values["jax_traceback_filtering"])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert seen == ["off"]
+    assert jax.config.values["jax_traceback_filtering"] == before
+    with running.setting("jax_no_such_setting", 1):
+        pass
+
+
+def test_float64_is_allowed_inside_and_not_outside():
+    with running.widened(running.WIDE):
+        assert jnp.ones(1, jnp.float64).dtype == np.float64
+    assert not jax.config.jax_enable_x64
