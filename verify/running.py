@@ -13,6 +13,7 @@ from verify.magnitude import with_magnitude
 
 OWN = "own"  # run at the example's own dtypes
 WIDE = np.dtype(np.float64)
+SMALL = 2000  # elements, up to which a program is run sooner than its optimisation is done
 
 
 def is_float(x: Any) -> bool:
@@ -57,11 +58,12 @@ def measured_oracle(flat: Callable, perturbed: list[int], wide_sums: bool) -> Ca
 
 def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable], *, once: bool = False) -> Callable:
     """A jitted function kept for every case with the same options. Compiled as the user's own programs are where the
-    example runs at its own dtype, quickly elsewhere; the more quickly for shapes and dtypes that are used `once`."""
+    example runs at its own dtype, quickly elsewhere; the more quickly where the program is used `once` or is small."""
     name = (key, str(dtype), repr(sorted(case.options.items())))
     if name not in case.subject.compiled:
         as_users_do = dtype is OWN and case.example
-        once = once or case.reshaped or not (dtype is OWN or np.dtype(dtype) == WIDE)
+        small = sum(np.size(a) for a in case.arrays) <= SMALL
+        once = once or small or case.reshaped or not (dtype is OWN or np.dtype(dtype) == WIDE)
         case.subject.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=once)
     return case.subject.compiled[name]
 
