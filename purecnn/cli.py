@@ -76,7 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     try:
-        return _summary(command) if isinstance(command, Summary) else _train(command)
+        if isinstance(command, Summary):
+            return _summary(command)
+        assert isinstance(command, Config)  # the other two have been dealt with
+        return _train(command)
     except KeyboardInterrupt:
         return _complain("interrupted; the run folder holds what was saved before", 130)
 

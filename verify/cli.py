@@ -23,7 +23,7 @@ from verify.report import Report
 from verify.spec import DTYPES, argument
 
 RIGHT, WRONG, UNCHECKED = 0, 1, 2
-FLOATS = {"bfloat16", "float16", "float32", "float64"}
+FLOATS = ("f16", "bf16", "f32", "f64")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,9 +95,10 @@ def _reports(options: argparse.Namespace) -> list[Report]:
         from verify import suite
     except ImportError as error:
         raise UncheckableError(f"the suite needs purecnn ({error})") from error
-    dtypes = [DTYPES.get(word, word) for word in options.dtypes.split(",")]
-    if unknown := set(dtypes) - FLOATS:
-        raise UncheckableError(f"--dtypes: got {', '.join(sorted(unknown))}, expected some of f16,bf16,f32,f64")
+    words = options.dtypes.split(",")
+    if unknown := set(words) - set(FLOATS):
+        raise UncheckableError(f"--dtypes: got {', '.join(sorted(unknown))}, expected some of {','.join(FLOATS)}")
+    dtypes = [DTYPES[word] for word in words]
     shared = {"seed": options.seed, "cases": options.cases}
     reports = suite.run(options.target, **shared, dtypes=dtypes, jobs=options.jobs)
     if options.mutate:
