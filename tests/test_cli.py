@@ -131,7 +131,7 @@ def test_summary_prints_the_lectures_columns(tmp_path):
 def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
     done = purecnn("verify", "purecnn:relu", "f32[3,4]", "--cases", 0, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "right" in done.stdout
+    assert ": RIGHT" in done.stdout
     done = purecnn("verify", "no_such_rule", cwd=tmp_path)
     assert done.returncode == 2
     assert "no rule of the suite is called 'no_such_rule'" in done.stderr
