@@ -59,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the seeds to run")
     parser.add_argument("--dtype", nargs="*", default=list(SEEDS))
-    parser.add_argument("--only", default="", help="rules whose names begin with this")
+    parser.add_argument("--only", nargs="*", default=[""], help="rules whose names begin with one of these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     tasks = [
@@ -67,7 +67,7 @@ def main() -> int:
         for dtype in options.dtype
         for name, (_, reference, _) in rules().items()
         for alone in (False, True)
-        if (name not in NEEDS_ITS_REFERENCE if alone else reference) and name.startswith(options.only)
+        if (name not in NEEDS_ITS_REFERENCE if alone else reference) and name.startswith(tuple(options.only))
     ]
     total = 0
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=8) as pool:
