@@ -22,6 +22,16 @@ Padding = str | int | tuple[Pair, Pair]
 
 
 @dataclass(frozen=True)
+class Phases:
+    """One axis of the padded input, its row s·m + a seen from the windows: tap i of window o reads it if
+    s·o + d·i = s·m + a, so that o = m − q with d·i = a + s·q. `length` is how many m reach the input, `shifts` how many
+    q there are."""
+
+    length: int
+    shifts: int
+
+
+@dataclass(frozen=True)
 class Window:
     """A window on the H and W axes of an (N, H, W, C) array; each pair is (rows, columns)."""
 
@@ -73,6 +83,12 @@ class Window:
             low = reach - self.padding[axis][0]
             edges.append((low, self.input[axis] - spread + reach - low))
         return edges[0], edges[1]
+
+    def phases(self, axis: int) -> Phases:
+        """The rows (columns) of the padded input as s·m + a."""
+        reach = self.dilation[axis] * (self.size[axis] - 1)
+        reached = self.padding[axis][0] + self.input[axis]
+        return Phases(-(-reached // self.stride[axis]), reach // self.stride[axis] + 1)
 
     def real_counts(self) -> tuple[list[int], list[int]]:
         """How many rows (columns) of each output row's (column's) window lie on the input, not on padding."""

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_floats, require_rank, shape_carrier
 from purecnn.geometry import Padding, Size2d, window2d
-from purecnn.layers.taps import read_taps, write_tap
+from purecnn.layers.taps import no_tap, read_taps, sum_over_windows
 from purecnn.rules import rule
 
 
@@ -60,7 +60,8 @@ def avg_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
     places = _places(shape.shape, window, stride, padding)
     wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
     share = wide / _counts(places, count_padding, wide.dtype)
-    x_bar = functools.reduce(operator.add, (write_tap(share, places, tap) for tap in places.taps()))
+    zero = jnp.zeros((), wide.dtype)
+    x_bar = sum_over_windows(places, lambda tap, share: jnp.where(tap == no_tap(places), zero, share), share)
     return (x_bar.astype(y_bar.dtype),)
 
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, shape_carrier
 from purecnn.geometry import Padding, Size2d, window2d
-from purecnn.layers.taps import read_taps, write_tap
+from purecnn.layers.taps import in_phases, no_tap, read_taps, sum_over_windows, tap_dtype
 from purecnn.rules import rule
 
 TIES = ("first", "last", "split", "all")
@@ -63,17 +63,19 @@ def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
     if ties in ("first", "last"):
         winner, carrier = residuals
         places = _places(carrier.shape, window, stride, padding, dilation)
-        won = (winner == t for t in range(places.size[0] * places.size[1]))
+        kept, won = winner, lambda tap, winner: winner == tap
     else:
-        x, y = residuals
+        x, kept = residuals
         places = _places(x.shape, window, stride, padding, dilation)
-        won = [tap == y for tap in read_taps(x, places, -jnp.inf)]
+        entries = in_phases(x, places)
+        won = lambda tap, y: (entries == y) & (tap != no_tap(places))  # noqa: E731
     wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
     if ties == "split":
-        wide = wide / functools.reduce(operator.add, (w.astype(wide.dtype) for w in won))
-    zero = jnp.zeros_like(wide)
-    parts = (write_tap(jnp.where(w, wide, zero), places, tap) for w, tap in zip(won, places.taps(), strict=True))
-    return (functools.reduce(operator.add, parts).astype(y_bar.dtype),)
+        winners = ((tap == kept).astype(wide.dtype) for tap in read_taps(x, places, -jnp.inf))
+        wide = wide / functools.reduce(operator.add, winners)
+    zero = jnp.zeros((), wide.dtype)
+    x_bar = sum_over_windows(places, lambda tap, k, wide: jnp.where(won(tap, k), wide, zero), kept, wide)
+    return (x_bar.astype(y_bar.dtype),)
 
 
 def _pool(x, window, stride, padding, dilation, ties):
@@ -82,15 +84,14 @@ def _pool(x, window, stride, padding, dilation, ties):
     require_rank("max_pool2d", "N H W C", x=x)
     require_choice("max_pool2d", "ties", ties, TIES)
     places = _places(x.shape, window, stride, padding, dilation)
-    index_dtype = jnp.uint8 if places.size[0] * places.size[1] <= 256 else jnp.int32
-    y, *others = read_taps(x, places, -jnp.inf)
-    winner = jnp.zeros(y.shape, index_dtype)
-    for t, tap in enumerate(others, start=1):
-        # A NaN beats everything and nothing beats it, so that it is not lost among the comparisons.
-        better = (tap >= y if ties == "last" else tap > y) | (tap != tap)
-        y = jnp.where(better, tap, y)
-        winner = jnp.where(better, jnp.asarray(t, index_dtype), winner)
-    return y, winner
+    taps = list(read_taps(x, places, -jnp.inf))
+    y = functools.reduce(jnp.maximum, taps)
+    # Counted in float32, whose comparisons and selections fill a vector register as those of y do.
+    winner = jnp.zeros(y.shape, jnp.float32)
+    for t in range(len(taps)) if ties == "last" else reversed(range(len(taps))):
+        # A NaN is the maximum and equals nothing, so it is asked for by name.
+        winner = jnp.where((taps[t] == y) | (taps[t] != taps[t]), jnp.float32(t), winner)
+    return y, winner.astype(tap_dtype(places))
 
 
 def _places(shape, window, stride, padding, dilation):
