@@ -61,6 +61,14 @@ CENTRED = ("x", "scale", "bias", "mean", "variance")
 SUBJECTS = (
     CONV,
     CONV.variant("im2col", algorithm="im2col"),
+    subject(
+        purecnn.conv2d,
+        "blocks",
+        normal((2, 5, 8, 2), (3, 3, 2, 6), (6,)),
+        exact=True,
+        algorithm="blocks",
+        **UNEVEN,
+    ),
     CONV.variant("auto", algorithm="auto"),
     subject(purecnn.conv2d, "no bias", no_bias((2, 4, 4, 2), (3, 3, 2, 3)), exact=True, padding="SAME"),
     subject(purecnn.im2col, "", normal((2, 5, 4, 3)), exact=True, window=3, **UNEVEN),

@@ -84,7 +84,7 @@ def check_jit_of_a_sharded_batch(algorithm):
 
 if __name__ == "__main__":
     assert jax.device_count() == 8
-    for algorithm in ("auto", "im2col"):
+    for algorithm in ("auto", "im2col", "blocks"):
         check_shard_map(algorithm)
     check_jit_of_a_sharded_batch("auto")
     print("right on eight devices")

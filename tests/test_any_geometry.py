@@ -39,7 +39,7 @@ def test_conv2d(geometry, batch, groups, inputs, outputs, bias):
     x = whole((batch, *extent, groups * inputs), 0)
     w = whole((*window, inputs, groups * outputs), 1)
     b = whole((groups * outputs,), 2) if bias else None
-    variants = [CONV.variant(a, algorithm=a, groups=groups, **options) for a in ("direct", "im2col", "auto")]
+    variants = [CONV.variant(a, algorithm=a, groups=groups, **options) for a in ("direct", "im2col", "blocks", "auto")]
     assert_variants(variants, (x, w, b), tolerance=0)
 
 

@@ -35,11 +35,10 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, require_shape
 from purecnn.geometry import Padding, Size2d, Window, integer, window2d
-from purecnn.layers import convolution_im2col
+from purecnn.layers import convolution_blocks, convolution_choice, convolution_chunks, convolution_im2col
 from purecnn.layers.taps import read_taps
 from purecnn.rules import rule
 
-ALGORITHMS = ("auto", "direct", "im2col")
 NHWC = ("NHWC", "HWIO", "NHWC")
 
 
@@ -59,13 +58,14 @@ def conv2d(
 
     x (N, H, W, C), w (kh, kw, C/groups, D), b (D,) or None -> y (N, Ho, Wo, D), all of one floating dtype; 16-bit
     products are summed in float32. `algorithm`: "direct" is the equations above; "im2col" is the lecture's row 15, the
-    same numbers from matrix products over the patches; "auto" takes the faster. Linear in each argument, so no kinks.
+    same numbers from matrix products over the patches; "blocks" takes several outputs of a row at a time; "auto" the
+    fastest for shape and platform (`convolution_choice`). Linear in each argument, so no kinks.
     Kept for the backward rule: x, w, b (b only tells whether there is one). Raises ValueError or TypeError for a wrong
     rank or dtype, channels or groups that do not fit, a window larger than the padded input, or an unknown option.
     """
     places = _places(x, w, b, stride, padding, dilation, groups, algorithm)
-    forward = convolution_im2col.forward if algorithm == "im2col" else _forward
-    y = forward(x, w, places, groups)
+    forms = convolution_choice.forward(algorithm, x.shape[3], w.shape[3], groups)
+    y = _by_platform(FORWARD, forms, x, w, places, groups)
     if b is not None:
         y = y + b.astype(y.dtype)[None, None, None, :]
     return y.astype(x.dtype)
@@ -81,15 +81,10 @@ def conv2d_bwd(residuals, y_bar, *, stride=1, padding="VALID", dilation=1, group
     """x̄ (N, H, W, C), w̄ (kh, kw, C/groups, D), b̄ (D,) or None, from ȳ (N, Ho, Wo, D)."""
     x, w, b = residuals
     places = _places(x, w, b, stride, padding, dilation, groups, algorithm)
-    input_cotangent = convolution_im2col.input_cotangent if algorithm == "im2col" else _input_cotangent
-    weight_cotangent = {
-        "direct": _weight_cotangent,
-        "im2col": convolution_im2col.weight_cotangent,
-        "auto": _weight_cotangent_by_platform,
-    }[algorithm]
-    x_bar = input_cotangent(y_bar, w, places, groups).astype(x.dtype)
-    w_bar = weight_cotangent(x, y_bar, places, groups).astype(w.dtype)
-    b_bar = None if b is None else y_bar.sum(axis=(0, 1, 2), dtype=accumulation_dtype(b.dtype)).astype(b.dtype)
+    x_bar = INPUT_COTANGENT[convolution_choice.input_cotangent(algorithm)](y_bar, w, places, groups).astype(x.dtype)
+    forms = convolution_choice.weight_cotangent(algorithm, x.shape[3], w.shape[3], groups)
+    w_bar = _by_platform(WEIGHT_COTANGENT, forms, x, y_bar, places, groups).astype(w.dtype)
+    b_bar = None if b is None else _bias_cotangent(y_bar).astype(b.dtype)
     return x_bar, w_bar, b_bar
 
 
@@ -170,13 +165,35 @@ def _weight_cotangent_as_convolution(x, y_bar, places: Window, groups):
     )
 
 
-def _weight_cotangent_by_platform(x, y_bar, places: Window, groups):
-    """In chunks on a CPU, where XLA's convolution with so large a kernel is slow; as that convolution elsewhere."""
+def _bias_cotangent(y_bar):
+    """Σȳ, added up row on row first: a row fills vector registers where the D outputs of one place do not."""
+    columns, outputs = y_bar.shape[2:]
+    rows = y_bar.reshape(-1, columns * outputs).sum(axis=0, dtype=accumulation_dtype(y_bar.dtype))
+    return rows.reshape(columns, outputs).sum(axis=0)
+
+
+FORWARD = {
+    "direct": _forward,
+    "im2col": convolution_im2col.forward,
+    "blocks": lambda x, w, places, groups: convolution_blocks.forward(x, w, places),
+}
+INPUT_COTANGENT = {"direct": _input_cotangent, "im2col": convolution_im2col.input_cotangent}
+WEIGHT_COTANGENT = {
+    "direct": _weight_cotangent,
+    "im2col": convolution_im2col.weight_cotangent,
+    "blocks": lambda x, y_bar, places, groups: convolution_blocks.weight_cotangent(x, y_bar, places),
+    "chunks": convolution_chunks.weight_cotangent,
+    "exchanged": _weight_cotangent_as_convolution,
+}
+
+
+def _by_platform(table, forms: tuple[str, str], a, b, places: Window, groups):
+    """The first of `forms` on a CPU, the second elsewhere; which it is, is decided when the program is lowered."""
+    cpu, other = (table[form] for form in forms)
+    if cpu is other:
+        return cpu(a, b, places, groups)
     return lax.platform_dependent(
-        x,
-        y_bar,
-        cpu=lambda x, y_bar: convolution_im2col.weight_cotangent_in_chunks(x, y_bar, places, groups),
-        default=lambda x, y_bar: _weight_cotangent_as_convolution(x, y_bar, places, groups),
+        a, b, cpu=lambda a, b: cpu(a, b, places, groups), default=lambda a, b: other(a, b, places, groups)
     )
 
 
@@ -185,7 +202,7 @@ def _places(x, w, b, stride, padding, dilation, groups, algorithm) -> Window:
     require_floats("conv2d", x=x, w=w, b=b)
     require_rank("conv2d", "N H W C", x=x)
     require_rank("conv2d", "kh kw C/groups D", w=w)
-    require_choice("conv2d", "algorithm", algorithm, ALGORITHMS)
+    require_choice("conv2d", "algorithm", algorithm, convolution_choice.ALGORITHMS)
     channels, outputs = x.shape[3], w.shape[3]
     if channels % integer("conv2d", "groups", groups, 1) or outputs % groups:
         raise ValueError(

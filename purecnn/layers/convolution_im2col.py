@@ -17,8 +17,6 @@ the channels, and every product above is taken group by group.
 
 from __future__ import annotations
 
-import math
-
 import jax.numpy as jnp
 from jax import lax
 
@@ -26,8 +24,6 @@ from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype
 from purecnn.geometry import Window
 from purecnn.layers.patches import im2col
-
-CHUNK_BYTES = 4 << 20  # of patches: what stays in a core's share of the cache
 
 
 def forward(x: Float[Array, "n h w c"], w: Float[Array, "kh kw cg d"], places: Window, groups: int):
@@ -54,32 +50,6 @@ def weight_cotangent(
     rows = y_bar.reshape(-1, groups, y_bar.shape[3] // groups)
     w_bar = _product("mtgc,mgd->tcgd", _patches(x, places, groups), rows)
     return w_bar.reshape(*places.size, x.shape[3] // groups, y_bar.shape[3])
-
-
-def weight_cotangent_in_chunks(x, y_bar, places: Window, groups: int):
-    """The same w̄, a few images at a time: the CPU's form.
-
-    The whole patch matrix is kh·kw times the input and falls out of the cache; a chunk of it does not. The barriers
-    have XLA write patches and ȳᵀ out as matrices, for its fast product, instead of fusing the copies into a slow loop.
-    """
-    n, _, _, channels = x.shape
-    taps, outputs = places.size[0] * places.size[1], y_bar.shape[3]
-    per_image = math.prod(places.output) * taps * channels * x.dtype.itemsize
-    fits = (k for k in range(1, n + 1) if n % k == 0 and (k == 1 or k * per_image <= CHUNK_BYTES))
-    images = max(fits, default=1)
-
-    def add_chunk(w_bar, chunk):
-        x_part, y_bar_part = chunk
-        rows = y_bar_part.reshape(-1, groups, outputs // groups).transpose(1, 2, 0)
-        rows, patches = lax.optimization_barrier((rows, _patches(x_part, places, groups)))
-        return w_bar + _product("gdm,mtgc->gdtc", rows, patches), None
-
-    chunks = [a.reshape(n // images, images, *a.shape[1:]) for a in (x, y_bar)]
-    # Zeros like ȳ: under shard_map the sum differs from device to device as ȳ does, and its start must say so.
-    shape = (groups, outputs // groups, taps, channels // groups)
-    start = lax.full_like(y_bar, 0, accumulation_dtype(x.dtype), shape)
-    w_bar, _ = lax.scan(add_chunk, start, chunks)
-    return w_bar.transpose(2, 3, 0, 1).reshape(*places.size, channels // groups, outputs)
 
 
 def _patches(x, places, groups):

@@ -1,10 +1,10 @@
 """Read what one tap of a window sees, and the two ways back: lay a cotangent where the tap read it, or ask of every
 place which taps of which windows read it.
 
-All are written so that XLA fuses them into the loop around them. A strided slice of the padded input reads. `lax.pad` with
-stride−1 zeros between the entries, whose negative edges cut off what fell on the padding, lays back. To ask, the places
-are put in phases: row s·m + a of the padded input is read by window m − q through the tap i with d·i = a + s·q, so that
-with m and a as two axes each q is one shift of the windows, the output is written once, and nothing is added to zeros.
+All are written so that XLA fuses them into the loop around them. A strided slice of the padded input reads. `lax.pad`
+with stride−1 zeros between the entries, whose negative edges cut off what fell on the padding, lays back. To ask, the
+places are put in phases: row s·m + a of the padded input is read by window m − q through the tap i with d·i = a + s·q,
+so that with m and a as two axes each q is one shift of the windows, and the output is written once.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def sum_over_windows(
     """At every place of the input the sum of term(tap, *what the window has in `arrays`) over the windows around it.
 
     `term` is called once for each shift of the windows, with arrays to be broadcast against `in_phases`: `tap` says
-    through which tap the window at hand reads the place (`no_tap` where it does not, and there the term must be 0, as it
-    must where the arrays are 0, which is what they are outside the windows).
+    through which tap the window at hand reads the place, `no_tap` where it does not. The term must be 0 there, and
+    where the arrays are 0, which is what they are where there is no window.
     """
     rows, cols = window.phases(0), window.phases(1)
     edges = [(0, 0, 0)]
@@ -72,7 +72,8 @@ def sum_over_windows(
         arrays = tuple(lax.optimization_barrier(padded))
 
     def at(q_row: int, q_col: int):
-        i, j = _tap_of_phase(window, 0, q_row)[:, None, None, None], _tap_of_phase(window, 1, q_col)[None, None, :, None]
+        i = _tap_of_phase(window, 0, q_row)[:, None, None, None]
+        j = _tap_of_phase(window, 1, q_col)[None, None, :, None]
         tap = jnp.where((i >= 0) & (j >= 0), i * window.size[1] + j, no_tap(window)).astype(tap_dtype(window))
         row, col = rows.shifts - 1 - q_row, cols.shifts - 1 - q_col
         seen = (a[:, row : row + rows.length, None, col : col + cols.length, None, :] for a in arrays)

@@ -6,7 +6,7 @@ from purecnn.geometry import window2d
 from purecnn.layers import convolution_im2col
 from tests.catalogue import CONV
 from tests.oracles import loops
-from tests.oracles.roads import assert_close, assert_trees_close, quick_jit
+from tests.oracles.roads import assert_trees_close, quick_jit
 
 
 def integers(*shapes):
@@ -29,17 +29,6 @@ def test_every_product_equals_the_loops():
         )
 
     assert_trees_close(products(x, w, y_bar), (y, x_bar, w_bar), 0)
-
-
-def test_chunks_of_any_size_give_the_same_sum(monkeypatch):
-    x, y_bar = integers((6, 5, 5, 2), (6, 3, 3, 4))
-    places = window2d("conv2d", x.shape, (3, 3))
-    whole = quick_jit(lambda x, y_bar: convolution_im2col.weight_cotangent(x, y_bar, places, 1))(x, y_bar)
-    per_image = 3 * 3 * 9 * 2 * 4
-    for images in (0, 5, 6):  # room for none still takes 1, room for 5 takes 3, the divisor of 6
-        monkeypatch.setattr(convolution_im2col, "CHUNK_BYTES", images * per_image)
-        in_chunks = quick_jit(lambda x, y_bar: convolution_im2col.weight_cotangent_in_chunks(x, y_bar, places, 1))
-        assert_close(in_chunks(x, y_bar), whole, 0)
 
 
 def test_no_patch_matrix_is_kept_from_the_forward_pass():

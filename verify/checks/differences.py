@@ -90,8 +90,8 @@ def findings(case: Case) -> list[Finding]:
 
 
 def _as_declared(case: Case, k: int, u: np.ndarray, got: float, room: float) -> bool:
-    """Whether the reference's own derivative is no slope of it either, but the one the rule gives: a convention, such as
-    the whole cotangent to every tied element, that no difference follows even where a direction breaks no tie."""
+    """Whether the reference's own derivative is no slope of it either, but the one the rule gives: a convention, such
+    as the whole cotangent to every tied element, that no difference follows even where a direction breaks no tie."""
     if case.subject.reference is None:
         return False
     try:
