@@ -22,6 +22,7 @@ import functools
 import operator
 
 import jax.numpy as jnp
+from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, shape_carrier
@@ -54,7 +55,11 @@ def max_pool2d(
 
 def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
     """y and its residuals: (winner's tap, the shape of x), or (x, y). Shares the primal's loop over the taps."""
-    y, winner = _pool(x, window, stride, padding, dilation, ties)
+
+    def pool(x):
+        return _pool(x, window, stride, padding, dilation, ties)
+
+    y, winner = lax.platform_dependent(x, cpu=lambda x: _in_halves(pool, x), default=pool)
     return y, (winner, shape_carrier(x)) if ties in ("first", "last") else (x, y)
 
 
@@ -92,6 +97,15 @@ def _pool(x, window, stride, padding, dilation, ties):
         # A NaN is the maximum and equals nothing, so it is asked for by name.
         winner = jnp.where((taps[t] == y) | (taps[t] != taps[t]), jnp.float32(t), winner)
     return y, winner.astype(tap_dtype(places))
+
+
+def _in_halves(pool, x):
+    """`pool` of one half of the batch, then of the other, in a loop, whose results XLA must write down. Otherwise it
+    merges the search for the winners into the backward pass and does it again for every entry of every window."""
+    halves = 2 if x.shape[0] % 2 == 0 else 1
+    y, winner = lax.map(pool, x.reshape(halves, x.shape[0] // halves, *x.shape[1:]))
+    shape = (x.shape[0], *y.shape[2:])
+    return y.reshape(shape), winner.reshape(shape)
 
 
 def _places(shape, window, stride, padding, dilation):
