@@ -7,6 +7,7 @@ before JAX starts, repairs all of them. Whether a machine is hit is decided by c
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import platform
@@ -53,6 +54,23 @@ def warn_if_miscompiling() -> None:
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep freed memory of this process for its next allocation; whether it will.
+
+    XLA on a CPU takes the temporary arrays of a step from the C library anew for every step. glibc gives large ones
+    back to the system at once, which clears every page before it lends it again: up to a sixth of a LeNet step. What
+    is kept stays the process's, at most the largest amount it had in use. A program decides this for itself, so
+    `import purecnn` does not; `purecnn train` and the benchmark do.
+    """
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # no glibc: musl, macOS, Windows
+        return False
+    settings = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 << 20), (arena_max, 1))
+    return all(mallopt(option, value) == 1 for option, value in settings)
 
 
 def describe_hardware() -> str:

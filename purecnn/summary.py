@@ -128,7 +128,8 @@ def _kept_bytes(net, params, state, x, key) -> list[int]:
 
 
 def _flops(jaxpr: core.Jaxpr) -> int:
-    """Two per multiply-add of every convolution and matrix product in `jaxpr` and what it calls."""
+    """Two per multiply-add of every convolution and matrix product in `jaxpr` and what it calls; of several branches,
+    which are the forms for several platforms, in the last, which is the plain one and multiplies by no zeros."""
     total = 0
     for eqn in jaxpr.eqns:
         products = math.prod(_shape(eqn.outvars[0]))
@@ -138,7 +139,8 @@ def _flops(jaxpr: core.Jaxpr) -> int:
         elif eqn.primitive.name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
             total += 2 * products * math.prod(_shape(eqn.invars[0])[axis] for axis in contracted)
-        for value in eqn.params.values():
+        for name, value in eqn.params.items():
+            value = value[-1] if name == "branches" else value
             inner = getattr(value, "jaxpr", value)
             total += _flops(inner) if isinstance(inner, core.Jaxpr) else 0
     return total

@@ -1,10 +1,12 @@
 """What the benchmark compares computes the same thing."""
 
 import jax
+import jax.numpy as jnp
 import pytest
 
-from experiments.benchmark import page, with_jax
+from experiments.benchmark import layers, page, with_jax
 from experiments.benchmark.measure import taking_turns
+from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, plain_logits, plain_loss
 from experiments.benchmark.run import apart
 
@@ -38,6 +40,19 @@ def test_the_first_call_is_kept_apart_and_ratios_are_within_rounds(tmp_path):
     assert calls == ["ours", "theirs"] * 5  # once to compile, once to warm up, three rounds
     assert timings["autodiff"].ratio == 1
     assert "autodiff" in page.line("row", timings)
-    page.write(tmp_path, {"row": timings}, "a machine")
+    memory = {"net": {way: {"residuals": 10**6, "temporaries": 2 * 10**6} for way in ways}}
+    page.write(tmp_path, {"row": timings}, memory, {"row": 0.0}, "a machine")
+    assert "residuals 1.0 MB, 1.00× autodiff's 1.0 MB" in (tmp_path / "table.md").read_text()
     assert "| row |" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "ratios.png").stat().st_size > 1000
+
+
+def test_residuals_are_counted_once_and_arguments_are_none():
+    """y = Σ sin(w x)² keeps the argument of the sine's slope and of the square's: two arrays, and neither w nor x."""
+    w, x = jnp.ones(3), jnp.ones((5, 3))
+    assert residual_bytes(lambda w, x, _: (jnp.sin(w[None] * x) ** 2).sum(), w, x, None) == 2 * 5 * 3 * 4
+
+
+def test_what_a_convolution_takes_is_twice_its_multiplications():
+    assert layers.conv_flops((2, 5, 6, 3), (3, 3, 3, 4), 1, 1) == 2 * (2 * 5 * 6) * (3 * 3 * 3 * 4)
+    assert layers.conv_flops((1, 7, 7, 1), (3, 3, 1, 1), 2, 0) == 2 * (3 * 3) * 9

@@ -1,5 +1,6 @@
 """One layer's backward rule at a time, at the sizes at which the three nets use it."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -30,6 +31,23 @@ POOLS = {
     "alexnet pool1 3×3/2": ((16, 55, 55, 96), 3, 2),
     "alexnet pool2 3×3/2": ((16, 27, 27, 256), 3, 2),
 }
+
+
+def conv_flops(x_shape, w_shape, stride: int, padding: int) -> int:
+    """Of one product over all of the layer's places: y, x̄ and w̄ take one each."""
+    sides = [(size + 2 * padding - k) // stride + 1 for size, k in zip(x_shape[1:3], w_shape, strict=False)]
+    return 2 * x_shape[0] * math.prod(sides) * math.prod(w_shape)
+
+
+def conv_forward(x_shape, w_shape, stride: int, padding: int):
+    """({way: function of (x, w, b) -> y}, its arguments)."""
+
+    def plain(x, w, b):
+        edges = [(padding, padding)] * 2
+        return lax.conv_general_dilated(x, w, (stride,) * 2, edges, dimension_numbers=DIMENSIONS) + b
+
+    ways = {"purecnn": lambda x, w, b: purecnn.conv2d(x, w, b, stride=stride, padding=padding), "autodiff": plain}
+    return ways, (_normal(0, x_shape), _normal(1, w_shape) / 10, _normal(2, w_shape[-1:]))
 
 
 def _normal(seed: int, shape):

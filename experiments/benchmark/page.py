@@ -26,18 +26,35 @@ def as_data(results: Results) -> dict:
     return {row: {way: asdict(t) for way, t in ways.items()} for row, ways in results.items()}
 
 
-def write(folder: Path, results: Results, where: str) -> None:
-    """table.md and ratios.png in `folder`."""
+def memory_line(name: str, held: Mapping[str, Mapping[str, int]]) -> str:
+    parts = []
+    for kind in ("residuals", "temporaries"):
+        ours, theirs = held["purecnn"][kind], held["autodiff"][kind]
+        parts.append(f"{kind} {ours / 1e6:.1f} MB, {ours / theirs:.2f}× autodiff's {theirs / 1e6:.1f} MB")
+    return f"{name + ' memory':32} {'; '.join(parts)}"
+
+
+def write(
+    folder: Path,
+    results: Results,
+    memory: Mapping[str, Mapping[str, Mapping[str, int]]],
+    best_ms: Mapping[str, float],
+    where: str,
+) -> None:
+    """table.md and ratios.png in `folder`; `best_ms` is what a row would take at the rate of a large matrix product."""
     folder.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(way for ways in results.values() for way in ways))
-    head = ["", *(f"{n}, ms" for n in names), "× autodiff", "× torch", "first call, × autodiff's"]
+    head = ["", *(f"{n}, ms" for n in names), "× autodiff", "× torch", "first call, × autodiff's", "share of peak"]
     lines = [f"Measured on {where}.", "", f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for row, ways in results.items():
         times = [f"{ways[n].median_ms:.1f}" if n in ways else "" for n in names]
         torch = against_torch(ways)
         first = ways["purecnn"].first_s / ways["autodiff"].first_s
+        share = best_ms[row] / ways["purecnn"].median_ms
         ratios = [f"{ways['purecnn'].ratio:.2f}", f"{torch:.2f}" if torch else "", f"{first:.2f}"]
+        ratios.append(f"{share:.0%}" if share else "")
         lines.append(f"| {' | '.join([row, *times, *ratios])} |")
+    lines += ["", *(f"- {memory_line(name, held)}" for name, held in memory.items())]
     (folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _plot(folder / "ratios.png", results)
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from experiments.benchmark import layers, page, with_jax
 from experiments.benchmark.measure import Timing, taking_turns
+from experiments.benchmark.memory import memory_of
 from experiments.benchmark.nets import NETS, example, plain_loss
-from purecnn.backend import describe_hardware
+from purecnn.backend import describe_hardware, keep_freed_memory
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_FLAX = importlib.util.find_spec("flax") is not None
@@ -89,7 +90,15 @@ def per_sample_gradients() -> dict[str, Callable]:
 
 
 def layer_ways(kind: str, name: str) -> dict[str, Callable]:
-    if kind == "conv":
+    if kind == "conv forward":
+        x, w, stride, padding, _ = layers.CONVS[name]
+        functions, args = layers.conv_forward(x, w, stride, padding)
+        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+        if HAS_TORCH:
+            for layout in with_torch.LAYOUTS:
+                ways[f"torch {layout}"] = with_torch.conv_forward(*args, stride, padding, layout)
+        return ways
+    if kind == "conv backward":
         x, w, stride, padding, input_too = layers.CONVS[name]
         functions, args = layers.conv_backward(x, w, stride, padding, input_too)
         ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
@@ -105,6 +114,20 @@ def layer_ways(kind: str, name: str) -> dict[str, Callable]:
         for layout in with_torch.LAYOUTS:
             ways[f"torch {layout}"] = with_torch.pool_backward(x, y_bar, *layers.POOLS[name][1:], layout)
     return ways
+
+
+def flops(row: str) -> float:
+    """What a row's work takes at the least, 0 where products are not what it consists of."""
+    name, _, way = row.rpartition(" ")
+    if name in layers.CONVS:
+        *geometry, input_too = layers.CONVS[name]
+        return layers.conv_flops(*geometry) * (1 if way == "forward" else 1 + input_too)
+    if way == "step":
+        net = NETS[name]
+        forward = sum(r.flops for r in net.chain.summary(net.shape).rows)
+        first = net.chain.summary(net.shape).rows[0].flops  # whose x̄ nobody asks for
+        return net.batch * (3 * forward - first)
+    return 0.0
 
 
 def _blocking(function: Callable, args: tuple) -> Callable[[], object]:
@@ -138,11 +161,14 @@ def main() -> int:
     peak = peak_gflops()
     print(f"largest matrix product: {peak:.0f} GFLOP/s")
 
+    keeps = keep_freed_memory()
+    print(f"freed memory is {'kept' if keeps else 'given back'} by the C library, for every way alike")
     rounds = 3 if options.quick else 11
     rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
     rows["lenet gradients per sample"] = per_sample_gradients
     rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
-    rows |= {f"{name} backward": lambda name=name: layer_ways("conv", name) for name in layers.CONVS}
+    for way in ("forward", "backward"):
+        rows |= {f"{name} {way}": lambda name=name, way=way: layer_ways(f"conv {way}", name) for name in layers.CONVS}
     chosen = [
         row
         for row in rows
@@ -153,13 +179,18 @@ def main() -> int:
     for name in NETS:
         if f"{name} step" in chosen:
             correct(name)
+    memory = {name: memory_of(NETS[name]) for name in NETS if f"{name} step" in chosen}
+    for name, held in memory.items():
+        print(page.memory_line(name, held), flush=True)
     results: dict[str, dict[str, Timing]] = {}
     for row in chosen:
         results[row] = taking_turns(rows[row](), 5 if row.startswith("alexnet step") else rounds)
         print(page.line(row, results[row]), flush=True)
     if options.out:
-        page.write(options.out, results, f"{describe_hardware()}; largest matrix product {peak:.0f} GFLOP/s")
-        (options.out / "results.json").write_text(json.dumps(page.as_data(results), indent=1) + "\n")
+        where = f"{describe_hardware()}; largest matrix product {peak:.0f} GFLOP/s"
+        page.write(options.out, results, memory, {row: flops(row) / peak / 1e6 for row in results}, where)
+        data = {"where": where, "rows": page.as_data(results), "memory": memory}
+        (options.out / "results.json").write_text(json.dumps(data, indent=1) + "\n")
     return 0
 
 

@@ -94,6 +94,11 @@ def per_sample(net: Net, layout: str) -> Callable[[], object]:
     return lambda: each(tensors, x, labels)
 
 
+def conv_forward(x, w, b, stride: int, padding: int, layout: str) -> Callable[[], object]:
+    x, w, b = images(x, layout), kernel(w, layout), torch.from_numpy(np.array(b))
+    return lambda: F.conv2d(x, w, b, stride=stride, padding=padding)
+
+
 def conv_backward(x, w, y_bar, stride: int, padding: int, input_too: bool, layout: str) -> Callable[[], object]:
     x, w, g = images(x, layout), kernel(w, layout), images(y_bar, layout)
     ask = [input_too, True, True]

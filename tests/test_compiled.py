@@ -1,0 +1,88 @@
+"""What XLA makes of the rules on a CPU, read in the compiled program, not by the clock.
+
+A backward rule has no scatter (slow everywhere, and refused by XLA's deterministic mode on GPUs), no
+select-and-scatter, and no convolution but the plain one, N H W C with kernels H W I O, which XLA:CPU runs fast inside a
+scan as well: it rewrites others to it in a program's main computation only.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import lax
+
+import purecnn
+from purecnn import blocks
+from tests.catalogue import SUBJECTS
+from tests.oracles.plain import conv2d as plain_conv2d
+from tests.oracles.roads import quick_jit
+
+FORBIDDEN = re.compile(r"= \S+ (select-and-scatter|scatter)\(")
+CONVOLUTION = re.compile(r"= \S+ convolution\(.*?dim_labels=(\S+?)[,\s]")
+PLAIN = "b01f_01io->b01f"
+
+
+def faults(text):
+    """What the guard finds in a compiled program, in words."""
+    labels = CONVOLUTION.findall(text)
+    return [found[1] for found in FORBIDDEN.finditer(text)] + [one for one in labels if one != PLAIN]
+
+
+def in_a_scan(function, *args):
+    """The compiled text of two runs of `function` inside a scan, each on arguments of its own."""
+    twice = jax.tree.map(lambda a: jnp.stack([a, a]), args)
+    return quick_jit(lambda args: lax.map(lambda one: function(*one), args)).lower(twice).compile().as_text()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: s.name)
+def test_no_rule_has_a_scatter_or_a_convolution_that_is_slow_in_a_scan(subject):
+    args = subject.arguments("float32")
+    y, residuals = jax.eval_shape(lambda: subject.fwd(*args, **subject.options))
+    ones = jax.tree.map(lambda a: jnp.ones(a.shape, a.dtype), (residuals, y))
+    text = in_a_scan(lambda residuals, y: subject.bwd(residuals, y, **subject.options), *ones)
+    assert not faults(text)
+
+
+def a_step(net, shape):
+    params = net.init(jax.random.key(0), shape)
+    x, labels = jnp.ones((4, *shape)), jnp.array([0, 1, 0, 1])
+    return (lambda params, x: purecnn.backprop(net, params, x, labels)), (params, x)
+
+
+THICK = purecnn.Chain(
+    "thick",
+    (
+        blocks.conv2d(32, 3, stride=2, padding=1),
+        blocks.relu(),
+        blocks.max_pool2d(3, stride=2),
+        blocks.conv2d(16, 3, padding="SAME", groups=2),
+        blocks.relu(),
+        blocks.flatten(),
+        blocks.dense(2),
+    ),
+)
+
+
+@pytest.mark.parametrize(("net", "convolutions"), [(purecnn.models.lenet(2), 1), (THICK, 3)], ids=["lenet", "thick"])
+def test_a_step_has_no_cotangent_that_nobody_asks_for(net, convolutions):
+    """LeNet's thin kernels are no convolutions but for one x̄; of two thick ones there are both y, and x̄ of the second.
+    The first layer's x̄ is not computed."""
+    step, args = a_step(net, (12, 12, 1 if net is not THICK else 3))
+    text = in_a_scan(step, *args)
+    assert not faults(text)
+    assert len(CONVOLUTION.findall(text)) == convolutions
+
+
+def test_autodiff_of_the_plain_layers_does_not_pass():
+    """The guard sees what it is there for: the gradients autodiff makes of the same layers."""
+
+    def conv(x, w):
+        return plain_conv2d(x, w).sum()
+
+    def pool(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID").sum()
+
+    x, w = jnp.ones((4, 12, 12, 8)), jnp.ones((3, 3, 8, 32))
+    assert faults(in_a_scan(jax.grad(conv, argnums=1), x, w))
+    assert faults(in_a_scan(jax.grad(pool), x))
