@@ -1,4 +1,8 @@
-"""Timing of several ways to do one thing: they take turns, round by round, in one process."""
+"""Timing of several ways to do one thing: they take turns, round by round, in one process.
+
+Each round begins with another way, and before each there is a pause: the threads of the one before wait for more work
+on the processor for some milliseconds before they sleep, and would take a core from whoever comes next.
+"""
 
 import gc
 import statistics
@@ -7,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 BASE = "autodiff"
+PAUSE_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,12 @@ def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[
     times: dict[str, list[float]] = {name: [] for name in ways}
     gc.disable()
     try:
-        for _ in range(rounds):
-            for name, run in ways.items():
-                times[name].append(_seconds(run))
+        order = list(ways)
+        for turn in range(rounds):
+            first_up = turn % len(order)
+            for name in order[first_up:] + order[:first_up]:
+                time.sleep(PAUSE_S)
+                times[name].append(_seconds(ways[name]))
     finally:
         gc.enable()
     return {
