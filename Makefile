@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test verify verify-exhaustive bench lint types wheel lock clean
+.PHONY: help train test verify verify-exhaustive hostile-data input-cost bench lint types wheel lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -24,6 +24,12 @@ verify: $(READY) ## every rule of purecnn under every check of the verifier
 
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run
+
+hostile-data: $(READY) ## 220 spoilt data files: each refused, in one line, in little memory
+	$(BIN)/python -m experiments.hostile_data.run
+
+input-cost: $(READY) ## how long data sets of full size take to read, and what share of a step input takes
+	$(BIN)/python -m experiments.input_cost.run
 
 bench: $(READY)  ## steps and layers against autodiff; Flax and PyTorch too where the extra bench is installed
 	$(BIN)/python -m experiments.benchmark.run

@@ -163,8 +163,10 @@ def test_doctor_finds_a_sick_backend_and_names_the_repair(monkeypatch, capsys):
         (("train", "--model", "alexnet"), "alexnet: layer"),
         (("summary", "--input-shape", 0, 8, 1), "input_shape: got (0, 8, 1), expected three integers"),
         (("summary", "--model", "alexnet", "--input-shape", 8, 8, 3), "alexnet: layer"),
-        (("doctor", "twice"), "doctor: got twice, expected no arguments"),
-        ((), "train"),
+        (("doctor", "twice"), "twice"),
+        (("trian",), "got trian, did you mean train?"),
+        (("frobnicate",), "expected one of train, "),
+        ((), "got no command, expected one of train, "),
     ],
 )
 def test_what_cannot_be_done_is_said_without_a_traceback_and_nothing_is_written(tmp_path, arguments, words):

@@ -84,15 +84,27 @@ def test_models_stand_on_chain_and_blocks(path):
 
 @pytest.mark.parametrize("path", FILES, ids=module)
 def test_purecnn_imports_neither_checker_nor_tests_nor_experiments(path):
-    """Only the command knows `verify`, whose subcommand it passes on to."""
-    others = ("tests", "experiments") if module(path) == "purecnn.cli" else ("verify", "tests", "experiments")
+    """Only the command knows `verify`, whose subcommand it passes on to, and the doctor its canaries."""
+    checkers = ("purecnn.cli", "purecnn.commands.doctor")
+    others = ("tests", "experiments") if module(path) in checkers else ("verify", "tests", "experiments")
     assert not {n for n in imports(path) if within(n, *others)}
 
 
 def test_nothing_below_imports_training_or_data():
-    above = ("purecnn.train", "purecnn.data", "purecnn.cli", "purecnn.__main__")
+    above = ("purecnn.train", "purecnn.data", "purecnn.commands", "purecnn.cli", "purecnn.__main__")
     below = [path for path in FILES if not within(module(path), *above)]
     offenders = {module(p): n for p in below for n in imports(p) if within(n, *above)}
+    assert not offenders
+
+
+def test_nothing_but_the_command_line_imports_the_commands():
+    offenders = {
+        module(p): n
+        for p in FILES
+        for n in imports(p)
+        if within(n, "purecnn.commands", "purecnn.cli")
+        and not within(module(p), "purecnn.commands", "purecnn.cli", "purecnn.__main__")
+    }
     assert not offenders
 
 

@@ -1,6 +1,12 @@
-"""Changes to training images that leave their class as it is: pure functions (key, images) -> images, by name."""
+"""Changes to training images that leave their class as it is: pure functions (key, images) -> images, by name.
+
+Images are float32 in [0, 1] and stay so, in the shape they came in. Each image has its own draw from the key, which a
+step makes from its number: the same step changes the same images alike, on any number of devices.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -46,4 +52,67 @@ def _tents(places: Float[Array, "n p"], extent: int) -> Float[Array, "n p extent
     return jnp.maximum(1 - distance, 0)
 
 
-AUGMENTATIONS = {"none": lambda key, images: images, "warp": random_warp}
+def random_flip(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Every other image, by chance, as in a mirror: left and right exchanged."""
+    mirrored = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
+    return jnp.where(mirrored, images[:, :, ::-1], images)
+
+
+def random_crop(
+    key: Key[Array, ""], images: Float[Array, "n h w c"], *, share: float = 0.125
+) -> Float[Array, "n h w c"]:
+    """Zeros around every image, then a piece of the old size cut out at a random place (pad and crop).
+
+    The zeros are `share` of the height above and below and of the width left and right, to whole pixels: 4 of 32.
+    """
+    n, height, width, _ = images.shape
+    rows, columns = (
+        jax.random.randint(each, (n, 1), -pad, pad + 1) + jnp.arange(extent)[None]
+        for each, extent, pad in zip(
+            jax.random.split(key), (height, width), (round(share * height), round(share * width)), strict=True
+        )
+    )
+    for places, axis in ((rows[:, :, None, None], 1), (columns[:, None, :, None], 2)):
+        inside = (places >= 0) & (places < images.shape[axis])
+        found = jnp.take_along_axis(images, places, axis=axis, mode="clip")
+        images = jnp.where(inside, found, 0)
+    return images
+
+
+def random_cutout(
+    key: Key[Array, ""], images: Float[Array, "n h w c"], *, share: float = 0.5
+) -> Float[Array, "n h w c"]:
+    """In every image one square is 0: DeVries and Taylor 2017.
+
+    Its side is `share` of the shorter side of the image; its middle is any pixel, so part of it may lie outside.
+    """
+    n, height, width, _ = images.shape
+    side = round(share * min(height, width))
+    rows, columns = (
+        (first <= jnp.arange(extent)[None]) & (jnp.arange(extent)[None] < first + side)
+        for each, extent in zip(jax.random.split(key), (height, width), strict=True)
+        for first in [jax.random.randint(each, (n, 1), 0, extent) - side // 2]
+    )
+    return jnp.where(rows[:, :, None, None] & columns[:, None, :, None], 0, images)
+
+
+AUGMENTATIONS = {"warp": random_warp, "flip": random_flip, "crop": random_crop, "cutout": random_cutout}
+
+
+def make_augmentation(name: str) -> Callable[[Array, Array], Array]:
+    """`none`, one of AUGMENTATIONS, or several in their order: `flip+crop`. Raises ValueError for any other name."""
+    parts = [] if name == "none" else name.split("+")
+    unknown = [part for part in parts if part not in AUGMENTATIONS]
+    if unknown or len(set(parts)) < len(parts):
+        raise ValueError(
+            f"augmentation: got {name!r}, expected none or some of {', '.join(AUGMENTATIONS)}, each once, joined by +"
+        )
+    if len(parts) == 1:
+        return AUGMENTATIONS[name]
+
+    def augment(key: Array, images: Array) -> Array:
+        for part, each in zip(parts, jax.random.split(key, len(parts) or 1), strict=False):
+            images = AUGMENTATIONS[part](each, images)
+        return images
+
+    return augment

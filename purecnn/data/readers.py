@@ -2,6 +2,69 @@
 
 from __future__ import annotations
 
-from purecnn.data.digits import read_digits
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
 
-READERS = {"digits": read_digits}
+from purecnn.data.dataset import Dataset
+
+Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
+DATA_NAMES = get_args(Data)
+
+
+def read(name: str, path: str | None = None, *, image_size: tuple[int, int] | None = None) -> Dataset:
+    """The data set `name`, from the file or folder `path` (None: where `purecnn data fetch` put it; digits need none).
+
+    `image_size` (height, width) is what a folder's images are resized to; the other sets have one size and take none.
+    Raises ValueError, in one line that names the file and the reason, for whatever cannot be read.
+    """
+    if name not in DATA_NAMES:
+        raise ValueError(f"data: got {name!r}, expected one of {', '.join(DATA_NAMES)}")
+    if name == "digits" and path is not None:
+        raise ValueError(f"data_dir: got {path!r}, expected none: digits come with scikit-learn")
+    if name in ("folder", "npz") and path is None:
+        raise ValueError(f"data_dir: got none, expected the {'folder' if name == 'folder' else 'file'} to read")
+    if image_size is not None and (name != "folder" or min(image_size) < 1):
+        expected = "none: only the images of a folder are resized" if name != "folder" else "two integers, at least 1"
+        raise ValueError(f"image_size: got {image_size}, expected {expected}")
+    data = _reader(name, image_size)(Path(path) if path is not None else _fetched(name))
+    # A folder may be called anything; this goes into titles and lines that others format.
+    return dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
+
+
+def _fetched(name: str) -> Path:
+    if name == "digits":
+        return Path()
+    from purecnn.data.published import cache_folder
+
+    folder = cache_folder(name)
+    if not folder.is_dir():
+        raise ValueError(f"data_dir: got none, and there is no {folder}; `purecnn data fetch {name}` fetches it")
+    return folder
+
+
+def _reader(name: str, image_size: tuple[int, int] | None) -> Callable[[Path], Dataset]:
+    """Imported when it is asked for: scikit-learn and Pillow take their time."""
+    match name:
+        case "digits":
+            from purecnn.data.digits import read_digits
+
+            return lambda _: read_digits()
+        case "mnist" | "fashion-mnist":
+            from purecnn.data.mnist import CLOTHES, DIGITS, read_mnist
+
+            return lambda path: read_mnist(path, name, DIGITS if name == "mnist" else CLOTHES)
+        case "cifar10" | "cifar100":
+            from purecnn.data.cifar import CIFAR10, CIFAR100, read_cifar
+
+            return lambda path: read_cifar(path, CIFAR10 if name == "cifar10" else CIFAR100)
+        case "npz":
+            from purecnn.data.npz import read_npz
+
+            return read_npz
+        case _:
+            from purecnn.data.folder import read_folder
+
+            return lambda path: read_folder(path, image_size)

@@ -7,48 +7,68 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from purecnn.data.augmentation import make_augmentation
+from purecnn.data.readers import Data
+
 Model = Literal["lenet", "alexnet", "cifar_cnn", "resnet", "mlp"]
-Data = Literal["digits"]
-Optimizer = Literal["sgd", "adam", "adamw"]
-Schedule = Literal["constant", "cosine"]
-Augmentation = Literal["none", "warp"]
+Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
+Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Config:
-    """Train a model and keep the results in a folder of their own."""
+    """What is trained, on what, and how: all this is kept as config.yaml."""
 
     model: Model = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net."""
     data: Data = "digits"
-    """The images; digits are scikit-learn's, 8×8 pixels, and need no download."""
+    """The images; digits are scikit-learn's, 8×8 pixels, and need no download; folder and npz are your own."""
+    data_dir: str | None = None
+    """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
+    image_size: int | None = None
+    """Height and width that a folder's images are resized to. The other data sets have one size and take none."""
     epochs: int = 60
     """Passes over the training set, at most."""
     batch_size: int = 32
-    """Images per step."""
+    """Images per step, over all devices together."""
+    accumulate: int = 1
+    """Steps whose gradients are averaged into one update: as a batch so many times as large, in the memory of one."""
     optimizer: Optimizer = "sgd"
-    """sgd is the lecture's, with momentum."""
+    """sgd is the lecture's, with momentum; all are optax's."""
     learning_rate: float = 0.02
-    """The step size γ, that of the first step where there is a schedule."""
+    """The step size γ, the highest where there is a schedule."""
     momentum: float = 0.9
-    """Of sgd; 0 is w ← w − γ ∂L/∂w."""
+    """Of sgd, nesterov and rmsprop; sgd with 0 is w ← w − γ ∂L/∂w."""
     weight_decay: float = 0.001
-    """Adds this share of every kernel to its gradient (adamw: to its update); biases are left alone."""
+    """Adds this share of every kernel to its gradient (adamw, lamb, lion: to its update); biases are left alone."""
+    clip_norm: float | None = None
+    """A gradient longer than this, all parameters together, is shortened to it. None: never."""
     schedule: Schedule = "cosine"
-    """How the learning rate goes on: cosine falls to 0 at the last epoch."""
+    """How the learning rate goes on: cosine and linear fall to 0 at the end; step: a tenth at 1/2 and at 3/4."""
+    warmup_epochs: float = 0.0
+    """The learning rate rises from 0 in so many epochs, before the schedule begins."""
     loss: Loss | None = None
     """None: squared_error for mlp, as in the lecture, softmax_cross_entropy for the others."""
-    augmentation: Augmentation = "warp"
-    """What is done to training images: warp turns, stretches and moves each a little, anew every time."""
+    label_smoothing: float = 0.0
+    """Of softmax_cross_entropy while training: this share of every label is spread over all classes."""
+    augmentation: str = "warp"
+    """What is done to training images, anew every time: none, or some of warp, flip, crop, cutout, joined by +."""
+    precision: Precision = "float32"
+    """bfloat16: forward and backward pass in 16 bits; weights, loss and update stay float32, and so do sums."""
     until_converged: bool = False
     """Stop before the last epoch once the training loss has settled."""
+    early_stopping: bool = False
+    """Stop before the last epoch once the test loss falls no more; best.safetensors has the best epoch's weights."""
     patience: int = 5
     """Settled: in this many epochs …"""
     tolerance: float = 0.001
     """… the loss fell by no more than this share of itself."""
     steps_per_dispatch: int = 64
     """Steps the device does at one go before it reports; the result is the same."""
+    checkpoint_every: float = 15.0
+    """Seconds of work that a killed run loses at most; 0: one dispatch. Saved at the end and on Ctrl-C in any case."""
     seed: int = 0
     """Of the initial weights, the order of the images, augmentation and dropout. The test images stay the same."""
     run_dir: str | None = None
@@ -61,10 +81,20 @@ class Config:
         for name, (kind, allowed, expected) in NUMBERS.items():
             value = getattr(self, name)
             is_number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-            require(name, value, is_number and allowed(value), expected)
-        require("until_converged", self.until_converged, isinstance(self.until_converged, bool), "true or false")
-        path = self.run_dir
-        require("run_dir", path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
+            unset = value is None and name in UNSET
+            require(
+                name, value, unset or (is_number and allowed(value)), expected + (" or None" if name in UNSET else "")
+            )
+        for name in ("until_converged", "early_stopping"):
+            require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
+        for name in ("run_dir", "data_dir"):
+            path = getattr(self, name)
+            require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
+        make_augmentation(self.augmentation)  # raises, with the names there are
+        smoothing, loss = self.label_smoothing, resolved_loss(self)
+        require(
+            "label_smoothing", smoothing, not smoothing or loss == "softmax_cross_entropy", f"0 with the loss {loss}"
+        )
 
 
 CHOICES = {
@@ -73,19 +103,30 @@ CHOICES = {
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "loss": (*get_args(Loss), None),
-    "augmentation": get_args(Augmentation),
+    "precision": get_args(Precision),
 }
+COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
+SHARE = (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1")
+POSITIVE = (int | float, lambda v: v > 0, "a finite number above 0")
+NOT_NEGATIVE = (int | float, lambda v: v >= 0, "a finite number, at least 0")
 NUMBERS: dict[str, tuple[Any, Any, str]] = {
-    "epochs": (int, lambda v: v >= 1, "an integer, at least 1"),
-    "batch_size": (int, lambda v: v >= 1, "an integer, at least 1"),
-    "learning_rate": (int | float, lambda v: v > 0, "a finite number above 0"),
-    "momentum": (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1"),
-    "weight_decay": (int | float, lambda v: v >= 0, "a finite number, at least 0"),
-    "patience": (int, lambda v: v >= 1, "an integer, at least 1"),
-    "tolerance": (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1"),
-    "steps_per_dispatch": (int, lambda v: v >= 1, "an integer, at least 1"),
+    "image_size": COUNT,
+    "epochs": COUNT,
+    "batch_size": COUNT,
+    "accumulate": COUNT,
+    "learning_rate": POSITIVE,
+    "momentum": SHARE,
+    "weight_decay": NOT_NEGATIVE,
+    "clip_norm": POSITIVE,
+    "warmup_epochs": NOT_NEGATIVE,
+    "label_smoothing": SHARE,
+    "patience": COUNT,
+    "tolerance": SHARE,
+    "steps_per_dispatch": COUNT,
+    "checkpoint_every": NOT_NEGATIVE,
     "seed": (int, lambda v: 0 <= v < 2**32, "an integer from 0 to 4294967295"),
 }
+UNSET = ("image_size", "clip_norm")  # may be None
 
 
 def require(name: str, value: Any, ok: bool, expected: str) -> None:
@@ -95,6 +136,8 @@ def require(name: str, value: Any, ok: bool, expected: str) -> None:
 
 def resolved(config: Config) -> Config:
     """With every default that depends on other fields filled in."""
-    if config.loss is not None:
-        return config
-    return dataclasses.replace(config, loss="squared_error" if config.model == "mlp" else "softmax_cross_entropy")
+    return dataclasses.replace(config, loss=resolved_loss(config))
+
+
+def resolved_loss(config: Config) -> Loss:
+    return config.loss or ("squared_error" if config.model == "mlp" else "softmax_cross_entropy")

@@ -1,13 +1,13 @@
-"""A training run, read top to bottom: load and build, compile, then in every epoch step, evaluate, log and save."""
+"""A training run, read top to bottom: load and build, compile, then step, evaluate, log and save."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -16,18 +16,22 @@ from rich.console import Console
 from purecnn import models
 from purecnn.backend import describe_hardware
 from purecnn.chain import Chain
-from purecnn.data.augmentation import AUGMENTATIONS
+from purecnn.data.augmentation import make_augmentation
 from purecnn.data.batches import batch_count, evaluation_batches, training_batches
 from purecnn.data.dataset import Dataset
-from purecnn.data.readers import READERS
+from purecnn.data.readers import read
+from purecnn.train import checkpoints as saved
+from purecnn.train.compilation import loaded_programs
 from purecnn.train.config import Config, require, resolved
-from purecnn.train.objectives import OBJECTIVES
+from purecnn.train.devices import Devices, agree, all_devices, is_first_process, supply, wait_for_all
+from purecnn.train.interruption import asked_to_stop
+from purecnn.train.objectives import OBJECTIVES, smoothed
 from purecnn.train.optimizers import make_optimizer
 from purecnn.train.plots import draw_confusion, draw_curves
-from purecnn.train.progress import epoch_line, progress_bar
-from purecnn.train.run_folder import append_metrics, make_run_folder, write_config
+from purecnn.train.progress import epoch_line, opening_lines, progress_bar
+from purecnn.train.run_folder import append_metrics, has_config, make_run_folder, write_config, write_metrics
 from purecnn.train.step import TrainState, evaluation, initial_state, steps_in_one_dispatch, training_step
-from purecnn.train.stopping import Diverged, converged, require_finite
+from purecnn.train.stopping import Diverged, reason_to_stop, require_finite
 from purecnn.train.weights import save_weights
 
 
@@ -39,119 +43,192 @@ class Plan:
     data: Dataset
     net: Chain
     optimizer: optax.GradientTransformation
+    devices: Devices
     start: TrainState
     steps_per_epoch: int
 
 
 @dataclass(frozen=True)
 class Result:
-    """Where a finished run lies, and every line of its metrics.jsonl."""
+    """Where a run lies, every line of its metrics.jsonl, its steps, and whether it was interrupted."""
 
     folder: Path
     metrics: list[dict[str, Any]]
+    steps: int
+    interrupted: bool
 
 
 def prepare(config: Config) -> Plan:
-    """Load and build. Raises ValueError, naming what is wrong, if model and data do not fit each other."""
-    config = resolved(config)
-    data = READERS[config.data]()
-    samples = len(data.train)
-    require("batch_size", config.batch_size, config.batch_size <= samples, f"at most {samples}, the training images")
+    """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other."""
+    config, devices = resolved(config), all_devices()
+    size = None if config.image_size is None else (config.image_size, config.image_size)
+    data = read(config.data, config.data_dir, image_size=size)
+    samples, batch_size = len(data.train), config.batch_size
+    require("batch_size", batch_size, batch_size <= samples, f"at most {samples}, the training images")
+    divides = batch_size % devices.count == 0
+    require("batch_size", batch_size, divides, f"a multiple of {devices.count}, the devices that share it")
     net = getattr(models, config.model)(len(data.classes))
-    steps_per_epoch = batch_count(samples, config.batch_size)
-    optimizer = make_optimizer(config, steps_per_epoch * config.epochs)
-    start = initial_state(net, optimizer, data.train.images.shape[1:], config.seed)
-    return Plan(config, data, net, optimizer, start, steps_per_epoch)
+    steps_per_epoch = batch_count(samples, batch_size)
+    optimizer = make_optimizer(config, steps_per_epoch)
+    start = initial_state(net, optimizer, data.train.images.shape[1:], config.seed, devices.everywhere)
+    return Plan(config, data, net, optimizer, devices, start, steps_per_epoch)
 
 
-def train(plan: Plan, console: Console) -> Result:
-    """Run `plan` and fill its run folder.
+def train(
+    plan: Plan,
+    console: Console,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> Result:
+    """Run `plan` and fill its run folder; with `resume`, go on where the run in that folder was when it was last saved.
 
-    Raises FileExistsError if the run folder is taken, and `Diverged`, with the step, at a loss that is no number; in
-    the folder are then the weights of the last good epoch.
+    Raises FileExistsError if the run folder is taken (without `resume`), ValueError if what is to be gone on with is of
+    another model or other data, OSError if something cannot be written, and `Diverged`, with the step, at a loss that
+    is no number; in the folder are then the weights of the last good epoch.
     """
     started = time.perf_counter()
-    config, data, net, now = plan.config, plan.data, plan.net, plan.start
-    folder = make_run_folder(config)
-    write_config(folder, config)
-    _save(folder, now)
-    console.print(
-        f"{net.name} on {data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test with, "
-        f"{sum(leaf.size for leaf in jax.tree.leaves(now.params)):,} parameters"
-    )
-    console.print(f"hardware: {describe_hardware()}")
-
-    # The data set lies on the device as a whole; a dispatch is told which of its images to take.
-    images, labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
-    test_set = jnp.asarray(data.test.images), jnp.asarray(data.test.labels)
-    cuts = range(config.steps_per_dispatch, plan.steps_per_epoch, config.steps_per_dispatch)
-    test_batches, is_real = evaluation_batches(len(data.test), config.batch_size)
+    config, data, net, devices = plan.config, plan.data, plan.net, plan.devices
+    first = is_first_process()
+    goes_on = resume and config.run_dir is not None and has_config(Path(config.run_dir))
+    folder = Path(config.run_dir) if goes_on and config.run_dir else make_run_folder(config)
+    wait_for_all("every process has seen the folder as it was")
+    if first and not goes_on:
+        write_config(folder, config)
+    identity = saved.identity_of(data, plan.start)
+    checkpoints = saved.open_checkpoints(folder)
+    found = saved.restore(checkpoints, plan.start, identity, lambda what: console.print(f"warning: {what}"))
+    now, progress = found or (plan.start, saved.Progress())
+    step, total = int(now.step), plan.steps_per_epoch * config.epochs
+    console.print(opening_lines(net, data, now.params, describe_hardware()))
+    if goes_on:
+        console.print(
+            f"going on after step {step:,} of {total:,}" if found else "nothing was saved yet: from the start"
+        )
 
     # Compile before the clock of the training starts: one program per length of a dispatch, of which there are two.
-    compiling = time.perf_counter()
+    compiling, kept = time.perf_counter(), loaded_programs()
+    train_set, test_set = supply(data.train, devices), supply(data.test, devices)
     objective = OBJECTIVES[config.loss or ""]
-    steps = steps_in_one_dispatch(training_step(net, objective, plan.optimizer, AUGMENTATIONS[config.augmentation]))
-    programs = {}
-    for count in {len(part) for part in np.split(np.arange(plan.steps_per_epoch), cuts)}:
-        indices = jax.ShapeDtypeStruct((count, config.batch_size), np.int32)
-        programs[count] = steps.lower(now, images, labels, indices).compile()
-    evaluate = evaluation(net, objective).lower(now.params, now.state, *test_set, test_batches).compile()
+    one_step = training_step(
+        net,
+        smoothed(objective, config.label_smoothing),
+        plan.optimizer,
+        make_augmentation(config.augmentation),
+        jnp.dtype(config.precision),
+    )
+    steps = steps_in_one_dispatch(one_step, devices.everywhere)
+    lengths = {len(part) for part in _cut(np.arange(plan.steps_per_epoch), config)}
+    programs = {n: steps.lower(now, *train_set.like(n, config.batch_size)).compile() for n in lengths}
+    test_batches, is_real = evaluation_batches(len(data.test), config.batch_size)
+    test_parts = [test_batches] if test_set.whole is not None else _cut(test_batches, config)
+    evaluate = evaluation(net, objective, devices.everywhere)
+    judges = {
+        n: evaluate.lower(now.params, now.state, *test_set.like(n, config.batch_size)).compile()
+        for n in {len(part) for part in test_parts}
+    }
     compile_seconds = time.perf_counter() - compiling
-    console.print(f"compiled in {compile_seconds:.1f} s")
+    from_disk = loaded_programs() - kept
+    more = f", {from_disk} of {len(programs) + len(judges)} programs being there from a run before" if from_disk else ""
+    console.print(f"compiled in {compile_seconds:.1f} s{more}")
 
-    metrics: list[dict[str, Any]] = []
-    predictions = np.zeros(0)
+    def test() -> tuple[float, np.ndarray]:
+        """The mean loss of the test images, and the class each is taken for."""
+        judged = [judges[len(part[2])](now.params, now.state, *part) for part in test_set.parts(test_parts)]
+        losses, guesses = (np.concatenate([np.asarray(each[i]) for each in judged]) for i in (0, 1))
+        return float(losses[is_real].mean()), guesses[is_real]
+
+    def save() -> None:
+        progress.seconds += time.perf_counter() - since
+        saved.save(checkpoints, now, progress, identity)
+
+    def save_epoch(name: str) -> None:
+        if first:
+            save_weights(folder / name, {"params": now.params, "state": now.state})
+
+    if first:
+        write_metrics(folder, progress.metrics)
+        if not found:
+            save_epoch("weights.safetensors")
+    since, predictions, interrupted = started, None, False
+    over = reason_to_stop(progress.metrics, config)
+    dispatches = _dispatches(len(data.train), config, step) if not over else iter(())
     try:
-        with progress_bar(console, plan.steps_per_epoch * config.epochs) as advance:
-            for epoch in range(config.epochs):
-                losses: list[float] = []
-                correct, rate, clock = 0, 0.0, time.perf_counter()
-                batches = training_batches(len(data.train), config.batch_size, seed=config.seed, epoch=epoch)
-                for part in np.split(batches, cuts):
-                    now, measured = programs[len(part)](now, images, labels, part)
-                    fresh = measured.loss.tolist()
-                    require_finite(fresh, first_step=epoch * plan.steps_per_epoch + len(losses) + 1)
-                    losses += fresh
-                    correct += int(measured.correct.sum())
-                    rate = len(losses) * config.batch_size / (time.perf_counter() - clock)
-                    advance(len(part), loss=losses[-1], images_per_second=rate)
+        with asked_to_stop() as stop, progress_bar(console, total, step) as advance:
+            clock = last_save = time.perf_counter()
+            for part in train_set.parts(dispatches):
+                now, measured = programs[len(part[2])](now, *part)
+                fresh = measured.loss.tolist()
+                require_finite(fresh, first_step=step + 1)
+                step += len(fresh)
+                progress.losses += fresh
+                progress.correct += int(measured.correct.sum())
+                progress.stepping += time.perf_counter() - clock
+                rate = len(progress.losses) * config.batch_size / progress.stepping
+                advance(len(fresh), loss=fresh[-1], images_per_second=rate)
 
-                test_losses, guesses = evaluate(now.params, now.state, *test_set, test_batches)
-                test_loss = float(np.asarray(test_losses)[is_real].mean())
-                # A step measures the loss before its update; what the epoch's last update did shows only here.
-                require_finite([test_loss], first_step=(epoch + 1) * plan.steps_per_epoch)
-                predictions = np.asarray(guesses)[is_real]
+                if step % plan.steps_per_epoch == 0:
+                    test_loss, predictions = test()
+                    # A step measures the loss before its update; what the epoch's last update did shows only here.
+                    require_finite([test_loss], first_step=step)
+                    line = {
+                        "epoch": step // plan.steps_per_epoch,
+                        "step": step,
+                        "train_loss": sum(progress.losses) / len(progress.losses),
+                        # of the predictions made on the way
+                        "train_accuracy": progress.correct / (plan.steps_per_epoch * config.batch_size),
+                        "test_loss": test_loss,
+                        "test_accuracy": float((predictions == data.test.labels).mean()),
+                        "images_per_second": rate,  # while stepping: without compilation, evaluation and saving
+                        "compile_seconds": compile_seconds,
+                        "seconds": progress.seconds + time.perf_counter() - since,
+                    }
+                    save_epoch("weights.safetensors")
+                    if all(line["test_accuracy"] > before["test_accuracy"] for before in progress.metrics):
+                        save_epoch("best.safetensors")
+                    progress.metrics.append(line)
+                    progress.losses, progress.correct, progress.stepping = [], 0, 0.0
+                    if first:
+                        append_metrics(folder, line)
+                    on_epoch(line)
+                    console.print(epoch_line(line, config.epochs))
+                    over = reason_to_stop(progress.metrics, config)
 
-                line = {
-                    "epoch": epoch + 1,
-                    "step": (epoch + 1) * plan.steps_per_epoch,
-                    "train_loss": sum(losses) / len(losses),
-                    "train_accuracy": correct / batches.size,  # of the predictions made on the way
-                    "test_loss": test_loss,
-                    "test_accuracy": float((predictions == data.test.labels).mean()),
-                    "images_per_second": rate,  # while stepping: without compilation, evaluation and saving
-                    "compile_seconds": compile_seconds,
-                    "seconds": time.perf_counter() - started,
-                }
-                metrics.append(line)
-                append_metrics(folder, line)
-                _save(folder, now)
-                console.print(epoch_line(line, config.epochs))
-                if config.until_converged and converged(
-                    [line["train_loss"] for line in metrics], patience=config.patience, tolerance=config.tolerance
-                ):
-                    console.print(f"converged: {config.patience} epochs in a row without progress")
+                interrupted, due = agree(stop(), time.perf_counter() - last_save > config.checkpoint_every)
+                if over or interrupted or due:
+                    save()
+                    since = last_save = time.perf_counter()
+                if over or interrupted:
                     break
+                clock = time.perf_counter()
     except Diverged:
-        if metrics:
-            draw_curves(folder / "curves.png", metrics, f"{net.name} on {data.name}, until it diverged")
+        if progress.metrics and first:
+            draw_curves(folder / "curves.png", progress.metrics, f"{net.name} on {data.name}, until it diverged")
         raise
+    interrupted = interrupted and not over
+    if interrupted or not first:
+        return Result(folder, progress.metrics, step, interrupted)
 
-    draw_curves(folder / "curves.png", metrics, f"{net.name} on {data.name}")
-    title = f"{net.name} on {data.name}: {metrics[-1]['test_accuracy']:.2%} of {len(data.test):,} test images right"
+    if over and step < total:
+        console.print(over)
+    if predictions is None:
+        _, predictions = test()
+    draw_curves(folder / "curves.png", progress.metrics, f"{net.name} on {data.name}")
+    accuracy = progress.metrics[-1]["test_accuracy"]
+    title = f"{net.name} on {data.name}: {accuracy:.2%} of {len(data.test):,} test images right"
     draw_confusion(folder / "confusion.png", data.test.labels, predictions, data.classes, title)
-    return Result(folder, metrics)
+    return Result(folder, progress.metrics, step, False)
 
 
-def _save(folder: Path, now: TrainState) -> None:
-    save_weights(folder / "weights.safetensors", {"params": now.params, "state": now.state})
+def _dispatches(samples: int, config: Config, step: int) -> Iterator[np.ndarray]:
+    """The indices (K, N) of every dispatch that is left after `step` steps, which end a dispatch."""
+    per_epoch = batch_count(samples, config.batch_size)
+    for epoch in range(step // per_epoch, config.epochs):
+        batches = training_batches(samples, config.batch_size, seed=config.seed, epoch=epoch)
+        yield from _cut(batches, config, from_row=max(step - epoch * per_epoch, 0))
+
+
+def _cut(rows: np.ndarray, config: Config, from_row: int = 0) -> list[np.ndarray]:
+    """Into dispatches."""
+    each = config.steps_per_dispatch
+    return [rows[start : start + each] for start in range(from_row, len(rows), each)]

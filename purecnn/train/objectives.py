@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -26,3 +27,11 @@ OBJECTIVES = {
         squared_error_fwd, squared_error_bwd, lambda labels, y: jax.nn.one_hot(labels, y.shape[1], dtype=y.dtype)
     ),
 }
+
+
+def smoothed(objective: Objective, label_smoothing: float) -> Objective:
+    """softmax_cross_entropy with smoothed labels; the test loss stays that of the labels as they are."""
+    if not label_smoothing:
+        return objective
+    fwd, bwd = (partial(rule, label_smoothing=label_smoothing) for rule in (objective.fwd, objective.bwd))
+    return Objective(fwd, bwd, objective.target)

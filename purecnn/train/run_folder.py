@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from purecnn.train.config import Config
+from purecnn.train.config import Config, require
+from purecnn.train.weights import write_whole
 
 CONTENTS = {
     "config.yaml": "what was run, every default filled in",
     "metrics.jsonl": "loss, accuracy and speed, one line per epoch",
     "weights.safetensors": "the weights after the last epoch",
+    "best.safetensors": "the weights after the epoch with the highest test accuracy",
+    "checkpoints": "what --resume goes on from",
     "curves.png": "loss and accuracy over the epochs",
     "confusion.png": "which class was taken for which",
 }
@@ -28,7 +32,8 @@ def make_run_folder(config: Config) -> Path:
     if config.run_dir is not None:
         folder = Path(config.run_dir)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; name a new folder")
+            more = f"go on with it by --resume, or {AFRESH}" if has_config(folder) else AFRESH
+            raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     number = 1
@@ -41,14 +46,47 @@ def make_run_folder(config: Config) -> Path:
             number += 1
 
 
+AFRESH = "name a new folder"
+
+
+def has_config(folder: Path) -> bool:
+    """Whether a run was begun in `folder`: its config is the first thing written, and whole or not there."""
+    return (folder / "config.yaml").is_file()
+
+
 def write_config(folder: Path, config: Config) -> None:
-    """config.yaml, without run_dir: a folder may be moved, and running its config again must not aim at it."""
+    write_whole(folder / "config.yaml", config_text(config).encode())
+
+
+def config_text(config: Config) -> str:
+    """As YAML, without run_dir: a folder may be moved, and running its config again must not aim at it."""
     fields = {name: value for name, value in dataclasses.asdict(config).items() if name != "run_dir"}
-    (folder / "config.yaml").write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
-def read_config(folder: Path) -> Config:
-    return Config(**yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+def read_config(path: Path) -> Config:
+    """Of a run folder, or of a file like its config.yaml. Raises ValueError, naming file and field, or OSError."""
+    path = path / "config.yaml" if path.is_dir() else path
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
+    try:
+        require("the file", fields, isinstance(fields, dict), "lines of NAME: VALUE")
+        known = [field.name for field in dataclasses.fields(Config)]
+        for name in fields:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
+            if name not in known:
+                raise ValueError(f"got the unknown name {name!r}, {hint}")
+        return Config(**fields)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:
+    """All lines anew, so that a run which goes on from a checkpoint has none twice and lacks none."""
+    write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ import optax
 
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
+from purecnn.data.dataset import to_float
 from purecnn.train.objectives import Objective
 
 
@@ -37,17 +38,19 @@ class Measured(NamedTuple):
 
 
 def initial_state(
-    net: Chain, optimizer: optax.GradientTransformation, input_shape: tuple[int, ...], seed: int
+    net: Chain, optimizer: optax.GradientTransformation, input_shape: tuple[int, ...], seed: int, result: Any = None
 ) -> TrainState:
-    """Where a run begins. Raises ValueError where `net` cannot take samples of `input_shape`."""
+    """Where a run begins. Raises ValueError where `net` cannot take samples of `input_shape`.
 
-    @jax.jit  # one program to compile instead of one for each shape of a random draw
-    def start(seed):
+    `result` is the sharding of all of it, where there are several devices.
+    """
+
+    def start(seed):  # jitted: one program to compile instead of one for each shape of a random draw
         init_key, run_key = jax.random.split(jax.random.key(seed))
         params, state = net.init(init_key, input_shape), net.init_state(input_shape)
         return TrainState(params, state, optimizer.init(params), run_key, jnp.zeros((), jnp.int32))
 
-    return start(np.uint32(seed))
+    return jax.jit(start, out_shardings=result)(np.uint32(seed))
 
 
 def training_step(
@@ -55,17 +58,25 @@ def training_step(
     objective: Objective,
     optimizer: optax.GradientTransformation,
     augment: Callable[[Array, Array], Array] = lambda key, x: x,
+    precision: Any = jnp.float32,
 ) -> Callable[..., Any]:
-    """A pure function (TrainState, x, labels) -> (TrainState, Measured) for one batch; not jitted yet."""
+    """A pure function (TrainState, x, labels) -> (TrainState, Measured) for one batch; not jitted yet.
+
+    With the `precision` bfloat16 the two lists are computed in it, sums inside the rules in float32; the weights that
+    are kept, the loss, running statistics and the optimiser's update stay float32.
+    """
 
     def step(now: TrainState, x: Array, labels: Array) -> tuple[TrainState, Measured]:
         augment_key, net_key = jax.random.split(jax.random.fold_in(now.key, now.step))
-        x = augment(augment_key, x)
-        y, state, residuals = net.forward(now.params, x, state=now.state, train=True, key=net_key)
+        x = augment(augment_key, to_float(x)).astype(precision)
+        weights = _cast(now.params, precision)
+        y, state, residuals = net.forward(weights, x, state=now.state, train=True, key=net_key)
+        y = y.astype(jnp.float32)
         losses, loss_residuals = objective.fwd(y, objective.target(labels, y))
         y_bar, *_ = objective.bwd(loss_residuals, jnp.full_like(losses, 1 / len(losses)))
-        _, gradient = net.backward(residuals, y_bar, train=True)
+        _, gradient = net.backward(residuals, y_bar.astype(precision), train=True)
 
+        gradient = _cast(gradient, jnp.float32)
         updates, opt_state = optimizer.update(gradient, now.opt_state, now.params)
         params: Any = optax.apply_updates(now.params, updates)
         correct = (y.argmax(axis=1).astype(labels.dtype) == labels).sum()
@@ -74,28 +85,36 @@ def training_step(
     return step
 
 
-def steps_in_one_dispatch(step: Callable[..., Any]) -> jax.stages.Wrapped:
+def _cast(tree: Any, dtype: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), tree)
+
+
+def steps_in_one_dispatch(step: Callable[..., Any], result: Any = None) -> jax.stages.Wrapped:
     """Jit (TrainState, images, labels, indices) -> (TrainState, Measured): one `step` per row of `indices` (K, N).
 
     The TrainState that goes in is donated: its memory becomes that of the one that comes out. What was measured has a
-    leading axis of K, so that the host can say at which step a loss went wrong.
+    leading axis of K, so that the host can say at which step a loss went wrong. `result` is the sharding of all that
+    comes out, where there are several devices.
     """
 
     def steps(now: TrainState, images: Array, labels: Array, indices: Array) -> tuple[TrainState, Measured]:
         return jax.lax.scan(lambda now, batch: step(now, images[batch], labels[batch]), now, indices)
 
-    return jax.jit(steps, donate_argnums=0)
+    return jax.jit(steps, donate_argnums=0, out_shardings=result)
 
 
-def evaluation(net: Chain, objective: Objective) -> jax.stages.Wrapped:
-    """Jit (params, state, images, labels, indices) -> losses, predictions: both (K, N), one per entry of `indices`."""
+def evaluation(net: Chain, objective: Objective, result: Any = None) -> jax.stages.Wrapped:
+    """Jit (params, state, images, labels, indices) -> losses, predictions: both (K, N), one per entry of `indices`.
+
+    `result` is the sharding of both, where there are several devices.
+    """
 
     def evaluate(params, state, images, labels, indices):
         def one(batch):
-            y = net.apply(params, images[batch], state=state)
+            y = net.apply(params, to_float(images[batch]), state=state)
             losses, _ = objective.fwd(y, objective.target(labels[batch], y))
             return losses, y.argmax(axis=1)
 
         return jax.lax.map(one, indices)
 
-    return jax.jit(evaluate)
+    return jax.jit(evaluate, out_shardings=result)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+from purecnn.train.config import Config
 
 
 class Diverged(ArithmeticError):
@@ -23,6 +26,19 @@ def converged(losses: Sequence[float], *, patience: int, tolerance: float) -> bo
     if len(losses) <= patience:
         return False
     return min(losses[-patience:]) >= (1 - tolerance) * min(losses[:-patience])
+
+
+def reason_to_stop(metrics: Sequence[dict[str, Any]], config: Config) -> str:
+    """Why a run that has these lines of metrics.jsonl is over, or "" if it goes on."""
+    if len(metrics) >= config.epochs:
+        return "all epochs are done"
+    rule = {"patience": config.patience, "tolerance": config.tolerance}
+    epochs = f"{config.patience} epochs in a row without progress"
+    if config.until_converged and converged([line["train_loss"] for line in metrics], **rule):
+        return f"converged: {epochs}"
+    if config.early_stopping and converged([line["test_loss"] for line in metrics], **rule):
+        return f"stopped early: {epochs} on the test images"
+    return ""
 
 
 def require_finite(losses: Sequence[float], first_step: int) -> None:

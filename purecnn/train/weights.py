@@ -15,9 +15,13 @@ Path_ = Path | str
 
 
 def save_weights(path: Path_, tree: Any) -> None:
-    """Write beside the file and rename: whoever looks finds the old file or the new one, never half of one."""
+    """Whoever looks finds the old file or the new one, never half of one."""
     named = jax.tree_util.tree_leaves_with_path(tree)
-    data = save({_name(place): np.asarray(leaf) for place, leaf in named})
+    write_whole(path, save({name_of(place): np.asarray(leaf) for place, leaf in named}))
+
+
+def write_whole(path: Path_, data: bytes) -> None:
+    """Write beside the file and rename."""
     beside = Path(f"{path}.partial")
     try:
         with open(beside, "wb") as file:
@@ -36,7 +40,7 @@ def load_weights(path: Path_, like: Any) -> Any:
     """
     found = load_file(path)
     places, treedef = jax.tree_util.tree_flatten_with_path(like)
-    expected = {_name(place): leaf for place, leaf in places}
+    expected = {name_of(place): leaf for place, leaf in places}
     for name in sorted(expected.keys() ^ found.keys()):
         raise ValueError(
             f"{path}: {name}: {'missing' if name in expected else 'unexpected'}; weights of another model?"
@@ -48,5 +52,6 @@ def load_weights(path: Path_, like: Any) -> Any:
     return jax.tree.unflatten(treedef, [jnp.asarray(found[name]) for name in expected])
 
 
-def _name(place) -> str:
+def name_of(place) -> str:
+    """A path in a tree, as a name."""
     return jax.tree_util.keystr(place, simple=True, separator=".")

@@ -3,6 +3,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from purecnn.data import augmentation
 
@@ -66,3 +67,71 @@ def test_the_key_decides():
     one = random_warp(jax.random.key(1), images)
     np.testing.assert_array_equal(one, random_warp(jax.random.key(1), images))
     assert (one != random_warp(jax.random.key(2), images)).any()
+
+
+IMAGES = jax.random.uniform(jax.random.key(5), (40, 8, 16, 2), minval=0.25)
+RUN = {name: jax.jit(augmentation.make_augmentation(name)) for name in ("flip", "crop", "cutout", "warp", "flip+crop")}
+
+
+def shifted(image, dy, dx):
+    """What `image` shows when its window moves by (dy, dx), pixel by pixel; outside it is 0."""
+    height, width, _ = image.shape
+    out = np.zeros_like(image)
+    for y in range(height):
+        for x in range(width):
+            if 0 <= y + dy < height and 0 <= x + dx < width:
+                out[y, x] = image[y + dy, x + dx]
+    return out
+
+
+def square_cut(image, top, left, side):
+    out = image.copy()
+    for y in range(top, top + side):
+        for x in range(left, left + side):
+            if 0 <= y < image.shape[0] and 0 <= x < image.shape[1]:
+                out[y, x] = 0
+    return out
+
+
+# For every augmentation, all that it may make of one image.
+OUTCOMES = {
+    "flip": lambda image: [image, image[:, ::-1]],
+    "crop": lambda image: [shifted(image, dy, dx) for dy in (-1, 0, 1) for dx in (-2, -1, 0, 1, 2)],
+    "cutout": lambda image: [square_cut(image, y - 2, x - 2, 4) for y in range(8) for x in range(16)],
+}
+OUTCOMES["flip+crop"] = lambda image: [each for one in OUTCOMES["flip"](image) for each in OUTCOMES["crop"](one)]
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_every_image_becomes_what_a_loop_over_pixels_makes_of_it_and_many_kinds_occur(name):
+    changed, images = np.asarray(RUN[name](jax.random.key(7), IMAGES)), np.asarray(IMAGES)
+    chosen = []
+    for before, after in zip(images, changed, strict=True):
+        fitting = [n for n, wanted in enumerate(OUTCOMES[name](before)) if (wanted == after).all()]
+        assert len(fitting) == 1, "not one of its outcomes, or outcomes that cannot be told apart"
+        chosen += fitting
+    kinds = len(OUTCOMES[name](images[0]))
+    assert len(set(chosen)) >= min(kinds, 10)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_shape_dtype_range_and_the_key_decides(name):
+    one = RUN[name](jax.random.key(1), IMAGES)
+    assert (one.shape, one.dtype) == (IMAGES.shape, IMAGES.dtype)
+    assert float(one.min()) >= 0
+    assert float(one.max()) <= 1 + 1e-6
+    np.testing.assert_array_equal(one, RUN[name](jax.random.key(1), IMAGES))
+    assert (one != RUN[name](jax.random.key(2), IMAGES)).any()
+
+
+def test_a_single_one_is_the_function_itself_and_none_changes_nothing():
+    assert (
+        augmentation.make_augmentation("warp") is augmentation.random_warp
+    )  # the run of `make train` stays what it is
+    assert augmentation.make_augmentation("none")(jax.random.key(0), IMAGES) is IMAGES
+
+
+@pytest.mark.parametrize("name", ["", "flop", "flip+", "flip+flip", "none+flip", "flip,crop", "Flip"])
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match=r"augmentation: got .*, expected none or some of warp, flip, crop, cutout"):
+        augmentation.make_augmentation(name)

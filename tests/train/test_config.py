@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("users_errors")
     ("field", "value", "expected"),
     [
         ("model", "lenett", "one of lenet, alexnet, cifar_cnn, resnet, mlp"),
-        ("data", "mnist", "one of digits"),
+        ("data", "mnits", "one of digits, mnist"),
         ("optimizer", "SGD", "one of sgd, adam, adamw"),
         ("schedule", None, "one of constant, cosine"),
         ("loss", "hinge", "one of softmax_cross_entropy, squared_error"),

@@ -1,0 +1,11 @@
+"""The subcommands of `purecnn`, one a file: a frozen dataclass of its options, and `run(command)` -> exit code."""
+
+from __future__ import annotations
+
+import sys
+
+
+def complain(error: object, code: int) -> int:
+    """One line on stderr, and the exit code: 1 a run failed, 2 it was asked for wrongly."""
+    print(f"purecnn: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,96 @@
+"""`purecnn data fetch` and `purecnn data show`: get a published data set, look at any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from purecnn.commands import complain
+from purecnn.data.readers import Data as DataName
+from purecnn.train.config import require
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Fetch a published data set, once; an interrupted fetch goes on where it broke off."""
+
+    name: Annotated[Literal["mnist", "fashion-mnist", "cifar10", "cifar100"], tyro.conf.Positional]
+    """Which."""
+    to: str | None = None
+    """The folder for its files. None: the cache, where `--data NAME` finds them without --data-dir."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Draw some images of every class with its name."""
+
+    data: DataName = "digits"
+    """The images."""
+    data_dir: str | None = None
+    """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
+    image_size: int | None = None
+    """Height and width that a folder's images are resized to. The other data sets have one size and take none."""
+    out: str | None = None
+    """The picture. None: DATA.png in this folder."""
+    each: int = 10
+    """Images of every class."""
+
+    def __post_init__(self):
+        require("each", self.each, 1 <= self.each <= 100, "an integer from 1 to 100")
+
+
+Data = (
+    Annotated[Fetch, tyro.conf.subcommand("fetch", prefix_name=False)]
+    | Annotated[Show, tyro.conf.subcommand("show", prefix_name=False)]
+)
+
+
+def run(command: Fetch | Show) -> int:
+    return _fetch(command) if isinstance(command, Fetch) else _show(command)
+
+
+def _fetch(command: Fetch) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from purecnn.data.published import fetch
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+            tasks = {}
+
+            def progress(file: str, have: int, total: int | None) -> None:
+                if file not in tasks:
+                    tasks[file] = bar.add_task(file, total=total)
+                bar.update(tasks[file], completed=have, total=total)
+
+            folder = fetch(command.name, None if command.to is None else Path(command.to), progress)
+    except OSError as error:
+        return complain(error, 1)
+    console.print(f"{command.name} is in {folder}")
+    return 0
+
+
+def _show(command: Show) -> int:
+    from purecnn.data.readers import read
+    from purecnn.data.sheet import describe, draw_sheet
+
+    size = None if command.image_size is None else (command.image_size, command.image_size)
+    path = Path(f"{command.data}.png" if command.out is None else command.out)
+    try:
+        data = read(command.data, command.data_dir, image_size=size)
+    except ValueError as error:
+        return complain(error, 2)
+    try:
+        draw_sheet(path, data, each=command.each)
+    except OSError as error:
+        return complain(error, 1)
+    print(describe(data))
+    print(f"contact sheet in {path}")
+    return 0

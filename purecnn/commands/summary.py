@@ -1,0 +1,45 @@
+"""`purecnn summary`: the lecture's table for a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from purecnn.commands import complain
+from purecnn.train.config import Model, require
+
+# One sample of what each model was drawn for, and its number of classes.
+CUSTOMARY = {
+    "lenet": ((28, 28, 1), 10),
+    "alexnet": ((224, 224, 3), 1000),
+    "cifar_cnn": ((32, 32, 3), 10),
+    "resnet": ((32, 32, 3), 10),
+    "mlp": ((28, 28, 1), 10),
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Print a model layer by layer: units, weights, biases, FLOPs and what it keeps for the backward pass."""
+
+    model: Model = "lenet"
+    """The net."""
+    input_shape: tuple[int, int, int] | None = None
+    """Height, width and channels of an image. None: those the model was drawn for."""
+    num_classes: int | None = None
+    """None: as many as the model was drawn for."""
+
+
+def run(command: Summary) -> int:
+    from purecnn import models
+
+    shape, classes = command.input_shape, command.num_classes
+    customary_shape, customary_classes = CUSTOMARY[command.model]
+    try:
+        require("input_shape", shape, shape is None or all(n >= 1 for n in shape), "three integers, at least 1")
+        require("num_classes", classes, classes is None or classes >= 1, "an integer, at least 1")
+        net = getattr(models, command.model)(classes or customary_classes)
+        table = net.summary(shape or customary_shape)
+    except (ValueError, TypeError) as error:
+        return complain(error, 2)
+    print(table)
+    return 0

@@ -1,0 +1,140 @@
+"""`purecnn train`: train a model and keep the results in a folder of their own."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from purecnn.commands import complain
+from purecnn.train.config import Config, resolved
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model and keep the results in a folder of their own."""
+
+    run: Annotated[Config, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Config)
+    config: Path | None = None
+    """A file like a run's config.yaml, which says what the command line leaves open."""
+    resume: Flag = False
+    """Go on with the run in --run-dir, by its own config, to the same weights as if it had never stopped."""
+    print_config: Flag = False
+    """Only print the config that would be run."""
+    quiet: Flag = False
+    """Say nothing but errors."""
+    json_lines: Flag = False
+    """Print the lines of metrics.jsonl, and a last one that says where the results are; nothing else."""
+    cache_dir: Path | None = None
+    """Where compiled programs are kept for the next run. None: purecnn/xla in the user's cache folder."""
+    no_cache: Flag = False
+    """Compile anew, and keep no program."""
+    distributed: Flag = False
+    """This process is one of many, started alike by SLURM, Open MPI, Kubernetes or a TPU pod."""
+    coordinator: str | None = None
+    """This process is one of --num-processes; they meet at this HOST:PORT, which is the first one's."""
+    num_processes: int | None = None
+    """How many processes there are, with --coordinator."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
+
+
+def defaults(arguments: Sequence[str]) -> Train:
+    """What holds where the command line says nothing: a file's values, or with --resume the run's own.
+
+    Raises ValueError or OSError for a file that cannot be read.
+    """
+    look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    look.add_argument("--config", type=Path)
+    look.add_argument("--run-dir", "--run_dir", type=Path)
+    look.add_argument("--resume", action="store_true")
+    seen, _ = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
+    if seen.resume:
+        if seen.config is not None:
+            raise ValueError("config: got a file beside --resume, which goes on by the run's own config")
+        if seen.run_dir is None:
+            raise ValueError("run_dir: got none, expected the folder of the run that --resume goes on with")
+        if (seen.run_dir / "config.yaml").is_file():
+            from purecnn.train.run_folder import read_config
+
+            return Train(run=dataclasses.replace(read_config(seen.run_dir), run_dir=str(seen.run_dir)))
+    if seen.config is not None:
+        from purecnn.train.run_folder import read_config
+
+        return Train(run=read_config(seen.config))
+    return Train()
+
+
+def run(command: Train) -> int:
+    from rich.console import Console
+
+    from purecnn.train.compilation import keep_compiled
+    from purecnn.train.devices import is_first_process, join
+    from purecnn.train.run_folder import config_text, has_config, read_config
+
+    config, started = command.run, time.perf_counter()
+    if command.print_config:
+        print(config_text(resolved(config)), end="")
+        return 0
+    if command.resume and config.run_dir and has_config(Path(config.run_dir)):
+        own = dataclasses.replace(read_config(Path(config.run_dir)), run_dir=config.run_dir)
+        for name, value in dataclasses.asdict(own).items():
+            got = getattr(config, name)
+            if got != value:
+                return complain(f"{name}: got {got!r}, expected {value!r}, as the run in {own.run_dir} has it", 2)
+    keep_compiled(None if command.no_cache else command.cache_dir or default_cache())
+    if command.distributed or command.coordinator is not None:  # before anything asks which devices there are
+        try:
+            join(command.coordinator, command.num_processes, command.process_id)
+        except (ValueError, RuntimeError) as error:
+            return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
+
+    from purecnn.train.loop import prepare, train
+    from purecnn.train.stopping import Diverged
+
+    first = is_first_process()
+    console = Console(highlight=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first)
+    tell_script = _print_json if command.json_lines and first else lambda line: None
+    try:
+        result = train(prepare(config), console, resume=command.resume, on_epoch=tell_script)
+    except (ValueError, TypeError, FileExistsError) as error:
+        return complain(error, 2)
+    except (Diverged, OSError) as error:
+        return complain(error, 1)
+    tell_script({"run_dir": str(result.folder), "steps": result.steps, "interrupted": result.interrupted})
+    if result.interrupted:
+        go_on = f"purecnn train --run-dir {result.folder} --resume"
+        return complain(f"interrupted after step {result.steps:,}, which is saved; go on with: {go_on}", 130)
+    _tell_results(console, result, time.perf_counter() - started)
+    return 0
+
+
+def _print_json(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def _tell_results(console, result, seconds: float) -> None:
+    from purecnn.train.run_folder import CONTENTS
+
+    last = result.metrics[-1]
+    console.print(f"test accuracy {last['test_accuracy']:.2%} after {last['epoch']} epochs, {seconds:.1f} s in all")
+    console.print(f"results in {result.folder}{os.sep}")
+    for name, what in CONTENTS.items():
+        console.print(f"  {name:<20} {what}")
+
+
+def default_cache() -> Path:
+    """$PURECNN_CACHE/xla, else purecnn/xla in the user's cache folder."""
+    import pooch
+
+    return Path(os.environ.get("PURECNN_CACHE") or pooch.os_cache("purecnn")) / "xla"

@@ -1,0 +1,179 @@
+"""A folder of images by class: ROOT/CLASS/…, or ROOT/train/CLASS/… and ROOT/test/CLASS/… (or val for test)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.guards import Refused, naming, require_room
+from purecnn.data.holdout import held_out
+
+# By content, whatever a file is called; others that Pillow knows start programs (EPS) or are no pictures.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
+MAX_PIXELS = 2**26  # of one image; decoded as RGBA that is 256 MB
+GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
+THREADS = min(os.cpu_count() or 1, 8)
+NAMED = 5  # faulty files that are named; the others are counted
+
+
+def read_folder(root: Path, image_size: tuple[int, int] | None = None) -> Dataset:
+    """uint8 images, grey (C = 1) if all are and else RGB, of `image_size` (height, width) or else of the one they have.
+
+    Classes are the folders' names in order; without train and test folders a fifth of every class is held out to test
+    with. Turned as EXIF says; what is transparent is black; 16 bits become 8; of an animation the first image counts.
+    Raises ValueError, naming files, for one that is no image, sizes that differ, and a class without images.
+    """
+    if not root.is_dir():
+        raise Refused(f"{root}: there is no such folder")
+    subfolders = _subfolders(root)
+    second = next((name for name in ("test", "val") if name in subfolders), None)
+    if ("train" in subfolders) != (second is not None):
+        raise Refused(f"{root}: got {second or 'train'} alone, expected train and test, or classes")
+    if second is None:
+        classes, files, labels = _files(root)
+        lonely = np.flatnonzero(np.bincount(labels) == 1)
+        if len(lonely):
+            raise Refused(f"{root / classes[lonely[0]]}: got one image, expected at least 2, one to test with")
+        held = held_out([f"{path.parent.name}/{path.name}" for path in files], labels)
+    else:
+        classes, files, labels = _files(root / "train")
+        others, more, more_labels = _files(root / second)
+        if classes != others:
+            odd = sorted(set(classes) ^ set(others))[0]
+            raise Refused(f"{root}: class {odd} is in {'train' if odd in classes else second} alone")
+        held = np.arange(len(files) + len(more)) >= len(files)
+        files, labels = files + more, np.concatenate([labels, more_labels])
+    order = np.argsort(held, kind="stable")  # so that both are parts of one array, and none is copied
+    images, labels = _decoded(root, [files[n] for n in order], image_size), labels[order]
+    cut = int((~held).sum())
+    train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
+    return Dataset(root.resolve().name, train, test, classes)
+
+
+def _subfolders(root: Path) -> list[str]:
+    with naming(root):
+        return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _files(root: Path) -> tuple[tuple[str, ...], list[Path], np.ndarray]:
+    """The classes in `root`, their files and the label of each."""
+    classes = tuple(_subfolders(root))
+    if len(classes) < 2:
+        raise Refused(f"{root}: got {len(classes)} folders, expected one for every class, at least 2")
+    files, labels, strange = [], [], []
+    for label, name in enumerate(classes):
+        if not name.isprintable():
+            raise Refused(f"{root / name}: expected a name that can be printed, as that of a class")
+        with naming(root / name):
+            inside = sorted(path for path in (root / name).iterdir() if not _is_litter(path))
+        if not inside:
+            raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class")
+        strange += [f"{path}: expected a file of an image" for path in inside if not _may_be_image(path)]
+        files += inside
+        labels += [label] * len(inside)
+    _complain(strange)
+    return classes, files, np.array(labels, np.int32)
+
+
+def _is_litter(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def _may_be_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _complain(faults: list[str]) -> None:
+    if faults:
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+        raise Refused("; ".join(faults[:NAMED]) + more)
+
+
+def _decoded(root: Path, files: list[Path], image_size: tuple[int, int] | None) -> np.ndarray:
+    """All images in one array, after the headers of all have been looked at."""
+    headers = _each(_header, files)
+    size = image_size
+    if size is None:
+        size = headers[0][:2]
+        for path, header in zip(files, headers, strict=True):
+            if header[:2] != size:
+                raise Refused(
+                    f"{files[0]}: {size[0]}×{size[1]} pixels, {path}: {header[0]}×{header[1]}; expected one size, "
+                    "or an image size to make them"
+                )
+    channels = 1 if all(mode in GREY for *_, mode in headers) else 3
+    require_room(root, len(files) * size[0] * size[1] * channels)
+    images = np.empty((len(files), *size, channels), np.uint8)
+
+    def fill(path: Path, place: np.ndarray) -> None:
+        place[...] = _pixels(path, place.shape)
+
+    _each(fill, files, images)
+    return images
+
+
+def _each(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
+    """`function` of every file, in threads, as Pillow decodes beside Python; the files at which it fails are named."""
+
+    def attempt(path: Path, *others: Any) -> Any:
+        try:
+            with naming(path):
+                try:
+                    return function(path, *others)
+                except UnidentifiedImageError:
+                    raise Refused(f"{path}: is no image, or none that can be read") from None
+        except Refused as fault:
+            return fault
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
+        warnings.simplefilter("ignore")  # of what Pillow can read past it warns without the file's name
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        results = list(pool.map(attempt, files, *more))
+    _complain([str(result) for result in results if isinstance(result, Refused)])
+    return results
+
+
+def _require_modest(path: Path, image: Image.Image) -> None:
+    """Before anything is decoded."""
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise Refused(f"{path}: declares {image.height}×{image.width} pixels, expected at most {MAX_PIXELS:,}")
+    require_room(path, pixels * len(image.getbands()), path.stat().st_size)
+
+
+def _header(path: Path) -> tuple[int, int, str]:
+    """Height and width as EXIF turns them, and Pillow's mode: without decoding."""
+    with Image.open(path, formats=FORMATS) as image:
+        _require_modest(path, image)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        return height, width, image.mode
+
+
+def _pixels(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 (height, width, channels) = `shape`."""
+    height, width, channels = shape
+    with Image.open(path, formats=FORMATS) as image:
+        _require_modest(path, image)
+        image.draft(None, (2 * max(shape), 2 * max(shape)))  # a JPEG far larger than asked is decoded smaller, quickly
+        upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))  # Pillow's own conversion cuts off
+    elif upright.mode in ("I", "F"):
+        raise Refused(f"{path}: got 32 bits a pixel, expected 8 or 16")
+    if upright.has_transparency_data:
+        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
+        upright = Image.alpha_composite(black, upright.convert("RGBA"))
+    upright = upright.convert("L" if channels == 1 else "RGB")
+    if upright.size != (width, height):
+        upright = upright.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(upright).reshape(shape)

@@ -1,0 +1,114 @@
+"""What every reader needs against files that are broken or hostile: limits on memory, and errors that name the file."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+# What unpacks to more than HARMLESS bytes and to more than EXPANSION times its own size is taken for a bomb: MNIST
+# unpacks to five times its size, images of one colour to about a thousand times.
+HARMLESS = 2**26
+EXPANSION = 200
+CHUNK = 2**20
+
+
+class Refused(ValueError):
+    """A complaint, in one line that names its file; what is not printable in a hostile file's name is written out."""
+
+    def __init__(self, message: str):
+        super().__init__("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in message))
+
+
+@contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Whatever a library makes of a broken file inside becomes `path: reason`.
+
+    Every exception is meant: what zipfile, tarfile, zlib, NumPy and Pillow raise on hostile bytes is no fixed list.
+    """
+    try:
+        yield
+    except Refused:
+        raise
+    except FileNotFoundError:
+        raise Refused(f"{path}: there is no such file") from None
+    except MemoryError as error:
+        raise Refused(f"{path}: does not fit in memory") from error
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise Refused(f"{path}: {reason[:300]}") from error
+
+
+def memory_limit() -> int:
+    """Bytes the images of one data set may take: half of this machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 2**33
+
+
+def require_room(path: Path | str, wanted: int, packed: int | None = None) -> None:
+    """Before they are allocated: refuse bytes that fit no memory, or that no honest file of `packed` bytes holds."""
+    if wanted > memory_limit():
+        raise Refused(
+            f"{path}: declares {wanted:,} bytes, expected at most half of this machine's memory, {memory_limit():,}"
+        )
+    if packed is not None and wanted > max(HARMLESS, EXPANSION * packed):
+        raise Refused(
+            f"{path}: declares {wanted:,} bytes in {packed:,}; more than {EXPANSION} times as many are taken for a "
+            "decompression bomb"
+        )
+
+
+def require_inside(path: Path, name: str) -> None:
+    """Refuse an archive that has a member whose name leads out of it. None is ever written; but it means no good."""
+    place = PurePosixPath(name.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts:
+        raise Refused(f"{path}: {name[:100]!r} leads out of the archive")
+
+
+@dataclass
+class Unpacked:
+    """The content of a file, which gives no more bytes than an honest file of its size holds."""
+
+    path: Path
+    file: Any  # has read
+    packed: int | None  # the size of the file, if it is a packed one
+    given: int = 0
+
+    def read(self, count: int) -> bytes:
+        """`count` bytes or all that are left, in pieces: a single read allocates `count` bytes, whatever there is."""
+        pieces = bytearray()
+        while len(pieces) < count and (piece := self.file.read(min(CHUNK, count - len(pieces)))):
+            pieces += piece
+            self.given += len(piece)
+            require_room(self.path, self.given, self.packed)
+        return bytes(pieces)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Unpacked]:
+    """`path` for reading, through gzip if its first two bytes are gzip's, whatever it is called."""
+    if not path.is_file():  # a pipe would be waited for without end
+        raise Refused(f"{path}: there is no such file")
+    with open(path, "rb") as raw:
+        is_packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if is_packed:
+            with gzip.GzipFile(fileobj=raw) as file:
+                yield Unpacked(path, file, path.stat().st_size)
+        else:
+            yield Unpacked(path, raw, None)
+
+
+def require_labels(path: Path | str, labels: np.ndarray, classes: Sequence[str]) -> None:
+    """Refuse labels (N,), unsigned, that are not below the number of classes."""
+    if labels.max() >= len(classes):
+        wrong = int(np.argmax(labels >= len(classes)))
+        raise Refused(f"{path}: label {wrong} is {labels[wrong]}, expected 0 to {len(classes) - 1}")

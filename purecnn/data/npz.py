@@ -1,0 +1,119 @@
+"""Arrays in a NumPy .npz file: x_train, y_train, x_test, y_test, or images, labels, and classes if they have names.
+
+The file is a zip of .npy files. Their headers are read and judged before any array is; pickled objects are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.guards import Refused, naming, require_inside, require_room
+from purecnn.data.holdout import held_out
+
+HEADER_LIMIT = 10_000  # bytes; NumPy's own
+NAMES_LIMIT = 2**20
+MAX_CLASSES = 2**16
+DIVIDED = ("x_train", "y_train", "x_test", "y_test")
+WHOLE = ("images", "labels")
+
+
+def read_npz(path: Path) -> Dataset:
+    """Images (N, H, W) or (N, H, W, C), uint8 or floating in [0, 1]; labels (N,), integers from 0 on, none left out.
+
+    Undivided sets hold out a fifth of every class to test with. Raises ValueError, naming file and array.
+    """
+    if not path.is_file():
+        raise Refused(f"{path}: there is no such file")
+    with naming(path), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            require_inside(path, name)
+        members = {name.removesuffix(".npy") for name in archive.namelist()}
+        found = next((names for names in (DIVIDED, WHOLE) if members >= set(names)), None)
+        if found is None:
+            raise Refused(f"{path}: expected arrays {', '.join(DIVIDED)} or {', '.join(WHOLE)}; got "
+                          f"{', '.join(sorted(members)[:8]) or 'none'}")  # fmt: skip
+        arrays = {name: _array(path, archive, name) for name in found}
+        named = _array(path, archive, "classes") if "classes" in members else None
+    splits = [_split(f"{path}: {x}", arrays.pop(x), f"{path}: {y}", arrays.pop(y))
+              for x, y in zip(found[::2], found[1::2], strict=True)]  # fmt: skip
+    train, test = splits if len(splits) == 2 else _divided(path, splits[0])
+    if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
+        raise Refused(
+            f"{path}: x_train is {train.images.dtype}{train.images.shape[1:]}, x_test {test.images.dtype}"
+            f"{test.images.shape[1:]} an image, expected the same"
+        )
+    return Dataset(path.stem, train, test, _classes(path, named, train, test))
+
+
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """One array, after its header has been compared with the bytes that are there."""
+    where = f"{path}: {name}"
+    info = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+    with naming(where), archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read_header:
+            raise Refused(f"{where}: got version {version} of the .npy format, expected 1.0 or 2.0")
+        shape, fortran, dtype = read_header[version](file, max_header_size=HEADER_LIMIT)
+        if dtype.hasobject or dtype.kind not in "biufU":
+            raise Refused(f"{where}: got dtype {dtype}, expected numbers; pickled objects are not read")
+        size = math.prod(shape) * dtype.itemsize
+        if min(shape, default=1) < 0 or file.tell() + size != info.file_size:
+            raise Refused(f"{where}: declares {dtype}{shape}, {size:,} bytes, in {info.file_size:,}")
+        require_room(where, size, info.compress_size)
+        data = file.read(size)
+        if len(data) != size or file.read(1):
+            raise Refused(f"{where}: declares {size:,} bytes, got {len(data):,}")
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or 0 in images.shape:
+        raise Refused(f"{x}: got shape {images.shape}, expected (N, H, W) or (N, H, W, C), none of them 0")
+    if images.dtype.kind == "f":
+        low, high = float(images.min()), float(images.max())  # NaN if there is one anywhere
+        if not (low >= 0 and high <= 1):
+            raise Refused(f"{x}: got values from {low:g} to {high:g}, expected [0, 1] in {images.dtype}; or uint8")
+        images = images.astype(np.float32)
+    elif images.dtype != np.uint8:
+        raise Refused(f"{x}: got dtype {images.dtype}, expected uint8, or floating in [0, 1]")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise Refused(f"{y}: got {labels.dtype}{labels.shape}, expected integers, one for each of {len(images)} images")
+    if labels.min() < 0 or labels.max() >= MAX_CLASSES:
+        raise Refused(f"{y}: got labels from {labels.min()} to {labels.max()}, expected 0, 1, …, each of them used")
+    return Split(np.ascontiguousarray(images), labels.astype(np.int32))
+
+
+def _divided(path: Path, whole: Split) -> tuple[Split, Split]:
+    lonely = np.flatnonzero(np.bincount(whole.labels) == 1)
+    if len(lonely):
+        raise Refused(f"{path}: labels: class {lonely[0]} has one image, expected at least 2: one is held out")
+    chosen = held_out([str(n) for n in range(len(whole))], whole.labels)
+    train, test = (Split(whole.images[part], whole.labels[part]) for part in (~chosen, chosen))
+    return train, test
+
+
+def _classes(path: Path, named: np.ndarray | None, train: Split, test: Split) -> tuple[str, ...]:
+    """The names in `classes`, or numbers. Every class must have an image to train on, and a test label a class."""
+    count = 1 + max(int(train.labels.max()), int(test.labels.max())) if named is None else named.size
+    if named is not None and (named.ndim != 1 or named.dtype.kind != "U" or named.nbytes > NAMES_LIMIT):
+        raise Refused(f"{path}: classes: got {named.dtype}{named.shape}, expected a list of names, as text")
+    used = np.bincount(train.labels, minlength=count)
+    if len(used) != count or test.labels.max() >= count:
+        highest = max(train.labels.max(), test.labels.max())
+        raise Refused(f"{path}: classes: {count} names for labels up to {highest}")
+    if not used.all():
+        raise Refused(f"{path}: class {int(np.argmin(used))} has no image to train on")
+    names = tuple(str(n) for n in (range(count) if named is None else named))
+    if not all(name.isprintable() and name for name in names):
+        raise Refused(f"{path}: classes: expected names that can be printed")
+    return names

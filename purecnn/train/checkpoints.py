@@ -1,0 +1,127 @@
+"""What a run goes on from, to the bit: orbax keeps the last two, each whole or not there at all.
+
+Beside the arrays lies what the host knows. The last thing written is a seal, the checksum of every file: a checkpoint
+whose seal is missing or does not fit is not read.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from purecnn.data.dataset import Dataset
+from purecnn.train.devices import is_first_process, wait_for_all
+from purecnn.train.step import TrainState
+from purecnn.train.weights import name_of, write_whole
+
+KEPT = 2
+SEAL = "crc32.json"
+
+
+@dataclass
+class Progress:
+    """What the host knows of a run beside its TrainState. The position in the data is the TrainState's step."""
+
+    metrics: list[dict[str, Any]] = field(default_factory=list)  # of every epoch that is over
+    losses: list[float] = field(default_factory=list)  # of the steps of this epoch
+    correct: int = 0  # predictions of this epoch
+    stepping: float = 0.0  # seconds that these steps took
+    seconds: float = 0.0  # of the whole run until it was saved
+
+
+Manager = ocp.CheckpointManager
+
+
+def open_checkpoints(folder: Path) -> Manager:
+    """Of the run in `folder`; what an interrupted save left is cleared away."""
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
+    return ocp.CheckpointManager((folder / "checkpoints").absolute(), options=options)
+
+
+def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: dict[str, Any]) -> None:
+    """Raises OSError if it cannot be written; the checkpoints before stay as they are."""
+    host = {"progress": asdict(progress), "identity": identity}
+    items = ocp.args.Composite(arrays=ocp.args.StandardSave(now), host=ocp.args.JsonSave(host))
+    step = int(now.step)
+    try:
+        checkpoints.save(step, args=items, force=True)
+        if is_first_process():
+            folder = Path(checkpoints.directory) / str(step)
+            write_whole(folder / SEAL, json.dumps(_checksums(folder)).encode())
+    except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
+        reason = str(error).strip().splitlines()[0]
+        raise OSError(f"{checkpoints.directory}: step {step} could not be saved: {reason}") from error
+    wait_for_all("the seal is there")
+
+
+def restore(
+    checkpoints: Manager, like: TrainState, identity: dict[str, Any], tell: Callable[[str], None]
+) -> tuple[TrainState, Progress] | None:
+    """The newest checkpoint that is whole, arranged and placed as `like`; None if there is none.
+
+    Damaged ones are told of and removed. Raises ValueError, naming the difference, if it is another model's or of
+    other data.
+    """
+    for step in sorted(checkpoints.all_steps(), reverse=True):
+        reason = _damage(Path(checkpoints.directory) / str(step))
+        if reason:
+            tell(f"{checkpoints.directory / str(step)} is damaged ({reason}) and removed; the one before is taken")
+            checkpoints.delete(step)
+            continue
+        host = checkpoints.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]
+        _require_same(checkpoints, host["identity"], identity)
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        items = ocp.args.Composite(arrays=ocp.args.StandardRestore(abstract))
+        return checkpoints.restore(step, args=items)["arrays"], Progress(**host["progress"])
+    return None
+
+
+def identity_of(data: Dataset, like: TrainState) -> dict[str, Any]:
+    """By which a run knows its model and data again: every array's shape, and a checksum over the images."""
+    arrays = jax.tree_util.tree_leaves_with_path({"params": like.params, "state": like.state, "opt": like.opt_state})
+    crc32 = 0
+    for array in (data.train.images, data.train.labels, data.test.images, data.test.labels):
+        crc32 = zlib.crc32(array.tobytes(), crc32)
+    return {
+        "data": f"{data.name}, {len(data.train):,} and {len(data.test):,} images, crc32 {crc32:08x}",
+        "classes": list(data.classes),
+        "arrays": {name_of(place): f"{leaf.dtype}{list(leaf.shape)}" for place, leaf in arrays},
+    }
+
+
+def _require_same(checkpoints: Manager, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    differing = [f"{name}: got {expected[name]}, expected {found[name]}" for name in ("data", "classes")
+                 if found[name] != expected[name]]  # fmt: skip
+    there, here = found["arrays"], expected["arrays"]
+    differing += [f"{name}: got {here.get(name, 'none')}, expected {there.get(name, 'none')}"
+                  for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]  # fmt: skip
+    if differing:
+        raise ValueError(f"{checkpoints.directory}: of another model or other data: {differing[0]}")
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with a checkpoint's files; "" if nothing is."""
+    try:
+        sealed, found = json.loads((folder / SEAL).read_bytes()), _checksums(folder)
+        if not isinstance(sealed, dict):
+            return f"{SEAL} is no list of files"
+        differing = [name for name in sorted(sealed.keys() | found.keys()) if sealed.get(name) != found.get(name)]
+        return f"{differing[0]} is not as it was written" if differing else ""
+    except FileNotFoundError:
+        return "it was not finished"
+    except ValueError:
+        return f"{SEAL} cannot be read"
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+    return {str(path.relative_to(folder)): zlib.crc32(path.read_bytes()) for path in files}

@@ -1,0 +1,114 @@
+"""One run on many devices and many machines: the batch is split over all of them, everything else is on each.
+
+`jit` sees one array where there are many pieces: a step means the same on any number of devices, batch statistics and
+random draws included, and only sums are rounded in another order. Every process has the whole data set in its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from purecnn.data.dataset import Split
+from purecnn.data.pipeline import feed, lies_on_device
+
+
+def join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+    """Make this process one of many: call it before anything computes.
+
+    With nothing given, JAX asks SLURM, Open MPI, Kubernetes or the TPU's own service. Raises ValueError or RuntimeError
+    if there is nobody to ask, or nobody answers.
+    """
+    if jax.config.read("jax_platforms") in (None, "", "cpu"):
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")  # CPUs of several processes need one
+    jax.distributed.initialize(coordinator, num_processes, process_id)
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Those that a run computes on, in one row."""
+
+    mesh: Mesh
+
+    @property
+    def count(self) -> int:
+        return self.mesh.size
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        return NamedSharding(self.mesh, P())
+
+    @property
+    def split(self) -> NamedSharding:
+        """Of (K, N) indices: every device has its part of the N."""
+        return NamedSharding(self.mesh, P(None, "data"))
+
+    def replicate(self, array: np.ndarray) -> jax.Array:
+        return _place(array, self.everywhere)
+
+    def scatter(self, indices: np.ndarray) -> jax.Array:
+        return _place(indices, self.split)
+
+
+def all_devices() -> Devices:
+    """Every device of every process."""
+    return Devices(jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,)))
+
+
+def is_first_process() -> bool:
+    """The one that writes, and speaks."""
+    return jax.process_index() == 0
+
+
+def agree(*said: bool) -> tuple[bool, ...]:
+    """For each question whether any process says yes; processes that act apart wait for each other forever."""
+    if jax.process_count() == 1:
+        return said
+    return tuple(bool(yes) for yes in multihost_utils.process_allgather(np.array(said)).any(axis=0))
+
+
+def wait_for_all(what: str) -> None:
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)
+
+
+@dataclass(frozen=True)
+class Supply:
+    """A split as compiled steps take it: on the devices as a whole, or if too large one part at a time."""
+
+    split: Split
+    devices: Devices
+    whole: tuple[jax.Array, jax.Array] | None
+
+    def parts(self, parts: Iterable[np.ndarray]) -> Iterator[tuple[Any, Any, Any]]:
+        """For every (K, N) of indices into the split: images, labels, and the indices into these, on the devices."""
+        if self.whole is not None:
+            yield from ((*self.whole, self.devices.scatter(part)) for part in parts)
+            return
+        for images, labels, here in feed(self.split, parts, place=self.devices.replicate):
+            yield images, labels, self.devices.scatter(here)
+
+    def like(self, count: int, batch_size: int) -> tuple[Any, Any, Any]:
+        """The shapes of what `parts` gives for (count, batch size) indices, to compile for."""
+        samples = len(self.split) if self.whole is not None else count * batch_size
+        images, labels = (
+            jax.ShapeDtypeStruct((samples, *a.shape[1:]), a.dtype, sharding=self.devices.everywhere)
+            for a in (self.split.images, self.split.labels)
+        )
+        return images, labels, jax.ShapeDtypeStruct((count, batch_size), np.int32, sharding=self.devices.split)
+
+
+def supply(split: Split, devices: Devices) -> Supply:
+    whole = (devices.replicate(split.images), devices.replicate(split.labels)) if lies_on_device(split) else None
+    return Supply(split, devices, whole)
+
+
+def _place(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
+    return jax.make_array_from_callback(array.shape, sharding, lambda piece: array[piece])

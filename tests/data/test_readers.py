@@ -1,0 +1,25 @@
+import pytest
+
+from purecnn.data.readers import DATA_NAMES, read
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mnits",), f"data: got 'mnits', expected one of {', '.join(DATA_NAMES)}"),
+        (("digits", "here"), "data_dir: got 'here', expected none"),
+        (("folder",), "data_dir: got none, expected the folder to read"),
+        (("npz",), "data_dir: got none, expected the file to read"),
+        (("npz", "x.npz", (8, 8)), "image_size: got (8, 8), expected none: only the images of a folder"),
+        (("folder", "x", (0, 8)), "image_size: got (0, 8), expected two integers, at least 1"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_said(arguments, message):
+    name, path, size = (*arguments, None, None)[:3]
+    with pytest.raises(ValueError, match="got") as caught:
+        read(name, path, image_size=size)
+    assert str(caught.value).startswith(message)
+
+
+def test_digits_need_no_path():
+    assert len(read("digits").train) == 1437
