@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test verify verify-exhaustive hostile-data input-cost bench lint types wheel lock clean
+.PHONY: help train test verify verify-exhaustive prove-resume hostile-data input-cost bench lint types wheel lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -24,6 +24,9 @@ verify: $(READY) ## every rule of purecnn under every check of the verifier
 
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run
+
+prove-resume: $(READY) ## 50 SIGKILLs of one run, gone on with each time: the same weights to the last bit?
+	$(BIN)/python -m experiments.kill_and_resume.run
 
 hostile-data: $(READY) ## 220 spoilt data files: each refused, in one line, in little memory
 	$(BIN)/python -m experiments.hostile_data.run

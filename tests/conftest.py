@@ -21,6 +21,14 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.load_profile("quick")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def programs_compiled_once(tmp_path_factory):
+    """The command keeps compiled programs in one folder for all tests of this session, never in the user's own."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["PURECNN_CACHE"] = str(shared / "cache")
+
+
 @pytest.fixture
 def x64():
     """Float64 inside one test; elsewhere the user's default, float32, is what is tested."""

@@ -18,8 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-RUN = ("train", "--model", "mlp", "--augmentation", "none", "--epochs", "2", "--steps-per-dispatch", "1")
-SAVES = ("--checkpoint-every", "0")
+RUN = ("train", "--model", "mlp", "--augmentation", "none", "--epochs", "2")
 SAME = ("weights.safetensors", "best.safetensors")
 
 
@@ -48,6 +47,7 @@ def metrics_without_clock(folder: Path) -> list[dict]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--steps-per-save", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results") / "kills.json")
     args = parser.parse_args()
@@ -56,13 +56,14 @@ def main() -> int:
     import purecnn.commands.train
     import purecnn.train.loop  # noqa: F401
 
+    run = (*RUN, "--checkpoint-every", "0", "--steps-per-dispatch", str(args.steps_per_save))
     moments = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         os.environ["PURECNN_CACHE"] = str(folder / "cache")
         for name in ("warm", "undisturbed"):  # the first fills the cache of compiled programs
             began = time.perf_counter()
-            process = start(folder / f"{name}.txt", *RUN, *SAVES, "--run-dir", str(folder / name))
+            process = start(folder / f"{name}.txt", *run, "--run-dir", str(folder / name))
             process.join()
             seconds = time.perf_counter() - began
             if process.exitcode != 0:
@@ -74,7 +75,7 @@ def main() -> int:
         kills, finished, fell_back, wrong, over = [], 0, 0, 0, False
         while len(kills) < args.kills or not over:
             run_dir, said = folder / f"run{finished}", folder / "said.txt"
-            process = start(said, *RUN, *SAVES, "--run-dir", str(run_dir), "--resume")
+            process = start(said, *run, "--run-dir", str(run_dir), "--resume")
             process.join(None if len(kills) >= args.kills else moments.uniform(0, 0.3 * seconds))
             over = process.exitcode is not None
             if not over:

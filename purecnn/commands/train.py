@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -102,6 +103,7 @@ def run(command: Train) -> int:
     from purecnn.train.loop import prepare, train
     from purecnn.train.stopping import Diverged
 
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
     first = is_first_process()
     console = Console(highlight=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first)
     tell_script = _print_json if command.json_lines and first else lambda line: None

@@ -6,7 +6,10 @@ whose seal is missing or does not fit is not read.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -52,14 +55,17 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
     host = {"progress": asdict(progress), "identity": identity}
     items = ocp.args.Composite(arrays=ocp.args.StandardSave(now), host=ocp.args.JsonSave(host))
     step = int(now.step)
-    try:
-        checkpoints.save(step, args=items, force=True)
-        if is_first_process():
-            folder = Path(checkpoints.directory) / str(step)
-            write_whole(folder / SEAL, json.dumps(_checksums(folder)).encode())
-    except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
-        reason = str(error).strip().splitlines()[0]
-        raise OSError(f"{checkpoints.directory}: step {step} could not be saved: {reason}") from error
+    # After one write has failed the others of the same save do too, and tensorstore prints a traceback for each.
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            checkpoints.save(step, args=items, force=True)
+        except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
+            time.sleep(1)
+            reason = str(error).strip().splitlines()[0]
+            raise OSError(f"{checkpoints.directory}: step {step} could not be saved: {reason}") from error
+    if is_first_process():
+        folder = Path(checkpoints.directory) / str(step)
+        write_whole(folder / SEAL, json.dumps(_checksums(folder)).encode())
     wait_for_all("the seal is there")
 
 

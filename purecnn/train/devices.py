@@ -26,8 +26,7 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
     With nothing given, JAX asks SLURM, Open MPI, Kubernetes or the TPU's own service. Raises ValueError or RuntimeError
     if there is nobody to ask, or nobody answers.
     """
-    if jax.config.read("jax_platforms") in (None, "", "cpu"):
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")  # CPUs of several processes need one
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")  # without it, CPUs of several processes sum nothing
     jax.distributed.initialize(coordinator, num_processes, process_id)
 
 

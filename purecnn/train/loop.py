@@ -101,6 +101,8 @@ def train(
     now, progress = found or (plan.start, saved.Progress())
     step, total = int(now.step), plan.steps_per_epoch * config.epochs
     console.print(opening_lines(net, data, now.params, describe_hardware()))
+    if devices.count > 1:
+        console.print(f"on {devices.count} devices, {config.batch_size // devices.count} images of a batch on each")
     if goes_on:
         console.print(
             f"going on after step {step:,} of {total:,}" if found else "nothing was saved yet: from the start"
@@ -154,7 +156,7 @@ def train(
     over = reason_to_stop(progress.metrics, config)
     dispatches = _dispatches(len(data.train), config, step) if not over else iter(())
     try:
-        with asked_to_stop() as stop, progress_bar(console, total, step) as advance:
+        with asked_to_stop() as stop, progress_bar(console, total, step) as (advance, say):
             clock = last_save = time.perf_counter()
             for part in train_set.parts(dispatches):
                 now, measured = programs[len(part[2])](now, *part)
@@ -191,7 +193,7 @@ def train(
                     if first:
                         append_metrics(folder, line)
                     on_epoch(line)
-                    console.print(epoch_line(line, config.epochs))
+                    say(epoch_line(line, config.epochs))
                     over = reason_to_stop(progress.metrics, config)
 
                 interrupted, due = agree(stop(), time.perf_counter() - last_save > config.checkpoint_every)

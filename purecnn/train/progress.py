@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,21 +17,42 @@ from purecnn.data.dataset import Dataset
 
 
 @contextmanager
-def progress_bar(console: Console, steps: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Yields advance(steps, loss=…, images_per_second=…); the bar is there on a terminal only."""
+def progress_bar(
+    console: Console, steps: int, done: int = 0
+) -> Iterator[tuple[Callable[..., None], Callable[[str], None]]]:
+    """Yields advance(steps, loss=…, images_per_second=…) and say(line); the bar is there on a terminal only.
+
+    A line above the bar has the terminal draw both anew, which takes as long as a step of a small net. So there lines
+    that come thick and fast are printed several at a time, twice a second; a slow run's are printed as they come.
+    """
     columns = (
         TextColumn("step {task.completed}/{task.total}"),
         BarColumn(),
         TextColumn("loss {task.fields[loss]:.4f}  {task.fields[images_per_second]:,.0f} images/s  ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    hidden = not console.is_terminal
+    waiting: list[str] = []
+    printed = -math.inf
+    with Progress(*columns, console=console, transient=True, disable=hidden, refresh_per_second=2) as bar:
         task = bar.add_task("train", total=steps, completed=done, loss=float("nan"), images_per_second=0.0)
 
         def advance(done: int, *, loss: float, images_per_second: float) -> None:
             bar.update(task, advance=done, loss=loss, images_per_second=images_per_second)
 
-        yield advance
+        def say(line: str) -> None:
+            nonlocal printed
+            waiting.append(line)
+            if hidden or time.monotonic() - printed > 0.5:
+                console.print("\n".join(waiting))
+                waiting.clear()
+                printed = time.monotonic()
+
+        try:
+            yield advance, say
+        finally:
+            if waiting:
+                console.print("\n".join(waiting))
 
 
 def opening_lines(net: Chain, data: Dataset, params: Any, hardware: str) -> str:

@@ -21,7 +21,7 @@ def save_weights(path: Path_, tree: Any) -> None:
 
 
 def write_whole(path: Path_, data: bytes) -> None:
-    """Write beside the file and rename."""
+    """Write beside the file and rename. An OSError names the file."""
     beside = Path(f"{path}.partial")
     try:
         with open(beside, "wb") as file:
@@ -29,6 +29,8 @@ def write_whole(path: Path_, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())  # on the disk before the name is: a power cut must not leave an empty file
         os.replace(beside, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         beside.unlink(missing_ok=True)
 

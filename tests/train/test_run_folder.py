@@ -1,7 +1,14 @@
 import pytest
 
 from purecnn.train.config import Config
-from purecnn.train.run_folder import append_metrics, make_run_folder, read_config, read_metrics, write_config
+from purecnn.train.run_folder import (
+    append_metrics,
+    make_run_folder,
+    read_config,
+    read_metrics,
+    write_config,
+    write_metrics,
+)
 
 
 def test_runs_are_numbered_and_never_share_a_folder(tmp_path, monkeypatch):
@@ -39,8 +46,34 @@ def test_the_config_comes_back_without_the_folders_name(tmp_path):
 @pytest.mark.usefixtures("users_errors")
 def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("epochs: none\n")
-    with pytest.raises(ValueError, match="epochs: got 'none', expected an integer"):
+    with pytest.raises(ValueError, match=r"config\.yaml: epochs: got 'none', expected an integer"):
         read_config(tmp_path)
+
+
+@pytest.mark.usefixtures("users_errors")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("learning-rate: 0.1", "got the unknown name 'learning-rate', did you mean learning_rate"),
+        ("frobnicate: 1", "got the unknown name 'frobnicate', expected some of model, data, "),
+        ("- epochs", "the file: got .'epochs'., expected lines of NAME: VALUE"),
+        ("", "the file: got None"),
+        ("epochs: [1", "is no YAML: while parsing"),
+        ("epochs: \x00", "is no YAML"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused_by_name_and_reason(tmp_path, text, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"mine\.yaml: {words}"):
+        read_config(path)
+
+
+def test_metrics_written_anew_have_no_line_twice(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
+    write_metrics(tmp_path, [{"epoch": 1}])
+    append_metrics(tmp_path, {"epoch": 2})
+    assert read_metrics(tmp_path) == [{"epoch": 1}, {"epoch": 2}]
 
 
 def test_metrics_are_one_line_each(tmp_path):

@@ -7,9 +7,10 @@ import pytest
 from purecnn import blocks, softmax_cross_entropy
 from purecnn.chain import Chain
 from purecnn.data.augmentation import random_warp
+from purecnn.data.dataset import to_float
 from purecnn.data.digits import read_digits
 from purecnn.models import lenet, mlp
-from purecnn.train.objectives import OBJECTIVES
+from purecnn.train.objectives import OBJECTIVES, smoothed
 from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
 
 CROSS_ENTROPY = OBJECTIVES["softmax_cross_entropy"]
@@ -173,3 +174,39 @@ def test_the_whole_step_lowers_for_every_platform_from_here(platform):
     module = exported.mlir_module()
     assert "stablehlo.convolution" in module
     assert "select_and_scatter" not in module  # the op that GPUs' deterministic mode refuses
+
+
+@pytest.mark.parametrize("net", [SMALL, norm_net()], ids=lambda net: net.name)
+def test_in_bfloat16_it_learns_nearly_the_same_and_what_is_kept_stays_float32(net):
+    (images, labels), rng = digits(512), np.random.default_rng(0)
+    indices = np.stack([rng.permutation(512)[:32] for _ in range(40)]).astype(np.int32)
+    losses, kept = {}, {}
+    for precision in ("float32", "bfloat16"):
+        step = training_step(net, CROSS_ENTROPY, SGD, random_warp, jnp.dtype(precision))
+        now, measured = steps_in_one_dispatch(step)(initial_state(net, SGD, (8, 8, 1), 0), images, labels, indices)
+        losses[precision], kept[precision] = np.asarray(measured.loss), now
+    then, low = losses["float32"], losses["bfloat16"]
+    assert then[-5:].mean() < then[:5].mean()
+    np.testing.assert_allclose(low, then, rtol=0.05)
+    assert (low != then).any()
+    dtypes = [jax.tree.map(lambda leaf: leaf.dtype, (now.params, now.state, now.opt_state)) for now in kept.values()]
+    assert dtypes[0] == dtypes[1]
+
+
+def test_whole_numbers_as_pixels_are_the_same_as_their_share_of_255():
+    (images, labels), indices = digits(16), np.arange(16, dtype=np.int32)[None]
+    whole = (images * 255).astype(jnp.uint8)
+    steps = steps_in_one_dispatch(training_step(SMALL, CROSS_ENTROPY, SGD))
+    start = initial_state(SMALL, SGD, (8, 8, 1), seed=0)
+    now, _ = steps(copied(start), whole, labels, indices)
+    then, _ = steps(start, to_float(whole), labels, indices)
+    assert_close(now.params, then.params, 1e-6)
+
+
+def test_smoothed_labels_change_the_training_loss_alone():
+    (x, labels), now = digits(8), initial_state(SMALL, SGD, (8, 8, 1), seed=0)
+    step = training_step(SMALL, smoothed(CROSS_ENTROPY, 0.1), SGD)
+    _, measured = jax.jit(step)(now, x, labels)
+    expected = softmax_cross_entropy(SMALL.apply(now.params, x), labels, label_smoothing=0.1)
+    np.testing.assert_allclose(measured.loss, expected.mean(), rtol=1e-6)
+    assert smoothed(CROSS_ENTROPY, 0.0) is CROSS_ENTROPY

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from purecnn.train.stopping import Diverged, converged, require_finite
+from purecnn.train.config import Config
+from purecnn.train.stopping import Diverged, converged, reason_to_stop, require_finite
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,21 @@ def test_the_first_step_with_a_loss_that_is_no_number_is_named(bad):
 
 def test_finite_losses_pass():
     require_finite([0.0, -1.0, 1e38], first_step=1)
+
+
+def lines(train, test):
+    return [{"train_loss": a, "test_loss": b} for a, b in zip(train, test, strict=True)]
+
+
+def test_a_run_stops_at_its_last_epoch_or_for_the_reason_it_was_told_to_look_for():
+    falling, still = [4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 3.0, 3.0]
+    rules = {"patience": 2, "tolerance": 0.01, "epochs": 9}
+    never, settle = Config(**rules), Config(until_converged=True, **rules)
+    early = Config(early_stopping=True, **rules)
+    assert reason_to_stop([], never) == ""
+    assert reason_to_stop(lines(still, still), never) == ""
+    assert reason_to_stop(lines(still, falling), settle).startswith("converged: 2 epochs")
+    assert reason_to_stop(lines(falling, still), settle) == ""
+    assert reason_to_stop(lines(falling, still), early).startswith("stopped early: 2 epochs")
+    assert reason_to_stop(lines(still, falling), early) == ""
+    assert reason_to_stop(lines(falling, falling), Config(epochs=4)) == "all epochs are done"

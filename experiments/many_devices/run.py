@@ -1,0 +1,91 @@
+"""Do the first 20 steps have the same loss on 1, 2 and 4 devices, and on 2 processes of 2 devices?
+
+    python -m experiments.many_devices.run
+    python -m experiments.many_devices.run --model mlp --augmentation none
+
+The devices are pieces of this machine's CPU; the two processes meet on localhost. Every way is a process of its own.
+"""
+
+import argparse
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+STEPS, TOLERANCE = 20, 1e-5
+
+
+def worker(args: argparse.Namespace) -> None:
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", args.devices)
+    from purecnn.train import devices
+
+    if args.processes > 1:
+        devices.join(f"localhost:{args.port}", args.processes, args.process_id)
+    from purecnn.data.augmentation import make_augmentation
+    from purecnn.data.batches import training_batches
+    from purecnn.train.config import Config
+    from purecnn.train.loop import prepare
+    from purecnn.train.objectives import OBJECTIVES
+    from purecnn.train.step import steps_in_one_dispatch, training_step
+
+    plan = prepare(Config(model=args.model, augmentation=args.augmentation))
+    objective = OBJECTIVES[plan.config.loss or ""]
+    step = training_step(plan.net, objective, plan.optimizer, make_augmentation(args.augmentation))
+    steps = steps_in_one_dispatch(step, plan.devices.everywhere)
+    order = training_batches(len(plan.data.train), plan.config.batch_size, seed=0, epoch=0)[:STEPS]
+    (part,) = devices.supply(plan.data.train, plan.devices).parts([order])
+    _, measured = steps(plan.start, *part)
+    if devices.is_first_process():
+        batch = part[2]
+        here = [piece.data.shape for piece in batch.addressable_shards]
+        print(json.dumps({"losses": measured.loss.tolist(), "devices": jax.device_count(), "a_device_sees": here[0]}))
+
+
+def losses(model: str, augmentation: str, devices: int, processes: int = 1) -> dict:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    common = [sys.executable, "-m", "experiments.many_devices.run", "--worker", "--model", model]
+    common += ["--augmentation", augmentation, "--devices", str(devices), "--processes", str(processes)]
+    running = [
+        subprocess.Popen([*common, "--port", str(port), "--process-id", str(i)], stdout=subprocess.PIPE, text=True)
+        for i in range(processes)
+    ]
+    said = [process.communicate(timeout=240)[0] for process in running]
+    assert all(process.returncode == 0 for process in running)
+    return json.loads(said[0].splitlines()[-1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="lenet")
+    parser.add_argument("--augmentation", default="warp")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    for name in ("devices", "processes", "process-id", "port"):
+        parser.add_argument(f"--{name}", type=int, default=1, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        worker(args)
+        return 0
+    ways = {"1 device": (1, 1), "2 devices": (2, 1), "4 devices": (4, 1), "2 processes × 2 devices": (2, 2)}
+    found = {way: losses(args.model, args.augmentation, *counts) for way, counts in ways.items()}
+    alone = found["1 device"]["losses"]
+    result: dict = {"model": args.model, "augmentation": args.augmentation, "steps": STEPS, "allowed": TOLERANCE}
+    ok = len(alone) == STEPS
+    for way, one in found.items():
+        worst = max(abs(a - b) / b for a, b in zip(one["losses"], alone, strict=True))
+        result[way] = {"largest_relative_difference": worst, "indices_a_device_sees": one["a_device_sees"]}
+        ok &= worst <= TOLERANCE and one["devices"] == ways[way][0] * ways[way][1]
+        print(f"{way:24} first {one['losses'][0]:.7f}, last {one['losses'][-1]:.7f}, at most {worst:.1e} away")
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

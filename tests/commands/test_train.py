@@ -1,0 +1,220 @@
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from purecnn import models
+from purecnn.train.run_folder import read_config, read_metrics
+from purecnn.train.weights import load_weights
+from tests.commands.running import purecnn
+
+PICTURES = {"curves.png", "confusion.png"}
+FILES = {"config.yaml", "metrics.jsonl", "weights.safetensors", "best.safetensors", "checkpoints", *PICTURES}
+QUICK = ("--model", "mlp", "--augmentation", "none")  # compiles in a second
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """LeNet, two epochs, into a named folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, purecnn("train", "--epochs", 2, "--seed", 5, "--run-dir", "run", cwd=folder)
+
+
+def test_a_run_fills_its_folder_and_says_where_it_is(trained):
+    folder, done = trained
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert set(os.listdir(folder / "run")) == FILES
+    *_, results = done.stdout.split("results in ")
+    assert results.startswith("run/\n")
+    assert all(name in results for name in FILES)
+    for words in ("21,386 parameters", "hardware: ", "compiled in ", "epoch 2/2", " images/s", "test accuracy "):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout  # no colours or cursor movements where there is no terminal
+
+
+def test_the_config_is_whole_and_loads(trained):
+    config = read_config(trained[0] / "run")
+    assert (config.model, config.epochs, config.seed) == ("lenet", 2, 5)
+    assert config.loss == "softmax_cross_entropy"
+    assert set(yaml.safe_load((trained[0] / "run" / "config.yaml").read_text())) >= {"optimizer", "batch_size"}
+
+
+def test_metrics_are_a_line_per_epoch_and_show_learning(trained):
+    text = (trained[0] / "run" / "metrics.jsonl").read_text()
+    first, last = (json.loads(line) for line in text.splitlines())
+    assert (first["epoch"], last["epoch"]) == (1, 2)
+    assert (first["step"], last["step"]) == (45, 90)
+    assert last["train_loss"] < first["train_loss"]
+    assert last["test_accuracy"] > 0.5
+    assert 0 < first["seconds"] < last["seconds"]
+    assert min(last["images_per_second"], last["compile_seconds"]) > 0
+
+
+def test_the_weights_load_into_the_model_and_predict_what_was_measured(trained):
+    from purecnn.data.digits import read_digits
+
+    net, test = models.lenet(10), read_digits().test
+    like = {
+        "params": jax.eval_shape(lambda: net.init(jax.random.key(0), (8, 8, 1))),
+        "state": net.init_state((8, 8, 1)),
+    }
+    saved = load_weights(trained[0] / "run" / "weights.safetensors", like)
+    guesses = jax.jit(net.apply)(saved["params"], test.images).argmax(axis=1)
+    last = json.loads((trained[0] / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert float((np.asarray(guesses) == test.labels).mean()) == last["test_accuracy"]
+
+
+def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines_for_scripts(trained):
+    folder, first = trained
+    assert "being there from a run before" not in first.stdout
+    done = purecnn("train", "--config", "run/config.yaml", "--json-lines", "--run-dir", "again", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (folder / "run" / name).read_bytes() == (folder / "again" / name).read_bytes()
+    *lines, last = map(json.loads, done.stdout.splitlines())
+    assert lines == read_metrics(folder / "again")
+    assert last == {"run_dir": "again", "steps": 90, "interrupted": False}
+    assert lines[0]["compile_seconds"] < read_metrics(folder / "run")[0]["compile_seconds"]
+    assert read_config(folder / "again") == read_config(folder / "run")
+
+
+def test_options_win_over_the_file_and_the_whole_config_can_be_seen_first(trained):
+    done = purecnn("train", "--config", "run/config.yaml", "--epochs", 7, "--print-config", cwd=trained[0])
+    assert done.returncode == 0, done.stderr
+    fields = yaml.safe_load(done.stdout)
+    assert (fields["epochs"], fields["seed"], fields["loss"]) == (7, 5, "softmax_cross_entropy")
+
+
+def test_a_finished_run_gone_on_with_stays_as_it_is(trained):
+    folder, _ = trained
+    before = {name: (folder / "run" / name).read_bytes() for name in FILES - PICTURES - {"checkpoints"}}
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=folder, module="purecnn.cli")
+    assert done.returncode == 0, done.stderr
+    assert "going on after step 90 of 90\n" in done.stdout
+    assert "being there from a run before" in done.stdout
+    assert {name: (folder / "run" / name).read_bytes() for name in before} == before
+
+
+def test_going_on_with_other_options_is_refused_with_the_difference(trained):
+    done = purecnn("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
+    assert done.returncode == 2
+    assert done.stderr == "purecnn: model: got 'mlp', expected 'lenet', as the run in run has it\n"
+
+
+def test_a_taken_folder_is_refused_and_left_alone(trained):
+    folder, _ = trained
+    before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
+    done = purecnn("train", "--epochs", 1, "--run-dir", "run", cwd=folder)
+    assert done.returncode == 2
+    refusal = "run_dir: run exists already and is left as it is; go on with it by --resume, or name a new folder"
+    assert done.stderr == f"purecnn: {refusal}\n"
+    assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_weights(tmp_path):
+    absurd = ("--model", "mlp", "--loss", "softmax_cross_entropy", "--learning-rate", "1e38")
+    done = purecnn("train", *absurd, "--epochs", 3, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("purecnn: the loss became ")
+    step = int(done.stderr.split(" at step ")[1])
+    assert 1 <= step <= 3 * 45
+    saved = load_file(tmp_path / "run" / "weights.safetensors")
+    assert saved
+    assert all(np.isfinite(array).all() for array in saved.values())
+
+
+def test_without_a_folder_the_next_number_is_taken_and_until_converged_stops_early(tmp_path):
+    (tmp_path / "runs" / "mlp-digits-1").mkdir(parents=True)
+    stop = ("--until-converged", "--patience", 1, "--tolerance", 0.9)
+    done = purecnn("train", "--model", "mlp", "--epochs", 9, *stop, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "converged: 1 epochs in a row without progress" in done.stdout
+    folder = tmp_path / "runs" / "mlp-digits-2"
+    assert set(os.listdir(folder)) == FILES
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
+    assert read_config(folder).loss == "squared_error"
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on_and_a_damaged_checkpoint_is_not_the_end(tmp_path):
+    options = (*QUICK, "--epochs", 6, "--steps-per-dispatch", 9, "--checkpoint-every", 0)
+    assert purecnn("train", *options, "--run-dir", "whole", "--quiet", cwd=tmp_path).stdout == ""
+    command = [sys.executable, "-m", "purecnn", "train", *map(str, options), "--run-dir", "run"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("epoch 2/6") for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    step = int(re.search(r"interrupted after step (\d+), which is saved", complaint)[1])
+    assert complaint.endswith("; go on with: purecnn train --run-dir run --resume\n")
+    assert 90 <= step < 270
+
+    (tmp_path / "run" / "checkpoints" / str(step) / "host" / "metadata").write_text("half")
+    (tmp_path / "run" / "metrics.jsonl").write_text("")  # it comes back from the checkpoint
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"checkpoints/{step} is damaged (host/metadata is not as it was written) and removed" in done.stdout
+    assert f"going on after step {step - 9} of 270" in done.stdout
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert [losses(line) for line in read_metrics(tmp_path / "run")] == [
+        losses(line) for line in read_metrics(tmp_path / "whole")
+    ]
+
+
+def losses(line):
+    return {name: value for name, value in line.items() if "loss" in name or "accuracy" in name or name == "step"}
+
+
+def test_killed_three_times_and_gone_on_with_it_gives_the_same_bits(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.kill_and_resume.run",
+        "--kills",
+        "3",
+        "--steps-per-save",
+        "3",
+        "--out",
+        "kills.json",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((tmp_path / "kills.json").read_text())
+    assert result["kills"] == 3
+    assert result["runs_finished"] >= 1
+    assert result["runs_not_the_same"] == 0
+
+
+def test_a_full_disk_ends_the_run_in_words_and_it_goes_on_once_there_is_room(tmp_path):
+    """No file may grow beyond a limit: the weights fit, and a checkpoint or a picture does not."""
+    options = (*QUICK, "--optimizer", "adam", "--epochs", 2, "--run-dir", "run")
+    command = shlex.join([sys.executable, "-m", "purecnn", "train", *map(str, options), "--no-cache"])
+    small_files = ["bash", "-c", f"ulimit -f 19; exec {command}"]  # KiB
+    full = subprocess.run(small_files, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert full.returncode == 1, full.stderr
+    assert full.stderr.startswith("purecnn: ")
+    assert "File too large" in full.stderr
+    assert full.stderr.count("\n") == 1
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(read_metrics(tmp_path / "run")) == 2
+    assert set(os.listdir(tmp_path / "run")) == FILES
+
+
+def test_a_config_with_an_unknown_name_is_refused_with_the_nearest(tmp_path):
+    (tmp_path / "mine.yaml").write_text("epohcs: 3\n")
+    done = purecnn("train", "--config", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "purecnn: mine.yaml: got the unknown name 'epohcs', did you mean epochs?\n"
