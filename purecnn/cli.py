@@ -21,6 +21,11 @@ from purecnn.commands import complain
 # A module is imported when its command is asked for, so no command waits for the libraries of another.
 COMMANDS = {
     "train": ("train:Train", "train a model and keep the results in a folder of their own"),
+    "eval": ("eval:Eval", "accuracy, precision and recall by class, confusion, worst images of a run's net"),
+    "predict": ("predict:Predict", "what a run's net takes images for: files or folders of them"),
+    "report": ("report:Report", "one page about a run, report.html: curves, classes, worst images, filters, config"),
+    "export": ("export:Export", "a run's net as a file: its weights, or a function that runs without purecnn"),
+    "import-weights": ("import_weights:ImportWeights", "AlexNet's weights from a file with torchvision's names"),
     "summary": ("summary:Summary", "print a model layer by layer: units, weights, biases, FLOPs"),
     "data": ("data:Data", "fetch a published data set; show a contact sheet of any"),
     "doctor": ("doctor:Doctor", "say what computes here, and try whether it computes right"),
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def usage() -> str:
-    lines = [f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()]
+    lines = [f"  {name:<14} {what}" for name, (_, what) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: purecnn COMMAND [options]",

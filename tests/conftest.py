@@ -7,6 +7,8 @@ import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.runs"]
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

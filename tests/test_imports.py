@@ -91,9 +91,15 @@ def test_purecnn_imports_neither_checker_nor_tests_nor_experiments(path):
 
 
 def test_nothing_below_imports_training_or_data():
-    above = ("purecnn.train", "purecnn.data", "purecnn.commands", "purecnn.cli", "purecnn.__main__")
+    above = ("purecnn.train", "purecnn.data", "purecnn.results", "purecnn.commands", "purecnn.cli", "purecnn.__main__")
     below = [path for path in FILES if not within(module(path), *above)]
     offenders = {module(p): n for p in below for n in imports(p) if within(n, *above)}
+    assert not offenders
+
+
+def test_training_and_data_know_nothing_of_results():
+    below = [path for path in FILES if within(module(path), "purecnn.train", "purecnn.data")]
+    offenders = {module(p): n for p in below for n in imports(p) if within(n, "purecnn.results")}
     assert not offenders
 
 

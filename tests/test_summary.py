@@ -64,3 +64,10 @@ def test_alexnet_has_the_papers_sixty_million_parameters():
         (4096,),
         (1000,),
     ]
+
+
+def test_alexnet_in_one_tower_is_torchvisions():
+    """61,100,840 parameters, as torchvision's page of its weights says."""
+    net = purecnn.models.alexnet_one_tower()
+    assert net.summary((224, 224, 3)).parameters == 61_100_840
+    assert net.shapes((224, 224, 3))[13] == (6, 6, 256)

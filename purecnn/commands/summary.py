@@ -11,6 +11,7 @@ from purecnn.train.config import Model, require
 CUSTOMARY = {
     "lenet": ((28, 28, 1), 10),
     "alexnet": ((224, 224, 3), 1000),
+    "alexnet_one_tower": ((224, 224, 3), 1000),
     "cifar_cnn": ((32, 32, 3), 10),
     "resnet": ((32, 32, 3), 10),
     "mlp": ((28, 28, 1), 10),

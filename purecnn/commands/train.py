@@ -100,6 +100,7 @@ def run(command: Train) -> int:
         except (ValueError, RuntimeError) as error:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
+    from purecnn.results.report import write_report
     from purecnn.train.loop import prepare, train
     from purecnn.train.stopping import Diverged
 
@@ -108,7 +109,10 @@ def run(command: Train) -> int:
     console = Console(highlight=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first)
     tell_script = _print_json if command.json_lines and first else lambda line: None
     try:
-        result = train(prepare(config), console, resume=command.resume, on_epoch=tell_script)
+        plan = prepare(config)
+        result = train(plan, console, resume=command.resume, on_epoch=tell_script)
+        if first and not result.interrupted:
+            write_report(result.folder, plan.data)
     except (ValueError, TypeError, FileExistsError) as error:
         return complain(error, 2)
     except (Diverged, OSError) as error:

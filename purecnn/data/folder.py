@@ -59,6 +59,14 @@ def read_folder(root: Path, image_size: tuple[int, int] | None = None) -> Datase
     return Dataset(root.resolve().name, train, test, classes)
 
 
+def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """One image made as `read_folder` makes those of a folder: uint8, (height, width, channels) = `shape`.
+
+    Raises ValueError, naming the file, for one that is no image.
+    """
+    return _each(_pixels, [path], [shape])[0]
+
+
 def _subfolders(root: Path) -> list[str]:
     with naming(root):
         return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))

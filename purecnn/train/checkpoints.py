@@ -37,6 +37,7 @@ class Progress:
     correct: int = 0  # predictions of this epoch
     stepping: float = 0.0  # seconds that these steps took
     seconds: float = 0.0  # of the whole run until it was saved
+    norms: list[list[float]] = field(default_factory=list)  # of the layers' gradients at this epoch's measured steps
 
 
 Manager = ocp.CheckpointManager

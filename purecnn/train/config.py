@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from purecnn.data.augmentation import make_augmentation
 from purecnn.data.readers import Data
 
-Model = Literal["lenet", "alexnet", "cifar_cnn", "resnet", "mlp"]
+Model = Literal["lenet", "alexnet", "alexnet_one_tower", "cifar_cnn", "resnet", "mlp"]
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -21,6 +22,7 @@ from purecnn.data.batches import batch_count, evaluation_batches, training_batch
 from purecnn.data.dataset import Dataset
 from purecnn.data.readers import read
 from purecnn.train import checkpoints as saved
+from purecnn.train.about import About
 from purecnn.train.compilation import loaded_programs
 from purecnn.train.config import Config, require, resolved
 from purecnn.train.devices import Devices, agree, all_devices, is_first_process, supply, wait_for_all
@@ -30,7 +32,7 @@ from purecnn.train.optimizers import make_optimizer
 from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
 from purecnn.train.run_folder import append_metrics, has_config, make_run_folder, write_config, write_metrics
-from purecnn.train.step import TrainState, evaluation, initial_state, steps_in_one_dispatch, training_step
+from purecnn.train.step import NORMS_EVERY, TrainState, evaluation, initial_state, steps_in_one_dispatch, training_step
 from purecnn.train.stopping import Diverged, reason_to_stop, require_finite
 from purecnn.train.weights import save_weights
 
@@ -95,12 +97,15 @@ def train(
     wait_for_all("every process has seen the folder as it was")
     if first and not goes_on:
         write_config(folder, config)
+    about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     identity = saved.identity_of(data, plan.start)
     checkpoints = saved.open_checkpoints(folder)
     found = saved.restore(checkpoints, plan.start, identity, lambda what: console.print(f"warning: {what}"))
     now, progress = found or (plan.start, saved.Progress())
     step, total = int(now.step), plan.steps_per_epoch * config.epochs
-    console.print(opening_lines(net, data, now.params, describe_hardware()))
+    hardware = describe_hardware()
+    weighted = [f"{i} {layer.name}" for i, layer in enumerate(net.layers) if jax.tree.leaves(now.params[i])]
+    console.print(opening_lines(net, data, now.params, hardware))
     if devices.count > 1:
         console.print(f"on {devices.count} devices, {config.batch_size // devices.count} images of a batch on each")
     if goes_on:
@@ -118,6 +123,7 @@ def train(
         plan.optimizer,
         make_augmentation(config.augmentation),
         jnp.dtype(config.precision),
+        min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
     )
     steps = steps_in_one_dispatch(one_step, devices.everywhere)
     lengths = {len(part) for part in _cut(np.arange(plan.steps_per_epoch), config)}
@@ -146,7 +152,7 @@ def train(
 
     def save_epoch(name: str) -> None:
         if first:
-            save_weights(folder / name, {"params": now.params, "state": now.state})
+            save_weights(folder / name, {"params": now.params, "state": now.state}, about.metadata())
 
     if first:
         write_metrics(folder, progress.metrics)
@@ -165,6 +171,7 @@ def train(
                 step += len(fresh)
                 progress.losses += fresh
                 progress.correct += int(measured.correct.sum())
+                progress.norms += [norms for norms in measured.norms.tolist() if norms[0] >= 0]
                 progress.stepping += time.perf_counter() - clock
                 rate = len(progress.losses) * config.batch_size / progress.stepping
                 advance(len(fresh), loss=fresh[-1], images_per_second=rate)
@@ -179,17 +186,19 @@ def train(
                         "train_loss": sum(progress.losses) / len(progress.losses),
                         # of the predictions made on the way
                         "train_accuracy": progress.correct / (plan.steps_per_epoch * config.batch_size),
+                        "gradient_norms": dict(zip(weighted, np.mean(progress.norms, axis=0).tolist(), strict=True)),
                         "test_loss": test_loss,
                         "test_accuracy": float((predictions == data.test.labels).mean()),
                         "images_per_second": rate,  # while stepping: without compilation, evaluation and saving
                         "compile_seconds": compile_seconds,
+                        "hardware": hardware,
                         "seconds": progress.seconds + time.perf_counter() - since,
                     }
                     save_epoch("weights.safetensors")
                     if all(line["test_accuracy"] > before["test_accuracy"] for before in progress.metrics):
                         save_epoch("best.safetensors")
                     progress.metrics.append(line)
-                    progress.losses, progress.correct, progress.stepping = [], 0, 0.0
+                    progress.losses, progress.norms, progress.correct, progress.stepping = [], [], 0, 0.0
                     if first:
                         append_metrics(folder, line)
                     on_epoch(line)

@@ -21,6 +21,10 @@ CONTENTS = {
     "checkpoints": "what --resume goes on from",
     "curves.png": "loss and accuracy over the epochs",
     "confusion.png": "which class was taken for which",
+    "gradients.png": "the length of every layer's gradient over the epochs",
+    "worst.png": "the test images that the net is least sure of",
+    "filters.png": "the kernels of the first layer",
+    "report.html": "all of this on one page",
 }
 
 

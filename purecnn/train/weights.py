@@ -14,14 +14,14 @@ from safetensors.numpy import load_file, save
 Path_ = Path | str
 
 
-def save_weights(path: Path_, tree: Any) -> None:
-    """Whoever looks finds the old file or the new one, never half of one."""
+def save_weights(path: Path_, tree: Any, metadata: dict[str, str] | None = None) -> None:
+    """Every array of `tree`, with `metadata` in the header, by `write_whole`."""
     named = jax.tree_util.tree_leaves_with_path(tree)
-    write_whole(path, save({name_of(place): np.asarray(leaf) for place, leaf in named}))
+    write_whole(path, save({name_of(place): np.asarray(leaf) for place, leaf in named}, metadata))
 
 
 def write_whole(path: Path_, data: bytes) -> None:
-    """Write beside the file and rename. An OSError names the file."""
+    """Write beside the file and rename: whoever looks finds the old or the new one whole. An OSError names the file."""
     beside = Path(f"{path}.partial")
     try:
         with open(beside, "wb") as file:

@@ -1,4 +1,36 @@
+from typing import get_args
+
+import pytest
+
+from purecnn.cli import main
+from purecnn.commands.summary import CUSTOMARY
+from purecnn.train.config import Model
 from tests.commands.running import purecnn
+
+PARAMETERS = {
+    "lenet": 107_786,
+    "alexnet": 60_965_224,
+    "alexnet_one_tower": 61_100_840,
+    "cifar_cnn": 1_116_970,
+    "resnet": 78_042,
+    "mlp": 50_816,
+}
+
+
+def test_every_model_has_a_size_it_was_drawn_for():
+    assert set(get_args(Model)) == CUSTOMARY.keys() == PARAMETERS.keys()
+
+
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_the_lectures_table_for_every_model(model, capsys):
+    assert main(["summary", "--model", model]) == 0
+    title, _, head, _, *rows, _, total = capsys.readouterr().out.splitlines()
+    assert title == f"{model}, one sample: {PARAMETERS[model]:,} parameters"
+    assert head.split()[:4] == ["layer", "units", "weights", "biases"]
+    assert rows[0].split() == ["input", "×".join(map(str, CUSTOMARY[model][0]))]
+    assert rows[-1].split()[1] == str(CUSTOMARY[model][1])  # units of the last layer: the classes
+    weights, biases = (int(cell.replace(",", "")) for cell in total.split()[1:3])
+    assert weights + biases == PARAMETERS[model]
 
 
 def test_summary_prints_the_lectures_columns(tmp_path):

@@ -17,7 +17,7 @@ from purecnn.train.run_folder import read_config, read_metrics
 from purecnn.train.weights import load_weights
 from tests.commands.running import purecnn
 
-PICTURES = {"curves.png", "confusion.png"}
+PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
 FILES = {"config.yaml", "metrics.jsonl", "weights.safetensors", "best.safetensors", "checkpoints", *PICTURES}
 QUICK = ("--model", "mlp", "--augmentation", "none")  # compiles in a second
 

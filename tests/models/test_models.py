@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn.models import alexnet, cifar_cnn, lenet, mlp, resnet
+from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet
 from tests.oracles.roads import assert_trees_close, quick_jit
 
 KEY = jax.random.key(0)
@@ -152,6 +152,7 @@ def test_a_training_step_of_resnet_moves_its_statistics():
         (lenet(5), (8, 8, 3), 5),
         (alexnet(), (224, 224, 3), 8),
         (alexnet(grouped=False, input_padding=0), (227, 227, 3), 8),
+        (alexnet_one_tower(), (224, 224, 3), 8),
         (cifar_cnn(100), (32, 32, 3), 6),
         (resnet(), (32, 32, 3), 8 + 2),  # two of the shortcuts have a convolution
         (resnet(blocks_per_stage=3), (32, 32, 3), 20 + 2),

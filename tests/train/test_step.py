@@ -12,6 +12,7 @@ from purecnn.data.digits import read_digits
 from purecnn.models import lenet, mlp
 from purecnn.train.objectives import OBJECTIVES, smoothed
 from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
+from tests.oracles.roads import quick_jit
 
 CROSS_ENTROPY = OBJECTIVES["softmax_cross_entropy"]
 SGD = optax.sgd(0.05, momentum=0.9)
@@ -174,6 +175,40 @@ def test_the_whole_step_lowers_for_every_platform_from_here(platform):
     module = exported.mlir_module()
     assert "stablehlo.convolution" in module
     assert "select_and_scatter" not in module  # the op that GPUs' deterministic mode refuses
+
+
+def test_norms_are_the_lengths_of_the_layers_gradients_at_every_eighth_step():
+    """For plain SGD with rate 1 a gradient is what the weights lose in one step."""
+    net, (x, labels) = (
+        Chain("net", (*SMALL.layers[:3], blocks.add_input(blocks.conv2d(3, 1)), *SMALL.layers[3:])),
+        digits(8),
+    )
+    step = quick_jit(training_step(net, CROSS_ENTROPY, optax.sgd(1.0), norms_every=3))
+    now = initial_state(net, optax.sgd(1.0), (8, 8, 1), seed=0)
+    now = now._replace(params=jax.tree.map(lambda w: w / 4, now.params))
+    for number in range(5):
+        after, measured = step(now, x, labels)
+        if number % 3:
+            np.testing.assert_array_equal(measured.norms, [-1, -1, -1])
+        else:
+            lost = jax.tree.map(lambda a, b: np.asarray(a, np.float64) - np.asarray(b), now.params, after.params)
+            lengths = [np.sqrt(sum((w**2).sum() for w in jax.tree.leaves(layer))) for layer in lost if layer]
+            np.testing.assert_allclose(measured.norms, lengths, rtol=1e-4)
+        now = after
+
+
+def test_measuring_norms_changes_no_bit_of_the_weights():
+    """Where nobody asks for the norms, the compiler leaves them out."""
+    step, (x, labels) = training_step(SMALL, CROSS_ENTROPY, SGD, random_warp), digits(16)
+    start = initial_state(SMALL, SGD, (8, 8, 1), seed=2)
+
+    def steps(one):
+        return jax.jit(lambda now: jax.lax.scan(lambda now, _: one(now, x, labels), now, length=9))(start)[0]
+
+    with_norms, without = steps(step), steps(lambda *args: (step(*args)[0], None))
+    assert int(with_norms.step) == 9
+    for a, b in zip(leaves(with_norms), leaves(without), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("net", [SMALL, norm_net()], ids=lambda net: net.name)

@@ -1,0 +1,87 @@
+"""`purecnn eval`: how good a run's net is, on every image of a split."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from purecnn.commands import complain
+
+if TYPE_CHECKING:
+    from purecnn.results.evaluation import Evaluation
+
+WIDTH = 200  # a table is never cut to a narrower terminal, nor in a pipe
+MOST_COLUMNS = 12  # classes, for what each was taken for to stand in the table
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Accuracy, precision and recall by class, the confusion matrix and the worst images of a run's net."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of the run."""
+    split: Literal["test", "train"] = "test"
+    """The images to look at."""
+    json: bool = False
+    """Print one JSON object instead of the tables."""
+
+
+def run(command: Eval) -> int:
+    from purecnn.results.evaluation import as_json, evaluate, load_data
+    from purecnn.results.pictures import draw_worst
+    from purecnn.results.trained import load_trained, require_run
+    from purecnn.train.run_folder import read_config
+
+    try:
+        require_run(command.folder)
+        config, trained = read_config(command.folder), load_trained(command.folder)
+        data = load_data(config, trained)
+    except (ValueError, TypeError, OSError) as error:
+        return complain(error, 2)
+    split = data.test if command.split == "test" else data.train
+    result = evaluate(trained, split)
+    picture = command.folder / ("worst.png" if command.split == "test" else "worst-train.png")
+    title = f"{trained.net.name} on {data.name}: least sure of the true class, of {len(split):,} {command.split} images"
+    try:
+        draw_worst(picture, result, split.images, title)
+    except OSError as error:
+        return complain(error, 1)
+    if command.json:
+        print(json.dumps({"run": str(command.folder), "split": command.split, **as_json(result, picture)}))
+        return 0
+    _print(result, command.split, picture)
+    return 0
+
+
+def _print(result: Evaluation, split: str, picture: Path) -> None:
+    """Precision and recall by class and, where the columns are few enough, what each class was taken for."""
+    import numpy as np
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True, markup=False, width=WIDTH)
+    console.print(
+        f"{len(result.labels):,} {split} images: top-1 {result.accuracy():.2%}, top-5 {result.accuracy(5):.2%}"
+    )
+    counts, shown = result.confusion, result.classes if len(result.classes) <= MOST_COLUMNS else ()
+    heads = ("class", "images", "precision", "recall", *(f"→ {name[:6]}" for name in shown))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, head in enumerate(heads):
+        table.add_column(Text(head), justify="right" if i else "left", no_wrap=True)
+    for row, taken_for in zip(result.per_class(), counts, strict=True):
+        shares = ("none" if share is None else f"{share:.2%}" for share in (row["precision"], row["recall"]))
+        table.add_row(
+            Text(row["class"]), f"{row['images']:,}", *shares, *(str(n or "·") for n in taken_for[: len(shown)])
+        )
+    console.print(table)
+    wrong = sorted(((int(n), *pair) for pair, n in np.ndenumerate(counts) if n and pair[0] != pair[1]), reverse=True)
+    console.print("most often taken for another:" if wrong else "none was taken for another")
+    for n, row, column in wrong[:5]:
+        console.print(f"  {result.classes[row]} for {result.classes[column]}: {n} of {counts[row].sum()}")
+    console.print(f"the worst images are in {picture}")

@@ -1,0 +1,51 @@
+"""`purecnn export`: a trained net as one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from purecnn.commands import complain
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained net to one file."""
+
+    net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of a run, or a file of weights."""
+    out: Path
+    """The file to write."""
+    format: Literal["safetensors", "stablehlo", "torchvision"] = "safetensors"
+    """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
+    all, which JAX runs without purecnn. torchvision: AlexNet's weights under torchvision's names."""
+    force: bool = False
+    """Overwrite the file if it is there."""
+
+
+def run(command: Export) -> int:
+    from purecnn.results import exporting
+    from purecnn.results.trained import load_trained
+
+    try:
+        exporting.require_free(command.out, command.force)
+        trained = load_trained(command.net)
+        write = {
+            "safetensors": exporting.export_weights,
+            "stablehlo": exporting.export_stablehlo,
+            "torchvision": exporting.export_torchvision,
+        }[command.format]
+        write(command.out, trained)
+    except (ValueError, FileExistsError, FileNotFoundError) as error:
+        return complain(error, 2)
+    except (OSError, ImportError) as error:
+        return complain(error, 1)
+    print(f"{trained.net.name}, {len(trained.about.classes)} classes, {command.format}: {_size(command.out)}")
+    return 0
+
+
+def _size(path: Path) -> str:
+    return f"{path}, {path.stat().st_size:,} bytes"

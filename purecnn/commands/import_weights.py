@@ -1,0 +1,50 @@
+"""`purecnn import-weights`: AlexNet as torchvision keeps it, for this library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from purecnn.commands import complain
+
+
+@dataclass(frozen=True)
+class ImportWeights:
+    """Convert torchvision's AlexNet, a safetensors file of its weights, to purecnn's alexnet_one_tower."""
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """What was saved of `torchvision.models.alexnet(…).state_dict()` by safetensors."""
+    out: Path
+    """The file to write; `purecnn predict` and `purecnn export` take it where they take a run."""
+    classes: Path | None = None
+    """A text file with the name of every class, one a line. None: they are called by their numbers."""
+    pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """What is taken off red, green and blue in [0, 1] before the net sees them; torchvision's, by default."""
+    pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """What they are divided by then."""
+    force: bool = False
+    """Overwrite the file if it is there."""
+
+
+def run(command: ImportWeights) -> int:
+    from purecnn.results.exporting import export_weights, import_torchvision, require_free
+    from purecnn.train.config import require
+
+    try:
+        require("pixel_std", command.pixel_std, min(command.pixel_std) > 0, "three numbers above 0")
+        require_free(command.out, command.force)
+        names = None
+        if command.classes is not None:
+            names = tuple(command.classes.read_text(encoding="utf-8").split("\n"))
+            names = tuple(name.strip() for name in names if name.strip())
+        trained = import_torchvision(command.file, names, mean=command.pixel_mean, std=command.pixel_std)
+        export_weights(command.out, trained)
+    except (ValueError, FileExistsError, FileNotFoundError) as error:
+        return complain(error, 2)
+    except OSError as error:
+        return complain(error, 1)
+    print(f"{trained.net.name}, {len(trained.about.classes)} classes: {command.out}")
+    return 0

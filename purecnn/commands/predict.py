@@ -1,0 +1,50 @@
+"""`purecnn predict`: what a trained net takes images for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from purecnn.commands import complain
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Name the most probable classes of image files; 1 is returned if some could not be read."""
+
+    net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of a run, or a file of weights."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
+    """Files, and folders of them; brought to the net's size and to grey or colours as `--data folder` does."""
+    top: int = 3
+    """How many classes to name."""
+    json: bool = False
+    """Print one JSON object a line."""
+
+
+def run(command: Predict) -> int:
+    from purecnn.results.prediction import image_files, predict
+    from purecnn.results.trained import load_trained
+    from purecnn.train.config import require
+
+    failed = 0
+    try:
+        require("top", command.top, command.top >= 1, "an integer, at least 1")
+        require("images", command.images, len(command.images) > 0, "files or folders")
+        for one in predict(load_trained(command.net), image_files(command.images), command.top):
+            if one.error is not None:
+                failed += 1
+                print(f"purecnn: {one.error}", file=sys.stderr)
+            if command.json:
+                top = [{"class": name, "probability": share} for name, share in one.top]
+                print(json.dumps({"file": str(one.file)} | ({"error": one.error} if one.error else {"top": top})))
+            elif one.error is None:
+                print(f"{one.file}: " + ", ".join(f"{name} {share:.2%}" for name, share in one.top))
+    except (ValueError, OSError) as error:
+        return complain(error, 2)
+    return complain(f"{failed} could not be read", 1) if failed else 0

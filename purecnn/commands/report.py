@@ -1,0 +1,32 @@
+"""`purecnn report`: one page about a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from purecnn.commands import complain
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write RUN/report.html, one file with all about a run: curves, classes, worst images, filters, config."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """The folder of the run."""
+
+
+def run(command: Report) -> int:
+    from purecnn.results.report import write_report
+
+    try:
+        path = write_report(command.folder)
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        return complain(error, 2)
+    except OSError as error:
+        return complain(error, 1)
+    print(f"{path}, {path.stat().st_size:,} bytes")
+    return 0

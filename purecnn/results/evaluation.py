@@ -1,0 +1,108 @@
+"""How good a trained net is: on every image of a split, by class, and where it is worst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.readers import read
+from purecnn.results.trained import Trained, make_classifier
+from purecnn.train.config import Config
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The true class of each image (N,), and of each class the net's output and probability (N, K)."""
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    outputs: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predictions(self) -> np.ndarray:
+        return self.outputs.argmax(axis=1)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """The probability given to the true class, (N,)."""
+        return self.probabilities[np.arange(len(self.labels)), self.labels]
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts, (K, K): a row for every true class, a column for what it was taken for."""
+        return confusion_matrix(self.labels, self.predictions, labels=range(len(self.classes)))
+
+    def accuracy(self, top: int = 1) -> float:
+        """The share of images whose true class is among the `top` largest outputs; of equal ones the first counts."""
+        ranked = np.argsort(-self.outputs, axis=1, kind="stable")[:, :top]
+        return float((ranked == self.labels[:, None]).any(axis=1).mean())
+
+    def worst(self, count: int = 24) -> np.ndarray:
+        """Which images have the least probability in their true class, the very worst first."""
+        return np.argsort(self.confidence, kind="stable")[:count]
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Precision: the share of what was taken for this class that is of it; recall: of this class, what was found.
+
+        None where there is nothing to take a share of.
+        """
+        measure: Any = precision_recall_fscore_support
+        precision, recall, _, count = measure(
+            self.labels, self.predictions, labels=range(len(self.classes)), zero_division=np.nan
+        )
+        columns = zip(self.classes, precision, recall, count, strict=True)
+        return [
+            {"class": name, "images": int(n), "precision": _number(p), "recall": _number(r)}
+            for name, p, r, n in columns
+        ]
+
+
+def load_data(config: Config, trained: Trained) -> Dataset:
+    """The data of a run. Raises ValueError if it has other classes or shapes than the run was trained on."""
+    size = None if config.image_size is None else (config.image_size, config.image_size)
+    data = read(config.data, config.data_dir, image_size=size)
+    for name, got, expected in (
+        ("classes", data.classes, trained.about.classes),
+        ("input_shape", data.train.images.shape[1:], trained.about.input_shape),
+    ):
+        if got != expected:
+            raise ValueError(f"data: {name}: got {got}, expected {expected}, as when the run was trained")
+    return data
+
+
+def evaluate(trained: Trained, split: Split) -> Evaluation:
+    outputs, probabilities = make_classifier(trained)(split.images)
+    return Evaluation(trained.about.classes, split.labels, outputs, probabilities)
+
+
+def as_json(result: Evaluation, pictures: Path | str) -> dict[str, Any]:
+    """Everything `purecnn eval` knows, in what JSON can hold."""
+    worst = [
+        {
+            "image": int(i),
+            "class": result.classes[result.labels[i]],
+            "probability": float(result.confidence[i]),
+            "predicted": result.classes[result.predictions[i]],
+            "predicted_probability": float(result.probabilities[i, result.predictions[i]]),
+        }
+        for i in result.worst()
+    ]
+    return {
+        "images": len(result.labels),
+        "top1": result.accuracy(),
+        "top5": result.accuracy(5),
+        "classes": result.per_class(),
+        "confusion": result.confusion.tolist(),
+        "worst": worst,
+        "worst_png": str(pictures),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

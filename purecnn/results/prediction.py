@@ -1,0 +1,72 @@
+"""What a trained net takes image files for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from purecnn.data.folder import SUFFIXES, read_image
+from purecnn.results.trained import Trained, make_classifier
+
+AT_ONCE = 128  # images in memory
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable classes of one file with their probabilities, the first first; or why there are none."""
+
+    file: Path
+    top: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+
+def image_files(places: Iterable[Path]) -> Iterator[Path]:
+    """Every file as it is; of a folder, and the folders in it, what has an image's suffix, in order.
+
+    Hidden ones are left out. Raises ValueError for a folder without images.
+    """
+    for place in places:
+        if not place.is_dir():
+            yield place
+            continue
+        inside = [path for path in sorted(place.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+        inside = [path for path in inside if not any(p.startswith(".") for p in path.relative_to(place).parts)]
+        if not inside:
+            raise ValueError(f"{place}: got no images, expected a folder with some")
+        yield from inside
+
+
+def predict(trained: Trained, files: Iterable[Path], top: int = 3) -> Iterator[Prediction]:
+    """One `Prediction` for each of `files`, in their order; a file that cannot be read stops none of the others.
+
+    Raises ValueError if the net takes images with other than 1 or 3 channels.
+    """
+    shape = trained.about.input_shape
+    if shape[2] not in (1, 3):
+        raise ValueError(f"net: got one for {shape[2]} channels, expected 1 or 3: grey images or coloured ones")
+    classify, waiting = make_classifier(trained), list(files)
+    for start in range(0, len(waiting), AT_ONCE):
+        yield from _predict(trained, classify, waiting[start : start + AT_ONCE], top)
+
+
+def _predict(trained, classify, files, top) -> list[Prediction]:
+    found: dict[Path, np.ndarray] = {}
+    errors: dict[Path, str] = {}
+    for file in files:
+        try:
+            found[file] = read_image(file, trained.about.input_shape)
+        except ValueError as error:
+            errors[file] = str(error)
+    shares = dict(zip(found, classify(np.stack([*found.values()]))[1], strict=True)) if found else {}
+    names = trained.about.classes
+
+    def one(file: Path) -> Prediction:
+        if file in errors:
+            return Prediction(file, error=errors[file])
+        best = np.argsort(-shares[file], kind="stable")[:top]
+        return Prediction(file, tuple((names[k], float(shares[file][k])) for k in best))
+
+    return [one(file) for file in files]

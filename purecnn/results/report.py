@@ -1,0 +1,108 @@
+"""Everything about one run on one page, report.html, to be read, kept or sent without the run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from purecnn.data.dataset import Dataset, Split
+from purecnn.results import hypertext
+from purecnn.results.evaluation import Evaluation, evaluate, load_data
+from purecnn.results.pictures import draw_filters, draw_gradients, draw_worst, first_kernels, kernel_images, to_pixels
+from purecnn.results.trained import Trained, load_trained, require_run
+from purecnn.train.about import purecnn_version
+from purecnn.train.plots import draw_confusion, draw_curves
+from purecnn.train.run_folder import read_config, read_metrics
+from purecnn.train.weights import write_whole
+
+
+def write_report(folder: Path, data: Dataset | None = None) -> Path:
+    """Evaluate the run in `folder`, draw what is not drawn yet, and write report.html. `data` None: they are read.
+
+    Raises ValueError or OSError where the folder is not that of a run, or its data are no longer there.
+    """
+    require_run(folder)
+    trained, metrics = load_trained(folder), read_metrics(folder)
+    if not metrics:
+        raise ValueError(f"{folder / 'metrics.jsonl'}: got no line, expected at least one epoch")
+    data = data or load_data(read_config(folder), trained)
+    result = evaluate(trained, data.test)
+    name = f"{trained.net.name} on {data.name}"
+    title = f"{name}: {result.accuracy():.2%} of {len(result.labels):,} test images right"
+
+    if not (folder / "curves.png").exists():
+        draw_curves(folder / "curves.png", metrics, name)
+    if not (folder / "confusion.png").exists():
+        draw_confusion(folder / "confusion.png", result.labels, result.predictions, data.classes, title)
+    draw_worst(folder / "worst.png", result, data.test.images, f"{name}: least sure of the true class")
+    draw_gradients(folder / "gradients.png", metrics, name)
+    kernels = first_kernels(trained)
+    if kernels is not None:
+        draw_filters(folder / "filters.png", kernels, f"{name}: kernels of the first layer")
+
+    parts = [
+        hypertext.facts(_facts(result, trained, metrics)),
+        hypertext.text(f"{metrics[-1]['hardware']}. {_versions()}"),
+        hypertext.section("Loss and accuracy", hypertext.chart(folder / "curves.png", "loss and accuracy by epoch")),
+        hypertext.section(
+            "Gradients",
+            hypertext.chart(folder / "gradients.png", "the length of every layer's gradient by epoch"),
+        ),
+        hypertext.section("By class", _by_class(result)),
+        hypertext.section("Taken for", hypertext.chart(folder / "confusion.png", "the confusion matrix")),
+        hypertext.section(
+            "Worst images",
+            hypertext.text(
+                "The test images whose true class got the least probability; after the arrow, what they were taken for."
+            ),
+            hypertext.gallery(_worst(result, data.test)),
+        ),
+    ]
+    if kernels is not None:
+        parts.append(
+            hypertext.section(
+                "First layer",
+                hypertext.text("Its kernels, each scaled by itself: middle grey is 0."),
+                hypertext.gallery((to_pixels(image), ()) for image in kernel_images(kernels)),
+            )
+        )
+    parts += [
+        hypertext.section("The net", hypertext.verbatim(str(trained.net.summary(trained.about.input_shape)))),
+        hypertext.section("Config", hypertext.verbatim((folder / "config.yaml").read_text(encoding="utf-8"))),
+    ]
+    write_whole(folder / "report.html", hypertext.page(title, parts).encode())
+    return folder / "report.html"
+
+
+def _facts(result: Evaluation, trained: Trained, metrics: list[dict]) -> dict[str, str]:
+    last = metrics[-1]
+    return {
+        "top-1": f"{result.accuracy():.2%}",
+        "top-5": f"{result.accuracy(5):.2%}",
+        "test loss": f"{last['test_loss']:.4g}",
+        "epochs": f"{last['epoch']:,}",
+        "parameters": f"{sum(leaf.size for leaf in jax.tree.leaves(trained.params)):,}",
+        "images/s": f"{np.median([line['images_per_second'] for line in metrics]):,.0f}",
+        "seconds": f"{last['seconds']:,.1f}",
+    }
+
+
+def _worst(result: Evaluation, split: Split) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
+    for i in result.worst():
+        label, guess = result.labels[i], result.predictions[i]
+        true = f"{result.classes[label]}: {result.confidence[i]:.1%}"
+        said = f"→ {result.classes[guess]}: {result.probabilities[i, guess]:.1%}"
+        yield to_pixels(split.images[i]), (true, "right" if guess == label else said)
+
+
+def _by_class(result: Evaluation) -> str:
+    rows = ((row["class"], f"{row['images']:,}", row["precision"], row["recall"]) for row in result.per_class())
+    return hypertext.table(("class", "images", "precision", "recall"), rows)
+
+
+def _versions() -> str:
+    return f"Report by purecnn {purecnn_version()}, JAX {jax.__version__}, Python {platform.python_version()}."

@@ -1,0 +1,96 @@
+"""A trained net, from the folder of its run or from a file of weights alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from purecnn import models
+from purecnn.annotations import Array
+from purecnn.chain import Chain, Params
+from purecnn.data.dataset import to_float
+from purecnn.layers.soft_max import softmax
+from purecnn.train.about import About, read_about
+from purecnn.train.weights import load_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A net with its parameters and state, and what it says of itself."""
+
+    about: About
+    net: Chain
+    params: list[Params]
+    state: list[Params]
+
+
+def require_run(folder: Path) -> None:
+    """Raise ValueError if `folder` is not the folder of a run."""
+    if not (folder / "config.yaml").is_file():
+        raise ValueError(f"{folder}: got no config.yaml, expected the folder of a run")
+
+
+def load_trained(path: Path | str) -> Trained:
+    """`path` is a run folder or a file of weights that purecnn saved.
+
+    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file /= "weights.safetensors"
+    about = read_about(file)
+    if about.model not in models.__all__:
+        raise ValueError(f"{file}: model: got {about.model!r}, expected one of {', '.join(models.__all__)}")
+    net = getattr(models, about.model)(len(about.classes))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    like = jax.eval_shape(
+        lambda key: {"params": net.init(key, about.input_shape), "state": net.init_state(about.input_shape)}, key
+    )
+    return Trained(about, net, **load_weights(file, like))
+
+
+def outputs(trained: Trained, images: Array) -> Array:
+    """What the net says to images (N, H, W, C), uint8 or pixels in [0, 1]: (N, classes), logits or, for mlp, shares."""
+    images = to_float(images)
+    mean, std = (
+        jnp.asarray(values, images.dtype)[None, None, None]
+        for values in (trained.about.pixel_mean, trained.about.pixel_std)
+    )
+    return trained.net.apply(trained.params, (images - mean) / std, state=trained.state)
+
+
+def probabilities(trained: Trained, outputs: Array) -> Array:
+    """Of every class, (N, classes), from the net's outputs: each row sums to 1.
+
+    After training by squared error an output is an estimate of its class's probability itself, and so only scaled.
+    """
+    if trained.about.loss == "softmax_cross_entropy":
+        return softmax(outputs)
+    shares = jnp.maximum(outputs, jnp.finfo(outputs.dtype).tiny)
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """images (N, H, W, C) -> outputs, probabilities: for any N, by one program for `batch` images at a time."""
+    batch = 128
+
+    @jax.jit
+    def classify(params, state, images):
+        y = outputs(Trained(trained.about, trained.net, params, state), images)
+        return y, probabilities(trained, y)
+
+    def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = []
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+            found.append([np.asarray(each)[: len(part)] for each in classify(trained.params, trained.state, padded)])
+        y, p = (np.concatenate(each) for each in zip(*found, strict=True))
+        return y, p
+
+    return run

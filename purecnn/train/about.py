@@ -1,0 +1,54 @@
+"""What a file of weights says of itself, so that it is of use without the run, and the data, that it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+KEY = "purecnn"
+
+
+@dataclass(frozen=True)
+class About:
+    """The net, what it was trained on, and how an image becomes its input: (pixel − mean) / std, pixels in [0, 1]."""
+
+    model: str
+    loss: str
+    data: str
+    classes: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    pixel_mean: tuple[float, ...] = (0.0,)  # one for all channels, or one each
+    pixel_std: tuple[float, ...] = (1.0,)
+
+    def metadata(self) -> dict[str, str]:
+        """For the header of a safetensors file. One entry: of several, safetensors writes another order every time."""
+        fields = dataclasses.asdict(self) | {"version": purecnn_version()}
+        return {KEY: json.dumps(fields, ensure_ascii=False)}
+
+
+def read_about(path: Path | str) -> About:
+    """Raises FileNotFoundError, or ValueError where the file is no safetensors file or none of purecnn's."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: got {error}, expected a safetensors file") from error
+    try:
+        fields: dict[str, Any] = json.loads(found[KEY])
+        fields.pop("version")
+        return About(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})  # type: ignore
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: metadata: got {found}, expected weights saved by purecnn") from error
+
+
+def purecnn_version() -> str:
+    try:
+        return version("purecnn")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"

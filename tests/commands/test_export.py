@@ -1,0 +1,73 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from purecnn.cli import main
+from purecnn.data.digits import read_digits
+from purecnn.results.trained import load_trained, make_classifier
+from purecnn.train.about import read_about
+from tests.commands.running import purecnn
+
+WITHOUT_PURECNN = """
+import sys
+sys.modules["purecnn"] = None  # whatever of it is installed: importing it now fails
+import jax, numpy
+classify = jax.export.deserialize(open("net.stablehlo", "rb").read())
+assert classify.platforms == ("cpu", "cuda", "tpu")
+images = numpy.load("images.npy")
+numpy.savez("found.npz", all=classify.call(images), one=classify.call(images[:1]))
+try:
+    import purecnn
+except ImportError:
+    print("purecnn cannot be imported")
+"""
+
+
+def test_weights_come_out_as_they_are_with_what_they_are_of(finished, tmp_path):
+    done = purecnn("export", finished, "--out", "w.safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"lenet, 10 classes, safetensors: w.safetensors, {86_560:,} bytes\n"
+    assert (tmp_path / "w.safetensors").read_bytes() == (finished / "weights.safetensors").read_bytes()
+    about = read_about(tmp_path / "w.safetensors")
+    assert (about.model, about.data, about.classes, about.input_shape) == (
+        "lenet",
+        "digits",
+        (*"0123456789",),
+        (8, 8, 1),
+    )
+    header = json.loads((tmp_path / "w.safetensors").read_bytes()[8:].split(b'"params')[0].rstrip(b",") + b"}")
+    assert json.loads(header["__metadata__"]["purecnn"])["version"]
+
+
+def test_the_exported_function_runs_where_purecnn_cannot_be_imported(finished, tmp_path):
+    pytest.importorskip("flatbuffers", reason="JAX writes exported functions by it, and it is not installed")
+    done = purecnn("export", finished, "--out", "net.stablehlo", "--format", "stablehlo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    images = read_digits().test.images[:5]
+    np.save(tmp_path / "images.npy", images)
+    command = [sys.executable, "-c", WITHOUT_PURECNN]
+    elsewhere = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert elsewhere.stdout == "purecnn cannot be imported\n", elsewhere.stderr
+    _, expected = make_classifier(load_trained(finished))(images)
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_allclose(found["all"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found["one"], expected[:1], rtol=1e-5)
+
+
+def test_nothing_is_overwritten_unless_forced_and_nothing_half_written_stays(finished, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.write_text("mine")
+    assert main(["export", str(finished), "--out", str(out)]) == 2
+    assert "exists already and is left as it is" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert main(["export", str(finished), "--out", str(out), "--format", "torchvision", "--force"]) == 2
+    expected = "format: got torchvision for lenet for (8, 8, 1), expected alexnet_one_tower for (224, 224, 3)"
+    assert capsys.readouterr().err == f"purecnn: {expected}\n"
+    assert out.read_text() == "mine"
+    assert main(["export", str(finished), "--out", str(out), "--force"]) == 0
+    assert load_trained(out).net.name == "lenet"
+    assert main(["export", str(finished), "--out", str(tmp_path / "no" / "folder")]) == 2
+    assert list(tmp_path.iterdir()) == [out]

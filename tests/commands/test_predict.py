@@ -1,0 +1,64 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from purecnn.cli import main
+from purecnn.data.digits import read_digits
+from tests.commands.running import purecnn
+
+
+@pytest.fixture
+def images(tmp_path):
+    """The first two test images as files, a 7 and a 6, and a text that is called an image."""
+    for i, image in enumerate(read_digits().test.images[:2, :, :, 0]):
+        Image.fromarray((image * 255).round().astype(np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "text.png").write_text("no image")
+    return tmp_path
+
+
+def test_files_and_folders_are_named_and_what_cannot_be_read_stops_nothing(finished, images):
+    done = purecnn("predict", finished, "1.png", ".", cwd=images)
+    assert done.returncode == 1
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["1.png:", "6"],
+        ["0.png:", "7"],
+        ["1.png:", "6"],
+    ]
+    assert done.stdout.splitlines()[0].count("%") == 3
+    reason, count = done.stderr.splitlines()
+    assert reason.startswith("purecnn: text.png: ")
+    assert count == "purecnn: 1 could not be read"
+
+
+def test_json_is_an_object_a_line(finished, images, capsys):
+    places = [str(images / "0.png"), str(images / "text.png")]
+    assert main(["predict", str(finished), places[0], "--json", "--top", "10"]) == 0
+    (only,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert only["file"] == places[0]
+    assert only["top"][0]["class"] == "7"
+    shares = [entry["probability"] for entry in only["top"]]
+    assert shares == sorted(shares, reverse=True)
+    np.testing.assert_allclose(sum(shares), 1, rtol=1e-5)
+    assert main(["predict", str(finished), *places, "--json"]) == 1
+    _, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert second.keys() == {"file", "error"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "nowhere", "a.png"], "nowhere"),
+        (["predict", "RUN", "EMPTY"], "EMPTY: got no images, expected a folder with some"),
+        (["predict", "RUN", "a.png", "--top", "0"], "top: got 0, expected an integer, at least 1"),
+        (["predict", "RUN"], "images: got (), expected files or folders"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(finished, tmp_path, capsys, arguments, words):
+    places = {"RUN": str(finished), "EMPTY": str(tmp_path)}
+    assert main([places.get(word, word) for word in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words.replace("EMPTY", str(tmp_path)) in err
+    assert err.count("\n") == 1

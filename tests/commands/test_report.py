@@ -1,0 +1,52 @@
+import json
+import re
+from html.parser import HTMLParser
+
+from purecnn.cli import main
+from tests.commands.running import purecnn
+
+
+class Looked(HTMLParser):
+    """The tags of a page, its words, and what it refers to."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.opened, self.tags, self.references, self.words = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.references += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        if tag not in ("img", "meta", "br"):
+            self.opened.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_a_report_is_one_file_with_everything_in_it(run_copy):
+    done = purecnn("report", "run", cwd=run_copy.parent)
+    assert done.returncode == 0, done.stderr
+    text = (run_copy / "report.html").read_text(encoding="utf-8")
+    assert done.stdout == f"run/report.html, {len(text.encode()):,} bytes\n"
+    looked = Looked(text)
+    words = "\n".join(looked.words)
+    assert looked.opened == []
+    assert looked.references
+    assert all(reference.startswith("data:image/png;base64,") for reference in looked.references)
+    assert not {"script", "link", "iframe", "object"} & set(looked.tags)
+    assert not re.search(r"url\(|@import|https?:", text)
+    last = json.loads((run_copy / "metrics.jsonl").read_text().splitlines()[-1])
+    for expected in (f"{last['test_accuracy']:.2%} of 360 test images right", "21,386", "batch_size: 32", "conv2d"):
+        assert expected in words
+    assert len(looked.references) == 3 + 24 + 6  # charts, worst images, filters
+    assert {"worst.png", "filters.png", "gradients.png"} <= {path.name for path in run_copy.iterdir()}
+
+
+def test_what_is_no_run_is_said_in_one_line(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr() == ("", f"purecnn: {tmp_path}: got no config.yaml, expected the folder of a run\n")
+    assert list(tmp_path.iterdir()) == []

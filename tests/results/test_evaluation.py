@@ -1,0 +1,45 @@
+import json
+
+import numpy as np
+
+from purecnn.results.evaluation import Evaluation, as_json
+
+# Six images of three classes; 2 is never predicted, and image 3 has two outputs that are equal.
+OUTPUTS = np.array(
+    [[4, 1, 0], [1, 2, 0], [0, 5, 1], [3, 3, 0], [2, 1, 0], [0, 3, 2]], np.float32
+)  # predicted: 0 1 1 0 0 1
+LABELS = np.array([0, 0, 1, 1, 2, 2], np.int32)
+SHARES = np.exp(OUTPUTS) / np.exp(OUTPUTS).sum(axis=1, keepdims=True)
+RESULT = Evaluation(("ant", "bee", "cat"), LABELS, OUTPUTS, SHARES)
+
+
+def test_accuracy_counts_the_first_of_equal_outputs():
+    assert RESULT.accuracy() == 2 / 6
+    assert RESULT.accuracy(2) == 5 / 6
+    assert RESULT.accuracy(3) == RESULT.accuracy(5) == 1
+    assert RESULT.accuracy() == (RESULT.predictions == LABELS).mean()
+
+
+def test_precision_recall_and_confusion_by_hand():
+    assert RESULT.per_class() == [
+        {"class": "ant", "images": 2, "precision": 1 / 3, "recall": 1 / 2},
+        {"class": "bee", "images": 2, "precision": 1 / 3, "recall": 1 / 2},
+        {"class": "cat", "images": 2, "precision": None, "recall": 0.0},
+    ]
+    np.testing.assert_array_equal(RESULT.confusion, [[1, 1, 0], [1, 1, 0], [1, 1, 0]])
+
+
+def test_the_worst_have_the_least_probability_in_their_true_class():
+    np.testing.assert_allclose(RESULT.confidence, [SHARES[i, k] for i, k in enumerate(LABELS)])
+    np.testing.assert_array_equal(RESULT.worst(3), np.argsort(RESULT.confidence)[:3])
+    assert RESULT.worst(1)[0] == 4
+    assert len(RESULT.worst()) == 6
+
+
+def test_json_has_it_all_in_plain_numbers():
+    found = json.loads(json.dumps(as_json(RESULT, "worst.png")))
+    assert (found["images"], found["top1"], found["top5"]) == (6, 2 / 6, 1)
+    assert found["confusion"] == RESULT.confusion.tolist()
+    assert found["worst"][0]["image"] == 4
+    assert (found["worst"][0]["class"], found["worst"][0]["predicted"]) == ("cat", "ant")
+    assert found["classes"][2]["precision"] is None

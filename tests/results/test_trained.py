@@ -1,0 +1,69 @@
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from purecnn.data.digits import read_digits
+from purecnn.models import mlp
+from purecnn.results.trained import Trained, load_trained, make_classifier, probabilities
+from purecnn.train.about import About, read_about
+
+ABOUT = About("lenet", "softmax_cross_entropy", "digits", tuple("0123456789"), (8, 8, 1))
+
+
+def test_a_run_says_of_itself_what_it_is(finished):
+    assert read_about(finished / "weights.safetensors") == ABOUT
+    assert load_trained(finished).about == ABOUT
+    assert load_trained(finished / "weights.safetensors").net.name == "lenet"
+
+
+def test_the_classifier_predicts_what_the_run_measured_and_any_number_of_images(finished):
+    test = read_digits().test
+    classify = make_classifier(load_trained(finished))
+    outputs, shares = classify(test.images)
+    last = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
+    assert float((outputs.argmax(axis=1) == test.labels).mean()) == last["test_accuracy"]
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    wide = outputs.astype(np.float64)
+    np.testing.assert_allclose(shares, np.exp(wide) / np.exp(wide).sum(axis=1, keepdims=True), rtol=1e-4)
+    few, _ = classify(test.images[:3])
+    np.testing.assert_array_equal(few, outputs[:3])
+
+
+def test_outputs_trained_by_squared_error_are_scaled_to_sum_to_one():
+    about = About("mlp", "squared_error", "digits", ("a", "b", "c"), (1, 1, 1))
+    shares = probabilities(Trained(about, mlp(3), [], []), jnp.array([[0.5, 0.25, 0.25], [0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(shares, [[0.5, 0.25, 0.25], [1 / 3] * 3])
+
+
+def test_pixels_are_normalised_by_channel(finished):
+    trained = load_trained(finished)
+    images = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    about = dataclasses.replace(ABOUT, pixel_mean=(0.25,), pixel_std=(0.5,))
+    moved, _ = make_classifier(Trained(about, trained.net, trained.params, trained.state))(images * 0.5 + 0.25)
+    np.testing.assert_allclose(moved, make_classifier(trained)(images)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_no_trained_net_is_refused_by_name(finished, tmp_path):
+    arrays, file = load_file(finished / "weights.safetensors"), tmp_path / "w.safetensors"
+    other = json.loads(ABOUT.metadata()["purecnn"])
+    cases = (
+        (lambda: file.write_bytes(b"no weights"), "expected a safetensors file"),
+        (lambda: save_file(arrays, file), "metadata: got {}, expected weights saved by purecnn"),
+        (lambda: save_file(arrays, file, {"purecnn": "[]"}), "expected weights saved by purecnn"),
+        (lambda: save_file(arrays, file, {"purecnn": json.dumps(other | {"model": "eval"})}), "model: got 'eval'"),
+        (
+            lambda: save_file(arrays, file, {"purecnn": json.dumps(other | {"model": "mlp"})}),
+            "weights of another model",
+        ),
+    )
+    for write, words in cases:
+        write()
+        with pytest.raises(ValueError, match="safetensors: ") as caught:
+            load_trained(file)
+        assert words in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        load_trained(tmp_path / "nowhere")
