@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain
 from purecnn.train.config import Config, resolved
 
@@ -93,6 +94,7 @@ def run(command: Train) -> int:
             got = getattr(config, name)
             if got != value:
                 return complain(f"{name}: got {got!r}, expected {value!r}, as the run in {own.run_dir} has it", 2)
+    keep_freed_memory()
     keep_compiled(None if command.no_cache else command.cache_dir or default_cache())
     if command.distributed or command.coordinator is not None:  # before anything asks which devices there are
         try:

@@ -14,6 +14,9 @@ that it multiplies by zeros, V/kw products for every one that counts; with few c
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -41,7 +44,8 @@ def weight_cotangent(
     banded = jnp.matmul(stretches.T, blocks, preferred_element_type=accumulation_dtype(x.dtype))
     banded = banded.reshape(kh, -1, x.shape[3], block, y_bar.shape[3])
     step, gap = places.stride[1], places.dilation[1]
-    return sum(banded[:, step * q : step * q + gap * (kw - 1) + 1 : gap, :, q] for q in range(block))
+    reach = gap * (kw - 1) + 1
+    return functools.reduce(operator.add, (banded[:, step * q : step * q + reach : gap, :, q] for q in range(block)))
 
 
 def _block(places: Window) -> int:

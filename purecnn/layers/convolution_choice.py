@@ -20,7 +20,8 @@ def forward(algorithm: str, channels: int, outputs: int, groups: int) -> tuple[s
     """The form of y on a CPU, and elsewhere."""
     if algorithm == "auto":
         return "blocks" if _thin(channels, outputs, groups) else "direct", "direct"
-    return (_ungrouped(algorithm, groups),) * 2
+    form = _ungrouped(algorithm, groups)
+    return form, form
 
 
 def input_cotangent(algorithm: str) -> str:
@@ -33,7 +34,8 @@ def weight_cotangent(algorithm: str, channels: int, outputs: int, groups: int) -
     if algorithm == "auto":
         in_blocks = _thin(channels, outputs, groups) or channels == 1
         return "blocks" if in_blocks else "chunks", "exchanged"
-    return (_ungrouped(algorithm, groups),) * 2
+    form = _ungrouped(algorithm, groups)
+    return form, form
 
 
 def _thin(channels: int, outputs: int, groups: int) -> bool:

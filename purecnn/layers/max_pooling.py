@@ -65,22 +65,25 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
 
 def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
     """x̄ (N, H, W, C)."""
+    wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
     if ties in ("first", "last"):
-        winner, carrier = residuals
+        kept, carrier = residuals
         places = _places(carrier.shape, window, stride, padding, dilation)
-        kept, won = winner, lambda tap, winner: winner == tap
+        won = operator.eq  # the winner of the window at hand is the tap at hand
     else:
         x, kept = residuals
         places = _places(x.shape, window, stride, padding, dilation)
-        entries = in_phases(x, places)
-        won = lambda tap, y: (entries == y) & (tap != no_tap(places))  # noqa: E731
-    wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
-    if ties == "split":
-        winners = ((tap == kept).astype(wide.dtype) for tap in read_taps(x, places, -jnp.inf))
-        wide = wide / functools.reduce(operator.add, winners)
+        won = functools.partial(_is_maximum, in_phases(x, places), no_tap(places))
+        if ties == "split":
+            winners = ((tap == kept).astype(wide.dtype) for tap in read_taps(x, places, -jnp.inf))
+            wide = wide / functools.reduce(operator.add, winners)
     zero = jnp.zeros((), wide.dtype)
-    x_bar = sum_over_windows(places, lambda tap, k, wide: jnp.where(won(tap, k), wide, zero), kept, wide)
+    x_bar = sum_over_windows(places, lambda tap, kept, wide: jnp.where(won(tap, kept), wide, zero), kept, wide)
     return (x_bar.astype(y_bar.dtype),)
+
+
+def _is_maximum(entries, none, tap, y):
+    return (entries == y) & (tap != none)
 
 
 def _pool(x, window, stride, padding, dilation, ties):
