@@ -73,7 +73,7 @@ def gradients(net: Net) -> tuple[float, list[np.ndarray]]:
 def step(net: Net, layout: str, compiled: bool = False) -> Callable[[], object]:
     tensors, x, labels = _start(net, layout)
     optimizer = torch.optim.SGD(tensors, lr=0.01, momentum=0.9)
-    value_of = torch.compile(loss) if compiled else loss
+    value_of = torch.compile(loss, dynamic=False) if compiled else loss
 
     def run():
         optimizer.zero_grad(set_to_none=True)
