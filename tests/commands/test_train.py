@@ -19,6 +19,7 @@ from tests.commands.running import purecnn
 
 PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
 FILES = {"config.yaml", "metrics.jsonl", "weights.safetensors", "best.safetensors", "checkpoints", *PICTURES}
+OWN_CACHE = ("--cache-dir", "cache")  # where no other test has put programs
 QUICK = ("--model", "mlp", "--augmentation", "none")  # compiles in a second
 
 
@@ -26,7 +27,7 @@ QUICK = ("--model", "mlp", "--augmentation", "none")  # compiles in a second
 def trained(tmp_path_factory):
     """LeNet, two epochs, into a named folder."""
     folder = tmp_path_factory.mktemp("trained")
-    return folder, purecnn("train", "--epochs", 2, "--seed", 5, "--run-dir", "run", cwd=folder)
+    return folder, purecnn("train", "--epochs", 2, "--seed", 5, "--run-dir", "run", *OWN_CACHE, cwd=folder)
 
 
 def test_a_run_fills_its_folder_and_says_where_it_is(trained):
@@ -77,7 +78,7 @@ def test_the_weights_load_into_the_model_and_predict_what_was_measured(trained):
 def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines_for_scripts(trained):
     folder, first = trained
     assert "being there from a run before" not in first.stdout
-    done = purecnn("train", "--config", "run/config.yaml", "--json-lines", "--run-dir", "again", cwd=folder)
+    done = purecnn("train", "--config", "run/config.yaml", "--json-lines", "--run-dir", "again", *OWN_CACHE, cwd=folder)
     assert done.returncode == 0, done.stderr
     for name in ("weights.safetensors", "best.safetensors"):
         assert (folder / "run" / name).read_bytes() == (folder / "again" / name).read_bytes()
@@ -98,7 +99,7 @@ def test_options_win_over_the_file_and_the_whole_config_can_be_seen_first(traine
 def test_a_finished_run_gone_on_with_stays_as_it_is(trained):
     folder, _ = trained
     before = {name: (folder / "run" / name).read_bytes() for name in FILES - PICTURES - {"checkpoints"}}
-    done = purecnn("train", "--run-dir", "run", "--resume", cwd=folder, module="purecnn.cli")
+    done = purecnn("train", "--run-dir", "run", "--resume", *OWN_CACHE, cwd=folder, module="purecnn.cli")
     assert done.returncode == 0, done.stderr
     assert "going on after step 90 of 90\n" in done.stdout
     assert "being there from a run before" in done.stdout

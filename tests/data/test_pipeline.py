@@ -30,7 +30,7 @@ def test_the_blocks_hold_the_same_images_in_the_same_order_as_the_whole_set():
 def test_a_scan_over_steps_ends_in_the_same_bits_as_with_the_whole_set_on_the_device():
     def step(now, x, labels):
         total = 0.7 * now.params[0]["w"] + to_float(x).mean() * labels.sum().astype(np.float32)
-        return now._replace(params=[{"w": total}]), Measured(total, labels.sum())
+        return now._replace(params=[{"w": total}]), Measured(total, labels.sum(), total[None])
 
     def start():
         return TrainState([{"w": jnp.zeros(())}], [{}], None, jax.random.key(0), jnp.zeros((), jnp.int32))
