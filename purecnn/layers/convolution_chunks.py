@@ -46,13 +46,13 @@ def weight_cotangent(
         if shared:
             right = _shifted_rows(right, places)
         else:
-            # The barrier keeps XLA from making one loop of two, which would ask for every number whose it is.
+            # Columns first, then rows: kw + kh slices to compile instead of kh·kw.
             left = _rows(lax.optimization_barrier(left), places)
         left = left.reshape(halves, -1, kw if shared else kh * kw, groups, channels // groups)
         right = right.reshape(halves, -1, kh if shared else 1, groups, outputs // groups)
         if wide:
             right = right.transpose(0, 2, 3, 4, 1)
-        # Written out as matrices, for XLA's fast product, instead of being copied inside a slow loop of its own.
+        # The barrier keeps them matrices, for XLA's fast product.
         left, right = lax.optimization_barrier((left, right))
         subscripts = "rmtgc,rugdm->rgtcud" if wide else "rmtgc,rmugd->rgtcud"
         product = jnp.einsum(subscripts, left, right, preferred_element_type=accumulation_dtype(x.dtype))

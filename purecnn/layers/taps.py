@@ -67,7 +67,7 @@ def sum_over_windows(
     for axis, phases in ((0, rows), (1, cols)):
         edges.append((phases.shifts - 1, phases.length - window.output[axis], 0))
     if any(low or high for low, high, _ in edges):
-        # Padded once and kept: inside the loop over the output every read would ask whether it is on an edge.
+        # Padded once for all shifts, so that no read has to ask whether it is on an edge.
         padded = [lax.pad(a, jnp.zeros((), a.dtype), (*edges, (0, 0, 0))) for a in arrays]
         arrays = tuple(lax.optimization_barrier(padded))
 
