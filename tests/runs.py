@@ -1,4 +1,4 @@
-"""A finished run to look at, made once for all tests that need one."""
+"""A finished run to look at, made once for all tests that need one, and the figures that a test draws."""
 
 import shutil
 
@@ -20,3 +20,18 @@ def finished(tmp_path_factory):
 def run_copy(finished, tmp_path):
     """The same, to be changed."""
     return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved, for a look at what is in them."""
+    from matplotlib.figure import Figure  # here, so that the tests of the rules do not wait for it
+
+    figures, save = [], Figure.savefig
+
+    def keep(figure, *args, **options):
+        figures.append(figure)
+        return save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures

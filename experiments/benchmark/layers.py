@@ -39,13 +39,17 @@ def conv_flops(x_shape, w_shape, stride: int, padding: int) -> int:
     return 2 * x_shape[0] * math.prod(sides) * math.prod(w_shape)
 
 
-def conv_forward(x_shape, w_shape, stride: int, padding: int):
-    """({way: function of (x, w, b) -> y}, its arguments)."""
-
+def _plain_conv(stride: int, padding: int) -> Callable:
     def plain(x, w, b):
         edges = [(padding, padding)] * 2
         return lax.conv_general_dilated(x, w, (stride,) * 2, edges, dimension_numbers=DIMENSIONS) + b
 
+    return plain
+
+
+def conv_forward(x_shape, w_shape, stride: int, padding: int):
+    """({way: function of (x, w, b) -> y}, its arguments)."""
+    plain = _plain_conv(stride, padding)
     ways = {"purecnn": lambda x, w, b: purecnn.conv2d(x, w, b, stride=stride, padding=padding), "autodiff": plain}
     return ways, (_normal(0, x_shape), _normal(1, w_shape) / 10, _normal(2, w_shape[-1:]))
 
@@ -56,10 +60,7 @@ def _normal(seed: int, shape):
 
 def conv_backward(x_shape, w_shape, stride: int, padding: int, input_too: bool):
     """({way: function of (x, w, b, ȳ) -> the cotangents asked for}, its arguments)."""
-
-    def plain(x, w, b):
-        edges = [(padding, padding)] * 2
-        return lax.conv_general_dilated(x, w, (stride,) * 2, edges, dimension_numbers=DIMENSIONS) + b
+    plain = _plain_conv(stride, padding)
 
     def ours(x, w, b, y_bar):
         bars = purecnn.conv2d_bwd((x, w, b), y_bar, stride=stride, padding=padding)

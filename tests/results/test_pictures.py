@@ -1,26 +1,12 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from purecnn.models import lenet, mlp
 from purecnn.results.evaluation import Evaluation
 from purecnn.results.pictures import draw_filters, draw_gradients, draw_worst, first_kernels
 from purecnn.results.trained import Trained
 from purecnn.train.about import About
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, for a look at what is in them."""
-    figures, save = [], Figure.savefig
-
-    def keep(figure, *args, **options):
-        figures.append(figure)
-        return save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def shown(figure):

@@ -1,22 +1,7 @@
 import matplotlib.image
 import numpy as np
-import pytest
-from matplotlib.figure import Figure
 
 from purecnn.train.plots import draw_confusion, draw_curves
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, for a look at what is in them."""
-    figures, save = [], Figure.savefig
-
-    def keep(figure, *args, **options):
-        figures.append(figure)
-        return save(figure, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def test_the_confusion_matrix_has_every_count_in_its_place(tmp_path, drawn):
