@@ -45,7 +45,7 @@ types: $(READY)  ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 lock:            ## pin the newest versions that fit (needs uv)
-	uv pip compile pyproject.toml --extra train --extra dev -c requirements/constraints.txt --universal \
+	uv pip compile pyproject.toml --extra train --extra docs --extra dev -c requirements/constraints.txt --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/lock.txt --upgrade
 
 clean:           ## remove the environment and caches, never a run
