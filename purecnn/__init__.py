@@ -30,6 +30,7 @@ from purecnn.layers.response_normalization import local_response_norm, local_res
 from purecnn.layers.soft_max import softmax, softmax_bwd, softmax_fwd
 from purecnn.losses.cross_entropy import softmax_cross_entropy, softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.losses.squares import squared_error, squared_error_bwd, squared_error_fwd
+from purecnn.replacement import with_backward
 
 __all__ = [
     "Chain",
@@ -87,4 +88,5 @@ __all__ = [
     "squared_error",
     "squared_error_bwd",
     "squared_error_fwd",
+    "with_backward",
 ]

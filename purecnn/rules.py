@@ -28,10 +28,13 @@ R_co = TypeVar("R_co", covariant=True)
 
 @runtime_checkable
 class Rule(Protocol[P, R_co]):
-    """A function with a backward rule of its own; `__wrapped__` is the primal without it."""
+    """A function with a backward rule of its own; `__wrapped__` is the primal without it, `fwd` and `bwd` its pair."""
 
     __name__: str
     __wrapped__: Callable[..., Any]
+    fwd: Callable[..., Any]
+    bwd: Callable[..., Any]
+    static: tuple[str, ...]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
@@ -60,8 +63,10 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
             lambda options, *args: fwd(*args, **dict(options)),
             lambda options, residuals, y_bar: bwd(residuals, y_bar, **dict(options)),
         )
+        call.fwd, call.bwd = fwd, bwd  # type: ignore[attr-defined]
 
-    call.defvjp = defvjp  # type: ignore[attr-defined]
+    call.fwd = call.bwd = None  # type: ignore[attr-defined]  # until defvjp
+    call.defvjp, call.static = defvjp, static  # type: ignore[attr-defined]
     return cast("Rule[P, R_co]", call)
 
 

@@ -1,0 +1,72 @@
+"""Another backward rule on purpose: the same function forward, something else backward.
+
+    guided_relu = purecnn.with_backward(purecnn.relu, lambda residuals, y_bar, **options: …)
+    layer = purecnn.with_backward(layer, lambda residuals, y_bar, train: …)
+
+What comes back is a rule, or a layer of a chain, like the one that went in; `jax.grad`, `Chain.backward` and `backprop`
+all follow the new backward rule. Whether that is any derivative of the function is the caller's affair: `verify.check`
+will say that it is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+
+from purecnn.chain import Layer
+from purecnn.rules import Rule, rule
+
+Replaceable = TypeVar("Replaceable", Layer, Rule)
+
+
+def with_backward(
+    original: Replaceable, bwd: Callable[..., Any], *, fwd: Callable[..., Any] | None = None
+) -> Replaceable:
+    """`original` with `bwd` for its backward rule, and, if given, `fwd` for the forward rule that feeds it.
+
+    Of a rule such as `purecnn.conv2d`: `bwd(residuals, y_bar, **options)` returns one cotangent per positional
+    argument, as `conv2d_bwd` does, from the residuals of `conv2d_fwd`. Of a layer of a chain:
+    `bwd(residuals, y_bar, train)` returns the input's cotangent and a dict of the parameters', as `layer.bwd` does. A
+    new `fwd` has the signature of `conv2d_fwd` or `layer.fwd` and may keep other residuals; its y is taken as it is.
+
+    Residuals of parameters can be replaced before the old rule is called. Feedback alignment (Lillicrap et al. 2016)
+    sends ȳ back through fixed random weights and leaves w̄ alone:
+
+        def bwd(residuals, y_bar, train):
+            x, w, b = residuals
+            return layer.bwd((x, random_weights(w.shape), b), y_bar, train)
+
+    Raises TypeError where `original` is neither.
+    """
+    if isinstance(original, Layer):
+        return _layer(original, fwd or original.fwd, bwd)
+    if isinstance(original, Rule):
+        new = rule(original.__wrapped__, static=original.static)
+        new.defvjp(fwd or original.fwd, bwd)
+        return new
+    raise TypeError(
+        f"with_backward: original: got {type(original).__name__}, expected a rule of purecnn or a layer of a chain"
+    )
+
+
+def _layer(original: Layer, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Layer:
+    """The new pair in `fwd` and `bwd` for the two lists, and joined in `apply` for `jax.grad`."""
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+    def joined(params, state, x, train, key):
+        return original.apply(params, state, x, train, key)
+
+    def joined_fwd(params, state, x, train, key):
+        y, new_state, residuals = fwd(params, state, x, train, key)
+        return (y, new_state), residuals
+
+    def joined_bwd(train, residuals, bars):
+        x_bar, params_bar = bwd(residuals, bars[0], train)  # nothing flows back through running statistics
+        return params_bar, None, x_bar, None
+
+    joined.defvjp(joined_fwd, joined_bwd)
+    return dataclasses.replace(original, apply=joined, fwd=fwd, bwd=bwd)
