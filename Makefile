@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test verify verify-exhaustive prove-resume hostile-data input-cost bench lint types wheel lock clean
+.PHONY: help train test verify verify-exhaustive prove-resume hostile-data input-cost bench lint types wheel smoke lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -43,6 +43,12 @@ lint: $(READY)   ## ruff: style, imports, formatting
 
 types: $(READY)  ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+wheel: $(READY)  ## the wheel and the sdist, in dist/
+	$(BIN)/python -m hatchling build --target sdist --target wheel
+
+smoke: $(READY)  ## build both, install the wheel into an empty environment, and try it there
+	$(BIN)/python -m tests.release.smoke
 
 lock:            ## pin the newest versions that fit (needs uv)
 	uv pip compile pyproject.toml --extra train --extra docs --extra dev -c requirements/constraints.txt --universal \

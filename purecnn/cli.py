@@ -51,6 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from verify.cli import main as verify
 
         return verify(rest)
+    try:
+        return _run(name, rest)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "purecnn").split(".")[0] in ("purecnn", "verify"):  # no extra has those: a mistake of ours
+            raise
+        return complain(f'{name} needs {missing.name}, of the extra "train": pip install "purecnn[train]"', 2)
+
+
+def _run(name: str, rest: list[str]) -> int:
     import tyro
 
     module_name, options = COMMANDS[name][0].split(":")

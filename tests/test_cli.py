@@ -63,3 +63,19 @@ def test_help_names_the_commands_and_loads_no_data_or_plotting_library(tmp_path)
     assert "train" in done.stdout
     assert "summary" in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_a_library_of_an_extra_that_is_not_installed_is_named_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setitem(sys.modules, "tyro", None)  # what an import of it does where it is not installed
+    assert main(["summary"]) == 2
+    said = capsys.readouterr()
+    assert said.err == 'purecnn: summary needs tyro, of the extra "train": pip install "purecnn[train]"\n'
+    assert said.out == ""
+
+
+def test_a_module_of_our_own_that_is_not_there_is_not_taken_for_an_extra(monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setitem(sys.modules, "purecnn.commands.summary", None)
+    with pytest.raises(ModuleNotFoundError, match=r"purecnn\.commands\.summary"):
+        main(["summary"])

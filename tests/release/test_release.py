@@ -1,0 +1,35 @@
+"""One version, said alike everywhere. That the wheel works where it is installed: tests/release/smoke.py."""
+
+import datetime
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from tests.release.smoke import pinned
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+
+def test_version_and_date_are_the_same_in_all_places():
+    releases = re.findall(r"^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert releases[0] == (PROJECT["version"], str(CITATION["date-released"]))
+    assert CITATION["version"] == PROJECT["version"]
+
+
+def test_the_citation_has_what_its_format_requires():
+    assert {"cff-version", "message", "title", "authors"} <= set(CITATION)
+    assert isinstance(CITATION["date-released"], datetime.date)
+    assert CITATION["license"] == PROJECT["license"]
+    owners = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert all(author["name"] in owners for author in CITATION["authors"])
+
+
+def test_the_lock_holds_every_dependency_of_the_wheel():
+    locked = {line.split("==")[0] for line in pinned((ROOT / "requirements" / "lock.txt").read_text()).splitlines()}
+    needed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["train"]
+    assert len(needed) > 10
+    assert {re.match(r"[\w.-]+", one)[0] for one in needed} <= locked
