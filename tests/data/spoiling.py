@@ -1,0 +1,29 @@
+"""What every kind of spoilt data set is made with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """What to read as which data set, and what the complaint must name."""
+
+    data: str
+    path: Path
+    culprit: str
+
+
+Kinds = dict[str, Callable[[Path, np.random.Generator], Hostile]]
+
+
+def cut(data, rng):
+    return data[: int(rng.integers(0, len(data) - 1))]
+
+
+def flip(data, rng, start, stop):
+    out = bytearray(data)
+    out[int(rng.integers(start, stop))] ^= 1 << int(rng.integers(8))
+    return bytes(out)
