@@ -81,10 +81,9 @@ def _show(command: Show) -> int:
     from purecnn.data.readers import read
     from purecnn.data.sheet import describe, draw_sheet
 
-    size = None if command.image_size is None else (command.image_size, command.image_size)
     path = Path(f"{command.data}.png" if command.out is None else command.out)
     try:
-        data = read(command.data, command.data_dir, image_size=size)
+        data = read(command.data, command.data_dir, image_size=command.image_size)
     except ValueError as error:
         return complain(error, 2)
     try:

@@ -108,7 +108,9 @@ def run(command: Train) -> int:
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
     first = is_first_process()
-    console = Console(highlight=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first)
+    console = Console(
+        highlight=False, markup=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first
+    )
     tell_script = _print_json if command.json_lines and first else lambda line: None
     try:
         plan = prepare(config)
@@ -142,7 +144,7 @@ def _tell_results(console, result, seconds: float) -> None:
 
 
 def default_cache() -> Path:
-    """$PURECNN_CACHE/xla, else purecnn/xla in the user's cache folder."""
-    import pooch
+    """Beside the fetched data sets: $PURECNN_CACHE/xla, else purecnn/xla in the user's cache folder."""
+    from purecnn.data.published import cache_folder
 
-    return Path(os.environ.get("PURECNN_CACHE") or pooch.os_cache("purecnn")) / "xla"
+    return cache_folder("xla")

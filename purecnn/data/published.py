@@ -54,8 +54,8 @@ Progress = Callable[[str, int, int | None], None]  # (file, bytes here, bytes in
 
 
 def cache_folder(name: str) -> Path:
-    """Where `fetch` puts a data set and `read` looks for it."""
-    return Path(pooch.os_cache("purecnn")) / name
+    """Where `fetch` puts a data set and `read` looks for it: in $PURECNN_CACHE, else in the user's cache folder."""
+    return Path(os.environ.get("PURECNN_CACHE") or pooch.os_cache("purecnn")) / name
 
 
 def fetch(name: str, folder: Path | None = None, progress: Progress = lambda *_: None) -> Path:

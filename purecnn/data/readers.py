@@ -14,10 +14,11 @@ Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folde
 DATA_NAMES = get_args(Data)
 
 
-def read(name: str, path: str | None = None, *, image_size: tuple[int, int] | None = None) -> Dataset:
+def read(name: str, path: str | None = None, *, image_size: int | tuple[int, int] | None = None) -> Dataset:
     """The data set `name`, from the file or folder `path` (None: where `purecnn data fetch` put it; digits need none).
 
-    `image_size` (height, width) is what a folder's images are resized to; the other sets have one size and take none.
+    `image_size`, (height, width) or one number for both, is what a folder's images are resized to; the other sets have
+    one size and take none.
     Raises ValueError, in one line that names the file and the reason, for whatever cannot be read.
     """
     if name not in DATA_NAMES:
@@ -26,10 +27,11 @@ def read(name: str, path: str | None = None, *, image_size: tuple[int, int] | No
         raise ValueError(f"data_dir: got {path!r}, expected none: digits come with scikit-learn")
     if name in ("folder", "npz") and path is None:
         raise ValueError(f"data_dir: got none, expected the {'folder' if name == 'folder' else 'file'} to read")
-    if image_size is not None and (name != "folder" or min(image_size) < 1):
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if size is not None and (name != "folder" or min(size) < 1):
         expected = "none: only the images of a folder are resized" if name != "folder" else "two integers, at least 1"
         raise ValueError(f"image_size: got {image_size}, expected {expected}")
-    data = _reader(name, image_size)(Path(path) if path is not None else _fetched(name))
+    data = _reader(name, size)(Path(path) if path is not None else _fetched(name))
     # A folder may be called anything; this goes into titles and lines that others format.
     return dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
 

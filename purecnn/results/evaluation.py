@@ -65,8 +65,7 @@ class Evaluation:
 
 def load_data(config: Config, trained: Trained) -> Dataset:
     """The data of a run. Raises ValueError if it has other classes or shapes than the run was trained on."""
-    size = None if config.image_size is None else (config.image_size, config.image_size)
-    data = read(config.data, config.data_dir, image_size=size)
+    data = read(config.data, config.data_dir, image_size=config.image_size)
     for name, got, expected in (
         ("classes", data.classes, trained.about.classes),
         ("input_shape", data.train.images.shape[1:], trained.about.input_shape),

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from purecnn.data.dataset import to_float
 from purecnn.results.evaluation import Evaluation
 from purecnn.results.trained import Trained
+from purecnn.train.plots import short
 
 RIGHT, WRONG = "#2a7d46", "#b3261e"
 
@@ -26,12 +27,12 @@ def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *
     for axes, i in zip(panels, worst, strict=True):
         label, guess = result.labels[i], result.predictions[i]
         _show(axes, images[i])
-        said = "right" if guess == label else f"taken for {_short(result.classes[guess])}"
+        said = "right" if guess == label else f"taken for {short(result.classes[guess])}"
         axes.set_title(
-            f"{_short(result.classes[label])}: {result.confidence[i]:.1%}\n"
-            f"{said}: {result.probabilities[i, guess]:.1%}",
+            f"{short(result.classes[label])}: {result.confidence[i]:.1%}\n{said}: {result.probabilities[i, guess]:.1%}",
             fontsize=8,
             color=RIGHT if guess == label else WRONG,
+            parse_math=False,
         )
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=120)
@@ -107,8 +108,3 @@ def to_pixels(image: np.ndarray) -> np.ndarray:
 
 def _show(axes, image: np.ndarray) -> None:
     axes.imshow(to_pixels(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-
-
-def _short(name: str, most: int = 14) -> str:
-    name = name.replace("$", r"\$")  # matplotlib would read what is between two of them as a formula
-    return name if len(name) <= most else f"{name[: most - 1]}…"

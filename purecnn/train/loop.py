@@ -63,8 +63,7 @@ class Result:
 def prepare(config: Config) -> Plan:
     """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other."""
     config, devices = resolved(config), all_devices()
-    size = None if config.image_size is None else (config.image_size, config.image_size)
-    data = read(config.data, config.data_dir, image_size=size)
+    data = read(config.data, config.data_dir, image_size=config.image_size)
     samples, batch_size = len(data.train), config.batch_size
     require("batch_size", batch_size, batch_size <= samples, f"at most {samples}, the training images")
     divides = batch_size % devices.count == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
 TRAIN, TEST = "#1f6fb4", "#d9541e"
+CELL, LARGEST = 0.45, 14.0  # inches: of one class in the confusion matrix, and of all of them together
+COUNTED = 40  # classes, for the counts to be legible in their cells
+NAMED = 100  # classes, for each to have its name beside it; of more only every so many-th has
 
 
 def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
@@ -37,22 +41,32 @@ def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
 def draw_confusion(
     path: Path, labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...], title: str
 ) -> None:
-    """Counts of every class taken for every class; the colour is the share of the row, so rare classes show as well."""
+    """Counts of every class taken for every class; the colour is the share of the row, so rare classes show as well.
+
+    Many classes are drawn smaller, without the counts.
+    """
     counts = confusion_matrix(labels, predictions, labels=range(len(classes)))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = 2.5 + 0.45 * len(classes)
+    cell = min(CELL, LARGEST / len(classes))
+    size = 2.5 + cell * len(classes)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            axes.text(
-                column, row, count, ha="center", va="center", color="white" if share[row, column] > 0.5 else "black"
-            )
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
+    for row, column in np.argwhere(counts) if len(classes) <= COUNTED else ():
+        how = {"color": "white" if share[row, column] > 0.5 else "black", "fontsize": 10 * cell / CELL}
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", **how)
+    places = range(0, len(classes), math.ceil(len(classes) / NAMED))
+    names = [short(classes[place]) for place in places]
+    how = {"fontsize": min(10, 50 * cell * places.step), "parse_math": False}
+    axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 4 else 0, **how)
+    axes.set_yticks(places, names, **how)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     figure.colorbar(image, label="share of the true class", shrink=0.8)
     figure.savefig(path, dpi=150)
+
+
+def short(name: str, most: int = 14) -> str:
+    """The name of a class in a picture. It is drawn with parse_math=False: text, not a formula, also with dollars."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"

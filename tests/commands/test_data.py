@@ -19,7 +19,7 @@ from tests.data.making import cifar_archive, cifar_files, write_folder, write_mn
 def purecnn(*arguments, cwd, code="from purecnn.cli import main", **environment):
     script = f"import sys\n{code}\nsys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    environment = os.environ | {"XDG_CACHE_HOME": str(cwd / "cache")} | environment
+    environment = os.environ | {"PURECNN_CACHE": str(cwd / "cache")} | environment
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, env=environment)
 
 
@@ -47,7 +47,7 @@ def server(tmp_path):
 def test_what_was_fetched_is_found_without_a_folder(tmp_path, server):
     done = purecnn("data", "fetch", "mnist", cwd=tmp_path, code=server)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"mnist is in {tmp_path / 'cache' / 'purecnn' / 'mnist'}\n"
+    assert done.stdout == f"mnist is in {tmp_path / 'cache' / 'mnist'}\n"
     done = purecnn("data", "show", "--data", "mnist", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
@@ -114,7 +114,7 @@ def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_and_fed_from
 )
 def test_what_cannot_be_done_is_said_in_words(tmp_path, monkeypatch, capsys, arguments, code, words):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PURECNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # which the command sets, as it does showwarning
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     assert main(["data", *map(str, arguments)]) == code

@@ -66,15 +66,20 @@ def server(monkeypatch):
 
 
 def test_the_files_come_once_into_the_cache(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PURECNN_CACHE", str(tmp_path))
     told = []
     folder = fetch("mnist", progress=lambda *what: told.append(what))
-    assert folder.is_relative_to(tmp_path)
-    assert folder == published.cache_folder("mnist")
+    assert folder == published.cache_folder("mnist") == tmp_path / "mnist"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == server.files
     assert [what for what in told if what[0] == "a.bin"][-2:] == [("a.bin", 300_000, 300_000), ("a.bin", 300_000, None)]
     assert fetch("mnist") == folder
     assert server.asked == [("a.bin", None), ("b.bin", None)]
+
+
+def test_without_a_cache_named_it_is_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("PURECNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert published.cache_folder("mnist") == tmp_path / "purecnn" / "mnist"
 
 
 def test_a_cut_connection_is_gone_on_with_where_it_broke_off(server, tmp_path):

@@ -12,6 +12,7 @@ from purecnn.data.readers import DATA_NAMES, read
         (("npz",), "data_dir: got none, expected the file to read"),
         (("npz", "x.npz", (8, 8)), "image_size: got (8, 8), expected none: only the images of a folder"),
         (("folder", "x", (0, 8)), "image_size: got (0, 8), expected two integers, at least 1"),
+        (("folder", "x", 0), "image_size: got 0, expected two integers, at least 1"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_said(arguments, message):

@@ -17,6 +17,21 @@ def test_the_confusion_matrix_has_every_count_in_its_place(tmp_path, drawn):
     assert matplotlib.image.imread(tmp_path / "confusion.png").std() > 0
 
 
+def test_many_classes_stay_one_picture_and_a_name_is_text_whatever_is_in_it(tmp_path, drawn):
+    few = ("$\\frac$", "[red]", "an animal with a long name")
+    draw_confusion(tmp_path / "few.png", np.arange(3), np.arange(3), few, "$_")
+    assert [t.get_text() for t in drawn[0].axes[0].get_xticklabels()] == ["$\\frac$", "[red]", "an animal wit…"]
+    for count, named, counted in ((40, 40, 40), (100, 100, 0), (1000, 100, 0)):
+        classes = tuple(f"thing {n}" for n in range(count))
+        labels = np.arange(count)
+        draw_confusion(tmp_path / f"{count}.png", labels, labels, classes, "things")
+        axes = drawn[-1].axes[0]
+        assert max(drawn[-1].get_size_inches()) < 18
+        assert (len(axes.get_yticklabels()), len(axes.texts)) == (named, counted)
+        assert axes.get_yticklabels()[1].get_text() == classes[count // named]
+        np.testing.assert_array_equal(axes.images[0].get_array(), np.eye(count))
+
+
 def test_the_curves_are_the_metrics(tmp_path, drawn):
     metrics = [
         {"epoch": e, "train_loss": 1 / e, "test_loss": 2 / e, "train_accuracy": 0.2 * e, "test_accuracy": 0.1 * e}
