@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 from purecnn.data.dataset import Split
@@ -14,7 +18,7 @@ from purecnn.train.devices import Supply, agree, all_devices, is_first_process, 
 from purecnn.train.run_folder import read_metrics
 from tests.commands.running import purecnn
 
-QUICK = ("--model", "mlp", "--augmentation", "none", "--epochs", 1)
+QUICK = ("--model", "mlp", "--augmentation", "none")
 
 
 def test_one_process_is_the_first_and_agrees_with_itself():
@@ -48,29 +52,71 @@ def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_pr
     assert shapes["4 devices"] == shapes["2 processes × 2 devices"] == [20, 8]
 
 
-def test_two_processes_train_one_run_with_one_log_and_one_folder(tmp_path):
+OFTEN = ("--epochs", 3, "--steps-per-dispatch", 5, "--checkpoint-every", 0)
+
+
+def both(cwd, *options):
+    """Two processes of two devices that train one run together, the first first."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         coordinator = f"localhost:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "purecnn", "train", *map(str, QUICK), "--run-dir", "two"]
+    command = [sys.executable, "-m", "purecnn", "train", *map(str, options)]
     command += ["--coordinator", coordinator, "--num-processes", "2", "--process-id"]
-    other = subprocess.Popen([*command, "1"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    first = subprocess.run([*command, "0"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    said, _ = other.communicate(timeout=60)
-    assert (first.returncode, other.returncode) == (0, 0), first.stderr
-    assert "on 2 devices, 16 images of a batch on each" in first.stdout
-    assert "epoch 1/1" in first.stdout
-    assert "epoch" not in said
-    alone = purecnn("train", *QUICK, "--run-dir", "one", cwd=tmp_path)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "2"}
+    return [subprocess.Popen([*command, number], cwd=cwd, env=environment, **pipes) for number in ("0", "1")]
+
+
+def ends(processes):
+    """What each said, [(exit code, stdout, stderr)]."""
+    said = [process.communicate(timeout=240) for process in processes]
+    return [(process.returncode, *words) for process, words in zip(processes, said, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """A folder with the undisturbed run `two` of two processes, and what they said."""
+    folder = tmp_path_factory.mktemp("together")
+    return folder, ends(both(folder, *QUICK, *OFTEN, "--run-dir", "two"))
+
+
+def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_path):
+    folder, ((code, said, complaint), (other_code, other_said, _)) = together
+    assert (code, other_code) == (0, 0), complaint
+    assert "on 4 devices, 8 images of a batch on each" in said
+    assert "epoch 3/3" in said
+    assert "epoch" not in other_said
+    alone = purecnn("train", *QUICK, *OFTEN, "--run-dir", "one", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
-    assert sorted(os.listdir(tmp_path / "two")) == sorted(os.listdir(tmp_path / "one"))
-    assert len(read_metrics(tmp_path / "two")) == 1
-    one, two = (load_file(tmp_path / run / "weights.safetensors") for run in ("one", "two"))
+    assert sorted(os.listdir(folder / "two")) == sorted(os.listdir(tmp_path / "one"))
+    assert len(read_metrics(folder / "two")) == 3
+    one, two = (load_file(run / "weights.safetensors") for run in (tmp_path / "one", folder / "two"))
     for name, array in one.items():
         np.testing.assert_allclose(two[name], array, rtol=0, atol=1e-5 * np.abs(array).max())
     # What two processes saved, one goes on with.
+    shutil.copytree(folder / "two", tmp_path / "two")
     done = purecnn("train", "--run-dir", "two", "--resume", cwd=tmp_path)
-    assert "going on after step 45 of 45" in done.stdout
+    assert "going on after step 135 of 135" in done.stdout
+
+
+def test_two_processes_killed_then_interrupted_and_gone_on_with_give_the_same_bits(together, tmp_path):
+    run = (*QUICK, *OFTEN, "--run-dir", "run", "--resume")
+    for epoch, victims, number in ((1, (0, 1), signal.SIGKILL), (2, (1,), signal.SIGINT)):
+        processes = both(tmp_path, *run)
+        assert any(line.startswith(f"epoch {epoch}/3") for line in processes[0].stdout)
+        for victim in victims:
+            processes[victim].send_signal(number)
+        stopped = ends(processes)
+        # Whichever of them Ctrl-C comes to, both save and end.
+        assert [code for code, *_ in stopped] == [130 if number == signal.SIGINT else -number] * 2
+    ((code, said, complaint), _) = ends(both(tmp_path, *run))
+    assert code == 0, complaint
+    step = int(re.search(r"going on after step (\d+) of 135", said)[1])
+    assert 90 <= step < 135
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (together[0] / "two" / name).read_bytes()
+    losses = [[line["train_loss"] for line in read_metrics(place)] for place in (tmp_path / "run", together[0] / "two")]
+    assert losses[0] == losses[1]
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused(tmp_path):
