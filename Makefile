@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test verify verify-exhaustive prove-resume hostile-data input-cost bench lint types wheel smoke lock clean
+.PHONY: help train test verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -37,6 +37,9 @@ input-cost: $(READY) ## how long data sets of full size take to read, and what s
 bench: $(READY)  ## steps and layers against autodiff; Flax and PyTorch too where the extra bench is installed
 	$(BIN)/python -m experiments.benchmark.run
 
+docs: $(READY)   ## the book as a site: open site/index.html
+	$(BIN)/mkdocs build --strict --quiet
+
 lint: $(READY)   ## ruff: style, imports, formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +58,4 @@ lock:            ## pin the newest versions that fit (needs uv)
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/lock.txt --upgrade
 
 clean:           ## remove the environment and caches, never a run
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv site .pytest_cache .ruff_cache .hypothesis
