@@ -1,0 +1,16 @@
+"""The same road on a small set: read, train, Ctrl-C, go on, evaluate."""
+
+import json
+import os
+import subprocess
+import sys
+
+
+def test_a_run_on_files_of_the_true_format_is_interrupted_gone_on_with_and_evaluated(tmp_path):
+    command = [sys.executable, "-m", "experiments.full_size.run", "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "cpu.json").read_text())["mlp"]
+    assert found["test_accuracy"] > 0.15  # ten greys, of which a two-layer net tells some apart in 120 steps
+    assert (found["images"], found["test_images"], found["steps"]) == (1280, 200, 120)
+    assert 0 < found["interrupted_after_step"] < 120
