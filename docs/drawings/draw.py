@@ -25,8 +25,8 @@ def softmax_cross_entropy():
     figure = Figure(figsize=(7, 2.3), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     bars = (squeezed(purecnn.softmax(logits)), np.array([0, 1, 0]), x_bar)
-    titles = ("ŷ, what it says", "y, what is right", "x̄ = ŷ − y")
-    for panel, heights, title, colour in zip(panels, bars, titles, (FORWARD, INK, BACKWARD), strict=True):
+    titles = {"ŷ, what it says": FORWARD, "y, what is right": INK, "x̄ = ŷ − y": BACKWARD}
+    for panel, heights, (title, colour) in zip(panels, bars, titles.items(), strict=True):
         panel.bar([0, 1, 2], heights, color=colour, width=0.6)
         for i, height in enumerate(heights):
             label = f"{height:.3g}".replace("-", "−")
@@ -171,8 +171,7 @@ def im2col():
     grid(axes, 12.6, 1.3, [[1], [2], [0], [-1]], "w")
     write(axes, 11.8, 3.3, "·")
     write(axes, 14.3, 3.3, "=")
-    y = rows @ np.array([1, 2, 0, -1])
-    grid(axes, 15, 1.3, y[:, None], "y", {(m, 0): HUES[m] for m in range(4)})
+    grid(axes, 15, 1.3, rows @ np.array([[1], [2], [0], [-1]]), "y", {(m, 0): HUES[m] for m in range(4)})
     write(axes, 17.9, 3.0, "x₁₁ = 1 stands in\nall four rows;\ncol2im adds up\nits copies", fontsize=9)
     return figure
 

@@ -10,12 +10,8 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
-TOLD_ELSEWHERE = {
-    "cluster",
-    "speed",
-    "train",
-    "verify",
-}  # their blocks are fragments, held by tests of what they tell of
+# The blocks of these are fragments, held by the tests of what they tell of.
+TOLD_ELSEWHERE = {"cluster", "drop_in", "speed", "train", "verify"}
 BOOK = [page for page in PAGES if name(page) not in TOLD_ELSEWHERE]
 RUNNABLE = [page for page in BOOK if any(b.language == "python" and b.source is None for b in blocks(page))]
 QUOTING = [page for page in BOOK if any(b.source for b in blocks(page))]
@@ -59,7 +55,7 @@ def test_blocks_run_one_after_the_other_and_print_what_the_page_says(page, monke
             with contextlib.redirect_stdout(out):
                 exec(compile(block.text, f"{name(page)}.md", "exec"), names)
             printed = out.getvalue()
-        elif block.language == "text":
+        elif block.language == "output":
             assert steady(printed) == steady(block.text), printed
             printed = ""
     assert printed == "", f"the page does not show what is printed: {printed}"
