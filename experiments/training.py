@@ -84,7 +84,8 @@ def cast(tree: Any, dtype: Any) -> Any:
 def at_once(run: Callable[..., Any], *args: Any, precision: Any = jnp.float32) -> Any:
     """`run` of every entry of `args`, in one program: side by side in float32, one after the other in 16 bits.
 
-    vmap over weights makes batches of 16-bit products summed in float32, which XLA cannot run on a CPU inside a loop.
+    A program of bfloat16 training under two vmaps compiled here and ended at its first call: "Unsupported element type
+    for DotThunk::Execute: BF16 x BF16 = F32" (JAX 0.10.1, CPU). Its parts alone did not.
     """
     if jnp.dtype(precision).itemsize >= 4:
         return jax.jit(jax.vmap(run))(*args)
