@@ -50,7 +50,8 @@ def draw(path: Path, found: dict[str, list[float]]) -> None:
     axes.axvline(99, color="grey", linestyle=":")
     axes.set_yticks(range(len(found)), list(found), parse_math=False, fontsize=8)
     axes.set_ylim(-0.5, len(found))
-    axes.set_xlabel("% of the 360 test images right; one point a seed, a line for the mean")
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlabel("% of the test images right: a point a seed, a line for the mean", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
