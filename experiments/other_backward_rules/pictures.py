@@ -14,10 +14,12 @@ def plot(result, layers, path) -> None:
     others = [rule for rule in result["rules"] if rule != "true"]
     for panel, rule in zip(np.atleast_1d(panels), others, strict=True):
         row = result["rules"][rule]
-        seen = np.array([run["degrees"] for run in row["runs"][str(row["rate"])] if run["degrees"] is not None])
+        seen = np.array([run["degrees"] for run in row["runs"] if run["degrees"] is not None])
         for k, layer in enumerate(layers):
             panel.plot(seen.mean(0)[:, k], color=f"C{k}", label=layer)
-            panel.fill_between(range(seen.shape[1]), seen[..., k].min(0), seen[..., k].max(0), color=f"C{k}", alpha=0.15)
+            panel.fill_between(
+                range(seen.shape[1]), seen[..., k].min(0), seen[..., k].max(0), color=f"C{k}", alpha=0.15
+            )
         panel.axhline(90, color="grey", lw=0.8, ls=":")
         title = rule.replace("the same, ", "feedback alignment,\n").replace("guided", "guided ReLU")
         panel.set_title(f"{title}\n{100 * row['accuracy']:.1f} %", fontsize=8)

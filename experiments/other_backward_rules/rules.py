@@ -36,7 +36,9 @@ def signs(w):
 
 def guided(layer: Layer) -> Layer:
     """Springenberg et al. 2014: of what reaches a ReLU only the positive part goes on."""
-    return purecnn.with_backward(layer, lambda residuals, y_bar, train: layer.bwd(residuals, jnp.maximum(y_bar, 0), train))
+    return purecnn.with_backward(
+        layer, lambda residuals, y_bar, train: layer.bwd(residuals, jnp.maximum(y_bar, 0), train)
+    )
 
 
 def lenet(rule: str = "true", key: jax.Array | None = None) -> Chain:

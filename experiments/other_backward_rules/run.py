@@ -22,15 +22,16 @@ from purecnn.data.batches import training_batches
 from purecnn.data.digits import read_digits
 
 SHAPE, BATCH, MOMENTUM = (8, 8, 1), 32, 0.9
-SEEDS, EPOCHS, RATES = range(5), 12, (0.003, 0.01, 0.03, 0.1)
+SEEDS, EPOCHS, RATES = range(5), 12, (0.001, 0.003, 0.01, 0.03)
 QUICK = ("true", "feedback alignment", "sign-symmetric")
 NAMED = [i for i, layer in enumerate(lenet().layers) if layer.name in WEIGHTED]
 
 
 def degrees(a, b):
+    """The angle between two gradients; from sum and difference, for the cosine of a small angle is 1 in float32."""
     a, b = (jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)]) for tree in (a, b))
-    lengths = jnp.linalg.norm(a) * jnp.linalg.norm(b)
-    return jnp.degrees(jnp.arccos(jnp.clip(a @ b / lengths, -1, 1)))
+    a, b = a / jnp.linalg.norm(a), b / jnp.linalg.norm(b)
+    return jnp.degrees(2 * jnp.arctan2(jnp.linalg.norm(a - b), jnp.linalg.norm(a + b)))
 
 
 def programs(rule, data):
@@ -94,9 +95,14 @@ def main(arguments=None) -> None:
             "rate": float(best),
             "accuracy": round(float(reached.mean()), 4),
             "spread": round(float(reached.std(ddof=1)), 4) if len(reached) > 1 else None,
-            "runs": runs,
+            "runs": runs[best],
+            "other rates": {
+                rate: {k: [run[k] for run in of] for k in ("loss", "accuracy")}
+                for rate, of in runs.items()
+                if rate != best
+            },
         }
-        print(f"{rule:28} rate {best}: {100 * reached.mean():.2f} %", runs[best][0]["degrees"][-1], flush=True)
+        print(f"{rule:28} rate {best}: {100 * reached.mean():.2f} %", runs[best][0]["degrees"], flush=True)
     (options.out / "cpu.json").write_text(json.dumps(result) + "\n", encoding="utf-8")
     plot(result, [f"layer {i}, {lenet().layers[i].name}" for i in NAMED], options.out / "angles.png")
     saliency(shown, images, labels, options.out / "saliency.png")

@@ -1,0 +1,89 @@
+"""What a loss curve hides: three wrong losses trained for a moment, and the counts that are committed."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from experiments.loss_curves import run
+from experiments.loss_curves.nets import build, by_name, control, net_for, trainable
+from experiments.loss_curves.summary import counted
+from tests.verify.wrong_rules.all import RULES
+
+RESULTS = Path(run.__file__).parent / "results"
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    out = tmp_path_factory.mktemp("loss_curves")
+    run.main(["--quick", "--out", str(out)])
+    return out
+
+
+def by_rule(path):
+    return {line["rule"].split(": ")[1]: line for line in run.lines(path)}
+
+
+def test_a_sign_is_seen_in_training_and_a_factor_two_is_not(quick):
+    right = run.lines(quick / "right.jsonl")[0]["runs"]
+    wrong = {fault: line["runs"][0] for fault, line in by_rule(quick / "wrong.jsonl").items()}
+    reached = min(each["accuracy"] for each in right)
+    assert reached > 0.85
+    assert wrong["twice"]["accuracy"] > 0.95 * reached
+    assert wrong["sign"]["accuracy"] < 0.2
+    assert wrong["mean over the classes"]["losses"][-1] > 2 * max(each["losses"][-1] for each in right)
+
+
+def test_the_gradients_are_apart_by_what_the_faults_say(quick):
+    wrong = by_rule(quick / "wrong.jsonl")
+    for when in ("at the start", "when trained"):
+        assert wrong["twice"][when]["difference"] == pytest.approx(1, abs=1e-4)
+        assert wrong["sign"][when] == pytest.approx({"difference": 2, "degrees": 180}, abs=0.1)
+        assert wrong["mean over the classes"][when] == pytest.approx({"difference": 0.9, "degrees": 0}, abs=0.1)
+
+
+def test_what_is_not_run_again_is_kept(quick, capsys):
+    before = (quick / "wrong.jsonl").read_text("utf-8")
+    run.main(["--quick", "--out", str(quick), "--part", "wrong"])
+    assert (quick / "wrong.jsonl").read_text("utf-8") == before
+    assert capsys.readouterr().out == ""
+
+
+def test_the_committed_counts_are_those_of_the_committed_lines():
+    parts = [run.lines(RESULTS / f"{part}.jsonl") for part in ("right", "wrong", "checkers", "controls")]
+    right, wrong, checkers, controls = parts
+    assert {line["rule"] for line in wrong} == {rule.name for rule in RULES if trainable(rule)}
+    assert {line["rule"] for line in checkers} == {rule.name for rule in RULES}
+    assert {line["net"] for line in wrong} == {line["net"] for line in right}
+    assert len(controls) == len({(line["net"], line["rule"].split(":")[0]) for line in wrong})
+    summary = json.loads((RESULTS / "summary.json").read_text("utf-8"))
+    fresh = json.loads(json.dumps(counted(*parts)))
+    assert {key: summary[key] for key in fresh} == fresh
+    lenet = next(line["runs"] for line in right if line["net"] == "lenet")
+    best = max(sum(each["accuracy"] for each in line["runs"]) for line in wrong if line["rule"] in fresh["reach 95 %"])
+    assert best / 3 > 0.95 * sum(each["accuracy"] for each in lenet) / len(lenet)
+
+
+def test_the_figure_is_small_and_800_pixels_wide(quick):
+    for path in (RESULTS / "loss_curves.png", quick / "loss_curves.png"):
+        assert path.stat().st_size < 80_000
+        assert matplotlib.image.imread(path).shape[1] == 800
+
+
+def test_every_wrong_rule_finds_its_layer():
+    """A fault that stands nowhere in its net would count as one that training hides."""
+    for wrong in RULES:
+        if trainable(wrong):
+            name = net_for(wrong)
+            (net, loss), (bare, bare_loss) = build(name, wrong), build(name)
+            kept = [a.apply.__qualname__ == b.apply.__qualname__ for a, b in zip(net.layers, bare.layers, strict=True)]
+            assert not all(kept) or loss is not bare_loss, wrong.name
+
+
+def test_a_control_has_no_fault_and_stands_in_the_same_place():
+    wrong = by_name("dense: half of x")
+    right = control(wrong)
+    assert right.reference is wrong.reference
+    assert right.rule is not wrong.rule
+    assert net_for(right) == "lenet"
