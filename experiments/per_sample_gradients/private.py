@@ -17,9 +17,7 @@ from experiments.per_sample_gradients.noise import per_sample
 BATCH, CLIP, RATE = 128, 1.0, 0.1
 
 
-def train_privately(
-    net: purecnn.Chain, seeds: int, epochs: int, multipliers: tuple[float, ...], beside_usual: bool = True
-) -> dict[str, Any]:
+def train_privately(net: purecnn.Chain, seeds: int, epochs: int, multipliers: tuple[float, ...]) -> dict[str, Any]:
     """Test accuracy by noise multiplier, beside the same training without clipping; all nets in two programs."""
     orders, starts = training.orders(seeds, epochs, BATCH), training.starts(net, seeds)
 
@@ -44,10 +42,7 @@ def train_privately(
     over_seeds = jax.vmap(private, (0, 0, None, 0))
     over_both = jax.jit(jax.vmap(over_seeds, (None, None, 0, None)))
     accuracy, clipped = over_both(starts, orders, jnp.float32(multipliers), np.arange(seeds))
-    rows: dict[str, Any] = {}
-    if beside_usual:
-        reached = jax.jit(jax.vmap(usual))(starts, orders)
-        rows["no clipping, no noise"] = {"test_accuracy": [float(a) for a in reached]}
+    rows = {"no clipping, no noise": {"test_accuracy": [float(a) for a in jax.jit(jax.vmap(usual))(starts, orders)]}}
     for i, multiplier in enumerate(multipliers):
         rows[f"clipped, noise {multiplier:g}"] = {
             "test_accuracy": [float(a) for a in accuracy[i]],

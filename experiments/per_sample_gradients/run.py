@@ -49,10 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = training.options(__doc__, __file__)
     parser.add_argument("--part", choices=("noise", "private", "cost"), help="one part alone")
     options = parser.parse_args(argv)
-    if options.quick:
+    if options.quick:  # without the private nets, whose program takes long to compile
         parts = {
             "noise": lambda: noise.over_training(NET, 2, 1, 64),
-            "private": lambda: private.train_privately(NET, 2, 1, (0.0, 50.0), beside_usual=False),
             "cost": lambda: {"8×8, 16 samples": cost.cost(8, 16, 1, every_way=False)},
         }
     else:

@@ -36,7 +36,3 @@ def test_quick(tmp_path):
     for moment in ("before", "after"):
         check = found["from_batches"][moment]
         assert abs(check["ratio"] - 1) < 4 * check["standard_error"] < 0.4
-    rows = json.loads((tmp_path / "private.json").read_text())["rows"]
-    # Every gradient of an untrained net is longer than 1, and noise of 50 times that drowns what is left of them.
-    assert rows["clipped, noise 0"]["clipped_first_epoch"] > 0.9
-    assert rows["clipped, noise 50"]["mean"] < 20 < rows["clipped, noise 0"]["mean"]
