@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from purecnn.data.dataset import to_float
 from purecnn.results.evaluation import Evaluation
 from purecnn.results.trained import Trained
-from purecnn.train.plots import short
+from purecnn.train.plots import save_figure, short
 
 RIGHT, WRONG = "#2a7d46", "#b3261e"
 
@@ -35,7 +35,7 @@ def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *
             parse_math=False,
         )
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=120)
+    save_figure(path, figure, dpi=120)
 
 
 def first_kernels(trained: Trained) -> np.ndarray | None:
@@ -66,7 +66,7 @@ def draw_filters(path: Path, kernels: np.ndarray, title: str) -> None:
     for axes, image in zip(panels, images, strict=True):
         _show(axes, image)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=120)
+    save_figure(path, figure, dpi=120)
 
 
 def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
@@ -85,7 +85,7 @@ def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> Non
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", title="layer", fontsize=8)
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    save_figure(path, figure, dpi=150)
 
 
 def _grid(count: int, width: float, height: float):

@@ -10,13 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from purecnn import models
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import to_float
 from purecnn.layers.soft_max import softmax
-from purecnn.train.about import About, read_about
-from purecnn.train.weights import load_weights
+from purecnn.train.about import About
+from purecnn.train.nets import load_net, seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,28 +39,12 @@ def load_trained(path: Path | str) -> Trained:
 
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
-    file = Path(path)
-    if file.is_dir():
-        file /= "weights.safetensors"
-    about = read_about(file)
-    if about.model not in models.__all__:
-        raise ValueError(f"{file}: model: got {about.model!r}, expected one of {', '.join(models.__all__)}")
-    net = getattr(models, about.model)(len(about.classes))
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    like = jax.eval_shape(
-        lambda key: {"params": net.init(key, about.input_shape), "state": net.init_state(about.input_shape)}, key
-    )
-    return Trained(about, net, **load_weights(file, like))
+    return Trained(*load_net(path))
 
 
 def outputs(trained: Trained, images: Array) -> Array:
     """What the net says to images (N, H, W, C), uint8 or pixels in [0, 1]: (N, classes), logits or, for mlp, shares."""
-    images = to_float(images)
-    mean, std = (
-        jnp.asarray(values, images.dtype)[None, None, None]
-        for values in (trained.about.pixel_mean, trained.about.pixel_std)
-    )
-    return trained.net.apply(trained.params, (images - mean) / std, state=trained.state)
+    return trained.net.apply(trained.params, seen(trained.about, to_float(images)), state=trained.state)
 
 
 def probabilities(trained: Trained, outputs: Array) -> Array:

@@ -49,6 +49,8 @@ class Config:
     """How the learning rate goes on: cosine and linear fall to 0 at the end; step: a tenth at 1/2 and at 3/4."""
     warmup_epochs: float = 0.0
     """The learning rate rises from 0 in so many epochs, before the schedule begins."""
+    init_weights: str | None = None
+    """A run or a file of weights of the same model to begin with. The last layer is new if the classes are others."""
     loss: Loss | None = None
     """None: squared_error for mlp, as in the lecture, softmax_cross_entropy for the others."""
     label_smoothing: float = 0.0
@@ -87,7 +89,7 @@ class Config:
             )
         for name in ("until_converged", "early_stopping"):
             require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
-        for name in ("run_dir", "data_dir"):
+        for name in ("run_dir", "data_dir", "init_weights"):
             path = getattr(self, name)
             require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
         make_augmentation(self.augmentation)  # raises, with the names there are

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from purecnn.train.compilation import loaded_programs
 from purecnn.train.config import Config, require, resolved
 from purecnn.train.devices import Devices, agree, all_devices, is_first_process, supply, wait_for_all
 from purecnn.train.interruption import asked_to_stop
+from purecnn.train.nets import begin_from, seen
 from purecnn.train.objectives import OBJECTIVES, smoothed
 from purecnn.train.optimizers import make_optimizer
 from purecnn.train.plots import draw_confusion, draw_curves
@@ -46,6 +48,7 @@ class Plan:
     net: Chain
     optimizer: optax.GradientTransformation
     devices: Devices
+    about: About
     start: TrainState
     steps_per_epoch: int
 
@@ -71,8 +74,11 @@ def prepare(config: Config) -> Plan:
     net = getattr(models, config.model)(len(data.classes))
     steps_per_epoch = batch_count(samples, batch_size)
     optimizer = make_optimizer(config, steps_per_epoch)
-    start = initial_state(net, optimizer, data.train.images.shape[1:], config.seed, devices.everywhere)
-    return Plan(config, data, net, optimizer, devices, start, steps_per_epoch)
+    about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
+    start = initial_state(net, optimizer, about.input_shape, config.seed, devices.everywhere)
+    if config.init_weights is not None:
+        about, start = begin_from(config.init_weights, about, start, optimizer, devices)
+    return Plan(config, data, net, optimizer, devices, about, start, steps_per_epoch)
 
 
 def train(
@@ -89,14 +95,13 @@ def train(
     is no number; in the folder are then the weights of the last good epoch.
     """
     started = time.perf_counter()
-    config, data, net, devices = plan.config, plan.data, plan.net, plan.devices
+    config, data, net, devices, about = plan.config, plan.data, plan.net, plan.devices, plan.about
     first = is_first_process()
     goes_on = resume and config.run_dir is not None and has_config(Path(config.run_dir))
     folder = Path(config.run_dir) if goes_on and config.run_dir else make_run_folder(config)
     wait_for_all("every process has seen the folder as it was")
     if first and not goes_on:
         write_config(folder, config)
-    about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     identity = saved.identity_of(data, plan.start)
     checkpoints = saved.open_checkpoints(folder)
     found = saved.restore(checkpoints, plan.start, identity, lambda what: console.print(f"warning: {what}"))
@@ -115,12 +120,12 @@ def train(
     # Compile before the clock of the training starts: one program per length of a dispatch, of which there are two.
     compiling, kept = time.perf_counter(), loaded_programs()
     train_set, test_set = supply(data.train, devices), supply(data.test, devices)
-    objective = OBJECTIVES[config.loss or ""]
+    objective, augment = OBJECTIVES[config.loss or ""], make_augmentation(config.augmentation)
     one_step = training_step(
         net,
         smoothed(objective, config.label_smoothing),
         plan.optimizer,
-        make_augmentation(config.augmentation),
+        lambda key, x: seen(about, augment(key, x)),
         jnp.dtype(config.precision),
         min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
     )
@@ -129,7 +134,7 @@ def train(
     programs = {n: steps.lower(now, *train_set.like(n, config.batch_size)).compile() for n in lengths}
     test_batches, is_real = evaluation_batches(len(data.test), config.batch_size)
     test_parts = [test_batches] if test_set.whole is not None else _cut(test_batches, config)
-    evaluate = evaluation(net, objective, devices.everywhere)
+    evaluate = evaluation(net, objective, devices.everywhere, partial(seen, about))
     judges = {
         n: evaluate.lower(now.params, now.state, *test_set.like(n, config.batch_size)).compile()
         for n in {len(part) for part in test_parts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
+
+from purecnn.train.weights import write_whole
 
 TRAIN, TEST = "#1f6fb4", "#d9541e"
 CELL, LARGEST = 0.45, 14.0  # inches: of one class in the confusion matrix, and of all of them together
@@ -35,7 +38,7 @@ def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
     left.set_yscale("log")  # a loss falls by orders of magnitude; on a linear scale its end is one flat line
     right.set_ylabel("accuracy in %")
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    save_figure(path, figure, dpi=150)
 
 
 def draw_confusion(
@@ -64,7 +67,14 @@ def draw_confusion(
     axes.set_ylabel("true class")
     axes.set_title(title, parse_math=False)
     figure.colorbar(image, label="share of the true class", shrink=0.8)
-    figure.savefig(path, dpi=150)
+    save_figure(path, figure, dpi=150)
+
+
+def save_figure(path: Path, figure: Figure, dpi: int) -> None:
+    """As PNG, by `write_whole`: where the disk is full the error names the picture, and half of one is not left."""
+    png = io.BytesIO()
+    figure.savefig(png, dpi=dpi, format="png")
+    write_whole(path, png.getvalue())
 
 
 def short(name: str, most: int = 14) -> str:

@@ -121,15 +121,17 @@ def steps_in_one_dispatch(step: Callable[..., Any], result: Any = None) -> jax.s
     return jax.jit(steps, donate_argnums=0, out_shardings=result)
 
 
-def evaluation(net: Chain, objective: Objective, result: Any = None) -> jax.stages.Wrapped:
+def evaluation(
+    net: Chain, objective: Objective, result: Any = None, see: Callable[[Array], Array] = lambda x: x
+) -> jax.stages.Wrapped:
     """Jit (params, state, images, labels, indices) -> losses, predictions: both (K, N), one per entry of `indices`.
 
-    `result` is the sharding of both, where there are several devices.
+    `result` is the sharding of both, where there are several devices; `see` is done to pixels before the net has them.
     """
 
     def evaluate(params, state, images, labels, indices):
         def one(batch):
-            y = net.apply(params, to_float(images[batch]), state=state)
+            y = net.apply(params, see(to_float(images[batch])), state=state)
             losses, _ = objective.fwd(y, objective.target(labels[batch], y))
             return losses, y.argmax(axis=1)
 

@@ -219,3 +219,11 @@ def test_a_config_with_an_unknown_name_is_refused_with_the_nearest(tmp_path):
     done = purecnn("train", "--config", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "purecnn: mine.yaml: got the unknown name 'epohcs', did you mean epochs?\n"
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
+    done = purecnn("train", "--epohcs", 3, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--epohcs" in done.stderr
+    assert "Perhaps you meant" in done.stderr
+    assert "--epochs" in done.stderr
