@@ -63,6 +63,8 @@ def verify_caught_all() -> bool:
 
 
 def counted(right: list[Line], wrong: list[Line], checkers: list[Line], controls: list[Line]) -> Line:
+    order = {rule.name: k for k, rule in enumerate(RULES)}
+    wrong = sorted(wrong, key=lambda line: order[line["rule"]])
     nets = {line["net"]: measures(line) for line in right}
     own = {line["rule"]: {k: v for k, v in line.items() if isinstance(v, bool)} for line in checkers}
     in_net = {line["rule"]: line.get("with the net's options", {}) for line in checkers}
@@ -106,8 +108,6 @@ def counted(right: list[Line], wrong: list[Line], checkers: list[Line], controls
 
 
 def summarise(out: Path, right: list[Line], wrong: list[Line], checkers: list[Line], controls: list[Line]) -> None:
-    order = {rule.name: k for k, rule in enumerate(RULES)}
-    wrong = sorted(wrong, key=lambda line: order[line["rule"]])
     result = {"hardware": describe_hardware(), "python": platform.python_version(), "jax": jax.__version__}
     result |= counted(right, wrong, checkers, controls)
     (out / "summary.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
