@@ -13,9 +13,9 @@ from experiments.other_backward_rules.rules import lenet
 
 def plot(result, layers, path) -> None:
     figure = Figure(figsize=(8, 3.4), layout="constrained")
-    panels = figure.subplots(1, len(result["rules"]) - 1, sharey=True)
     others = [rule for rule in result["rules"] if rule != "true"]
-    for panel, rule in zip(np.atleast_1d(panels), others, strict=True):
+    panels = figure.subplots(1, len(others), sharey=True, squeeze=False)[0]
+    for panel, rule in zip(panels, others, strict=True):
         row = result["rules"][rule]
         seen = np.array([run["degrees"] for run in row["runs"] if run["degrees"] is not None])
         for k, layer in enumerate(layers):
@@ -28,8 +28,8 @@ def plot(result, layers, path) -> None:
         panel.set_title(f"{title}\n{100 * row['accuracy']:.1f} %", fontsize=8)
         panel.set_xlabel("epochs", fontsize=8)
         panel.tick_params(labelsize=7)
-    np.atleast_1d(panels)[0].set_ylabel("degrees from the true gradient", fontsize=8)
-    np.atleast_1d(panels)[-1].legend(fontsize=6, loc=(0.2, 0.07))
+    panels[0].set_ylabel("degrees from the true gradient", fontsize=8)
+    panels[-1].legend(fontsize=6, loc=(0.2, 0.07))
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100)
     Image.open(drawn).convert("RGB").quantize(64).save(path, optimize=True)
@@ -39,11 +39,13 @@ def saliency(params, images, labels, path) -> None:
     """What the score of the right class says of every pixel: the gradient, and the same list with guided ReLUs."""
     chosen = np.array([int(np.flatnonzero(np.asarray(labels) == digit)[0]) for digit in (0, 3, 5, 8)])
     x, y_bar = images[chosen], jax.nn.one_hot(labels[chosen], 10)
-    rows = [x]
-    for rule in ("true", "guided"):
-        net = lenet(rule)
-        _, _, residuals = net.forward(params, x)
-        rows.append(net.backward(residuals, y_bar)[0])
+
+    @jax.jit
+    def sensitivities(params):
+        nets = lenet("true"), lenet("guided")
+        return [net.backward(net.forward(params, x)[2], y_bar)[0] for net in nets]
+
+    rows = [x, *sensitivities(params)]
     figure = Figure(figsize=(4.4, 3.4), layout="constrained")
     for axes, pictures, title in zip(
         figure.subplots(3, len(chosen)), rows, ("image", "gradient", "guided"), strict=True

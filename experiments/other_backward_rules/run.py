@@ -23,7 +23,7 @@ from purecnn.data.digits import read_digits
 
 SHAPE, BATCH, MOMENTUM = (8, 8, 1), 32, 0.9
 SEEDS, EPOCHS, RATES = range(5), 12, (0.001, 0.003, 0.01, 0.03)
-QUICK = ("true", "sign-symmetric")
+QUICK = ("sign-symmetric",)
 NAMED = [i for i, layer in enumerate(lenet().layers) if layer.name in WEIGHTED]
 
 
@@ -71,7 +71,7 @@ def train(epoch, angles, accuracy, rate, seed, epochs, samples):
 
 def main(arguments=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two rules, one seed, one rate, three epochs")
+    parser.add_argument("--quick", action="store_true", help="one rule, one seed, one rate, three epochs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)

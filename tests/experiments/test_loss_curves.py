@@ -8,7 +8,8 @@ import matplotlib.image
 import pytest
 
 from experiments.loss_curves import run
-from experiments.loss_curves.nets import build, by_name, control, net_for, trainable
+from experiments.loss_curves.checkers import ones_cotangent_accepts
+from experiments.loss_curves.nets import build, by_name, control, family, net_for, trainable
 from tests.verify.wrong_rules.all import RULES
 
 RESULTS = Path(run.__file__).parent / "results"
@@ -50,10 +51,12 @@ def test_what_is_not_run_again_is_kept(quick, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_the_checkers_are_asked_as_they_were_for_the_committed_lines(quick):
-    fresh = run.lines(quick / "checkers.jsonl")
-    assert [line["rule"] for line in fresh] == ["cross-entropy: sign"]
-    assert fresh[0] in run.lines(RESULTS / "checkers.jsonl")
+@pytest.mark.parametrize(("name", "accepted"), [("dense: half of x", False), ("flatten: one off", True)])
+def test_a_gradient_of_the_sum_cannot_see_where_its_ones_go(name, accepted):
+    wrong = by_name(name)
+    assert ones_cotangent_accepts(wrong.rule, wrong.reference, wrong.args) == accepted
+    kept = next(line for line in run.lines(RESULTS / "checkers.jsonl") if line["rule"] == name)
+    assert kept["ones-cotangent"] != accepted
 
 
 def test_the_committed_counts_and_the_figure_are_those_of_the_committed_lines(tmp_path):
@@ -88,14 +91,14 @@ def accuracy(line):
     return sum(each["accuracy"] for each in line["runs"]) / len(line["runs"])
 
 
-def test_every_wrong_rule_finds_its_layer():
+def test_every_kind_of_wrong_rule_finds_its_layer():
     """A fault that stands nowhere in its net would count as one that training hides."""
-    for wrong in RULES:
-        if trainable(wrong):
-            name = net_for(wrong)
-            (net, loss), (bare, bare_loss) = build(name, wrong), build(name)
-            kept = [a.apply.__qualname__ == b.apply.__qualname__ for a, b in zip(net.layers, bare.layers, strict=True)]
-            assert not all(kept) or loss is not bare_loss, wrong.name
+    kinds = {(net_for(wrong), family(wrong)): wrong for wrong in RULES if trainable(wrong)}
+    assert len(kinds) == 15
+    for (name, _), wrong in kinds.items():
+        (net, loss), (bare, bare_loss) = build(name, wrong), build(name)
+        kept = [a.apply.__qualname__ == b.apply.__qualname__ for a, b in zip(net.layers, bare.layers, strict=True)]
+        assert not all(kept) or loss is not bare_loss, wrong.name
 
 
 def test_a_control_has_no_fault_and_stands_in_the_same_place():

@@ -67,9 +67,7 @@ def test_angles():
 def test_sign_symmetric_weights_train_at_an_angle(tmp_path):
     run.main(["--quick", "--out", str(tmp_path)])
     rules = json.loads((tmp_path / "cpu.json").read_text("utf-8"))["rules"]
-    assert rules["true"]["accuracy"] > 0.85
     assert rules["sign-symmetric"]["accuracy"] > 0.75
-    np.testing.assert_allclose(rules["true"]["runs"][0]["degrees"], 0, atol=0.2)
     *below, last = np.array(rules["sign-symmetric"]["runs"][0]["degrees"])[1:].T
     np.testing.assert_allclose(last, 0, atol=0.2)  # nothing behind the last layer is changed
     assert np.min(below) > 5
