@@ -36,6 +36,7 @@ from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, require_shape
 from purecnn.geometry import Padding, Size2d, Window, integer, window2d
 from purecnn.layers import convolution_blocks, convolution_choice, convolution_chunks, convolution_im2col
+from purecnn.layers.products import einsum
 from purecnn.layers.taps import read_taps
 from purecnn.rules import rule
 
@@ -135,12 +136,7 @@ def _weight_cotangent(x, y_bar, places: Window, groups):
     """One matrix product per tap: what the tap read, times ȳ."""
     rows = y_bar.reshape(-1, groups, y_bar.shape[3] // groups)
     channels = x.shape[3] // groups
-    slices = [
-        jnp.einsum(
-            "mgc,mgd->cgd", seen.reshape(-1, groups, channels), rows, preferred_element_type=accumulation_dtype(x.dtype)
-        )
-        for seen in read_taps(x, places)
-    ]
+    slices = [einsum("mgc,mgd->cgd", seen.reshape(-1, groups, channels), rows) for seen in read_taps(x, places)]
     return jnp.stack(slices).reshape(*places.size, channels, y_bar.shape[3])
 
 

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from purecnn.annotations import Array, Float
-from purecnn.arguments import accumulation_dtype
 from purecnn.geometry import Window
+from purecnn.layers.products import matmul
 
 WIDEST = 8  # outputs in a block, at most
 
@@ -30,7 +30,7 @@ WIDEST = 8  # outputs in a block, at most
 def forward(x: Float[Array, "n h w c"], w: Float[Array, "kh kw c d"], places: Window) -> Float[Array, "n ho wo d"]:
     """y (N, Ho, Wo, D), in the dtype sums are formed in."""
     stretches, banded = lax.optimization_barrier((_stretches(x, places), _banded(w, places)))
-    y = jnp.matmul(stretches, banded, preferred_element_type=accumulation_dtype(x.dtype))
+    y = matmul(stretches, banded)
     return y.reshape(x.shape[0], *places.output, w.shape[3])
 
 
@@ -41,7 +41,7 @@ def weight_cotangent(
     (kh, kw), block = places.size, _block(places)
     stretches = lax.optimization_barrier(_stretches(x, places))
     blocks = y_bar.reshape(-1, block * y_bar.shape[3])
-    banded = jnp.matmul(stretches.T, blocks, preferred_element_type=accumulation_dtype(x.dtype))
+    banded = matmul(stretches.T, blocks)
     banded = banded.reshape(kh, -1, x.shape[3], block, y_bar.shape[3])
     step, gap = places.stride[1], places.dilation[1]
     reach = gap * (kw - 1) + 1

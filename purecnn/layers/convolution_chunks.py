@@ -21,6 +21,7 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype
 from purecnn.geometry import Window
+from purecnn.layers.products import einsum
 
 CHUNK_BYTES = 4 << 20  # of copies: what stays in the cache
 HALVES = 2  # of a chunk, each a product of its own, so that two cores have one each
@@ -55,8 +56,7 @@ def weight_cotangent(
         # The barrier keeps them matrices, for XLA's fast product.
         left, right = lax.optimization_barrier((left, right))
         subscripts = "rmtgc,rugdm->rgtcud" if wide else "rmtgc,rmugd->rgtcud"
-        product = jnp.einsum(subscripts, left, right, preferred_element_type=accumulation_dtype(x.dtype))
-        return w_bar + product.sum(axis=0), None
+        return w_bar + einsum(subscripts, left, right).sum(axis=0), None
 
     chunks = [a.reshape(n // images, images, *a.shape[1:]) for a in (x, y_bar)]
     # Zeros like ȳ: under shard_map the sum differs from device to device as ȳ does, and its start must say so.

@@ -21,14 +21,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from purecnn.annotations import Array, Float
-from purecnn.arguments import accumulation_dtype
 from purecnn.geometry import Window
 from purecnn.layers.patches import im2col
+from purecnn.layers.products import einsum
 
 
 def forward(x: Float[Array, "n h w c"], w: Float[Array, "kh kw cg d"], places: Window, groups: int):
     """y (N, Ho, Wo, D), in the dtype sums are formed in."""
-    y = _product("mtgc,tcgd->mgd", _patches(x, places, groups), _matrix(w, groups))
+    y = einsum("mtgc,tcgd->mgd", _patches(x, places, groups), _matrix(w, groups))
     return y.reshape(x.shape[0], *places.output, w.shape[3])
 
 
@@ -39,7 +39,7 @@ def input_cotangent(y_bar: Float[Array, "n ho wo d"], w: Float[Array, "kh kw cg 
     spread = lax.pad(y_bar, jnp.zeros((), y_bar.dtype), edges)
     patches = im2col(spread, places.size, dilation=places.dilation)
     rows = patches.reshape(-1, places.size[0] * places.size[1], groups, w.shape[3] // groups)
-    x_bar = _product("mtgd,tcgd->mgc", rows, _matrix(w, groups)[::-1])
+    x_bar = einsum("mtgd,tcgd->mgc", rows, _matrix(w, groups)[::-1])
     return x_bar.reshape(y_bar.shape[0], *places.input, w.shape[2] * groups)
 
 
@@ -48,7 +48,7 @@ def weight_cotangent(
 ) -> Float[Array, "kh kw cg d"]:
     """w̄ (kh, kw, C/groups, D), in the dtype sums are formed in."""
     rows = y_bar.reshape(-1, groups, y_bar.shape[3] // groups)
-    w_bar = _product("mtgc,mgd->tcgd", _patches(x, places, groups), rows)
+    w_bar = einsum("mtgc,mgd->tcgd", _patches(x, places, groups), rows)
     return w_bar.reshape(*places.size, x.shape[3] // groups, y_bar.shape[3])
 
 
@@ -62,7 +62,3 @@ def _patches(x, places, groups):
 def _matrix(w, groups):
     """The kernel as (taps, channels of a group, groups, outputs of a group)."""
     return w.reshape(w.shape[0] * w.shape[1], w.shape[2], groups, w.shape[3] // groups)
-
-
-def _product(subscripts, a, b):
-    return jnp.einsum(subscripts, a, b, preferred_element_type=accumulation_dtype(a.dtype))

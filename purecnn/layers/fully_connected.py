@@ -16,10 +16,9 @@ Here samples are rows and w is (in, out), the transpose, so that a batch is one 
 
 from __future__ import annotations
 
-import jax.numpy as jnp
-
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_floats, require_rank, require_shape
+from purecnn.layers.products import matmul
 from purecnn.rules import rule
 
 
@@ -37,7 +36,7 @@ def dense(
     require_rank("dense", "in out", w=w)
     if x.shape[1] != w.shape[0]:
         raise ValueError(f"dense: w: got shape {w.shape}, expected ({x.shape[1]}, out): one row per input of x")
-    y = jnp.matmul(x, w, preferred_element_type=accumulation_dtype(x.dtype))
+    y = matmul(x, w)
     if b is not None:
         require_shape("dense", (w.shape[1],), "one per output", b=b)
         y = y + b[None, :].astype(y.dtype)
@@ -52,10 +51,9 @@ def dense_fwd(x, w, b=None):
 def dense_bwd(residuals, y_bar):
     """x̄ (N, in), w̄ (in, out), b̄ (out,) or None, from ȳ (N, out)."""
     x, w, b = residuals
-    wide = accumulation_dtype(x.dtype)
-    x_bar = jnp.matmul(y_bar, w.T, preferred_element_type=wide).astype(x.dtype)
-    w_bar = jnp.matmul(x.T, y_bar, preferred_element_type=wide).astype(x.dtype)
-    b_bar = None if b is None else y_bar.sum(axis=0, dtype=wide).astype(x.dtype)
+    x_bar = matmul(y_bar, w.T).astype(x.dtype)
+    w_bar = matmul(x.T, y_bar).astype(x.dtype)
+    b_bar = None if b is None else y_bar.sum(axis=0, dtype=accumulation_dtype(x.dtype)).astype(x.dtype)
     return x_bar, w_bar, b_bar
 
 

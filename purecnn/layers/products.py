@@ -1,0 +1,36 @@
+"""Matrix products whose 16-bit sums run in float32.
+
+XLA on a CPU cannot run some such products of 16-bit arrays under `jax.vmap`, when one side is shared by all of them
+("UNIMPLEMENTED: Unsupported element type for DotThunk::Execute: BF16 x BF16 = F32", jaxlib 0.10.1). There both sides
+are widened first, which is what XLA does itself with those that it can run; no product of two 16-bit numbers is rounded
+in float32 either way.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import lax
+
+from purecnn.annotations import Array
+from purecnn.arguments import accumulation_dtype
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """`jnp.matmul`, in the dtype sums are formed in."""
+    return _product(jnp.matmul, a, b)
+
+
+def einsum(subscripts: str, a: Array, b: Array) -> Array:
+    """`jnp.einsum` of two arrays, in the dtype sums are formed in."""
+    return _product(functools.partial(jnp.einsum, subscripts), a, b)
+
+
+def _product(multiply: Callable[..., Array], a: Array, b: Array) -> Array:
+    wide = accumulation_dtype(a.dtype)
+    as_they_are = functools.partial(multiply, preferred_element_type=wide)
+    if a.dtype == wide:
+        return as_they_are(a, b)
+    return lax.platform_dependent(a, b, cpu=lambda a, b: multiply(a.astype(wide), b.astype(wide)), default=as_they_are)
