@@ -26,6 +26,7 @@ from tests.data.making import cifar_files, write_mnist
 MODELS = {"lenet": "mnist", "cifar_cnn": "cifar10", "resnet": "cifar10"}
 SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 QUICK = {"mlp": "mnist"}, {"mnist": (1280, 200)}
+QUICK_EPOCHS = 120  # enough that Ctrl-C, sent once the first checkpoint is there, arrives before the last
 OPTIONS = ("--batch-size", "128", "--learning-rate", "0.01", "--augmentation", "none", "--steps-per-dispatch", "8")
 
 
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> dict:
             if args.only in (None, model):
                 if not (Path(scratch) / data).exists():
                     write(Path(scratch) / data, data, *sizes[data])
-                results[model] = end_to_end(Path(scratch), model, data, epochs=12 if args.quick else 1)
+                results[model] = end_to_end(Path(scratch), model, data, epochs=QUICK_EPOCHS if args.quick else 1)
                 print(model, json.dumps(results[model], indent=1), flush=True)
     file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     draw(args.out / "cpu.png", results)
