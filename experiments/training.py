@@ -4,6 +4,7 @@ The scan takes what differs between two runs as arrays, so that `jax.vmap` of it
 """
 
 import argparse
+import io
 import json
 import statistics
 from collections.abc import Callable
@@ -16,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from matplotlib.figure import Figure
+from PIL import Image
 
 import purecnn
 from purecnn.backend import describe_hardware
@@ -67,6 +70,24 @@ def train(
     return params, losses, watched
 
 
+def momentum_steps(
+    gradient: Callable[[Any, Any], tuple[Any, Any]], params: Any, velocity: Any, batches: Any, rate: Any, momentum: Any
+) -> tuple[Any, Any, Any]:
+    """SGD with its velocity in hand: parameters and velocity after a step for every row of `batches`, and each loss.
+
+    `gradient(params, batch)` returns the loss and the gradient.
+    """
+
+    def step(now, batch):
+        params, velocity = now
+        loss, grads = gradient(params, batch)
+        velocity = jax.tree.map(lambda v, g: momentum * v + g, velocity, grads)
+        return (jax.tree.map(lambda p, v: p - rate * v, params, velocity), velocity), loss
+
+    (params, velocity), losses = jax.lax.scan(step, (params, velocity), batches)
+    return params, velocity, losses
+
+
 def two_lists(net: purecnn.Chain, params: Any, x: Any, labels: Any) -> tuple[Any, Any, Any]:
     """The mean loss, its gradient, and the residuals between: `purecnn.backprop` with the loss in
     float32 whatever the net's precision."""
@@ -84,8 +105,8 @@ def cast(tree: Any, dtype: Any) -> Any:
 def at_once(run: Callable[..., Any], *args: Any, precision: Any = jnp.float32) -> Any:
     """`run` of every entry of `args`, in one program: side by side in float32, one after the other in 16 bits.
 
-    A program of bfloat16 training under two vmaps compiled here and ended at its first call: "Unsupported element type
-    for DotThunk::Execute: BF16 x BF16 = F32" (JAX 0.10.1, CPU). Its parts alone did not.
+    The committed results in 16 bits were made so, when `vmap` of w̄ with the batch shared could not be run in 16 bits on
+    a CPU; it can now (`purecnn/layers/products.py`), and would add in another order.
     """
     if jnp.dtype(precision).itemsize >= 4:
         return jax.jit(jax.vmap(run))(*args)
@@ -105,6 +126,18 @@ def mean_and_spread(values: Any, places: int = 3) -> dict[str, float]:
     return {"mean": round(statistics.fmean(values), places), "spread": round(statistics.stdev(values), places)}
 
 
+def against(values: np.ndarray, usual: np.ndarray) -> dict[str, float]:
+    """Seed by seed: the mean difference and its standard error."""
+    difference = values - usual
+    error = difference.std(ddof=1) / len(difference) ** 0.5
+    return {"difference": round(float(difference.mean()), 2), "standard_error": round(float(error), 2)}
+
+
+def flat(tree: Any) -> np.ndarray:
+    """All entries of all arrays, one after the other."""
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
 def options(doc: str | None, home: str) -> argparse.ArgumentParser:
     """`--quick` and `--out`, which is `results/` beside `home` unless something else is said."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,3 +151,33 @@ def write(folder: Path, name: str, results: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     where = {"hardware": describe_hardware(), "versions": {p: version(p) for p in ("jax", "jaxlib", "numpy", "optax")}}
     (folder / name).write_text(json.dumps(where | results, indent=1) + "\n", encoding="utf-8")
+
+
+def run_parts(
+    options: argparse.Namespace,
+    parts: dict[str, Callable[[], dict[str, Any]]],
+    drawn: tuple[str, ...],
+    draw: Callable[..., Figure],
+    picture: str,
+) -> None:
+    """Run and write the part that is asked for, or every one; then draw, once all that is `drawn` has been written."""
+    for name in (options.part,) if options.part else parts:
+        write(options.out, f"{name}.json", parts[name]())
+    written = [options.out / f"{name}.json" for name in drawn]
+    if all(path.exists() for path in written):
+        save_plot(draw(*(json.loads(path.read_text()) for path in written)), options.out / picture)
+
+
+def save_plot(figure: Figure, path: Path) -> None:
+    """With a faint grid, and open to the top and the right."""
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def save_small(figure: Figure, path: Path, colours: int) -> None:
+    """In few colours, so that a page with it loads at once."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=100)
+    Image.open(drawn).convert("RGB").quantize(colours).save(path, optimize=True)

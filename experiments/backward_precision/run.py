@@ -10,9 +10,7 @@ itself. No way trains worse than float32 while the weights are kept in float32; 
 On this CPU every bfloat16 costs time.
 """
 
-import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,6 +22,7 @@ from matplotlib.figure import Figure
 import purecnn
 from experiments import training
 from experiments.benchmark.measure import taking_turns
+from experiments.benchmark.run import apart
 from purecnn.backend import keep_freed_memory
 
 F32, BF16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
@@ -87,9 +86,7 @@ def accuracy(starts: Any, orders: np.ndarray) -> dict[str, Any]:
         print(name, rows[name], flush=True)
     usual = np.array(rows["float32, float32"]["test_accuracy"])
     for row in rows.values():
-        difference = np.array(row["test_accuracy"]) - usual
-        row["difference"] = round(float(difference.mean()), 2)
-        row["standard_error"] = round(float(difference.std(ddof=1) / len(difference) ** 0.5), 2)
+        row |= training.against(np.array(row["test_accuracy"]), usual)
     return {"seeds": len(usual), "epochs": orders.shape[1], "rate": RATE, "rows": rows}
 
 
@@ -101,11 +98,9 @@ def error(starts: Any, orders: np.ndarray, half_way: bool = True) -> dict[str, A
     def trained(params, order):
         return training.train(gradient_of(F32, F32), optax.sgd(rate, momentum=0.9), params, order)[0]
 
-    # Half-way, for at the end the batch is fitted and its gradient is all but nothing.
-    moments = {
-        "at the start": starts,
-        "half-way": jax.jit(jax.vmap(trained))(starts, orders[:, : orders.shape[1] // 2]),
-    }
+    moments = {"at the start": starts}
+    if half_way:  # and not the end, when the batch is fitted and its gradient is all but nothing
+        moments["half-way"] = jax.jit(jax.vmap(trained))(starts, orders[:, : orders.shape[1] // 2])
     batches = [order[0, 0] for order in orders]
     ways = {name: jax.jit(gradient_of(*way)) for name, way in WAYS.items()}
     found: dict[str, Any] = {name: {} for name in ways}
@@ -115,8 +110,8 @@ def error(starts: Any, orders: np.ndarray, half_way: bool = True) -> dict[str, A
         for name, way in ways.items():
             errors = []
             for p, rows, reference in zip(each, batches, exact, strict=True):
-                g = np.float64(flat(way(p, jnp.asarray(train.images[rows]), jnp.asarray(train.labels[rows]))[1]))
-                errors.append(np.linalg.norm(g - reference) / np.linalg.norm(reference))
+                _, g = way(p, jnp.asarray(train.images[rows]), jnp.asarray(train.labels[rows]))
+                errors.append(apart(np.float64(training.flat(g)), reference))
             found[name][moment] = {"mean": float(np.mean(errors)), "spread": float(np.std(errors, ddof=1))}
     return {"batch": int(orders.shape[3]), "rows": found}
 
@@ -125,16 +120,12 @@ def in_float64(params: Any, images: np.ndarray, labels: np.ndarray) -> np.ndarra
     params, labels = jax.tree.map(np.asarray, params), np.asarray(labels)
     with jax.enable_x64(True):
         params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
-        return flat(_exact(params, jnp.asarray(images, jnp.float64), jnp.asarray(labels)))
+        return training.flat(_exact(params, jnp.asarray(images, jnp.float64), jnp.asarray(labels)))
 
 
 @jax.jit
 def _exact(params, x, labels):
     return purecnn.backprop(purecnn.models.lenet(), params, x, labels)[1]
-
-
-def flat(gradient: Any) -> np.ndarray:
-    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradient)])
 
 
 def timing(shapes: dict[str, tuple[int, int]], rounds: int) -> dict[str, Any]:
@@ -158,7 +149,7 @@ def timing(shapes: dict[str, tuple[int, int]], rounds: int) -> dict[str, Any]:
     return {"rounds": rounds, "rows": rows}
 
 
-def draw(path: Path, trained: dict[str, Any], off: dict[str, Any]) -> None:
+def draw(trained: dict[str, Any], off: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(9.5, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for place, (name, row) in enumerate(off["rows"].items()):
@@ -176,10 +167,7 @@ def draw(path: Path, trained: dict[str, Any], off: dict[str, Any]) -> None:
         right.errorbar(row["mean"], place, xerr=row["spread"], fmt="s", color="black", capsize=3)
     right.set_yticks(range(len(trained["rows"])), [name.replace(", w", ",\nw") for name in trained["rows"]], fontsize=8)
     right.set_xlabel("test accuracy in %, each seed, mean and spread")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -194,13 +182,9 @@ def main(argv: list[str] | None = None) -> None:
         "error": lambda: error(starts, orders, half_way=not options.quick),
         "timing": lambda: timing({"28×28, batch 128": (28, 128)}, 21),
     }
-    # The quick mode compiles little: the errors at the start alone.
-    chosen = ("error",) if options.quick else (options.part,) if options.part else parts
-    for name in chosen:
-        training.write(options.out, f"{name}.json", parts[name]())
-    written = [options.out / f"{name}.json" for name in ("accuracy", "error")]
-    if all(path.exists() for path in written):
-        draw(options.out / "precision.png", *(json.loads(path.read_text()) for path in written))
+    if options.quick:  # compiles little: the errors at the start alone
+        options.part = "error"
+    training.run_parts(options, parts, ("accuracy", "error"), draw, "precision.png")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def worker(quick: bool, out: Path) -> None:
 
     import purecnn
     from experiments.benchmark.measure import taking_turns
+    from experiments.comparing import largest_difference
     from experiments.data_parallel.ways import WAYS, collectives
     from purecnn import blocks
     from purecnn.backend import describe_hardware
@@ -43,10 +44,6 @@ def worker(quick: bool, out: Path) -> None:
         rng = np.random.default_rng(seed)
         params = net.init(jax.random.key(seed), (side, side, 1))
         return params, jnp.asarray(rng.normal(size=(batch, side, side, 1)), jnp.float32), jnp.arange(batch) % 10
-
-    def apart(a, b):
-        pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-        return max(float(np.abs(np.asarray(x) - np.asarray(y)).max() / np.abs(y).max()) for x, y in pairs)
 
     parameters = sum(p.size for p in jax.tree.leaves(net.init(jax.random.key(0), (side, side, 1))))
     result: dict = {"hardware": describe_hardware(), "gradient_bytes": 4 * parameters, "per_device": PER_DEVICE}
@@ -74,9 +71,12 @@ def worker(quick: bool, out: Path) -> None:
                 if way != "pmap":
                     cut = jax.tree.map(jax.device_put, cut, shardings)
                 got[way] = one["compiled"](*cut)
-                one["apart"].append(apart(got[way], expected))
+                one["apart"].append(largest_difference(got[way], expected))
             same.append(
-                {f"{a} = {b}": apart(got[a], got[b]) == 0 for a, b in (("pmap", "shard_map"), ("shard_map", "jit"))}
+                {
+                    f"{a} = {b}": largest_difference(got[a], got[b]) == 0
+                    for a, b in (("pmap", "shard_map"), ("shard_map", "jit"))
+                }
             )
         result[f"{count} devices"] = {
             way: {"apart": one["apart"], "collectives": one["collectives"]} for way, one in made.items()

@@ -21,6 +21,7 @@ import optax
 
 import purecnn
 from experiments.benchmark.measure import taking_turns
+from experiments.comparing import largest_difference
 from purecnn.backend import describe_hardware, keep_freed_memory
 
 FRAMEWORKS = ("plain_jax", "flax_nnx", "equinox_net")
@@ -38,12 +39,6 @@ def forms(framework):
 def problem(batch, side):
     rng = np.random.default_rng(0)
     return jnp.asarray(rng.normal(size=(batch, side, side, 3)), jnp.float32), jnp.arange(batch) % 10
-
-
-def apart(a, b):
-    """The largest difference, relative to the largest entry of the array it is in; the worst of all arrays."""
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return max(float(jnp.abs(one - other).max() / jnp.abs(other).max()) for one, other in pairs)
 
 
 class Step:
@@ -87,7 +82,7 @@ def compare(ways):
     """How far the first step of each swapped form is from that of the net as it was: logits, loss, gradients."""
     found = {name: way() for name, way in ways.items()}
     was = found.pop(BASE)
-    return {name: {part: apart(one[part], was[part]) for part in was} for name, one in found.items()}
+    return {name: {part: largest_difference(one[part], was[part]) for part in was} for name, one in found.items()}
 
 
 def main(arguments=None) -> dict:

@@ -136,11 +136,9 @@ def compare(precision: Any, starts: Any, orders: np.ndarray) -> dict[str, Any]:
     for i, name in enumerate(names):
         rows[name] = training.mean_and_spread(accuracy[i], 2) | {"test_accuracy": accuracy[i].round(2).tolist()}
         if i != usual:
-            difference = accuracy[i] - accuracy[usual]
-            same = not difference.any()
+            same = not (accuracy[i] - accuracy[usual]).any()
+            rows[name] |= training.against(accuracy[i], accuracy[usual])
             rows[name] |= {
-                "difference": round(float(difference.mean()), 2),
-                "standard_error": round(float(difference.std(ddof=1) / len(difference) ** 0.5), 2),
                 "p": 1.0 if same else round(float(ttest_rel(accuracy[i], accuracy[usual]).pvalue), 3),
                 # Fingerprints are taken before a step: at entry k they are those after k steps.
                 "weights_differ_after_step": [int(d.argmax()) if d.any() else None for d in differs[i]],
@@ -169,9 +167,7 @@ def draw(path: Path, found: dict[str, Any]) -> None:
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_title(precision)
         axes.set_xlabel(f"points against {USUAL}")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    training.save_plot(figure, path)
 
 
 def main(argv: list[str] | None = None) -> None:

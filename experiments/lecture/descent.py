@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import purecnn as p
-from experiments.lecture.narration import apart, line
+from experiments.comparing import largest_difference
+from experiments.lecture.narration import line
 
 X = jnp.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
 Y = jnp.array([[0.0], [1], [1], [0]])
@@ -96,7 +97,7 @@ def narrate() -> tuple[list[str], float]:
     w, (x, y) = start(), (X[1:2], Y[1:2])
     forward, gradient = sample(w, x, y)
     expected = by_the_chain_rule(w, x, y)
-    away = {name: apart(gradient[name], expected[name]) for name in gradient}
+    away = {name: largest_difference(gradient[name], expected[name]) for name in gradient}
     said = [
         "ROW 2. A net of two layers, f2 = σ(w2 σ(w1 x)), learns exclusive-or.",
         f"One sample: x = {x[0].tolist()}, the target y = {y[0].tolist()}; w1 is 3×4, w2 is 4×1.",

@@ -1,4 +1,4 @@
-"""What both scripts say of an array, and how they compare two."""
+"""What both scripts say of an array."""
 
 import jax.numpy as jnp
 
@@ -12,11 +12,6 @@ def glimpse(a) -> str:
     flat = jnp.ravel(a)
     some = flat[flat != 0][:3]
     return " ".join(f"{float(value):+.4f}" for value in some) + (" …" if flat.size > 3 else "")
-
-
-def apart(a, b) -> float:
-    """The largest difference, relative to the largest entry of b."""
-    return float(jnp.abs(a - b).max() / jnp.abs(b).max())
 
 
 def line(name: str, equation: str, a, compared: str = "") -> str:

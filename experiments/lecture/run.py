@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jax import lax
 
 import purecnn as p
+from experiments.comparing import largest_difference
 from experiments.lecture import descent
-from experiments.lecture.narration import apart, line, shape
+from experiments.lecture.narration import line, shape
 
 TOLERANCE = 1e-5  # a hundred roundings of float32; the longest sum has 288 terms
 
@@ -141,7 +142,7 @@ def narrate() -> tuple[list[str], float]:
         rows = [(f"dLdx{n}" if n else "dLdx", equation, dLdx[n], expected_dLdx[n])]
         rows += [(f"dLd{name}", WEIGHTS[name], grad[name], expected_grad[name]) for name in names]
         for name, meaning, mine, machines in rows:
-            away = apart(mine, machines)
+            away = largest_difference(mine, machines)
             worst = max(worst, away)
             back.append(line(name, meaning, mine, f"apart {away:.0e}"))
     return [

@@ -1,10 +1,9 @@
 """The figure: loss curves of wrong rules that train beside right ones, and how many each checker lets pass."""
 
-import io
-
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+
+from experiments.training import save_small
 
 RIGHT, BAND, WRONG = "#2b6cb0", "#a3c4e0", "#c53030"
 CHECKERS = {
@@ -48,6 +47,4 @@ def draw(result, right, wrong, path) -> None:
     bars.set(yticks=[], xlim=(0, 1.08 * count), xlabel="wrong rules")
     bars.spines[["top", "right", "left"]].set_visible(False)
     bars.set_title(f"{count} wrong rules: caught (blue), passed (red)", fontsize=9)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=100)
-    Image.open(drawn).convert("RGB").quantize(32).save(path, optimize=True)  # a page's figure is to load at once
+    save_small(figure, path, 32)

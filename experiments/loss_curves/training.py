@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.loss_curves.nets import CLASSES, RATE, RATES, SHAPE, build
+from experiments.training import momentum_steps
 from purecnn.data.batches import training_batches
 from purecnn.data.digits import read_digits
 from tests.verify.wrong_rules.joined import Wrong
@@ -37,20 +38,10 @@ def epoch_program(name: str, wrong: Wrong | None = None) -> Callable[..., Any]:
     images, labels, _, _ = digits()
     targets = jax.nn.one_hot(labels, CLASSES) if name == "softmax" else labels
 
-    def step(rate, momentum, now, batch):
-        def mean_loss(params):
-            return loss(net.apply(params, images[batch]), targets[batch]).mean()
+    def mean_loss(params, batch):
+        return loss(net.apply(params, images[batch]), targets[batch]).mean()
 
-        params, velocity = now
-        value, grads = jax.value_and_grad(mean_loss)(params)
-        velocity = jax.tree.map(lambda v, g: momentum * v + g, velocity, grads)
-        return (jax.tree.map(lambda p, v: p - rate * v, params, velocity), velocity), value
-
-    def epoch(params, velocity, batches, rate, momentum):
-        (params, velocity), losses = jax.lax.scan(functools.partial(step, rate, momentum), (params, velocity), batches)
-        return params, velocity, losses
-
-    return jax.jit(epoch)
+    return jax.jit(functools.partial(momentum_steps, jax.value_and_grad(mean_loss)))
 
 
 def start(name: str, seed: int) -> Tree:

@@ -9,12 +9,10 @@ mapped over. Before the long run: the weights agree to 1e-6 after an epoch and n
 training is unstable against rounding; nine in ten of the nets still reach the same accuracy.
 """
 
-import json
 import re
 import statistics
 import time
 from functools import cache
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +23,7 @@ from matplotlib.figure import Figure
 import purecnn
 from experiments import training
 from experiments.benchmark.measure import taking_turns
+from experiments.benchmark.run import apart
 from purecnn.backend import keep_freed_memory
 
 NET = purecnn.models.lenet()
@@ -83,12 +82,6 @@ def one_of(args, i: int):
     return jax.tree.map(lambda a: a[i], args)
 
 
-def apart(a, b) -> float:
-    """‖a − b‖ / ‖b‖ of two lists of weights."""
-    a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(p)]) for p in (a, b))
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
-
-
 def shorter(args, steps: int):
     starts, orders, rates = args
     return starts, orders[:, :steps], rates
@@ -102,7 +95,7 @@ def accuracy(args, rates, after: tuple[int, ...]) -> dict:
         batch = shorter(args, steps)
         together = program(NET, len(batch[2]), steps)[1](*batch)
         alone = [program(NET, 0, steps)[1](*one_of(batch, i)) for i in range(len(batch[2]))]
-        away = [apart(one_of(together, i), each) for i, each in enumerate(alone)]
+        away = [apart(training.flat(one_of(together, i)), training.flat(each)) for i, each in enumerate(alone)]
         reached = np.asarray(tested(together))
         difference = reached - np.asarray(tested(jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)))
         agreement[f"after {steps}"] = {}
@@ -151,7 +144,7 @@ def calls(compiled, args, nets: int, sample: int):
     return lambda: [jax.block_until_ready(compiled(*batch)) for batch in batches]
 
 
-def draw(path: Path, reached: dict, timed: dict) -> None:
+def draw(reached: dict, timed: dict) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     table, rows = reached["test_accuracy"], timed["rows"]
@@ -168,10 +161,7 @@ def draw(path: Path, reached: dict, timed: dict) -> None:
     right.set_xlabel("nets in one program")
     right.set_ylabel("ms a step and net")
     right.legend()
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -188,11 +178,7 @@ def main(argv: list[str] | None = None) -> None:
             else timing(shorter(args, 20), WIDTHS, SAMPLE, ROUNDS)
         ),
     }
-    for name in (options.part,) if options.part else parts:
-        training.write(options.out, f"{name}.json", parts[name]())
-    written = [options.out / f"{name}.json" for name in parts]
-    if all(path.exists() for path in written):
-        draw(options.out / "sweep.png", *(json.loads(path.read_text()) for path in written))
+    training.run_parts(options, parts, tuple(parts), draw, "sweep.png")
 
 
 if __name__ == "__main__":

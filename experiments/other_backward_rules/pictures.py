@@ -1,14 +1,12 @@
 """What the run draws: accuracies and angles of the rules, and guided back-propagation in its usual use."""
 
-import io
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from experiments.other_backward_rules.rules import lenet
+from experiments.training import save_small
 
 
 def plot(result, layers, path) -> None:
@@ -30,9 +28,7 @@ def plot(result, layers, path) -> None:
         panel.tick_params(labelsize=7)
     panels[0].set_ylabel("degrees from the true gradient", fontsize=8)
     panels[-1].legend(fontsize=6, loc=(0.2, 0.07))
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=100)
-    Image.open(drawn).convert("RGB").quantize(64).save(path, optimize=True)
+    save_small(figure, path, 64)
 
 
 def saliency(params, images, labels, path) -> None:

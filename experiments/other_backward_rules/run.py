@@ -17,6 +17,7 @@ import numpy as np
 import purecnn
 from experiments.other_backward_rules.pictures import plot, saliency
 from experiments.other_backward_rules.rules import RULES, WEIGHTED, lenet
+from experiments.training import momentum_steps
 from purecnn.backend import describe_hardware
 from purecnn.data.batches import training_batches
 from purecnn.data.digits import read_digits
@@ -41,13 +42,10 @@ def programs(rule, data):
     def epoch(params, velocity, batches, rate, key):
         net = lenet(rule, key)
 
-        def step(now, batch):
-            params, velocity = now
-            loss, grads = purecnn.backprop(net, params, images[batch], labels[batch])
-            velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocity, grads)
-            return (jax.tree.map(lambda p, v: p - rate * v, params, velocity), velocity), loss
+        def gradient(params, batch):
+            return purecnn.backprop(net, params, images[batch], labels[batch])
 
-        (params, velocity), losses = jax.lax.scan(step, (params, velocity), batches)
+        params, velocity, losses = momentum_steps(gradient, params, velocity, batches, rate, MOMENTUM)
         return params, velocity, losses.mean()
 
     def angles(params, key):

@@ -9,9 +9,6 @@ clipping alone costs no accuracy, a noise multiplier of 1 some points and one of
 autodiff's time, as in the benchmark, and a tenth of a loop's.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -24,7 +21,7 @@ NET = purecnn.models.lenet()
 MULTIPLIERS = (0.0, 1.0, 2.0, 4.0)
 
 
-def draw(path: Path, scale: dict, trained: dict) -> None:
+def draw(scale: dict, trained: dict) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for row in scale["noise_scale"]:
@@ -39,10 +36,7 @@ def draw(path: Path, scale: dict, trained: dict) -> None:
     right.errorbar(names, [r["mean"] for r in rows.values()], [r["spread"] for r in rows.values()], fmt="o", capsize=3)
     right.tick_params(axis="x", labelsize=8)
     right.set_ylabel("test accuracy in %, mean and spread")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    return figure
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,11 +54,7 @@ def main(argv: list[str] | None = None) -> None:
             "private": lambda: private.train_privately(NET, 4, 15, MULTIPLIERS),
             "cost": lambda: {f"{size}×{size}, 128 samples": cost.cost(size, 128, 11) for size in (8, 28)},
         }
-    for name in (options.part,) if options.part else parts:
-        training.write(options.out, f"{name}.json", parts[name]())
-    written = [options.out / f"{name}.json" for name in ("noise", "private")]
-    if all(path.exists() for path in written):
-        draw(options.out / "noise.png", *(json.loads(path.read_text()) for path in written))
+    training.run_parts(options, parts, ("noise", "private"), draw, "noise.png")
 
 
 if __name__ == "__main__":
