@@ -16,7 +16,7 @@ $(READY): requirements/lock.txt pyproject.toml
 train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
 	$(BIN)/purecnn train
 
-test: $(READY)   ## every test
+test: $(READY)   ## every test but the slow ones, which prove-resume has
 	$(BIN)/python -m pytest -n auto
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
@@ -28,6 +28,7 @@ verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; 
 prove-resume: $(READY) ## 50 SIGKILLs of one run, and disks that fill up, gone on with: the same weights to the last bit?
 	$(BIN)/python -m experiments.kill_and_resume.run
 	$(BIN)/python -m experiments.kill_and_resume.full_disk
+	$(BIN)/python -m pytest -m slow
 
 hostile-data: $(READY) ## 220 spoilt data files: each refused, in one line, in little memory
 	$(BIN)/python -m experiments.hostile_data.run

@@ -99,6 +99,7 @@ def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_p
     assert "going on after step 135 of 135" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_killed_then_interrupted_and_gone_on_with_give_the_same_bits(together, tmp_path):
     run = (*QUICK, *OFTEN, "--run-dir", "run", "--resume")
     for epoch, victims, number in ((1, (0, 1), signal.SIGKILL), (2, (1,), signal.SIGINT)):
