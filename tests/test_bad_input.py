@@ -202,7 +202,7 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
             {"ties": "middle"},
         ),
         (
-            "conv2d: algorithm: got 'fft', expected one of 'auto', 'direct', 'im2col', 'blocks'",
+            "conv2d: algorithm: got 'fft', expected one of 'auto', 'direct', 'im2col', 'blocks', 'winograd'",
             purecnn.conv2d,
             (X, W),
             {"algorithm": "fft"},

@@ -71,6 +71,8 @@ ENTRIES: tuple[Entry, ...] = (
     _both("conv2d", normal(8, 28, 28, 1), normal(5, 5, 1, 6), normal(6), suffix=" of LeNet"),
     _both("conv2d", normal(2, 6, 5, 3), normal(3, 2, 3, 4), normal(4), suffix=" direct", algorithm="direct", **UNEVEN),
     _both("conv2d", normal(2, 6, 9, 3), normal(3, 2, 3, 4), suffix=" in blocks", algorithm="blocks", **UNEVEN),
+    _both("conv2d", normal(2, 7, 6, 3), normal(3, 2, 3, 4), suffix=" by winograd", algorithm="winograd"),
+    _both("conv2d", normal(2, 9, 7, 3), normal(5, 4, 3, 4), suffix=" by winograd, five taps", algorithm="winograd"),
     _both("conv2d", normal(2, 7, 6, 8), normal(3, 3, 8, 4), suffix=" rows shared out"),
     _both("conv2d", normal(2, 4, 5, 32), normal(3, 3, 32, 48), suffix=" ȳ turned"),
     _both("max_pool2d", distinct(2, 7, 6, 3)),

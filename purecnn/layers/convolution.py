@@ -35,7 +35,13 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, require_shape
 from purecnn.geometry import Padding, Size2d, Window, integer, window2d
-from purecnn.layers import convolution_blocks, convolution_choice, convolution_chunks, convolution_im2col
+from purecnn.layers import (
+    convolution_blocks,
+    convolution_choice,
+    convolution_chunks,
+    convolution_im2col,
+    convolution_winograd,
+)
 from purecnn.layers.products import einsum
 from purecnn.layers.taps import read_taps
 from purecnn.rules import rule
@@ -59,13 +65,14 @@ def conv2d(
 
     x (N, H, W, C), w (kh, kw, C/groups, D), b (D,) or None -> y (N, Ho, Wo, D), all of one floating dtype; 16-bit
     products are summed in float32. `algorithm`: "direct" is the equations above; "im2col" is the lecture's row 15, the
-    same numbers from matrix products over the patches; "blocks" takes several outputs of a row at a time; "auto" the
-    fastest for shape and platform (`convolution_choice`). Linear in each argument, so no kinks.
+    same numbers from matrix products over the patches; "blocks" takes several outputs of a row at a time; "winograd"
+    saves products, and rounds less evenly (`convolution_winograd`); "auto" is the fastest for shape and platform
+    (`convolution_choice`). Linear in each argument, so no kinks.
     Kept for the backward rule: x, w, b (b only tells whether there is one). Raises ValueError or TypeError for a wrong
     rank or dtype, channels or groups that do not fit, a window larger than the padded input, or an unknown option.
     """
     places = _places(x, w, b, stride, padding, dilation, groups, algorithm)
-    forms = convolution_choice.forward(algorithm, x.shape[3], w.shape[3], groups)
+    forms = convolution_choice.forward(algorithm, places, x.shape[3], w.shape[3], groups)
     y = _by_platform(FORWARD, forms, x, w, places, groups)
     if b is not None:
         y = y + b.astype(y.dtype)[None, None, None, :]
@@ -82,8 +89,10 @@ def conv2d_bwd(residuals, y_bar, *, stride=1, padding="VALID", dilation=1, group
     """x̄ (N, H, W, C), w̄ (kh, kw, C/groups, D), b̄ (D,) or None, from ȳ (N, Ho, Wo, D)."""
     x, w, b = residuals
     places = _places(x, w, b, stride, padding, dilation, groups, algorithm)
-    x_bar = INPUT_COTANGENT[convolution_choice.input_cotangent(algorithm)](y_bar, w, places, groups).astype(x.dtype)
-    forms = convolution_choice.weight_cotangent(algorithm, x.shape[3], w.shape[3], groups)
+    what = (algorithm, places, x.shape[3], w.shape[3], groups)
+    forms = convolution_choice.input_cotangent(*what)
+    x_bar = _by_platform(INPUT_COTANGENT, forms, y_bar, w, places, groups).astype(x.dtype)
+    forms = convolution_choice.weight_cotangent(*what)
     w_bar = _by_platform(WEIGHT_COTANGENT, forms, x, y_bar, places, groups).astype(w.dtype)
     b_bar = None if b is None else _bias_cotangent(y_bar).astype(b.dtype)
     return x_bar, w_bar, b_bar
@@ -172,13 +181,19 @@ FORWARD = {
     "direct": _forward,
     "im2col": convolution_im2col.forward,
     "blocks": lambda x, w, places, groups: convolution_blocks.forward(x, w, places),
+    "winograd": lambda x, w, places, groups: convolution_winograd.forward(x, w, places),
 }
-INPUT_COTANGENT = {"direct": _input_cotangent, "im2col": convolution_im2col.input_cotangent}
+INPUT_COTANGENT = {
+    "direct": _input_cotangent,
+    "im2col": convolution_im2col.input_cotangent,
+    "winograd": lambda y_bar, w, places, groups: convolution_winograd.input_cotangent(y_bar, w, places),
+}
 WEIGHT_COTANGENT = {
     "direct": _weight_cotangent,
     "im2col": convolution_im2col.weight_cotangent,
     "blocks": lambda x, y_bar, places, groups: convolution_blocks.weight_cotangent(x, y_bar, places),
     "chunks": convolution_chunks.weight_cotangent,
+    "winograd": lambda x, y_bar, places, groups: convolution_winograd.weight_cotangent(x, y_bar, places),
     "exchanged": _weight_cotangent_as_convolution,
 }
 

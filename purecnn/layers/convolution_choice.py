@@ -5,36 +5,50 @@
     im2col     the lecture's products over all patches                             convolution_im2col.py
     blocks     products with the kernel as a banded matrix: thin kernels           convolution_blocks.py
     chunks     w̄ as a product per chunk of images that stays in the cache          convolution_chunks.py
+    winograd   fewer products, from sums and differences of entries: many channels convolution_winograd.py
     exchanged  w̄ as XLA's convolution, samples and channels changing places        convolution.py
 
-On a GPU or TPU "auto" is XLA's convolutions. On a CPU XLA's are fast for y and x̄ unless the kernel is thin, and for w̄
-never: the window is then the whole image. `experiments/benchmark` measures every form beside the one taken.
+On a GPU or TPU "auto" is XLA's convolutions. On a CPU XLA's run y and x̄ at the rate of a large product unless the kernel
+is thin, and w̄ never: the window is then the whole image. `experiments/benchmark` measures every form beside the one
+taken.
 """
 
 from __future__ import annotations
 
-ALGORITHMS = ("auto", "direct", "im2col", "blocks")
+from purecnn.geometry import Window
+from purecnn.layers import convolution_winograd
+
+ALGORITHMS = ("auto", "direct", "im2col", "blocks", "winograd")
+MANY = 96  # channels and outputs from which products saved are worth the sums made for them
+SAVED = 1.5  # times as many products, below which they are not
 
 
-def forward(algorithm: str, channels: int, outputs: int, groups: int) -> tuple[str, str]:
+def forward(algorithm: str, places: Window, channels: int, outputs: int, groups: int) -> tuple[str, str]:
     """The form of y on a CPU, and elsewhere."""
     if algorithm == "auto":
+        if _many(places, channels, outputs, groups):
+            return "winograd", "direct"
         return "blocks" if _thin(channels, outputs, groups) else "direct", "direct"
-    form = _ungrouped(algorithm, groups)
+    form = _known(algorithm, places, groups)
     return form, form
 
 
-def input_cotangent(algorithm: str) -> str:
-    """The form of x̄, the same everywhere: it is direct unless im2col is asked for."""
-    return "im2col" if algorithm == "im2col" else "direct"
+def input_cotangent(algorithm: str, places: Window, channels: int, outputs: int, groups: int) -> tuple[str, str]:
+    """The form of x̄ on a CPU, and elsewhere."""
+    if algorithm == "auto":
+        return "winograd" if _many(places, channels, outputs, groups) else "direct", "direct"
+    form = "direct" if algorithm == "blocks" else _known(algorithm, places, groups)
+    return form, form
 
 
-def weight_cotangent(algorithm: str, channels: int, outputs: int, groups: int) -> tuple[str, str]:
+def weight_cotangent(algorithm: str, places: Window, channels: int, outputs: int, groups: int) -> tuple[str, str]:
     """The form of w̄ on a CPU, and elsewhere."""
     if algorithm == "auto":
+        if _many(places, channels, outputs, groups):
+            return "winograd", "exchanged"
         in_blocks = _thin(channels, outputs, groups) or channels == 1
         return "blocks" if in_blocks else "chunks", "exchanged"
-    form = _ungrouped(algorithm, groups)
+    form = _known(algorithm, places, groups)
     return form, form
 
 
@@ -43,6 +57,15 @@ def _thin(channels: int, outputs: int, groups: int) -> bool:
     return channels < 8 and outputs <= 16 and groups == 1
 
 
-def _ungrouped(algorithm: str, groups: int) -> str:
-    """Blocks of several outputs know nothing of groups."""
+def _many(places: Window, channels: int, outputs: int, groups: int) -> bool:
+    """Products are nearly all of the work, and a third of them or more can be saved: AlexNet's layers but the first."""
+    if not convolution_winograd.fits(places, groups):
+        return False
+    return min(channels, outputs) >= MANY and convolution_winograd.products_saved(places) >= SAVED
+
+
+def _known(algorithm: str, places: Window, groups: int) -> str:
+    """Blocks of several outputs know nothing of groups, nor tiles of them of strides."""
+    if algorithm == "winograd" and not convolution_winograd.fits(places, groups):
+        return "direct"
     return "direct" if algorithm == "blocks" and groups > 1 else algorithm

@@ -1,29 +1,46 @@
 import pytest
 
+from purecnn.geometry import window2d
 from purecnn.layers import convolution_choice as choice
+
+PLACES = window2d("conv2d", (1, 14, 14, 1), 3, padding="SAME")
+EQUATIONS = (choice.forward, choice.input_cotangent, choice.weight_cotangent)
 
 
 @pytest.mark.parametrize(
-    ("channels", "outputs", "groups", "forward", "weights"),
+    ("channels", "outputs", "groups", "forward", "inputs", "weights"),
     [
-        (1, 6, 1, "blocks", "blocks"),  # LeNet's two
-        (6, 16, 1, "blocks", "blocks"),
-        (1, 32, 1, "direct", "blocks"),
-        (3, 32, 1, "direct", "chunks"),
-        (64, 64, 1, "direct", "chunks"),
-        (4, 16, 2, "direct", "chunks"),
+        (1, 6, 1, "blocks", "direct", "blocks"),  # LeNet's two
+        (6, 16, 1, "blocks", "direct", "blocks"),
+        (1, 32, 1, "direct", "direct", "blocks"),
+        (3, 32, 1, "direct", "direct", "chunks"),
+        (64, 64, 1, "direct", "direct", "chunks"),
+        (4, 16, 2, "direct", "direct", "chunks"),
+        (96, 256, 1, "winograd", "winograd", "winograd"),  # AlexNet's second
+        (96, 256, 2, "direct", "direct", "chunks"),
     ],
 )
-def test_auto_on_a_cpu_and_elsewhere(channels, outputs, groups, forward, weights):
-    assert choice.forward("auto", channels, outputs, groups) == (forward, "direct")
-    assert choice.weight_cotangent("auto", channels, outputs, groups) == (weights, "exchanged")
+def test_auto_on_a_cpu_and_elsewhere(channels, outputs, groups, forward, inputs, weights):
+    taken = [equation("auto", PLACES, channels, outputs, groups) for equation in EQUATIONS]
+    assert taken == [(forward, "direct"), (inputs, "direct"), (weights, "exchanged")]
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "blocks"])
+@pytest.mark.parametrize(("size", "options"), [(3, {"stride": 2}), (1, {}), ((1, 3), {}), (7, {}), (13, {})])
+def test_auto_does_without_tiles_where_they_save_too_little_or_do_not_fit(size, options):
+    places = window2d("conv2d", (1, 14, 14, 1), size, **options)
+    assert choice.forward("auto", places, 384, 384, 1) == ("direct", "direct")
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "im2col", "blocks", "winograd"])
 def test_what_is_asked_for_is_taken_everywhere(algorithm):
-    assert choice.forward(algorithm, 64, 64, 1) == (algorithm, algorithm)
-    assert choice.weight_cotangent(algorithm, 64, 64, 1) == (algorithm, algorithm)
+    forward, inputs, weights = (equation(algorithm, PLACES, 64, 64, 1) for equation in EQUATIONS)
+    assert forward == weights == (algorithm, algorithm)
+    assert set(inputs) == {"direct" if algorithm == "blocks" else algorithm}
 
 
-def test_blocks_know_nothing_of_groups():
-    assert choice.forward("blocks", 4, 4, 2) == choice.weight_cotangent("blocks", 4, 4, 2) == ("direct", "direct")
+def test_what_a_form_does_not_know_is_direct():
+    strides = window2d("conv2d", (1, 14, 14, 1), 3, stride=2)
+    for equation in EQUATIONS:
+        assert equation("blocks", PLACES, 4, 4, 2) == ("direct", "direct")
+        assert equation("winograd", PLACES, 4, 4, 2) == ("direct", "direct")
+        assert equation("winograd", strides, 4, 4, 1) == ("direct", "direct")
