@@ -8,9 +8,8 @@
     winograd   fewer products, from sums and differences of entries: many channels convolution_winograd.py
     exchanged  w̄ as XLA's convolution, samples and channels changing places        convolution.py
 
-On a GPU or TPU "auto" is XLA's convolutions. On a CPU XLA's run y and x̄ at the rate of a large product unless the kernel
-is thin, and w̄ never: the window is then the whole image. `experiments/benchmark` measures every form beside the one
-taken.
+On a GPU or TPU "auto" is XLA's convolutions. On a CPU XLA's are fast for y and x̄ unless the kernel is thin, and for w̄
+never: the window is then the whole image. `experiments/benchmark` measures every form beside the one taken.
 """
 
 from __future__ import annotations

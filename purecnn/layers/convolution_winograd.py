@@ -1,4 +1,4 @@
-"""Convolution by minimal filtering (Winograd, 1980; for networks: Lavin and Gray, 2015): the CPU's form for many channels.
+"""Convolution by minimal filtering (Winograd 1980; in networks Lavin and Gray 2015): the CPU's form for many channels.
 
 One axis first: m outputs of a correlation with k taps read n = m + k − 1 entries, y[o] = Σ_i d[o + i] g[i]. Turn the
 map around, for fixed g: Σ_o y[o] h[o] = Σ_{o, i} d[o + i] g[i] h[o] pairs d with the coefficients of g(z) h(z), two
@@ -18,9 +18,11 @@ the n² points u, which is where the work is:
 
     Y[tile] = A M[·, tile]        M[u, tile, d] = Σ_c (B X)[u, tile, c] (G W)[u, c, d]
 
-x̄ is the same with the kernel turned (lecture row 12). w̄ follows W back through M and G:
+A product sends its cotangent to either factor times the other, and a matrix takes it back transposed:
 
-    W̄ = Gᵀ M̄        M̄[u, c, d] = Σ_tiles (B X)[u, tile, c] (Aᵀ Ȳ)[u, tile, d]
+    X̄[tile] = Bᵀ Σ_d (Aᵀ Ȳ)[·, tile, d] (G W)[·, c, d]        W̄ = Gᵀ Σ_tiles (B X)[·, tile, c] (Aᵀ Ȳ)[·, tile, d]
+
+Tiles of x̄ are added up where they overlap, as the entries there were read by each.
 
 Rounding: up to 3 taps the points are 0, 1, −1, ∞, all coefficients 0, ±1 and ±1/2, small integers stay exact, and sums
 of 384 channels err 1.5 times as much as summed directly. With 4 and 5 taps −1/2 and 2 come in, and they err 7 times as
@@ -29,7 +31,9 @@ much: 2e-6 of y's standard deviation.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 
 import jax.numpy as jnp
 import numpy as np
@@ -51,88 +55,122 @@ def fits(places: Window, groups: int) -> bool:
 
 def products_saved(places: Window) -> float:
     """How many times fewer products than the sums have; zeros that fill up the last tiles count."""
-    tiles = (_tile(k) * _tiles(o, k) for k, o in zip(places.size, places.output, strict=True))
-    return math.prod(places.size) * math.prod(places.output) / math.prod(tiles)
+    return math.prod(places.size) * math.prod(places.output) / math.prod(_size(places) + _tiles(places))
 
 
 def forward(x: Float[Array, "n h w c"], w: Float[Array, "kh kw c d"], places: Window) -> Float[Array, "n ho wo d"]:
     """y (N, Ho, Wo, D), in the dtype sums are formed in."""
-    return _correlation(x, w, places.padding, places.output)
+    a, g, b = _matrices(places, accumulation_dtype(x.dtype))
+    product = einsum("umc,ucd->umd", _input_at_points(b, x, places), _kernel_at_points(g, w))
+    y = einsum("vu,umd->vmd", a, product).reshape(*_step(places), x.shape[0], *_tiles(places), w.shape[3])
+    return _joined(y)[:, : places.output[0], : places.output[1]]
 
 
 def input_cotangent(
     y_bar: Float[Array, "n ho wo d"], w: Float[Array, "kh kw c d"], places: Window
 ) -> Float[Array, "n h w c"]:
     """x̄ (N, H, W, C), in the dtype sums are formed in."""
-    return _correlation(y_bar, w[::-1, ::-1].swapaxes(2, 3), places.transposed_padding, places.input)
+    a, g, b = _matrices(places, accumulation_dtype(y_bar.dtype))
+    product = einsum("umd,ucd->umc", _cotangent_at_points(a, y_bar, places), _kernel_at_points(g, w))
+    tiles = einsum("ut,umc->tmc", b, product).reshape(*_size(places), y_bar.shape[0], *_tiles(places), w.shape[2])
+    for axis in (0, 1):
+        tiles = _overlaps_added(tiles, axis, _step(places)[axis])
+    (top, _), (left, _) = places.padding
+    return _joined(tiles)[:, top : top + places.input[0], left : left + places.input[1]]
 
 
 def weight_cotangent(
     x: Float[Array, "n h w c"], y_bar: Float[Array, "n ho wo d"], places: Window
 ) -> Float[Array, "kh kw c d"]:
     """w̄ (kh, kw, C, D), in the dtype sums are formed in."""
-    wide = accumulation_dtype(x.dtype)
-    a, g, b = _matrices(places.size, wide)
-    steps = _steps(places.size)
-    seen = einsum("ut,tmc->umc", b, _cut(x.astype(wide), places.size, steps, places.padding, places.output))
-    wanted = einsum("vu,vmd->umd", a, _cut(y_bar.astype(wide), (1, 1), steps, ((0, 0), (0, 0)), places.output))
-    w_bar = einsum("ut,ucd->tcd", g, einsum("umc,umd->ucd", seen, wanted))
-    return w_bar.reshape(*places.size, x.shape[3], y_bar.shape[3])
+    a, g, b = _matrices(places, accumulation_dtype(x.dtype))
+    product = einsum("umc,umd->ucd", _input_at_points(b, x, places), _cotangent_at_points(a, y_bar, places))
+    return einsum("ut,ucd->tcd", g, product).reshape(*places.size, x.shape[3], y_bar.shape[3])
 
 
-def _correlation(x, w, padding: tuple[Pair, Pair], output: Pair):
-    """The module's Y, put together to (N, Ho, Wo, D)."""
-    wide, (kh, kw, channels, outputs) = accumulation_dtype(x.dtype), w.shape
-    a, g, b = _matrices((kh, kw), wide)
-    kernel = einsum("ut,tcd->ucd", g, w.astype(wide).reshape(kh * kw, channels, outputs))
-    seen = einsum("ut,tmc->umc", b, _cut(x.astype(wide), (kh, kw), _steps((kh, kw)), padding, output))
-    y = einsum("vu,umd->vmd", a, einsum("umc,ucd->umd", seen, kernel))
-    (m_rows, m_cols), (rows, cols) = _steps((kh, kw)), (_tiles(output[0], kh), _tiles(output[1], kw))
-    y = y.reshape(m_rows, m_cols, -1, rows, cols, outputs).transpose(2, 3, 0, 4, 1, 5)
-    return y.reshape(-1, rows * m_rows, cols * m_cols, outputs)[:, : output[0], : output[1]]
+def _kernel_at_points(g, w):
+    """G W: (n², C, D)."""
+    return einsum("ut,tcd->ucd", g, w.astype(g.dtype).reshape(-1, *w.shape[2:]))
 
 
-def _tile(taps: int) -> int:
-    """n: entries of the input that a tile reads along an axis."""
+def _input_at_points(b, x, places: Window):
+    """B X: (n², tiles, C)."""
+    before = (places.padding[0][0], places.padding[1][0])
+    return einsum("ut,tmc->umc", b, _cut(x.astype(b.dtype), _size(places), before, places))
+
+
+def _cotangent_at_points(a, y_bar, places: Window):
+    """Aᵀ Ȳ: (n², tiles, D)."""
+    return einsum("vu,vmd->umd", a, _cut(y_bar.astype(a.dtype), _step(places), (0, 0), places))
+
+
+def _size(places: Window) -> Pair:
+    """n on either axis."""
+    return _size_of_axis(places.size[0]), _size_of_axis(places.size[1])
+
+
+def _size_of_axis(taps: int) -> int:
     return 4 if taps <= 3 else 6
 
 
-def _steps(size: Pair) -> Pair:
-    """m: outputs of a tile along each axis, and how far apart tiles are."""
-    return _tile(size[0]) - size[0] + 1, _tile(size[1]) - size[1] + 1
+def _step(places: Window) -> Pair:
+    """m on either axis."""
+    (n_rows, n_columns), (k_rows, k_columns) = _size(places), places.size
+    return n_rows - k_rows + 1, n_columns - k_columns + 1
 
 
-def _tiles(outputs: int, taps: int) -> int:
-    """How many tiles an axis has; the last may reach beyond."""
-    return -(-outputs // (_tile(taps) - taps + 1))
+def _tiles(places: Window) -> Pair:
+    """How many tiles either axis has; the last may reach beyond."""
+    (rows, columns), (m_rows, m_columns) = places.output, _step(places)
+    return -(-rows // m_rows), -(-columns // m_columns)
 
 
-def _matrices(size: Pair, dtype) -> tuple[Array, Array, Array]:
-    """A (m², n²), G (n², k²) and B (n², n²), m, n and k being of either axis."""
-    of_rows, of_columns = (_matrices_of_axis(taps) for taps in size)
+def _matrices(places: Window, dtype) -> tuple[Array, Array, Array]:
+    """A (m², n²), G (n², k²) and B (n², n²), where m², n², k² have a factor of either axis."""
+    of_rows, of_columns = (_matrices_of_axis(taps) for taps in places.size)
     a, g, b = (jnp.asarray(np.kron(*pair), dtype) for pair in zip(of_rows, of_columns, strict=True))
     return a, g, b
 
 
 def _matrices_of_axis(taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n = _tile(taps)
+    n = _size_of_axis(taps)
 
-    def powers(count: int) -> np.ndarray:
+    def powers(count: int) -> np.ndarray:  # V of as many columns
         finite = np.vander(np.array(POINTS[n], float), count, increasing=True)
         return np.concatenate([finite, np.eye(count)[-1:]])
 
     return powers(n - taps + 1).T, powers(taps), np.linalg.inv(powers(n)).T
 
 
-def _cut(x, overlap: Pair, steps: Pair, padding: tuple[Pair, Pair], output: Pair):
-    """Tiles of x, steps + overlap − 1 entries along each axis, place in the tile first: (places, tiles, C)."""
-    edges, tiles = [(0, 0, 0)], []
-    for taps, step, (low, _), extent, outputs in zip(overlap, steps, padding, x.shape[1:3], output, strict=True):
-        tiles.append(-(-outputs // step))
-        edges.append((low, tiles[-1] * step + taps - 1 - extent - low, 0))
+def _cut(x, size: Pair, before: Pair, places: Window):
+    """Tiles of `size`, a step apart, with zeros `before` x and as many as are needed after: (size², tiles, C)."""
+    edges, spans = [(0, 0, 0)], []
+    for extent, high, low, step, count in zip(x.shape[1:3], size, before, _step(places), _tiles(places), strict=True):
+        spans.append(step * (count - 1) + 1)
+        edges.append((low, spans[-1] + high - 1 - low - extent, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), (*edges, (0, 0, 0)))
-    reach = [step * (count - 1) + 1 for step, count in zip(steps, tiles, strict=True)]
+    m_rows, m_columns = _step(places)
     # Columns first, then rows: 2n slices to compile and not n².
-    columns = jnp.stack([x[:, :, j : j + reach[1] : steps[1]] for j in range(steps[1] + overlap[1] - 1)])
-    cut = jnp.stack([columns[:, :, i : i + reach[0] : steps[0]] for i in range(steps[0] + overlap[0] - 1)])
-    return cut.reshape(cut.shape[0] * cut.shape[1], -1, x.shape[3])
+    columns = jnp.stack([x[:, :, j : j + spans[1] : m_columns] for j in range(size[1])])
+    rows = jnp.stack([columns[:, :, i : i + spans[0] : m_rows] for i in range(size[0])])
+    return rows.reshape(size[0] * size[1], -1, x.shape[3])
+
+
+def _joined(tiles):
+    """Tiles (m, m, N, rows, columns, C), side by side: (N, m·rows, m·columns, C)."""
+    m_rows, m_columns, n, rows, columns, channels = tiles.shape
+    return tiles.transpose(2, 3, 0, 4, 1, 5).reshape(n, m_rows * rows, m_columns * columns, channels)
+
+
+def _overlaps_added(tiles, axis: int, step: int):
+    """Tiles a `step` apart that overlap along `axis`, made into more tiles of just a step: entry step·q + a of tile t
+    is entry a of tile t + q."""
+
+    def widened(array, along: int, low: int, high: int):
+        edges = [(0, 0, 0)] * array.ndim
+        edges[along] = (low, high, 0)
+        return lax.pad(array, jnp.zeros((), array.dtype), edges)
+
+    shifts = -(-tiles.shape[axis] // step)
+    parts = jnp.split(widened(tiles, axis, 0, shifts * step - tiles.shape[axis]), shifts, axis)
+    return functools.reduce(operator.add, (widened(p, axis + 3, q, shifts - 1 - q) for q, p in enumerate(parts)))

@@ -42,7 +42,7 @@ def local_response_norm(
     if not k > 0 or alpha < 0:
         raise ValueError(f"local_response_norm: k, alpha: got {k}, {alpha}, expected k > 0 and alpha ≥ 0")
     wide = x.astype(accumulation_dtype(x.dtype))
-    return (wide * _scale(wide, size, alpha, k) ** -beta).astype(x.dtype)
+    return (wide * _power(_scale(wide, size, alpha, k), beta)).astype(x.dtype)
 
 
 def local_response_norm_fwd(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
@@ -54,13 +54,18 @@ def local_response_norm_bwd(residuals, y_bar, *, size=5, alpha=1e-4, beta=0.75, 
     """x̄ (N, H, W, C)."""
     x, y_bar_wide = (array.astype(accumulation_dtype(array.dtype)) for array in (*residuals, y_bar))
     s = _scale(x, size, alpha, k)
-    direct = y_bar_wide * s**-beta
+    direct = y_bar_wide * _power(s, beta)
     through_s = _band_sum(direct * x / s, before=(size - 1) // 2, after=size // 2)
     return ((direct - 2 * alpha * beta * x * through_s).astype(y_bar.dtype),)
 
 
 def _scale(x, size, alpha, k):
     return k + alpha * _band_sum(x * x, before=size // 2, after=(size - 1) // 2)
+
+
+def _power(s, beta):
+    """s^{−β}. For the paper's β = ¾ by square roots, in a fifth of the time of a logarithm and an exponential."""
+    return lax.rsqrt(s) * lax.sqrt(lax.rsqrt(s)) if beta == 0.75 else s**-beta
 
 
 def _band_sum(x, before, after):
