@@ -15,7 +15,7 @@ import numpy as np
 
 from verify.finding import NotRunError
 from verify.primal import equations
-from verify.running import OWN, WIDE, call, compiled, is_float, measured_oracle, pullback, widened
+from verify.running import OWN, RULE, WIDE, call, compiled, is_float, measured_oracle, pullback, traced, widened
 from verify.subject import FLOAT, PERTURBED, Subject, first_line
 from verify.tolerance import smallest_normal, unit_roundoff
 
@@ -118,14 +118,15 @@ class Case:
     @cached_property
     def length(self) -> int:
         """How many equations the rule has, forward and backward: what compiling it costs."""
-        run = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
-        return sum(1 for _ in equations(jax.make_jaxpr(run)(list(self.arrays), list(self.y_bar))))
+        return sum(1 for _ in equations(self.trace[0]))
 
     @cached_property
-    def forms(self) -> list[jax.ShapeDtypeStruct]:
-        """Shapes and dtypes of the rule's cotangents at the example's dtypes; nothing is compiled."""
+    def trace(self) -> tuple[Any, list[jax.ShapeDtypeStruct]]:
+        """The rule's pullback at the example's dtypes as a jaxpr, and shapes and dtypes of its cotangents; nothing is
+        compiled."""
         run = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
-        return jax.eval_shape(run, list(self.arrays), list(self.y_bar))[1]
+        closed, (_, bars) = jax.make_jaxpr(run, return_shape=True)(list(self.arrays), list(self.y_bar))
+        return closed, bars
 
     @cached_property
     def wide(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -148,10 +149,8 @@ class Case:
         key = ("narrowest", repr(sorted(self.options.items())))
         if key not in self.subject.compiled:
             flat = self.subject.flat(self.subject.rule, self.options)
-            with widened(WIDE):
-                closed = jax.make_jaxpr(pullback(flat, self.perturbed))(
-                    self.at(WIDE), [y.astype(WIDE) for y in self.y_bar]
-                )
+            run = compiled(self, RULE, WIDE, lambda: pullback(flat, self.perturbed))
+            closed = traced(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
             dtypes = {
                 v.aval.dtype
                 for eqn in equations(closed)
@@ -162,7 +161,7 @@ class Case:
             self.subject.compiled[key] = max([unit_roundoff(WIDE), *units])
         return min(self.subject.compiled[key], unit_roundoff(self.subject.dtype))
 
-    def pull(self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = "rule") -> tuple[list, list]:
+    def pull(self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = RULE) -> tuple[list, list]:
         """Outputs and cotangents of `fun` (default: the rule) at `dtype`, as NumPy arrays."""
         flat = self.subject.flat(self.subject.rule, self.options) if fun is None else fun
         run = compiled(self, key, dtype, lambda: pullback(flat, self.perturbed))

@@ -52,8 +52,10 @@ def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
     seen: set[str] = set()
     for index, (label, sizes, options, filler) in enumerate(_plans(example, np.random.default_rng((example.seed, 2)))):
+        if len(seen) >= limit:
+            return  # each further plan would ask the function whether it takes it
         key = repr((sizes, sorted(options.items(), key=str)))
-        if key in seen or len(seen) >= limit:
+        if key in seen:
             continue
         seen.add(key)
         rng = np.random.default_rng((example.seed, 3, index))

@@ -12,6 +12,7 @@ import numpy as np
 from verify.magnitude import with_magnitude
 
 OWN = "own"  # run at the example's own dtypes
+RULE = "rule"  # the program of the rule's own pullback
 WIDE = np.dtype(np.float64)
 SMALL = 2000  # elements, up to which a program is run sooner than its optimisation is done
 
@@ -57,11 +58,12 @@ def measured_oracle(flat: Callable, perturbed: list[int], wide_sums: bool) -> Ca
 
 
 def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable], *, once: bool = False) -> Callable:
-    """A jitted function kept for every case with the same options. Compiled as the user's own programs are where the
-    example runs at its own dtype, quickly elsewhere; the more quickly where the program is used `once` or is small."""
+    """A jitted function kept for every case with the same options. The rule itself is compiled as the user's own
+    programs are where the example runs at its own dtype; everything else quickly, the more quickly where the program is
+    used `once` or is small."""
     name = (key, str(dtype), repr(sorted(case.options.items())))
     if name not in case.subject.compiled:
-        as_users_do = dtype is OWN and case.example
+        as_users_do = dtype is OWN and case.example and key == RULE
         small = sum(np.size(a) for a in case.arrays) <= SMALL
         once = once or small or case.reshaped or not (dtype is OWN or np.dtype(dtype) == WIDE)
         case.subject.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=once)
@@ -70,30 +72,50 @@ def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable], *, 
 
 def quickly(fun: Callable, *, once: bool = True) -> Callable:
     """`jax.jit` for checks, which spend most of their time compiling. On CPU, without XLA's fusion emitters and without
-    splitting a small program into parts: that is two thirds of it, and the program is as fast; a program that runs but
-    once goes without LLVM's optimiser too."""
+    splitting a small program into parts: that is two thirds of it, and the program is as fast. LLVM's first level of
+    optimising makes a float64 convolution as fast as its third, in two thirds of the time; a program that runs but once
+    goes without."""
     return jax.jit(fun, compiler_options=_quick_options(jax.default_backend(), once))
 
 
 @functools.cache
 def _quick_options(platform: str, once: bool) -> dict[str, Any] | None:
-    options: dict[str, Any] = {}
+    if platform != "cpu":
+        return None
     wanted = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-    if once:
-        wanted["xla_backend_optimization_level"] = 0
-    for name, value in wanted.items() if platform == "cpu" else ():
-        with contextlib.suppress(Exception):  # another release, which does not know the option
-            jax.jit(lambda: jnp.zeros(()), compiler_options={name: value}).lower().compile()
-            options[name] = value
-    return options or None
+    wanted["xla_backend_optimization_level"] = 0 if once else 1
+    return wanted if _known(wanted) else {k: v for k, v in wanted.items() if _known({k: v})} or None
+
+
+def _known(options: dict[str, Any]) -> bool:
+    """Whether this release knows the options."""
+    try:
+        jax.jit(lambda: jnp.zeros(()), compiler_options=options).lower().compile()
+    except Exception:
+        return False
+    return True
 
 
 def call(run: Callable, dtype: Any, *args: Any) -> Any:
     """Run at `dtype`, products at full precision."""
     with widened(dtype), jax.default_matmul_precision("highest"):
-        return jax.block_until_ready(
-            run(*[[np.asarray(a, WIDE) if _to_wide(a, dtype) else a for a in arg] for arg in args])
-        )
+        return jax.block_until_ready(run(*_converted(dtype, args)))
+
+
+def traced(run: Any, dtype: Any, *args: Any) -> Any:
+    """The jaxpr of a jitted function for the arguments of a `call`, which does not trace it again."""
+    with widened(dtype), jax.default_matmul_precision("highest"):
+        return run.trace(*_converted(dtype, args)).jaxpr
+
+
+def in_words(closed: Any) -> tuple[str | bytes, ...]:
+    """A program's text and the bits of its constants: where two have the same, one need not be compiled."""
+    consts = [jax.random.key_data(c) if jnp.issubdtype(c.dtype, jax.dtypes.prng_key) else c for c in closed.consts]
+    return (str(closed.jaxpr), *(np.asarray(c).tobytes() for c in consts))
+
+
+def _converted(dtype: Any, args: tuple) -> list[list]:
+    return [[np.asarray(a, WIDE) if _to_wide(a, dtype) else a for a in arg] for arg in args]
 
 
 def _to_wide(array: Any, dtype: Any) -> bool:

@@ -20,7 +20,7 @@ def findings(case: Case) -> list[Finding]:
     if case.reshaped:
         return _value(case, *_wide(case))
     flat = case.subject.flat(case.subject.rule, case.options)
-    run = compiled(case, "plain", OWN, lambda: lambda arrays: flat(*arrays))
+    run = compiled(case, "plain", OWN, lambda: lambda arrays: flat(*arrays), once=True)
     plain = [np.asarray(y) for y in call(run, OWN, list(case.arrays))]
     try:
         magnitudes = case.truth.output_magnitudes

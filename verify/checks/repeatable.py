@@ -5,14 +5,12 @@ on the Python side, a global, a buffer not written, atomic additions in no fixed
 same program, word for word and constant for constant, there is no need to compile the second.
 """
 
-from typing import Any
-
 import jax
 import numpy as np
 
 from verify.case import Case
 from verify.finding import Finding
-from verify.running import OWN, call, pullback
+from verify.running import OWN, call, in_words, pullback
 
 NAME = "repeatable"
 EVERY_CASE = False
@@ -21,8 +19,9 @@ EVERY_CASE = False
 def findings(case: Case) -> list[Finding]:
     first = case.own[1]
     runs = [("the same program again", case.pull(OWN, case.y_bar)[1])]
-    if _program(case) != _program(case):
-        fresh = jax.jit(_pullback(case))
+    anew = pullback(case.subject.flat(case.subject.rule, case.options), case.perturbed)
+    if in_words(case.trace[0]) != in_words(jax.make_jaxpr(anew)(list(case.arrays), list(case.y_bar))):
+        fresh = jax.jit(anew)
         again = call(fresh, OWN, list(case.arrays), list(case.y_bar))[1]
         runs.append(("the same rule traced again", [np.asarray(b) for b in again]))
     for what, again in runs:
@@ -35,13 +34,3 @@ def findings(case: Case) -> list[Finding]:
                 cause = "the rule reads something besides its arguments: a random generator, a global, a race"
                 return [Finding(NAME, name, index, *values, "not repeatable", text, case.label, cause)]
     return []
-
-
-def _pullback(case: Case) -> Any:
-    return pullback(case.subject.flat(case.subject.rule, case.options), case.perturbed)
-
-
-def _program(case: Case) -> tuple[str, list[bytes]]:
-    """A trace of the pullback, from scratch: its text and its constants."""
-    closed = jax.make_jaxpr(_pullback(case))(list(case.arrays), list(case.y_bar))
-    return str(closed.jaxpr), [np.asarray(c).tobytes() for c in closed.consts]
