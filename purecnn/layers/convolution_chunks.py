@@ -42,7 +42,7 @@ def weight_cotangent(
     halves = HALVES if images % HALVES == 0 and not wide else 1
 
     def add_chunk(w_bar, chunk):
-        x_part, right = chunk
+        x_part, right = (lax.dynamic_index_in_dim(a, chunk, 1, keepdims=False) for a in chunks)
         left = _columns(x_part, places)
         if shared:
             right = _shifted_rows(right, places)
@@ -58,12 +58,13 @@ def weight_cotangent(
         subscripts = "rmtgc,rugdm->rgtcud" if wide else "rmtgc,rmugd->rgtcud"
         return w_bar + einsum(subscripts, left, right).sum(axis=0), None
 
-    chunks = [a.reshape(n // images, images, *a.shape[1:]) for a in (x, y_bar)]
+    # Each chunk takes images from all over the batch, so that a device that has a part of it has a part of each chunk.
+    chunks = [a.reshape(images, n // images, *a.shape[1:]) for a in (x, y_bar)]
     # Zeros like ȳ: under shard_map the sum differs from device to device as ȳ does, and its start must say so.
     taps = (kw, kh) if shared else (kh * kw, 1)
     shape = (groups, taps[0], channels // groups, taps[1], outputs // groups)
     start = lax.full_like(y_bar, 0, accumulation_dtype(x.dtype), shape)
-    w_bar, _ = lax.scan(add_chunk, start, chunks)
+    w_bar, _ = lax.scan(add_chunk, start, jnp.arange(n // images))
     order = (3, 1, 2, 0, 4) if shared else (1, 3, 2, 0, 4)  # (kh, kw, C/g, g, D/g), or (kh·kw, 1, …)
     return w_bar.transpose(order).reshape(kh, kw, channels // groups, outputs)
 
