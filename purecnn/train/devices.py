@@ -6,6 +6,8 @@ random draws included, and only sums are rounded in another order. Every process
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +29,13 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
     if there is nobody to ask, or nobody answers.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # without it, CPUs of several processes sum nothing
-    jax.distributed.initialize(coordinator, num_processes, process_id)
+    # Under SLURM, JAX shows a process one GPU, its own. One that is alone on its machine is to have all of them: [].
+    tasks, nodes = (os.environ.get(f"SLURM_STEP_NUM_{what}") for what in ("TASKS", "NODES"))
+    alone = tasks is not None and tasks == nodes and "JAX_LOCAL_DEVICE_IDS" not in os.environ
+    sigterm = signal.getsignal(signal.SIGTERM)
+    jax.distributed.initialize(coordinator, num_processes, process_id, [] if alone else None)
+    # JAX has put a note of its own in SIGTERM's place: until the training listens, a process would outlive the signal.
+    signal.signal(signal.SIGTERM, sigterm)
 
 
 @dataclass(frozen=True)

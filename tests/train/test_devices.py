@@ -52,6 +52,29 @@ def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_pr
     assert shapes["4 devices"] == shapes["2 processes × 2 devices"] == [20, 8]
 
 
+JOIN = """
+import time, jax
+from purecnn.train.devices import join
+join(None, None, None)
+print(jax.config.read("jax_cuda_visible_devices"), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("tasks", "gpus"), [("1", "all"), ("2", "0")])
+def test_under_slurm_one_task_of_a_machine_has_all_its_gpus_and_ends_at_sigterm(tasks, gpus):
+    """What SLURM would say of a step of one task; of more tasks than nodes, JAX shows each the GPU of its number."""
+    step = {"JOB_ID": "7", "STEP_NODELIST": "localhost", "NTASKS": "1", "PROCID": "0", "LOCALID": "0"}
+    step |= {"STEP_NUM_TASKS": tasks, "STEP_NUM_NODES": "1"}
+    environment = os.environ | {f"SLURM_{name}": value for name, value in step.items()}
+    command = [sys.executable, "-c", JOIN]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{gpus}\n"
+        process.send_signal(signal.SIGTERM)  # before the training listens for it
+        assert process.wait(timeout=30) == -signal.SIGTERM
+
+
 OFTEN = ("--epochs", 3, "--steps-per-dispatch", 5, "--checkpoint-every", 0)
 
 
