@@ -113,7 +113,7 @@ def run(command: Train) -> int:
     )
     tell_script = _print_json if command.json_lines and first else lambda line: None
     try:
-        plan = prepare(config)
+        plan = prepare(config, resume=command.resume)
         result = train(plan, console, resume=command.resume, on_epoch=tell_script)
         if first and not result.interrupted:
             write_report(result.folder, plan.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from purecnn import models
 from purecnn.backend import describe_hardware
 from purecnn.chain import Chain
 from purecnn.data.augmentation import make_augmentation
-from purecnn.data.batches import batch_count, evaluation_batches, training_batches
+from purecnn.data.batches import batch_count, evaluation_batches
 from purecnn.data.dataset import Dataset
 from purecnn.data.readers import read
 from purecnn.train import checkpoints as saved
@@ -27,6 +27,7 @@ from purecnn.train.about import About
 from purecnn.train.compilation import loaded_programs
 from purecnn.train.config import Config, require, resolved
 from purecnn.train.devices import Devices, agree, all_devices, is_first_process, supply, wait_for_all
+from purecnn.train.dispatching import cut, dispatches
 from purecnn.train.interruption import asked_to_stop
 from purecnn.train.nets import begin_from, seen
 from purecnn.train.objectives import OBJECTIVES, smoothed
@@ -63,8 +64,11 @@ class Result:
     interrupted: bool
 
 
-def prepare(config: Config) -> Plan:
-    """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other."""
+def prepare(config: Config, *, resume: bool = False) -> Plan:
+    """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other.
+
+    With `resume`, a run that has weights of its own does not ask for the file that it began from.
+    """
     config, devices = resolved(config), all_devices()
     data = read(config.data, config.data_dir, image_size=config.image_size)
     samples, batch_size = len(data.train), config.batch_size
@@ -77,7 +81,9 @@ def prepare(config: Config) -> Plan:
     about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     start = initial_state(net, optimizer, about.input_shape, config.seed, devices.everywhere)
     if config.init_weights is not None:
-        about, start = begin_from(config.init_weights, about, start, optimizer, devices)
+        own = Path(config.run_dir or "") / "weights.safetensors"
+        file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
+        about, start = begin_from(file, about, start, optimizer, devices)
     return Plan(config, data, net, optimizer, devices, about, start, steps_per_epoch)
 
 
@@ -105,6 +111,8 @@ def train(
     identity = saved.identity_of(data, plan.start)
     checkpoints = saved.open_checkpoints(folder)
     found = saved.restore(checkpoints, plan.start, identity, lambda what: console.print(f"warning: {what}"))
+    if goes_on and not found and config.init_weights is not None:
+        plan = prepare(config)  # its own weights may be those of a later epoch: from the start is from the file's
     now, progress = found or (plan.start, saved.Progress())
     step, total = int(now.step), plan.steps_per_epoch * config.epochs
     hardware = describe_hardware()
@@ -130,10 +138,10 @@ def train(
         min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
     )
     steps = steps_in_one_dispatch(one_step, devices.everywhere)
-    lengths = {len(part) for part in _cut(np.arange(plan.steps_per_epoch), config)}
+    lengths = {len(part) for part in cut(np.arange(plan.steps_per_epoch), config)}
     programs = {n: steps.lower(now, *train_set.like(n, config.batch_size)).compile() for n in lengths}
     test_batches, is_real = evaluation_batches(len(data.test), config.batch_size)
-    test_parts = [test_batches] if test_set.whole is not None else _cut(test_batches, config)
+    test_parts = [test_batches] if test_set.whole is not None else cut(test_batches, config)
     evaluate = evaluation(net, objective, devices.everywhere, partial(seen, about))
     judges = {
         n: evaluate.lower(now.params, now.state, *test_set.like(n, config.batch_size)).compile()
@@ -164,11 +172,11 @@ def train(
             save_epoch("weights.safetensors")
     since, predictions, interrupted = started, None, False
     over = reason_to_stop(progress.metrics, config)
-    dispatches = _dispatches(len(data.train), config, step) if not over else iter(())
+    left = dispatches(len(data.train), config, step) if not over else iter(())
     try:
         with asked_to_stop() as stop, progress_bar(console, total, step) as (advance, say):
             clock = last_save = time.perf_counter()
-            for part in train_set.parts(dispatches):
+            for part in train_set.parts(left):
                 now, measured = programs[len(part[2])](now, *part)
                 fresh = measured.loss.tolist()
                 require_finite(fresh, first_step=step + 1)
@@ -233,17 +241,3 @@ def train(
     title = f"{net.name} on {data.name}: {accuracy:.2%} of {len(data.test):,} test images right"
     draw_confusion(folder / "confusion.png", data.test.labels, predictions, data.classes, title)
     return Result(folder, progress.metrics, step, False)
-
-
-def _dispatches(samples: int, config: Config, step: int) -> Iterator[np.ndarray]:
-    """The indices (K, N) of every dispatch that is left after `step` steps, which end a dispatch."""
-    per_epoch = batch_count(samples, config.batch_size)
-    for epoch in range(step // per_epoch, config.epochs):
-        batches = training_batches(samples, config.batch_size, seed=config.seed, epoch=epoch)
-        yield from _cut(batches, config, from_row=max(step - epoch * per_epoch, 0))
-
-
-def _cut(rows: np.ndarray, config: Config, from_row: int = 0) -> list[np.ndarray]:
-    """Into dispatches."""
-    each = config.steps_per_dispatch
-    return [rows[start : start + each] for start in range(from_row, len(rows), each)]

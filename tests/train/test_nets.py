@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -96,3 +97,12 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     done = purecnn("train", *options, "--init-weights", "run", "--run-dir", "more", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_metrics(tmp_path / "more")[0]["train_loss"] < first[0]["train_loss"]
+    # What was saved has the weights and the pixels in it: the file is needed only where nothing was.
+    (tmp_path / "there.safetensors").unlink()
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step 90 of 90" in done.stdout
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("purecnn: init_weights: ")
