@@ -33,7 +33,11 @@ def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys)
     assert about.pixel_mean == (0.485, 0.456, 0.406)
 
     monkeypatch.chdir(folder)
-    assert main(["export", "mine.safetensors", "--format", "torchvision", "--out", "back.safetensors"]) == 0
+    back = ("mine.safetensors", "--format", "torchvision", "--out", "back.safetensors")
+    done = purecnn("export", *back, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    size = (folder / "back.safetensors").stat().st_size
+    assert done.stdout == f"alexnet_one_tower, 2 classes, torchvision: back.safetensors, {size:,} bytes\n"
     arrays, back = load_file("torchvision.safetensors"), load_file("back.safetensors")
     assert back.keys() == arrays.keys()
     assert all(np.array_equal(back[name], arrays[name]) for name in arrays)

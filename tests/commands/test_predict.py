@@ -41,8 +41,9 @@ def test_json_is_an_object_a_line(finished, images, capsys):
     shares = [entry["probability"] for entry in only["top"]]
     assert shares == sorted(shares, reverse=True)
     np.testing.assert_allclose(sum(shares), 1, rtol=1e-5)
-    assert main(["predict", str(finished), *places, "--json"]) == 1
-    _, second = map(json.loads, capsys.readouterr().out.splitlines())
+    done = purecnn("predict", finished, *places, "--json", cwd=images)
+    assert done.returncode == 1
+    _, second = map(json.loads, done.stdout.splitlines())
     assert second.keys() == {"file", "error"}
 
 

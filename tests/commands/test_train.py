@@ -227,3 +227,16 @@ def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
     assert "--epohcs" in done.stderr
     assert "Perhaps you meant" in done.stderr
     assert "--epochs" in done.stderr
+
+
+def test_what_the_page_lists_of_updates_and_schedules_is_taken_together(tmp_path):
+    options = ("--optimizer", "adamw", "--learning-rate", 0.003, "--weight-decay", 0.01, "--clip-norm", 1)
+    options += ("--schedule", "step", "--warmup-epochs", 0.5, "--accumulate", 3, "--precision", "bfloat16")
+    options += ("--loss", "softmax_cross_entropy", "--label-smoothing", 0.1, "--augmentation", "crop+cutout")
+    options += ("--early-stopping", "--patience", 1, "--tolerance", 0.9, "--epochs", 4)
+    done = purecnn("train", "--model", "mlp", *options, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = read_metrics(tmp_path / "run")
+    assert last["train_loss"] < first["train_loss"]
+    assert last["epoch"] < 4
+    assert "in a row without progress" in done.stdout
