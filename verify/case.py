@@ -12,10 +12,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 from verify.finding import NotRunError
 from verify.primal import equations
-from verify.running import OWN, RULE, WIDE, call, compiled, is_float, measured_oracle, pullback, traced, widened
+from verify.running import (
+    OWN,
+    RULE,
+    WIDE,
+    call,
+    compiled,
+    is_float,
+    measured_oracle,
+    pullback,
+    quickly,
+    traced,
+    widened,
+)
 from verify.subject import FLOAT, PERTURBED, Subject, first_line
 from verify.tolerance import smallest_normal, unit_roundoff
 
@@ -95,11 +108,14 @@ class Case:
     def _both(self) -> tuple[Any, Any]:
         """Rule and oracle in one program, for a new shape: half the compiling, as most of it is common to both. The
         oracle comes without the error analysis: a fault of geometry is no matter of the last digits."""
-        rule = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
-        oracle = pullback(self.subject.oracle(self.options), self.perturbed)
-        run = compiled(self, "both", WIDE, lambda: lambda arrays, y_bar: (rule(arrays, y_bar), oracle(arrays, y_bar)))
+        oracle, count = pullback(self.subject.oracle(self.options), self.perturbed), len(self.perturbed)
+
+        def both(arrays, y_bar):
+            outs = core.jaxpr_as_fun(self._wide_trace)(*arrays, *y_bar)
+            return (outs[:-count], outs[-count:]), oracle(arrays, y_bar)
+
         try:
-            return call(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
+            return call(quickly(both), WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
         except Exception as error:
             raise NotRunError(f"rule and oracle do not run together in float64 ({first_line(error)})") from error
 
@@ -148,18 +164,22 @@ class Case:
         float32 inside cannot be asked for float64's accuracy. Never coarser than the example's own dtype."""
         key = ("narrowest", repr(sorted(self.options.items())))
         if key not in self.subject.compiled:
-            flat = self.subject.flat(self.subject.rule, self.options)
-            run = compiled(self, RULE, WIDE, lambda: pullback(flat, self.perturbed))
-            closed = traced(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
             dtypes = {
                 v.aval.dtype
-                for eqn in equations(closed)
+                for eqn in equations(self._wide_trace)
                 for v in (*eqn.invars, *eqn.outvars)
                 if hasattr(v.aval, "dtype")
             }
             units = [unit_roundoff(d) for d in dtypes if jnp.issubdtype(d, jnp.floating)]
             self.subject.compiled[key] = max([unit_roundoff(WIDE), *units])
         return min(self.subject.compiled[key], unit_roundoff(self.subject.dtype))
+
+    @cached_property
+    def _wide_trace(self) -> Any:
+        """The jaxpr of the rule's pullback in float64."""
+        flat = self.subject.flat(self.subject.rule, self.options)
+        run = compiled(self, RULE, WIDE, lambda: pullback(flat, self.perturbed))
+        return traced(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
 
     def pull(self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = RULE) -> tuple[list, list]:
         """Outputs and cotangents of `fun` (default: the rule) at `dtype`, as NumPy arrays."""
@@ -193,10 +213,15 @@ def _uniform(a: np.ndarray) -> np.ndarray:
 
 
 def float_outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
-    """Shape and dtype of the rule's floating outputs; traced once for each shape and dtype of the arguments."""
+    """Shape and dtype of the rule's floating outputs."""
+    return [o for o in outputs(subject, options, arrays) if is_float(o)]
+
+
+def outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
+    """Shape and dtype of all its outputs; traced once for each shape and dtype of the arguments."""
     key = ("outputs", repr(sorted(options.items())), tuple((a.shape, str(a.dtype)) for a in arrays))
     if key not in subject.compiled:
-        subject.compiled[key] = [o for o in jax.eval_shape(subject.flat(subject.rule, options), *arrays) if is_float(o)]
+        subject.compiled[key] = jax.eval_shape(subject.flat(subject.rule, options), *arrays)
     return subject.compiled[key]
 
 

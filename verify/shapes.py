@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from verify.case import Case
+from verify.case import Case, outputs
 from verify.running import unfiltered
 from verify.subject import KEY
 
@@ -36,7 +36,9 @@ def _accepted(case: Case, shapes: list[tuple[int, ...]], options: Mapping[str, A
         return False
     try:
         with unfiltered():
-            outs = [jax.eval_shape(subject.flat(f, options), *arrays) for f in (subject.rule, subject.reference) if f]
+            outs = [outputs(subject, options, arrays)]
+            if subject.reference is not None:
+                outs.append(jax.eval_shape(subject.flat(subject.reference, options), *arrays))
     except Exception:
         return False
     sizes = [[o.shape for o in out] for out in outs]
