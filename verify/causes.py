@@ -9,6 +9,7 @@ CAUSES = (
     ("rolled", "an index is off by one and wraps around"),
     ("permutation", "the right values at the wrong places: reshape order, axis order, or a scatter index"),
     ("not finite", "an overflow, a division by zero or log 0: use the stable form (subtract the maximum, clamp)"),
+    ("factor in each channel", "a factor for each channel is missing or wrong: a scale, a variance, a count"),
     ("sign", "a minus sign is missing or doubled"),
     ("(the batch size)", "a mean taken for a sum over the batch, or the reverse"),
     ("zero, ties", "at ties nobody gets the cotangent, where the convention says who does"),

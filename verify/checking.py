@@ -104,7 +104,7 @@ def check(
     """
     start = time.perf_counter()
     call = ", ".join(shown(a) for a in args)
-    log, because, subject = Log(), "", None
+    log, because, subject, example = Log(), "", None, None
     blindness: tuple[tuple[str, float], ...] = ()
     chosen = [c for c in CHECKS if checks is None or c.NAME in checks]
     try:
@@ -125,7 +125,7 @@ def check(
     return Report(
         name or name_of(rule),
         call,
-        oracle_name(subject),
+        oracle_name(subject, example),
         tuple(log.findings),
         tuple(log.outcomes),
         tuple(log.notes),

@@ -20,7 +20,7 @@ def pattern_of(
     if whole and bad.sum() > 1:
         return whole, cause_of(whole, expected.ndim)
     where = _where(bad, (expected == 0) & (got == 0), primal)
-    how = _how(expected[bad], got[bad], batch)
+    how = _how(expected[bad], got[bad], batch) or _by_channel(expected, got, bad)
     if where == "one element" and how.startswith("×"):
         how = ""  # any two numbers have a ratio
     text = ", ".join(part for part in (how, where) if part)
@@ -89,6 +89,20 @@ def _how(e: np.ndarray, g: np.ndarray, batch: int | None) -> str:
     if e.size > 3 and np.all(g == g.flat[0]):
         return "the same value at every element"
     return ""
+
+
+def _by_channel(e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> str:
+    """Each wrong channel is off by a factor of its own: a scale or a variance left out, where some may have been 1."""
+    if e.ndim < 2:
+        return ""
+    wrong = np.flatnonzero(bad.any(axis=tuple(range(e.ndim - 1))))
+    clear = np.abs(e) > 1e-6 * np.abs(e).max(initial=0)
+    for c in wrong:
+        told = clear[..., c]
+        ratios = g[..., c][told] / e[..., c][told]
+        if told.sum() < 2 or np.ptp(ratios) > 1e-3 * max(abs(float(np.median(ratios))), 1e-3):
+            return ""
+    return "another factor in each channel" if len(wrong) > 1 else ""
 
 
 def _factor(r: float, batch: int | None) -> str:

@@ -37,9 +37,14 @@ def shown(arg: Any) -> str:
     )
 
 
-def oracle_name(subject: Subject | None) -> str:
+def oracle_name(subject: Subject | None, example: Case | None) -> str:
     if subject is None:
         return "none"
+    try:
+        if example is not None:
+            example.truth  # noqa: B018 (asks whether autodiff could be used)
+    except NotRunError:
+        return "forward mode of the function, where it has one, and differences: autodiff could not be used"
     if subject.reference is not None:
         return f"autodiff of the reference {getattr(subject.reference, '__name__', 'given')} in float64"
     if not subject.calls:

@@ -141,6 +141,13 @@ def test_a_function_without_reverse_mode_is_judged_by_forward_mode_and_differenc
     report = verify.check(bad, X, cases=0)
     assert [f.check for f in report.failures] == ["adjoint", "differences"]
     assert {f.index for f in report.failures} <= {(0, 2), (1, 2), (2, 2)} | {None}
+    assert "autodiff could not be used" in report.oracle
+
+
+def test_what_jax_says_of_a_wrong_form_is_quoted_to_its_end():
+    rule = jax.custom_vjp(lambda x, w: x * w)
+    rule.defvjp(lambda x, w: (x * w, w), lambda w, g: (g * w,))
+    assert "for primal input structure PyTreeDef((*, *))" in str(verify.check(rule, X, X).failures[0])
 
 
 def test_an_option_is_varied_for_the_rule_and_its_reference_alike():

@@ -33,6 +33,8 @@ CASES = {
     "not finite, one element": changed((0, 0, 0, 0), np.nan),
     "offset by +0.5, everywhere": E + 0.5,
     "the same value at every element, everywhere": np.full_like(E, 0.3),
+    "another factor in each channel, everywhere": E * [0.5, 2.0, 3.0],
+    "another factor in each channel, first 2 channels": E * [0.5, 3.0, 1.0],
     "zero, border": np.pad(E[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0))),
 }
 
@@ -52,3 +54,9 @@ def test_ties_are_named():
     e = np.arange(1.0, 7).reshape(2, 3)
     g = e + np.array([[0.3, -0.7, 0], [0, 0, 0]])
     assert pattern_of(e, g, g != e, x)[0] == "ties"
+
+
+def test_a_factor_missing_in_some_channels_is_not_called_a_mixup():
+    g, mixed = E * [0.5, 1.0, 3.0], E[..., [1, 0, 2]]
+    assert "a scale" in pattern_of(E, g, g != E)[1]
+    assert "mixed up" in pattern_of(E, mixed * 1.3, mixed != E)[1]
