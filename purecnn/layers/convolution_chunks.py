@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from purecnn.annotations import Array, Float
-from purecnn.arguments import accumulation_dtype
 from purecnn.geometry import Window
+from purecnn.layers.pieces import sum_pieces
 from purecnn.layers.products import einsum
 
 CHUNK_BYTES = 4 << 20  # of copies: what stays in the cache
@@ -41,9 +41,8 @@ def weight_cotangent(
     wide = not shared and kh * kw * channels // groups > WIDE
     halves = HALVES if images % HALVES == 0 and not wide else 1
 
-    def add_chunk(w_bar, chunk):
-        x_part, right = (lax.dynamic_index_in_dim(a, chunk, 1, keepdims=False) for a in chunks)
-        left = _columns(x_part, places)
+    def of_chunk(x, y_bar):
+        left, right = _columns(x, places), y_bar
         if shared:
             right = _shifted_rows(right, places)
         else:
@@ -56,15 +55,9 @@ def weight_cotangent(
         # The barrier keeps them matrices, for XLA's fast product.
         left, right = lax.optimization_barrier((left, right))
         subscripts = "rmtgc,rugdm->rgtcud" if wide else "rmtgc,rmugd->rgtcud"
-        return w_bar + einsum(subscripts, left, right).sum(axis=0), None
+        return einsum(subscripts, left, right).sum(axis=0)
 
-    # Each chunk takes images from all over the batch, so that a device that has a part of it has a part of each chunk.
-    chunks = [a.reshape(images, n // images, *a.shape[1:]) for a in (x, y_bar)]
-    # Zeros like ȳ: under shard_map the sum differs from device to device as ȳ does, and its start must say so.
-    taps = (kw, kh) if shared else (kh * kw, 1)
-    shape = (groups, taps[0], channels // groups, taps[1], outputs // groups)
-    start = lax.full_like(y_bar, 0, accumulation_dtype(x.dtype), shape)
-    w_bar, _ = lax.scan(add_chunk, start, jnp.arange(n // images))
+    w_bar = sum_pieces(of_chunk, n // images or 1, x, y_bar)  # (g, kw, C/g, kh, D/g) or (g, kh·kw, C/g, 1, D/g)
     order = (3, 1, 2, 0, 4) if shared else (1, 3, 2, 0, 4)  # (kh, kw, C/g, g, D/g), or (kh·kw, 1, …)
     return w_bar.transpose(order).reshape(kh, kw, channels // groups, outputs)
 

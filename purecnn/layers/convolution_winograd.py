@@ -42,10 +42,12 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype
 from purecnn.geometry import Pair, Window
+from purecnn.layers.pieces import map_pieces, pieces_that_fit, sum_pieces
 from purecnn.layers.products import einsum
 
 POINTS = {4: (0, 1, -1), 6: (0, 1, -1, -0.5, 2)}  # by n, and ∞
 LONGEST = 5  # taps
+PIECE_BYTES = 12 << 20  # of entries and products at the points: what stays near the processor
 
 
 def fits(places: Window, groups: int) -> bool:
@@ -61,9 +63,14 @@ def products_saved(places: Window) -> float:
 def forward(x: Float[Array, "n h w c"], w: Float[Array, "kh kw c d"], places: Window) -> Float[Array, "n ho wo d"]:
     """y (N, Ho, Wo, D), in the dtype sums are formed in."""
     a, g, b = _matrices(places, accumulation_dtype(x.dtype))
-    product = einsum("umc,ucd->umd", _input_at_points(b, x, places), _kernel_at_points(g, w))
-    y = einsum("vu,umd->vmd", a, product).reshape(*_step(places), x.shape[0], *_tiles(places), w.shape[3])
-    return _joined(y)[:, : places.output[0], : places.output[1]]
+    kernel = _kernel_at_points(g, w)
+
+    def outputs_of(x):
+        product = einsum("umc,ucd->umd", _input_at_points(b, x, places), kernel)
+        y = einsum("vu,umd->vmd", a, product).reshape(*_step(places), x.shape[0], *_tiles(places), w.shape[3])
+        return (_joined(y)[:, : places.output[0], : places.output[1]],)
+
+    return map_pieces(outputs_of, _pieces(x.shape[0], w.shape, places), x)[0]
 
 
 def input_cotangent(
@@ -71,12 +78,16 @@ def input_cotangent(
 ) -> Float[Array, "n h w c"]:
     """x̄ (N, H, W, C), in the dtype sums are formed in."""
     a, g, b = _matrices(places, accumulation_dtype(y_bar.dtype))
-    product = einsum("umd,ucd->umc", _cotangent_at_points(a, y_bar, places), _kernel_at_points(g, w))
-    tiles = einsum("ut,umc->tmc", b, product).reshape(*_size(places), y_bar.shape[0], *_tiles(places), w.shape[2])
-    for axis in (0, 1):
-        tiles = _overlaps_added(tiles, axis, _step(places)[axis])
-    (top, _), (left, _) = places.padding
-    return _joined(tiles)[:, top : top + places.input[0], left : left + places.input[1]]
+    kernel, ((top, _), (left, _)) = _kernel_at_points(g, w), places.padding
+
+    def inputs_of(y_bar):
+        product = einsum("umd,ucd->umc", _cotangent_at_points(a, y_bar, places), kernel)
+        tiles = einsum("ut,umc->tmc", b, product).reshape(*_size(places), len(y_bar), *_tiles(places), w.shape[2])
+        for axis in (0, 1):
+            tiles = _overlaps_added(tiles, axis, _step(places)[axis])
+        return (_joined(tiles)[:, top : top + places.input[0], left : left + places.input[1]],)
+
+    return map_pieces(inputs_of, _pieces(y_bar.shape[0], w.shape, places), y_bar)[0]
 
 
 def weight_cotangent(
@@ -84,8 +95,19 @@ def weight_cotangent(
 ) -> Float[Array, "kh kw c d"]:
     """w̄ (kh, kw, C, D), in the dtype sums are formed in."""
     a, g, b = _matrices(places, accumulation_dtype(x.dtype))
-    product = einsum("umc,umd->ucd", _input_at_points(b, x, places), _cotangent_at_points(a, y_bar, places))
-    return einsum("ut,ucd->tcd", g, product).reshape(*places.size, x.shape[3], y_bar.shape[3])
+    shape = (*places.size, x.shape[3], y_bar.shape[3])
+
+    def products_of(x, y_bar):
+        return einsum("umc,umd->ucd", _input_at_points(b, x, places), _cotangent_at_points(a, y_bar, places))
+
+    product = sum_pieces(products_of, _pieces(x.shape[0], shape, places), x, y_bar)
+    return einsum("ut,ucd->tcd", g, product).reshape(shape)
+
+
+def _pieces(n: int, kernel: tuple[int, ...], places: Window) -> int:
+    """How many pieces the batch is taken in."""
+    numbers = math.prod(_size(places) + _tiles(places)) * (kernel[2] + kernel[3])
+    return pieces_that_fit(n, 4 * numbers, PIECE_BYTES)
 
 
 def _kernel_at_points(g, w):

@@ -21,13 +21,13 @@ from __future__ import annotations
 import functools
 import operator
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, shape_carrier
 from purecnn.geometry import Padding, Size2d, window2d
+from purecnn.layers.pieces import map_pieces
 from purecnn.layers.taps import in_phases, no_tap, read_taps, sum_over_windows, tap_dtype
 from purecnn.rules import rule
 
@@ -105,21 +105,8 @@ def _pool(x, window, stride, padding, dilation, ties):
 
 def _in_halves(pool, x):
     """`pool` of every other image, then of the others, in a loop, whose results XLA must write down. Otherwise it
-    merges the search for the winners into the backward pass and does it again for every entry of every window. Every
-    other one, so that where the batch is cut over devices each has its own images of either half."""
-    if x.shape[0] % 2:
-        return pool(x)
-    halves = x.reshape(x.shape[0] // 2, 2, *x.shape[1:])
-    shapes = jax.eval_shape(pool, halves[:, 0])
-    start = tuple(lax.full_like(x, 0, s.dtype, (s.shape[0], 2, *s.shape[1:])) for s in shapes)
-
-    def pool_half(half, both):
-        done = pool(lax.dynamic_index_in_dim(halves, half, 1, keepdims=False))
-        return tuple(lax.dynamic_update_index_in_dim(b, d, half, 1) for b, d in zip(both, done, strict=True))
-
-    both = lax.fori_loop(0, 2, pool_half, start)
-    y, winner = (b.reshape(x.shape[0], *b.shape[2:]) for b in both)
-    return y, winner
+    merges the search for the winners into the backward pass and does it again for every entry of every window."""
+    return pool(x) if x.shape[0] % 2 else map_pieces(pool, 2, x)
 
 
 def _places(shape, window, stride, padding, dilation):

@@ -41,6 +41,12 @@ def test_up_to_three_taps_equal_the_loops_exactly_on_integers(x_shape, window, g
     assert_trees_close(*all_three(x_shape, window, lambda shape: rng.integers(-3, 4, shape), **geometry), 0)
 
 
+def test_pieces_of_a_batch_give_the_same_numbers(monkeypatch):
+    monkeypatch.setattr(winograd, "PIECE_BYTES", 0)
+    rng = np.random.default_rng(0)
+    assert_trees_close(*all_three((3, 5, 4, 2), (3, 2), lambda shape: rng.integers(-3, 4, shape)), 0)
+
+
 @pytest.mark.parametrize("window", [(5, 5), (4, 3), (2, 4)])
 def test_four_and_five_taps_equal_the_loops(window):
     rng = np.random.default_rng(1)

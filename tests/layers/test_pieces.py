@@ -1,0 +1,47 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purecnn.layers.pieces import map_pieces, pieces_that_fit, sum_pieces
+from tests.oracles.roads import assert_close
+
+X, Y = np.arange(24.0, dtype="float32").reshape(12, 2), np.arange(36, dtype="float32").reshape(12, 3) - 17
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 12])
+def test_a_map_of_pieces_is_that_of_the_batch(pieces):
+    """Images stay in their order; results may be of several shapes and dtypes."""
+    squares, positive = jax.jit(lambda x: map_pieces(lambda x: (x[:, :1] ** 2, x.sum(1) > 9), pieces, x))(X)
+    np.testing.assert_array_equal(squares, X[:, :1] ** 2)
+    np.testing.assert_array_equal(positive, X.sum(1) > 9)
+    assert positive.dtype == bool
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 12])
+def test_a_sum_over_pieces_is_that_over_the_batch(pieces):
+    total = jax.jit(lambda x, y: sum_pieces(lambda x, y: x.T @ y, pieces, x, y))(X, Y)
+    np.testing.assert_array_equal(total, X.T @ Y)
+
+
+def test_a_batch_of_none():
+    (none,) = map_pieces(lambda x: (x + 1,), 1, jnp.zeros((0, 2)))
+    assert none.shape == (0, 2)
+    assert_close(sum_pieces(lambda x, y: x.T @ y, 1, jnp.zeros((0, 2)), jnp.zeros((0, 3))), np.zeros((2, 3)), 0)
+
+
+def test_both_have_derivatives_and_may_be_mapped():
+    """What second derivatives and per-sample gradients ask of a rule's own program."""
+
+    def loss(x):
+        return map_pieces(lambda x: (x**3,), 3, x)[0].sum() + sum_pieces(lambda x: (x**2).sum(0), 3, x).sum()
+
+    assert_close(jax.jit(jax.grad(loss))(X), 3 * X**2 + 2 * X, 1e-6)
+    both = jnp.stack([X, -X])
+    assert_close(jax.jit(jax.vmap(loss))(both), [(X**3).sum() + (X**2).sum(), (X**2).sum() - (X**3).sum()], 1e-6)
+
+
+@pytest.mark.parametrize(("room", "pieces"), [(1200, 1), (1199, 2), (400, 3), (399, 4), (100, 12), (99, 12), (0, 12)])
+def test_the_fewest_pieces_that_fit(room, pieces):
+    assert pieces_that_fit(12, 100, room) == pieces
+    assert pieces_that_fit(0, 100, room) == 1
