@@ -164,14 +164,13 @@ class Case:
         float32 inside cannot be asked for float64's accuracy. Never coarser than the example's own dtype."""
         key = ("narrowest", repr(sorted(self.options.items())))
         if key not in self.subject.compiled:
-            dtypes = {
-                v.aval.dtype
-                for eqn in equations(self._wide_trace)
-                for v in (*eqn.invars, *eqn.outvars)
-                if hasattr(v.aval, "dtype")
-            }
-            units = [unit_roundoff(d) for d in dtypes if jnp.issubdtype(d, jnp.floating)]
-            self.subject.compiled[key] = max([unit_roundoff(WIDE), *units])
+            units = [unit_roundoff(WIDE)]
+            for eqn in equations(self._wide_trace):
+                dtypes = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars) if hasattr(v.aval, "dtype")}
+                floats = [d for d in dtypes if jnp.issubdtype(d, jnp.floating)]
+                # A narrow type that never meets another, such as a counter in float32, rounds nothing that is returned.
+                units += [unit_roundoff(d) for d in floats if len(floats) > 1]
+            self.subject.compiled[key] = max(units)
         return min(self.subject.compiled[key], unit_roundoff(self.subject.dtype))
 
     @cached_property

@@ -4,9 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from verify import kinks
+from verify import kinks, suite
 from verify.case import Case, with_cotangent
 from verify.subject import describe
+
+from .seeds import alarms
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -20,3 +22,8 @@ def test_slopes_among_thousands_of_kinks_are_within_their_error_bar(seed):
     assert abs(found.right - (x >= 0).sum()) <= 3 * found.bar
     assert found.bar < 1e-3 * x.size, "so wide a bar says nothing"
     assert found.kink
+
+
+def test_a_float32_counter_inside_a_rule_does_not_blur_what_its_differences_tell():
+    pool = next(e for e in suite.ENTRIES if e.name == "max_pool2d")
+    assert alarms(pool.rule, pool.args, None, range(1, 2), every_content=10) == []
