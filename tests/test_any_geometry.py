@@ -43,6 +43,16 @@ def test_conv2d(geometry, batch, groups, inputs, outputs, bias):
     assert_variants(variants, (x, w, b), tolerance=0)
 
 
+@given(geometries(dilated=False), st.integers(1, 2), st.integers(1, 2), st.integers(1, 2))
+def test_conv2d_by_winograd(geometry, batch, inputs, outputs):
+    """Neighbouring windows only; exactly, since up to three taps the coefficients are halves."""
+    extent, window, options = geometry
+    args = [whole(shape, k) for k, shape in enumerate(((batch, *extent, inputs), (*window, inputs, outputs)))]
+    neighbouring = {"algorithm": "winograd", "stride": 1, "dilation": 1, "groups": 1}
+    variant = CONV.variant("winograd", **options | neighbouring)
+    assert_variants([variant], (*args, None), tolerance=0)
+
+
 @given(geometries(), st.integers(1, 2), st.integers(1, 2))
 def test_max_pool2d(geometry, batch, channels):
     """Each convention, where many entries tie."""

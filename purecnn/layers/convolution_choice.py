@@ -18,7 +18,7 @@ from purecnn.geometry import Window
 from purecnn.layers import convolution_winograd
 
 ALGORITHMS = ("auto", "direct", "im2col", "blocks", "winograd")
-MANY = 64  # channels and outputs from which products saved are worth the sums made for them
+MANY = 96  # channels and outputs from which products saved are worth the sums made for them
 SAVED = 1.5  # times as many products, below which they are not
 
 
@@ -57,7 +57,7 @@ def _thin(channels: int, outputs: int, groups: int) -> bool:
 
 
 def _many(places: Window, channels: int, outputs: int, groups: int) -> bool:
-    """Products are most of the work and a third or more of them can be saved: all of AlexNet but its first layer."""
+    """Products are most of the work, and a third or more can be saved: all of AlexNet but its first layer."""
     if not convolution_winograd.fits(places, groups):
         return False
     return min(channels, outputs) >= MANY and convolution_winograd.products_saved(places) >= SAVED

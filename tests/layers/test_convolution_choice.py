@@ -14,8 +14,7 @@ EQUATIONS = (choice.forward, choice.input_cotangent, choice.weight_cotangent)
         (6, 16, 1, "blocks", "direct", "blocks"),
         (1, 32, 1, "direct", "direct", "blocks"),
         (3, 32, 1, "direct", "direct", "chunks"),
-        (32, 64, 1, "direct", "direct", "chunks"),
-        (64, 64, 1, "winograd", "winograd", "winograd"),  # cifar_cnn's last
+        (64, 64, 1, "direct", "direct", "chunks"),
         (4, 16, 2, "direct", "direct", "chunks"),
         (96, 256, 1, "winograd", "winograd", "winograd"),  # AlexNet's second
         (96, 256, 2, "direct", "direct", "chunks"),
