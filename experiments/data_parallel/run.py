@@ -19,7 +19,7 @@ PSUM_BYTES = (1 << 12, 1 << 15, 1 << 18, 1 << 21)
 # A thousand machines like this one, on two networks that are assumed, not measured: 10 and 200 Gbit/s.
 ASSUMED = {"10 Gbit/s Ethernet": (30e-6, 1.25e9), "200 Gbit/s fabric": (5e-6, 25e9)}
 # Seconds of a step on this machine (docs/speed.md) and 32-bit gradients: what one device does in the extrapolation.
-NETS = {"lenet, 128 images": ("lenet", 0.0222), "alexnet, 16 images": ("alexnet", 1.6676)}
+NETS = {"lenet, 128 images": ("lenet", 0.0198), "alexnet, 16 images": ("alexnet", 1.349)}
 
 
 def worker(quick: bool, out: Path) -> None:
