@@ -26,7 +26,7 @@ Tiles of x̄ are added up where they overlap, as the entries there were read by 
 
 Rounding: up to 3 taps the points are 0, 1, −1, ∞, all coefficients 0, ±1 and ±1/2, small integers stay exact, and sums
 of 384 channels err 1.5 times as much as summed directly. With 4 and 5 taps −1/2 and 2 come in, and they err 7 times as
-much: 2e-6 of y's standard deviation.
+much: 2e-6 of y's standard deviation. An entry that is infinite or NaN makes NaN of all outputs of its tiles.
 """
 
 from __future__ import annotations
