@@ -36,7 +36,6 @@ import math
 import operator
 
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from purecnn.annotations import Array, Float
@@ -150,18 +149,35 @@ def _tiles(places: Window) -> Pair:
 def _matrices(places: Window, dtype) -> tuple[Array, Array, Array]:
     """A (m², n²), G (n², k²) and B (n², n²), where m², n², k² have a factor of either axis."""
     of_rows, of_columns = (_matrices_of_axis(taps) for taps in places.size)
-    a, g, b = (jnp.asarray(np.kron(*pair), dtype) for pair in zip(of_rows, of_columns, strict=True))
+    a, g, b = (
+        jnp.asarray([[p * q for p in row for q in column] for row in rows for column in columns], dtype)
+        for rows, columns in zip(of_rows, of_columns, strict=True)
+    )
     return a, g, b
 
 
-def _matrices_of_axis(taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _matrices_of_axis(taps: int) -> tuple[list[list[float]], list[list[float]], list[list[float]]]:
+    """V_mᵀ, V_k and V_n⁻ᵀ. The rows of the last are Lagrange's polynomials, 1 at a point and 0 at the others, and for
+    ∞ the one that is 0 at all of them."""
     n = _size_of_axis(taps)
+    points = POINTS[n]
 
-    def powers(count: int) -> np.ndarray:  # V of as many columns
-        finite = np.vander(np.array(POINTS[n], float), count, increasing=True)
-        return np.concatenate([finite, np.eye(count)[-1:]])
+    def powers(count: int) -> list[list[float]]:  # V of as many columns
+        return [[float(z) ** i for i in range(count)] for z in points] + [[0.0] * (count - 1) + [1.0]]
 
-    return powers(n - taps + 1).T, powers(taps), np.linalg.inv(powers(n)).T
+    def with_zeros_at(roots) -> list[float]:
+        coefficients = [1.0]
+        for root in roots:
+            coefficients = [a - root * b for a, b in zip([0.0, *coefficients], [*coefficients, 0.0], strict=True)]
+        return coefficients
+
+    inverse = []
+    for z in points:
+        others = [v for v in points if v != z]
+        there = math.prod(z - v for v in others)
+        inverse.append([c / there for c in with_zeros_at(others)] + [0.0])
+    inverse.append(with_zeros_at(points))
+    return [list(row) for row in zip(*powers(n - taps + 1), strict=True)], powers(taps), inverse
 
 
 def _cut(x, size: Pair, before: Pair, places: Window):

@@ -55,7 +55,7 @@ def test_four_and_five_taps_equal_the_loops(window):
 
 @pytest.mark.parametrize("taps", range(1, winograd.LONGEST + 1))
 def test_a_tile_of_one_axis_is_the_correlation_of_its_entries(taps):
-    a, g, b = winograd._matrices_of_axis(taps)
+    a, g, b = map(np.array, winograd._matrices_of_axis(taps))
     rng = np.random.default_rng(taps)
     entries, kernel = rng.standard_normal(len(b)), rng.standard_normal(taps)
     np.testing.assert_allclose(a @ ((g @ kernel) * (b @ entries)), np.correlate(entries, kernel), atol=1e-12)
