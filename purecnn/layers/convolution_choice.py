@@ -64,7 +64,7 @@ def _many(places: Window, channels: int, outputs: int, groups: int) -> bool:
 
 
 def _known(algorithm: str, places: Window, groups: int) -> str:
-    """Blocks of several outputs know nothing of groups, nor tiles of them of strides."""
+    """What is asked for, or "direct" where it does not know the convolution: blocks know nothing of groups."""
     if algorithm == "winograd" and not convolution_winograd.fits(places, groups):
         return "direct"
     return "direct" if algorithm == "blocks" and groups > 1 else algorithm

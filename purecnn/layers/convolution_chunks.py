@@ -20,7 +20,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.geometry import Window
-from purecnn.layers.pieces import sum_pieces
+from purecnn.layers.pieces import pieces_that_fit, sum_pieces
 from purecnn.layers.products import einsum
 
 CHUNK_BYTES = 4 << 20  # of copies: what stays in the cache
@@ -37,9 +37,9 @@ def weight_cotangent(
     outputs, (kh, kw) = y_bar.shape[3], places.size
     shared = _rows_are_shared(places, channels, outputs, groups)
     copies = _shared_copies(places, channels, outputs) if shared else kh * kw * channels * math.prod(places.output)
-    images = _images_per_chunk(n, copies * x.dtype.itemsize)
+    chunks = pieces_that_fit(n, copies * x.dtype.itemsize, CHUNK_BYTES, multiple=HALVES)
     wide = not shared and kh * kw * channels // groups > WIDE
-    halves = HALVES if images % HALVES == 0 and not wide else 1
+    halves = HALVES if n // chunks % HALVES == 0 and not wide else 1
 
     def of_chunk(x, y_bar):
         left, right = _columns(x, places), y_bar
@@ -57,7 +57,7 @@ def weight_cotangent(
         subscripts = "rmtgc,rugdm->rgtcud" if wide else "rmtgc,rmugd->rgtcud"
         return einsum(subscripts, left, right).sum(axis=0)
 
-    w_bar = sum_pieces(of_chunk, n // images or 1, x, y_bar)  # (g, kw, C/g, kh, D/g) or (g, kh·kw, C/g, 1, D/g)
+    w_bar = sum_pieces(of_chunk, chunks, x, y_bar)  # (g, kw, C/g, kh, D/g) or (g, kh·kw, C/g, 1, D/g)
     order = (3, 1, 2, 0, 4) if shared else (1, 3, 2, 0, 4)  # (kh, kw, C/g, g, D/g), or (kh·kw, 1, …)
     return w_bar.transpose(order).reshape(kh, kw, channels // groups, outputs)
 
@@ -105,9 +105,3 @@ def _rows_are_shared(places: Window, channels: int, outputs: int, groups: int) -
     more = _padded_rows(places) / places.output[0]
     saved = 4 * COPIED_BYTE * (copies - _shared_copies(places, channels, outputs))
     return saved > products * (more - 1)
-
-
-def _images_per_chunk(n: int, bytes_per_image: int) -> int:
-    """The largest divisor of the batch whose copies fit, an even one where there is any."""
-    fits = [k for k in range(1, n + 1) if n % k == 0 and (k == 1 or k * bytes_per_image <= CHUNK_BYTES)]
-    return max((k for k in fits if k % HALVES == 0), default=max(fits, default=1))

@@ -41,15 +41,9 @@ def test_every_form_equals_the_loops_exactly(monkeypatch, geometry, groups, form
     assert_close(got, w_bar, 0)
 
 
-@pytest.mark.parametrize(("room", "chunks"), [(0, 6), (1, 6), (2, 3), (5, 3), (6, 1)])
-def test_a_chunk_is_a_divisor_of_the_batch_that_fits_and_even_if_it_can_be(monkeypatch, room, chunks):
-    monkeypatch.setattr(convolution_chunks, "CHUNK_BYTES", room * 100)
-    assert 6 // convolution_chunks._images_per_chunk(6, 100) == chunks
-
-
 @pytest.mark.parametrize("room", [0, 2, 6])
 def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room):
-    monkeypatch.setattr(convolution_chunks, "_images_per_chunk", lambda n, _: max(room, 1))
+    monkeypatch.setattr(convolution_chunks, "pieces_that_fit", lambda n, *_, multiple: n // max(room, 1))
     x, w, y_bar = integers((6, 5, 5, 2), (3, 3, 2, 4), (6, 3, 3, 4))
     _, (_, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w))
     places = window2d("conv2d", x.shape, (3, 3))
