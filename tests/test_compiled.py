@@ -20,6 +20,7 @@ from tests.oracles.roads import quick_jit
 
 FORBIDDEN = re.compile(r"= \S+ (select-and-scatter|scatter)\(")
 CONVOLUTION = re.compile(r"= \S+ convolution\(.*?dim_labels=(\S+?)[,\s]")
+PRODUCT = re.compile(r"= \S+ dot\(")
 PLAIN = "b01f_01io->b01f"
 
 
@@ -64,14 +65,16 @@ THICK = purecnn.Chain(
 )
 
 
-@pytest.mark.parametrize(("net", "convolutions"), [(purecnn.models.lenet(2), 1), (THICK, 3)], ids=["lenet", "thick"])
-def test_a_step_has_no_cotangent_that_nobody_asks_for(net, convolutions):
-    """LeNet's thin kernels are no convolutions but for one x̄; of two thick ones there are both y, and x̄ of the second.
-    The first layer's x̄ is not computed."""
+@pytest.mark.parametrize(
+    ("net", "products", "convolutions"), [(purecnn.models.lenet(2), 14, 0), (THICK, 5, 3)], ids=["lenet", "thick"]
+)
+def test_a_step_has_no_cotangent_that_nobody_asks_for(net, products, convolutions):
+    """LeNet's five layers are matrix products, each y, x̄ and w̄, all but the first's x̄. Of the thick kernels y are
+    convolutions, and x̄ of the second; both w̄ and the dense layer's three are products."""
     step, args = a_step(net, (12, 12, 1 if net is not THICK else 3))
     text = in_a_scan(step, *args)
     assert not faults(text)
-    assert len(CONVOLUTION.findall(text)) == convolutions
+    assert (len(PRODUCT.findall(text)), len(CONVOLUTION.findall(text))) == (products, convolutions)
 
 
 def test_autodiff_of_the_plain_layers_does_not_pass():

@@ -111,6 +111,13 @@ def _forward(x, w, places: Window, groups):
     )
 
 
+def _forward_evened(x, w, places: Window, groups):
+    """The same sum with a term more, 0 · 0."""
+    zero, none, one_more = jnp.zeros((), x.dtype), (0, 0, 0), (0, 1, 0)
+    x = lax.pad(x, zero, (none, none, none, one_more))
+    return _forward(x, lax.pad(w, zero, (none, none, one_more, none)), places, groups)
+
+
 def _input_cotangent(y_bar, w, places: Window, groups):
     """ȳ, spread by the stride, under the kernel turned by 180°, its input and output channels swapped in each group."""
     if _would_abort(places):
@@ -179,6 +186,7 @@ def _bias_cotangent(y_bar):
 
 FORWARD = {
     "direct": _forward,
+    "even": _forward_evened,
     "im2col": convolution_im2col.forward,
     "blocks": lambda x, w, places, groups: convolution_blocks.forward(x, w, places),
     "winograd": lambda x, w, places, groups: convolution_winograd.forward(x, w, places),
@@ -186,6 +194,7 @@ FORWARD = {
 INPUT_COTANGENT = {
     "direct": _input_cotangent,
     "im2col": convolution_im2col.input_cotangent,
+    "blocks": lambda y_bar, w, places, groups: convolution_blocks.input_cotangent(y_bar, w, places),
     "winograd": lambda y_bar, w, places, groups: convolution_winograd.input_cotangent(y_bar, w, places),
 }
 WEIGHT_COTANGENT = {

@@ -6,6 +6,7 @@ With X the matrix of these, one row per block m, convolution is a product with t
     Y[m, (q, d)] = Σ_{i, v, c} X[m, (i, v, c)] T[(i, v, c), (q, d)]        T[(i, v, c), (q, d)] = w[i, j, c, d]
                                                                            where v = s·q + δ·j for some tap j, else 0
 
+    X̄ = Ȳ Tᵀ        x̄ is the sum of what X̄ has of each entry               X has copies of it, in rows and in blocks
     T̄ = Xᵀ Ȳ        w̄[i, j, c, d] = Σ_q T̄[(i, s·q + δ·j, c), (q, d)]      w stands in T once for every q
 
 B = 1 is im2col. A larger B copies a column V/B times instead of kw times and makes wide matrices of narrow ones. For
@@ -34,6 +35,25 @@ def forward(x: Float[Array, "n h w c"], w: Float[Array, "kh kw c d"], places: Wi
     return y.reshape(x.shape[0], *places.output, w.shape[3])
 
 
+def input_cotangent(
+    y_bar: Float[Array, "n ho wo d"], w: Float[Array, "kh kw c d"], places: Window
+) -> Float[Array, "n h w c"]:
+    """x̄ (N, H, W, C), in the dtype sums are formed in."""
+    n, rows, columns, outputs = y_bar.shape
+    kh, block, channels, width = places.size[0], _block(places), w.shape[2], places.input[1] * w.shape[2]
+    stretches = matmul(y_bar.reshape(-1, block * outputs), _banded(w, places).T)
+    stretches = stretches.reshape(n, rows, columns // block, kh, stretches.shape[1] // kh)
+
+    def laid_back(tap: int, q: int):
+        """On the rows of x, and on a row's columns and channels as one axis: where the stretches of block q were."""
+        low = (places.stride[1] * block * q - places.padding[1][0]) * channels
+        edges = ((0, 0, 0), places.tap_pad((tap, 0))[1], (low, width - low - stretches.shape[4], 0))
+        return lax.pad(stretches[:, :, q, tap], jnp.zeros((), stretches.dtype), edges)
+
+    copies = (laid_back(tap, q) for tap in range(kh) for q in range(columns // block))
+    return functools.reduce(operator.add, copies).reshape(n, *places.input, channels)
+
+
 def weight_cotangent(
     x: Float[Array, "n h w c"], y_bar: Float[Array, "n ho wo d"], places: Window
 ) -> Float[Array, "kh kw c d"]:
@@ -46,6 +66,10 @@ def weight_cotangent(
     step, gap = places.stride[1], places.dilation[1]
     reach = gap * (kw - 1) + 1
     return functools.reduce(operator.add, (banded[:, step * q : step * q + reach : gap, :, q] for q in range(block)))
+
+
+def blocks_in_a_row(places: Window) -> int:
+    return places.output[1] // _block(places)
 
 
 def _block(places: Window) -> int:

@@ -39,11 +39,9 @@ def sum_pieces(function: Callable[..., Array], pieces: int, *arrays: Array) -> A
     return lax.scan(lambda total, j: (total + function(*_piece(cut, j)), None), start, jnp.arange(pieces))[0]
 
 
-def pieces_that_fit(n: int, bytes_per_image: int, room: int, *, multiple: int = 1) -> int:
-    """The fewest pieces of a batch of `n`, all of one size, of which each fits into `room` bytes or is one image; if it
-    can be, of `multiple` images or some times as many."""
-    fit = [p for p in range(1, n + 1) if n % p == 0 and (p == n or n // p * bytes_per_image <= room)]
-    return next((p for p in fit if n // p % multiple == 0), min(fit, default=1))
+def pieces_that_fit(n: int, bytes_per_image: int, room: int) -> int:
+    """The fewest pieces of a batch of `n`, all of one size, of which each fits into `room` bytes or is one image."""
+    return next((p for p in range(1, n) if n % p == 0 and n // p * bytes_per_image <= room), max(n, 1))
 
 
 def _cut(array, pieces: int):

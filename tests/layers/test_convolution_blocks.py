@@ -15,22 +15,23 @@ GEOMETRIES = {
 
 
 @pytest.mark.parametrize(("x_shape", "window", "geometry"), GEOMETRIES.values(), ids=GEOMETRIES)
-def test_forward_and_weights_equal_the_loops_exactly(x_shape, window, geometry):
+def test_equals_the_loops_exactly(x_shape, window, geometry):
     options = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), **geometry}
     places = window2d("conv2d", x_shape, window, **options)
     rng = np.random.default_rng(0)
     shapes = (x_shape, (*window, x_shape[3], 5), (x_shape[0], *places.output, 5))
     x, w, y_bar = (jax.numpy.asarray(rng.integers(-3, 4, shape), "float32") for shape in shapes)
-    y, (_, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w), **options)
+    y, (x_bar, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w), **options)
 
     @quick_jit
     def products(x, w, y_bar):
         return (
             convolution_blocks.forward(x, w, places),
+            convolution_blocks.input_cotangent(y_bar, w, places),
             convolution_blocks.weight_cotangent(x, y_bar, places),
         )
 
-    assert_trees_close(products(x, w, y_bar), (y, w_bar), 0)
+    assert_trees_close(products(x, w, y_bar), (y, x_bar, w_bar), 0)
 
 
 @pytest.mark.parametrize(("outputs", "block"), [(28, 7), (14, 7), (32, 8), (12, 6), (11, 1), (1, 1)])

@@ -10,10 +10,11 @@ EQUATIONS = (choice.forward, choice.input_cotangent, choice.weight_cotangent)
 @pytest.mark.parametrize(
     ("channels", "outputs", "groups", "forward", "inputs", "weights"),
     [
-        (1, 6, 1, "blocks", "direct", "blocks"),  # LeNet's two
-        (6, 16, 1, "blocks", "direct", "blocks"),
-        (1, 32, 1, "direct", "direct", "blocks"),
-        (3, 32, 1, "direct", "direct", "chunks"),
+        (1, 6, 1, "blocks", "blocks", "blocks"),  # LeNet's two
+        (6, 16, 1, "blocks", "blocks", "chunks"),
+        (1, 32, 1, "direct", "direct", "chunks"),
+        (3, 32, 1, "even", "direct", "chunks"),  # colour images
+        (3, 64, 1, "direct", "direct", "chunks"),
         (64, 64, 1, "direct", "direct", "chunks"),
         (4, 16, 2, "direct", "direct", "chunks"),
         (96, 256, 1, "winograd", "winograd", "winograd"),  # AlexNet's second
@@ -31,11 +32,18 @@ def test_auto_does_without_tiles_where_they_save_too_little_or_do_not_fit(size, 
     assert choice.forward("auto", places, 384, 384, 1) == ("direct", "direct")
 
 
+@pytest.mark.parametrize(
+    ("size", "options"), [((1, 14, 14, 1), {"stride": 2}), ((1, 40, 40, 1), {}), ((1, 13, 13, 1), {})]
+)
+def test_auto_does_without_blocks_for_inputs_where_adding_up_takes_longer_than_products(size, options):
+    places = window2d("conv2d", size, 3, padding="SAME", **options)
+    assert choice.input_cotangent("auto", places, 6, 16, 1) == ("direct", "direct")
+
+
 @pytest.mark.parametrize("algorithm", ["direct", "im2col", "blocks", "winograd"])
 def test_what_is_asked_for_is_taken_everywhere(algorithm):
     forward, inputs, weights = (equation(algorithm, PLACES, 64, 64, 1) for equation in EQUATIONS)
-    assert forward == weights == (algorithm, algorithm)
-    assert set(inputs) == {"direct" if algorithm == "blocks" else algorithm}
+    assert forward == inputs == weights == (algorithm, algorithm)
 
 
 def test_what_a_form_does_not_know_is_direct():

@@ -45,8 +45,3 @@ def test_both_have_derivatives_and_may_be_mapped():
 def test_the_fewest_pieces_that_fit(room, pieces):
     assert pieces_that_fit(12, 100, room) == pieces
     assert pieces_that_fit(0, 100, room) == 1
-
-
-@pytest.mark.parametrize(("room", "pieces"), [(0, 6), (1, 6), (2, 3), (5, 3), (6, 1)])
-def test_a_piece_has_an_even_number_of_images_if_it_can_have(room, pieces):
-    assert pieces_that_fit(6, 100, room * 100, multiple=2) == pieces
