@@ -24,8 +24,12 @@ class Timing:
     ratio: float | None
 
 
-def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Timing]:
-    """Time `ways`, functions without arguments that return once the work is done."""
+def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int, turn_s: float = 0.0) -> dict[str, Timing]:
+    """Time `ways`, functions without arguments that return once the work is done.
+
+    A turn is one call; with `turn_s` as many in a row as take that long, as the steps of a training run are, after one
+    that is not counted: the first after the pause finds threads asleep and arrays out of the cache.
+    """
     first = {name: _seconds(run) for name, run in ways.items()}
     for run in ways.values():
         run()
@@ -37,7 +41,7 @@ def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[
             first_up = turn % len(order)
             for name in order[first_up:] + order[:first_up]:
                 time.sleep(PAUSE_S)
-                times[name].append(_seconds(ways[name]))
+                times[name].append(_turn(ways[name], turn_s) if turn_s else _seconds(ways[name]))
     finally:
         gc.enable()
     return {
@@ -48,6 +52,16 @@ def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[
         )
         for name, took in times.items()
     }
+
+
+def _turn(run: Callable[[], object], turn_s: float) -> float:
+    """Seconds a call."""
+    run()
+    start, calls = time.perf_counter(), 0
+    while calls == 0 or time.perf_counter() - start < turn_s:
+        run()
+        calls += 1
+    return (time.perf_counter() - start) / calls
 
 
 def _seconds(run: Callable[[], object]) -> float:

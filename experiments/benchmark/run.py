@@ -2,8 +2,9 @@
 
     python -m experiments.benchmark.run [--quick] [--only lenet …] [--compile] [--out FOLDER]
 
-All ways of a row take turns, round by round, in one process. Loss and gradients are compared before anything is timed.
-Flax and torch are the extra `bench`; without them their columns are left out, with a line that says so.
+All ways of a row take turns of a tenth of a second, round by round, in one process. Loss and gradients are compared
+before anything is timed. Flax and torch are the extra `bench`; without them their columns are left out, with a line
+that says so.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from purecnn.backend import describe_hardware, keep_freed_memory
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_FLAX = importlib.util.find_spec("flax") is not None
-CPU = jax.default_backend() == "cpu"
+TURN_S = 0.1
 if HAS_TORCH:
     from experiments.benchmark import with_torch
 
@@ -184,7 +185,7 @@ def main() -> int:
         print(page.memory_line(name, held), flush=True)
     results: dict[str, dict[str, Timing]] = {}
     for row in chosen:
-        results[row] = taking_turns(rows[row](), 5 if row.startswith("alexnet step") else rounds)
+        results[row] = taking_turns(rows[row](), 5 if row.startswith("alexnet step") else rounds, TURN_S)
         print(page.line(row, results[row]), flush=True)
     if options.out:
         where = f"{describe_hardware()}; largest matrix product {peak:.0f} GFLOP/s"

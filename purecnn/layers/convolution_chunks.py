@@ -21,7 +21,7 @@ from purecnn.geometry import Window
 from purecnn.layers.pieces import pieces_that_fit, sum_pieces
 from purecnn.layers.products import einsum
 
-CHUNK_BYTES = 5 << 20  # of copies: what stays in the cache
+CHUNK_BYTES = 3 << 20  # of copies: what stays in the cache
 
 
 def weight_cotangent(
