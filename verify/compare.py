@@ -1,6 +1,6 @@
 """Elementwise comparison of arrays, leaf by leaf, into findings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,8 +18,10 @@ def differences(
     *,
     names: Sequence[str] | None = None,
     what: str = "the oracle's",
+    unexplained: Callable[[int, np.ndarray], np.ndarray] | None = None,
 ) -> list[Finding]:
-    """One finding for each leaf with an element further from `expected` than `allowed`."""
+    """One finding for each leaf with an element further from `expected` than `allowed`; of these elements, given the
+    leaf's number, `unexplained` keeps those that nothing excuses."""
     own_names = names is None
     names = case.names if names is None else names
     found = []
@@ -30,6 +32,8 @@ def differences(
             )
             continue
         bad = wrong_elements(e, g, tolerance)
+        if bad.any() and unexplained is not None:
+            bad = unexplained(k, bad)
         if bad.any():
             primal = case.arrays[case.perturbed[k]] if own_names else None
             found.append(finding(check, case, name, e, g, bad, tolerance, primal=primal, what=what))
