@@ -229,6 +229,7 @@ def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
     assert "--epochs" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_the_page_lists_of_updates_and_schedules_is_taken_together(tmp_path):
     options = ("--optimizer", "adamw", "--learning-rate", 0.003, "--weight-decay", 0.01, "--clip-norm", 1)
     options += ("--schedule", "step", "--warmup-epochs", 0.5, "--accumulate", 3, "--precision", "bfloat16")
