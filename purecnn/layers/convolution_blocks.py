@@ -39,10 +39,11 @@ def input_cotangent(
     y_bar: Float[Array, "n ho wo d"], w: Float[Array, "kh kw c d"], places: Window
 ) -> Float[Array, "n h w c"]:
     """x̄ (N, H, W, C), in the dtype sums are formed in."""
-    n, rows, columns, outputs = y_bar.shape
-    kh, block, channels, width = places.size[0], _block(places), w.shape[2], places.input[1] * w.shape[2]
+    n, rows, _, outputs = y_bar.shape
+    kh, block, blocks, channels = places.size[0], _block(places), blocks_in_a_row(places), w.shape[2]
+    width = places.input[1] * channels
     stretches = matmul(y_bar.reshape(-1, block * outputs), _banded(w, places).T)
-    stretches = stretches.reshape(n, rows, columns // block, kh, stretches.shape[1] // kh)
+    stretches = stretches.reshape(n, rows, blocks, kh, stretches.shape[1] // kh)
 
     def laid_back(tap: int, q: int):
         """On the rows of x, and on a row's columns and channels as one axis: where the stretches of block q were."""
@@ -50,7 +51,7 @@ def input_cotangent(
         edges = ((0, 0, 0), places.tap_pad((tap, 0))[1], (low, width - low - stretches.shape[4], 0))
         return lax.pad(stretches[:, :, q, tap], jnp.zeros((), stretches.dtype), edges)
 
-    copies = (laid_back(tap, q) for tap in range(kh) for q in range(columns // block))
+    copies = (laid_back(tap, q) for tap in range(kh) for q in range(blocks))
     return functools.reduce(operator.add, copies).reshape(n, *places.input, channels)
 
 
