@@ -32,7 +32,7 @@ def differences(
             )
             continue
         bad = wrong_elements(e, g, tolerance)
-        if bad.any() and unexplained is not None:
+        if unexplained is not None:
             bad = unexplained(k, bad)
         if bad.any():
             primal = case.arrays[case.perturbed[k]] if own_names else None

@@ -50,7 +50,7 @@ def _differences(case: Case, level: object, got: list[np.ndarray], allowed: list
     """Elements further from the oracle than allowed, but for those that a kink explains."""
 
     def unexplained(leaf: int, bad: np.ndarray) -> np.ndarray:
-        return kinks.unexplained(case, leaf, level, bad) if case.subject.reference is None else bad
+        return kinks.unexplained(case, leaf, level, bad)
 
     return differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained)
 

@@ -57,8 +57,7 @@ def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[F
         bad = wrong_elements(e, g, allowed)
         if bad.any() and level is OWN and case.subject.dtype != WIDE:
             bad &= wrong_elements(_autodiff(case, k), g, allowed)
-        if bad.any() and case.subject.reference is None:
-            bad = kinks.unexplained(case, k, level, bad)
+        bad = kinks.unexplained(case, k, level, bad)
         if bad.any():
             primal = case.arrays[case.perturbed[k]]
             found.append(finding(NAME, case, name, e, g, bad, allowed, primal=primal))

@@ -112,8 +112,7 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
             continue
         allowed = allowed_error(m, dtype, LOW_PRECISION_ROOM)
         bad = wrong_elements(e, g, allowed)
-        if bad.any() and case.subject.reference is None:
-            bad = kinks.unexplained(case, k, dtype, bad, room=8 * unit_roundoff(dtype))
+        bad = kinks.unexplained(case, k, dtype, bad, room=8 * unit_roundoff(dtype))
         if not bad.any():
             continue
         if autodiff is None:
