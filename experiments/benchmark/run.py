@@ -158,11 +158,10 @@ def main() -> int:
     for library, there in (("flax", HAS_FLAX), ("torch", HAS_TORCH)):
         if not there:
             print(f"{library} is not installed (pip install 'purecnn[bench]'): its columns are left out")
+    keeps = keep_freed_memory()  # before JAX has threads: theirs would take large arrays from the system all the same
     print(f"hardware: {describe_hardware()}")
     peak = peak_gflops()
     print(f"largest matrix product: {peak:.0f} GFLOP/s")
-
-    keeps = keep_freed_memory()
     print(f"freed memory is {'kept' if keeps else 'given back'} by the C library, for every way alike")
     rounds = 3 if options.quick else 11
     rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
