@@ -84,11 +84,30 @@ class Window:
             edges.append((low, self.input[axis] - spread + reach - low))
         return edges[0], edges[1]
 
+    def turned(self) -> Window:
+        """For stride 1 the window over ȳ that gives x̄, under the kernel turned by 180°."""
+        return Window(self.output, self.size, (1, 1), self.dilation, self.transposed_padding, self.input)
+
     def phases(self, axis: int) -> Phases:
         """The rows (columns) of the padded input as s·m + a."""
         reach = self.dilation[axis] * (self.size[axis] - 1)
         reached = self.padding[axis][0] + self.input[axis]
         return Phases(-(-reached // self.stride[axis]), reach // self.stride[axis] + 1)
+
+    def in_blocks(self, block: int) -> Window:
+        """The columns of the output `block` at a time, those of the padded input s·`block` at a time: block P of the
+        output sees blocks P, P + 1, … of the input. What the last ones lack or have too many is for the caller."""
+        (_, step), (_, gap) = self.stride, self.dilation
+        size = (step * (block - 1) + gap * (self.size[1] - 1)) // (step * block) + 1
+        blocks = -(-self.output[1] // block)
+        return Window(
+            input=(self.input[0], blocks + size - 1),
+            size=(self.size[0], size),
+            stride=(self.stride[0], 1),
+            dilation=(self.dilation[0], 1),
+            padding=(self.padding[0], (0, 0)),
+            output=(self.output[0], blocks),
+        )
 
     def real_counts(self) -> tuple[list[int], list[int]]:
         """How many rows (columns) of each output row's (column's) window lie on the input, not on padding."""

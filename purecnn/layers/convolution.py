@@ -188,13 +188,13 @@ FORWARD = {
     "direct": _forward,
     "even": _forward_evened,
     "im2col": convolution_im2col.forward,
-    "blocks": lambda x, w, places, groups: convolution_blocks.forward(x, w, places),
+    "blocks": lambda x, w, places, groups: convolution_blocks.forward(_forward, x, w, places),
     "winograd": lambda x, w, places, groups: convolution_winograd.forward(x, w, places),
 }
 INPUT_COTANGENT = {
     "direct": _input_cotangent,
     "im2col": convolution_im2col.input_cotangent,
-    "blocks": lambda y_bar, w, places, groups: convolution_blocks.input_cotangent(y_bar, w, places),
+    "blocks": lambda y_bar, w, places, groups: convolution_blocks.input_cotangent(_forward, y_bar, w, places),
     "winograd": lambda y_bar, w, places, groups: convolution_winograd.input_cotangent(y_bar, w, places),
 }
 WEIGHT_COTANGENT = {

@@ -4,7 +4,7 @@
     direct     XLA's convolution; for w̄ one product per tap                        convolution.py
     even       y as XLA's convolution, with a channel of zeros more                convolution.py
     im2col     the lecture's products over all patches                             convolution_im2col.py
-    blocks     products with the kernel as a banded matrix: thin kernels           convolution_blocks.py
+    blocks     neighbouring columns taken as channels: thin kernels                convolution_blocks.py
     chunks     w̄ as a product over the turned patches of a few images at a time    convolution_chunks.py
     winograd   fewer products, from sums and differences of entries: many channels convolution_winograd.py
     exchanged  w̄ as XLA's convolution, samples and channels changing places        convolution.py
@@ -16,11 +16,10 @@ never: the window is then the whole image. `experiments/benchmark` measures ever
 from __future__ import annotations
 
 from purecnn.geometry import Window
-from purecnn.layers import convolution_blocks, convolution_winograd
+from purecnn.layers import convolution_winograd
 
 ALGORITHMS = ("auto", "direct", "im2col", "blocks", "winograd")
 MANY = 96  # channels and outputs from which products saved are worth the sums made for them
-FEW = 4  # blocks in a row, up to which adding their stretches up for x̄ takes less time than its products
 SAVED = 1.5  # times as many products, below which they are not
 
 
@@ -29,7 +28,7 @@ def forward(algorithm: str, places: Window, channels: int, outputs: int, groups:
     if algorithm == "auto":
         if _many(places, channels, outputs, groups):
             return "winograd", "direct"
-        if _thin(channels, outputs, groups):
+        if _thin(channels, outputs, groups) and (places.stride == (1, 1) or channels < 8):
             return "blocks", "direct"
         return "even" if _lopsided(channels, outputs, groups) else "direct", "direct"
     form = _known(algorithm, places, groups)
@@ -41,10 +40,9 @@ def input_cotangent(algorithm: str, places: Window, channels: int, outputs: int,
     if algorithm == "auto":
         if _many(places, channels, outputs, groups):
             return "winograd", "direct"
-        few = convolution_blocks.blocks_in_a_row(places) <= FEW
-        in_blocks = _thin(channels, outputs, groups) and places.stride == (1, 1) and few
+        in_blocks = _thin(channels, outputs, groups) and places.stride == (1, 1)
         return "blocks" if in_blocks else "direct", "direct"
-    form = _known(algorithm, places, groups)
+    form = "direct" if algorithm == "blocks" and places.stride != (1, 1) else _known(algorithm, places, groups)
     return form, form
 
 
@@ -53,15 +51,15 @@ def weight_cotangent(algorithm: str, places: Window, channels: int, outputs: int
     if algorithm == "auto":
         if _many(places, channels, outputs, groups):
             return "winograd", "exchanged"
-        in_blocks = _thin(channels, outputs, groups) and channels == 1
+        in_blocks = _thin(channels, outputs, groups) and places.stride == (1, 1) and channels == 1
         return "blocks" if in_blocks else "chunks", "exchanged"
     form = _known(algorithm, places, groups)
     return form, form
 
 
 def _thin(channels: int, outputs: int, groups: int) -> bool:
-    """Fewer channels than fill a vector register on either side of the product: LeNet's layers are."""
-    return channels < 8 and outputs <= 16 and groups == 1
+    """At most as many channels on either side as a vector register holds: LeNet's layers are."""
+    return max(channels, outputs) <= 16 and groups == 1
 
 
 def _lopsided(channels: int, outputs: int, groups: int) -> bool:

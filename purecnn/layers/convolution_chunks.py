@@ -20,8 +20,9 @@ from purecnn.annotations import Array, Float
 from purecnn.geometry import Window
 from purecnn.layers.pieces import pieces_that_fit, sum_pieces
 from purecnn.layers.products import einsum
+from purecnn.layers.taps import read_axis
 
-CHUNK_BYTES = 3 << 20  # of copies: what stays in the cache
+CHUNK_BYTES = 5 << 20  # of copies: what stays in the cache
 
 
 def weight_cotangent(
@@ -44,16 +45,7 @@ def _patches(x, places: Window, groups: int):
     """Xᵀ of each group: (g, kh·kw·C/g, n·Ho·Wo)."""
     x = lax.pad(x, jnp.zeros((), x.dtype), places.input_pad)
     turned = x.reshape(*x.shape[:3], groups, x.shape[3] // groups).transpose(3, 4, 0, 1, 2)
-    # Columns first, then rows: kw + kh slices to compile instead of kh·kw; the barriers keep XLA from merging the two.
-    columns = lax.optimization_barrier(_taps(turned, places, 1))
-    rows = _taps(columns, places, 0)
+    # The barriers keep XLA from merging the two copies.
+    columns = lax.optimization_barrier(read_axis(turned, places, 1, at=4, along=1))
+    rows = read_axis(columns, places, 0, at=3, along=1)
     return lax.optimization_barrier(rows.reshape(*rows.shape[:2], len(x) * math.prod(places.output)))
-
-
-def _taps(turned, places: Window, axis: int):
-    """What the taps of a column (row) see, one below the other: (g, taps·channels, n, rows, columns)."""
-    step, gap, count = places.stride[axis], places.dilation[axis], places.output[axis]
-    starts = [gap * i for i in range(places.size[axis])]
-    ends = [start + step * (count - 1) + 1 for start in starts]
-    seen = [lax.slice_in_dim(turned, a, b, step, axis + 3) for a, b in zip(starts, ends, strict=True)]
-    return jnp.concatenate(seen, axis=1)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_floats, require_rank, require_shape
-from purecnn.layers.products import matmul
+from purecnn.layers.products import matmul, matmul_transposed
 from purecnn.rules import rule
 
 
@@ -51,7 +51,7 @@ def dense_fwd(x, w, b=None):
 def dense_bwd(residuals, y_bar):
     """x̄ (N, in), w̄ (in, out), b̄ (out,) or None, from ȳ (N, out)."""
     x, w, b = residuals
-    x_bar = matmul(y_bar, w.T).astype(x.dtype)
+    x_bar = matmul_transposed(y_bar, w).astype(x.dtype)
     w_bar = matmul(x.T, y_bar).astype(x.dtype)
     b_bar = None if b is None else y_bar.sum(axis=0, dtype=accumulation_dtype(x.dtype)).astype(x.dtype)
     return x_bar, w_bar, b_bar

@@ -27,7 +27,7 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_choice, require_floats, require_rank, shape_carrier
 from purecnn.geometry import Padding, Size2d, window2d
-from purecnn.layers.pieces import map_pieces
+from purecnn.layers.pieces import in_halves
 from purecnn.layers.taps import in_phases, no_tap, read_taps, sum_over_windows, tap_dtype
 from purecnn.rules import rule
 
@@ -60,7 +60,7 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
     def pool(x):
         return _pool(x, window, stride, padding, dilation, ties)
 
-    y, winner = lax.platform_dependent(x, cpu=lambda x: _in_halves(pool, x), default=pool)
+    y, winner = lax.platform_dependent(x, cpu=lambda x: _written_down(pool, x), default=pool)
     return y, (winner, shape_carrier(x)) if ties in ("first", "last") else (x, y)
 
 
@@ -103,10 +103,10 @@ def _pool(x, window, stride, padding, dilation, ties):
     return y, winner.astype(tap_dtype(places))
 
 
-def _in_halves(pool, x):
+def _written_down(pool, x):
     """`pool` of every other image, then of the others, in a loop, whose results XLA must write down. Otherwise it
     merges the search for the winners into the backward pass and does it again for every entry of every window."""
-    return pool(x) if x.shape[0] % 2 else map_pieces(pool, 2, x)
+    return pool(x) if x.shape[0] % 2 else in_halves(pool, x)
 
 
 def _places(shape, window, stride, padding, dilation):

@@ -21,11 +21,12 @@ import functools
 import operator
 
 import jax.numpy as jnp
+from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.arguments import accumulation_dtype, require_floats, require_rank, require_shape, shape_carrier
 from purecnn.geometry import Padding, Size2d, window2d
-from purecnn.layers.taps import read_taps, write_tap
+from purecnn.layers.taps import read_axis, write_tap
 from purecnn.rules import rule
 
 
@@ -46,7 +47,8 @@ def im2col(
     require_floats("im2col", x=x)
     require_rank("im2col", "N H W C", x=x)
     places = window2d("im2col", x.shape, window, stride=stride, padding=padding, dilation=dilation)
-    return jnp.concatenate(list(read_taps(x, places)), axis=3)
+    columns = read_axis(lax.pad(x, jnp.zeros((), x.dtype), places.input_pad), places, 1, at=2, along=3)
+    return read_axis(columns, places, 0, at=1, along=3)
 
 
 def im2col_fwd(x, window, *, stride=1, padding="VALID", dilation=1):

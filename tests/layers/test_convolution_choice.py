@@ -12,6 +12,8 @@ EQUATIONS = (choice.forward, choice.input_cotangent, choice.weight_cotangent)
     [
         (1, 6, 1, "blocks", "blocks", "blocks"),  # LeNet's two
         (6, 16, 1, "blocks", "blocks", "chunks"),
+        (16, 16, 1, "blocks", "blocks", "chunks"),
+        (16, 32, 1, "direct", "direct", "chunks"),
         (1, 32, 1, "direct", "direct", "chunks"),
         (3, 32, 1, "even", "direct", "chunks"),  # colour images
         (3, 64, 1, "direct", "direct", "chunks"),
@@ -32,14 +34,6 @@ def test_auto_does_without_tiles_where_they_save_too_little_or_do_not_fit(size, 
     assert choice.forward("auto", places, 384, 384, 1) == ("direct", "direct")
 
 
-@pytest.mark.parametrize(
-    ("size", "options"), [((1, 14, 14, 1), {"stride": 2}), ((1, 40, 40, 1), {}), ((1, 13, 13, 1), {})]
-)
-def test_auto_does_without_blocks_for_inputs_where_adding_up_takes_longer_than_products(size, options):
-    places = window2d("conv2d", size, 3, padding="SAME", **options)
-    assert choice.input_cotangent("auto", places, 6, 16, 1) == ("direct", "direct")
-
-
 @pytest.mark.parametrize("algorithm", ["direct", "im2col", "blocks", "winograd"])
 def test_what_is_asked_for_is_taken_everywhere(algorithm):
     forward, inputs, weights = (equation(algorithm, PLACES, 64, 64, 1) for equation in EQUATIONS)
@@ -52,3 +46,11 @@ def test_what_a_form_does_not_know_is_direct():
         assert equation("blocks", PLACES, 4, 4, 2) == ("direct", "direct")
         assert equation("winograd", PLACES, 4, 4, 2) == ("direct", "direct")
         assert equation("winograd", strides, 4, 4, 1) == ("direct", "direct")
+
+
+def test_a_stride_of_two_leaves_blocks_to_y_of_few_channels():
+    strides = window2d("conv2d", (1, 14, 14, 1), 3, stride=2)
+    taken = [equation("auto", strides, 1, 16, 1)[0] for equation in EQUATIONS]
+    assert taken == ["blocks", "direct", "chunks"]
+    assert choice.forward("auto", strides, 8, 16, 1)[0] == "direct"
+    assert choice.input_cotangent("blocks", strides, 1, 16, 1) == ("direct", "direct")  # which blocks do not know

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn.layers.products import einsum, matmul
+from purecnn.layers.products import FEW, LARGE, einsum, matmul, matmul_transposed
 
 NARROW = (jnp.bfloat16, jnp.float16)
 
@@ -20,6 +20,18 @@ def test_sixteen_bit_sums_run_in_float32(dtype):
 def test_wide_ones_in_their_own_dtype(dtype):
     with jax.enable_x64(dtype == jnp.float64):
         assert matmul(jnp.ones((2, 3), dtype), jnp.ones((3, 2), dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("rows", [1, FEW, FEW + 1])
+@pytest.mark.parametrize("dtype", [jnp.float32, *NARROW])
+def test_a_large_matrix_transposed(rows, dtype):
+    side = int(LARGE**0.5)
+    a, b = (np.random.default_rng(0).integers(-3, 4, (n, side)) for n in (rows, side))
+    got = jax.jit(matmul_transposed)(jnp.asarray(a, dtype), jnp.asarray(b, dtype))
+    assert got.dtype == jnp.float32
+    np.testing.assert_array_equal(got, a @ b.T)
+    one_by_one = jax.vmap(matmul_transposed, (0, None))(jnp.asarray(a[:, None], dtype), jnp.asarray(b, dtype))
+    np.testing.assert_array_equal(one_by_one[:, 0], a @ b.T)
 
 
 def normal(*shape, dtype, seed=0):
