@@ -184,7 +184,7 @@ def main() -> int:
         print(page.memory_line(name, held), flush=True)
     results: dict[str, dict[str, Timing]] = {}
     for row in chosen:
-        results[row] = taking_turns(rows[row](), 5 if row.startswith("alexnet step") else rounds, TURN_S)
+        results[row] = taking_turns(rows[row](), rounds, TURN_S)
         print(page.line(row, results[row]), flush=True)
     if options.out:
         where = f"{describe_hardware()}; largest matrix product {peak:.0f} GFLOP/s"

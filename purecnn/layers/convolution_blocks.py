@@ -30,7 +30,8 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.geometry import Window
-from purecnn.layers import convolution_im2col
+from purecnn.layers.patches import im2col
+from purecnn.layers.products import matmul
 
 
 def forward(
@@ -55,8 +56,11 @@ def weight_cotangent(
     """w̄ (kh, kw, C, D), in the dtype sums are formed in."""
     channels, outputs = x.shape[3], y_bar.shape[3]
     block, (kh, kw) = _block(channels, outputs), places.size
-    blocks = _of_input(x, places, block), _of_output(y_bar, block)
-    banded = convolution_im2col.weight_cotangent(*blocks, places.in_blocks(block), 1)
+    over = places.in_blocks(block)
+    options = {"stride": over.stride, "padding": over.padding, "dilation": over.dilation}
+    patches = im2col(_of_input(x, places, block), over.size, **options)
+    patches = patches.reshape(-1, patches.shape[3])
+    banded = matmul(patches.T, _of_output(y_bar, block).reshape(-1, block * outputs))
     banded = banded.reshape(kh, -1, channels, block, outputs)
     step, gap = places.stride[1], places.dilation[1]
     reach = gap * (kw - 1) + 1
