@@ -173,7 +173,8 @@ def test_the_whole_step_lowers_for_every_platform_from_here(platform):
     exported = jax.export.export(steps, platforms=[platform])(now, images, labels, indices)
     assert exported.platforms == (platform,)
     module = exported.mlir_module()
-    assert "stablehlo.convolution" in module and "stablehlo.dot_general" in module
+    assert "stablehlo.convolution" in module
+    assert "stablehlo.dot_general" in module
     assert "select_and_scatter" not in module  # the op that GPUs' deterministic mode refuses
 
 
