@@ -44,6 +44,36 @@ def test_tap_pad_lays_every_row_back_where_it_was_read():
                 assert (row if 0 <= row < extent else None) == taps[i]
 
 
+def test_the_turned_window_reads_the_outputs_that_read_a_row():
+    """At stride 1: of row h tap k − 1 − i is output o, if tap i of output o is row h."""
+    for (extent, size, stride, dilation), edges in itertools.product(SIZES, [(0, 0), (2, 3)]):
+        reads = loops.reads(extent, size, stride, dilation, edges)
+        if stride != 1 or not reads:
+            continue
+        turned = rows(extent, size, stride, dilation, (edges, (0, 0))).turned()
+        back = loops.reads(len(reads), size, 1, dilation, turned.padding[0])
+        assert turned.output[0] == len(back) == extent
+        for h, taps in enumerate(back):
+            saw = {(o, size - 1 - i) for o, seen in enumerate(reads) for i, row in enumerate(seen) if row == h}
+            assert {(o, i) for i, o in enumerate(taps) if o is not None} == saw
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_a_block_of_outputs_sees_as_many_blocks_of_the_input_as_it_must(block):
+    for extent, size, stride, dilation in SIZES:
+        padding = ((0, 0), (2, 3))
+        window = window2d("test", (1, 1, extent, 1), (1, size), stride=stride, padding=padding, dilation=dilation)
+        over = window.in_blocks(block)
+        columns = [[stride * p + dilation * j for j in range(size)] for p in range(window.output[1])]
+        seen = {column // (stride * block) - p // block for p, taps in enumerate(columns) for column in taps}
+        assert min(seen) == 0
+        assert max(seen) < over.size[1]
+        if len(columns) >= block:
+            assert max(seen) == over.size[1] - 1
+        assert over.output[1] == -(-len(columns) // block)
+        assert over.input[1] == over.output[1] + over.size[1] - 1
+
+
 def test_same_is_the_least_padding_for_enough_outputs():
     for extent, size, stride, dilation in SIZES:
         window = rows(extent, size, stride, dilation, "SAME")

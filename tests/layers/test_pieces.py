@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purecnn.layers.pieces import map_pieces, pieces_that_fit, sum_pieces
+from purecnn.layers.pieces import in_halves, map_pieces, pieces_that_fit, sum_pieces
 from tests.oracles.roads import assert_close
 
 X, Y = np.arange(24.0, dtype="float32").reshape(12, 2), np.arange(36, dtype="float32").reshape(12, 3) - 17
@@ -18,6 +18,13 @@ def test_a_map_of_pieces_is_that_of_the_batch(pieces):
     assert positive.dtype == bool
 
 
+def test_halves_are_put_together_to_the_batch():
+    squares, positive = jax.jit(lambda x, y: in_halves(lambda x, y: (x[:, :1] * y, x.sum(1) > 9), x, y))(X, Y)
+    np.testing.assert_array_equal(squares, X[:, :1] * Y)
+    np.testing.assert_array_equal(positive, X.sum(1) > 9)
+    assert in_halves(lambda x: (x + 1,), jnp.zeros((0, 2)))[0].shape == (0, 2)
+
+
 @pytest.mark.parametrize("pieces", [1, 2, 3, 12])
 def test_a_sum_over_pieces_is_that_over_the_batch(pieces):
     total = jax.jit(lambda x, y: sum_pieces(lambda x, y: x.T @ y, pieces, x, y))(X, Y)
@@ -30,15 +37,16 @@ def test_a_batch_of_none():
     assert_close(sum_pieces(lambda x, y: x.T @ y, 1, jnp.zeros((0, 2)), jnp.zeros((0, 3))), np.zeros((2, 3)), 0)
 
 
-def test_both_have_derivatives_and_may_be_mapped():
+def test_all_have_derivatives_and_may_be_mapped():
     """What second derivatives and per-sample gradients ask of a rule's own program."""
 
     def loss(x):
-        return map_pieces(lambda x: (x**3,), 3, x)[0].sum() + sum_pieces(lambda x: (x**2).sum(0), 3, x).sum()
+        cubes = map_pieces(lambda x: (x**3,), 3, x)[0].sum() + in_halves(lambda x: (x**3,), x)[0].sum()
+        return cubes + sum_pieces(lambda x: (x**2).sum(0), 3, x).sum()
 
-    assert_close(jax.jit(jax.grad(loss))(X), 3 * X**2 + 2 * X, 1e-6)
-    both = jnp.stack([X, -X])
-    assert_close(jax.jit(jax.vmap(loss))(both), [(X**3).sum() + (X**2).sum(), (X**2).sum() - (X**3).sum()], 1e-6)
+    assert_close(jax.jit(jax.grad(loss))(X), 6 * X**2 + 2 * X, 1e-6)
+    both, cubes, squares = jnp.stack([X, -X]), 2 * (X**3).sum(), (X**2).sum()
+    assert_close(jax.jit(jax.vmap(loss))(both), [squares + cubes, squares - cubes], 1e-6)
 
 
 @pytest.mark.parametrize(("room", "pieces"), [(1200, 1), (1199, 2), (400, 3), (399, 4), (100, 12), (99, 12), (0, 12)])

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purecnn.geometry import window2d
-from purecnn.layers.taps import read_taps, write_tap
+from purecnn.layers.taps import read_axis, read_taps, write_tap
 from tests.oracles import loops
 from tests.oracles.roads import quick_jit
 
@@ -34,3 +34,13 @@ def test_writing_is_the_adjoint_of_reading():
 
     expected, got = both(cotangents)
     np.testing.assert_array_equal(got, expected)
+
+
+def test_one_axis_after_the_other_reads_what_all_taps_do():
+    window = window2d("test", (2, 7, 9, 3), (2, 3), stride=(2, 1), padding=((1, 0), (0, 2)), dilation=(3, 2))
+    x = np.random.default_rng(0).integers(-9, 9, (2, 7, 9, 3)).astype("float32")
+    padded = np.pad(x, ((0, 0), *window.padding, (0, 0)))
+    columns = read_axis(jnp.asarray(padded), window, 1, at=2, along=3)
+    np.testing.assert_array_equal(
+        read_axis(columns, window, 0, at=1, along=3), np.concatenate(list(read_taps(jnp.asarray(x), window)), axis=3)
+    )
