@@ -40,9 +40,12 @@ def read_taps(x: Shaped[Array, "n h w c"], window: Window, fill: float = 0) -> I
 def read_axis(x: Shaped[Array, "..."], window: Window, axis: int, at: int, along: int) -> Shaped[Array, "..."]:
     """What the taps of a row of the window (`axis` 1) or of a column (0) see of the padded `x`, in which `axis` stands
     `at`, one after the other `along` an axis. One axis, then the other: kh + kw slices to compile, not kh·kw."""
-    step, gap, reach = window.stride[axis], window.dilation[axis], window.stride[axis] * (window.output[axis] - 1) + 1
-    starts = (gap * i for i in range(window.size[axis]))
-    return jnp.concatenate([lax.slice_in_dim(x, start, start + reach, step, at) for start in starts], along)
+
+    def seen(i: int):
+        start, limit, step = (numbers[1 + axis] for numbers in window.tap_slice((i, i), 1, 1))
+        return lax.slice_in_dim(x, start, limit, step, at)
+
+    return jnp.concatenate([seen(i) for i in range(window.size[axis])], along)
 
 
 def write_tap(cotangent: Shaped[Array, "n ho wo c"], window: Window, tap: Pair) -> Shaped[Array, "n h w c"]:
