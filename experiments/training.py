@@ -106,7 +106,7 @@ def at_once(run: Callable[..., Any], *args: Any, precision: Any = jnp.float32) -
     """`run` of every entry of `args`, in one program: side by side in float32, one after the other in 16 bits.
 
     The committed results in 16 bits were made so, when `vmap` of w̄ with the batch shared could not be run in 16 bits on
-    a CPU; it can now (`purecnn/layers/products.py`), and would add in another order.
+    a CPU; it can now (`purecnn/ops.py`), and would add in another order.
     """
     if jnp.dtype(precision).itemsize >= 4:
         return jax.jit(jax.vmap(run))(*args)

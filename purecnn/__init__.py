@@ -2,34 +2,38 @@
 
 from purecnn import initializers, models
 from purecnn.chain import Chain, backprop
-from purecnn.layers.average_pooling import (
+from purecnn.layers.avg_pool2d import (
     avg_pool2d,
     avg_pool2d_bwd,
     avg_pool2d_fwd,
-    global_avg_pool,
-    global_avg_pool_bwd,
-    global_avg_pool_fwd,
 )
-from purecnn.layers.batch_normalization import (
+from purecnn.layers.batch_norm import (
     batch_norm,
     batch_norm_bwd,
     batch_norm_fwd,
+)
+from purecnn.layers.batch_norm_inference import (
     batch_norm_inference,
     batch_norm_inference_bwd,
     batch_norm_inference_fwd,
 )
-from purecnn.layers.convolution import conv2d, conv2d_bwd, conv2d_fwd
-from purecnn.layers.flattening import flatten, flatten_bwd, flatten_fwd
-from purecnn.layers.fully_connected import dense, dense_bwd, dense_fwd
-from purecnn.layers.logistic import sigmoid, sigmoid_bwd, sigmoid_fwd
-from purecnn.layers.max_pooling import max_pool2d, max_pool2d_bwd, max_pool2d_fwd
-from purecnn.layers.patches import col2im, col2im_bwd, col2im_fwd, im2col, im2col_bwd, im2col_fwd
-from purecnn.layers.random_dropout import dropout, dropout_bwd, dropout_fwd
-from purecnn.layers.rectified_linear import relu, relu_bwd, relu_fwd
-from purecnn.layers.response_normalization import local_response_norm, local_response_norm_bwd, local_response_norm_fwd
-from purecnn.layers.soft_max import softmax, softmax_bwd, softmax_fwd
-from purecnn.losses.cross_entropy import softmax_cross_entropy, softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.losses.squares import squared_error, squared_error_bwd, squared_error_fwd
+from purecnn.layers.conv2d import conv2d, conv2d_bwd, conv2d_fwd
+from purecnn.layers.dense import dense, dense_bwd, dense_fwd
+from purecnn.layers.dropout import dropout, dropout_bwd, dropout_fwd
+from purecnn.layers.flatten import flatten, flatten_bwd, flatten_fwd
+from purecnn.layers.global_avg_pool import global_avg_pool, global_avg_pool_bwd, global_avg_pool_fwd
+from purecnn.layers.im2col import col2im, col2im_bwd, col2im_fwd, im2col, im2col_bwd, im2col_fwd
+from purecnn.layers.local_response_norm import local_response_norm, local_response_norm_bwd, local_response_norm_fwd
+from purecnn.layers.max_pool2d import max_pool2d, max_pool2d_bwd, max_pool2d_fwd
+from purecnn.layers.relu import relu, relu_bwd, relu_fwd
+from purecnn.layers.sigmoid import sigmoid, sigmoid_bwd, sigmoid_fwd
+from purecnn.layers.softmax import softmax, softmax_bwd, softmax_fwd
+from purecnn.losses.softmax_cross_entropy import (
+    softmax_cross_entropy,
+    softmax_cross_entropy_bwd,
+    softmax_cross_entropy_fwd,
+)
+from purecnn.losses.squared_error import squared_error, squared_error_bwd, squared_error_fwd
 from purecnn.replacement import with_backward
 
 __all__ = [

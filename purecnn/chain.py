@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from purecnn.annotations import Array
 from purecnn.backend import warn_if_miscompiling
-from purecnn.losses.cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
+from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
@@ -36,7 +36,7 @@ def _no_state(shape: Shape, dtype: Any) -> Params:
 
 @dataclass(frozen=True)
 class Layer:
-    """One link of a chain: pure functions around a rule, made by the functions of `purecnn.blocks`.
+    """One link of a chain: pure functions around a rule, made by the functions of `purecnn.nn`.
 
     `shape` is that of one sample, without the batch axis. `apply` calls the rule, so that `jax.grad` of it uses the
     hand-written backward rule; `fwd` and `bwd` are the pair itself.
@@ -101,8 +101,9 @@ class Chain:
     def backward(self, residuals: list[Any], y_bar: Array, *, train: bool = False) -> tuple[Array, list[Params]]:
         """The second list: the cotangents of the input and of the parameters, from that of the output."""
         params_bar = []
-        for layer, r in zip(reversed(self.layers), reversed(residuals), strict=True):
-            y_bar, p_bar = layer.bwd(r, y_bar, train)
+        for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
+            with self._scope(i):
+                y_bar, p_bar = self.layers[i].bwd(r, y_bar, train)
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]
 
@@ -132,10 +133,15 @@ class Chain:
             )
         return zip(self.layers, params, state, strict=True)
 
+    def _scope(self, i):
+        """What profiles and HLO metadata call the layer at place i: `lenet/3_conv2d`."""
+        return jax.named_scope(f"{self.name}/{i}_{self.layers[i].name}")
+
     def _at(self, i, shape, function, *args):
         """Call `function`, and have an error say at which layer of the chain it arose."""
         try:
-            return function(*args)
+            with self._scope(i):
+                return function(*args)
         except (ValueError, TypeError) as error:
             place = f"{self.name}: layer {i} ({self.layers[i].name}), fed samples of shape {tuple(shape)}"
             error.add_note(place)

@@ -1,16 +1,17 @@
 """Window arithmetic: integers only, and the one place where it is done.
 
-A window of size k, dilated by d, covers d(k−1)+1 rows. Slid by stride s over H rows padded with `top` and `bottom`,
+A window of size k with dilation d covers d(k−1)+1 rows. With stride s over H rows padded with `top` and `bottom`, it has
 
     Ho = ⌊(top + H + bottom − d(k−1) − 1) / s⌋ + 1
 
-output rows come out; rows the last window does not reach are left over. Output row o reads, at *tap* i of the window,
-the padded row s·o + d·i, that is input row s·o + d·i − top. Columns are the same with W. Forward rules read taps
-(`tap_slice`), backward rules write them back (`tap_pad`); the two are each other's adjoint.
+positions; rows that the last window does not reach are left over. Output row o reads, at kernel offset i, the padded row
+s·o + d·i, that is input row s·o + d·i − top. Columns are the same with W. Forward rules read the input at each offset
+(`offset_slice`), backward rules pad a cotangent back onto the input's rows (`offset_pad`); the two are adjoint.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,21 +20,21 @@ from typing import Any
 Pair = tuple[int, int]
 Size2d = int | Pair
 Padding = str | int | tuple[Pair, Pair]
+Dim = Any  # an int; a batch may be a symbolic dimension of `jax.export`
 
 
 @dataclass(frozen=True)
-class Phases:
-    """One axis of the padded input, its row s·m + a seen from the windows: tap i of window o reads it if
-    s·o + d·i = s·m + a, so that o = m − q with d·i = a + s·q. `length` is how many m reach the input, `shifts` how many
-    q there are."""
+class Polyphase:
+    """One axis of the padded input as row s·m + a: offset i of window o reads it if s·o + d·i = s·m + a, so that
+    o = m − q with d·i = a + s·q. `length` is how many m reach the input, `shifts` how many q there are."""
 
     length: int
     shifts: int
 
 
 @dataclass(frozen=True)
-class Window:
-    """A window on the H and W axes of an (N, H, W, C) array; each pair is (rows, columns)."""
+class WindowDims:
+    """A window over the H and W axes of an (N, H, W, C) array; each pair is (rows, columns)."""
 
     input: Pair
     size: Pair
@@ -42,24 +43,24 @@ class Window:
     padding: tuple[Pair, Pair]
     output: Pair
 
-    def taps(self) -> Iterator[Pair]:
-        """The places (i, j) inside the window, row by row."""
+    def offsets(self) -> Iterator[Pair]:
+        """The kernel offsets (i, j), row-major."""
         return ((i, j) for i in range(self.size[0]) for j in range(self.size[1]))
 
-    def tap_slice(self, tap: Pair, batch: int, channels: int) -> tuple[tuple, tuple, tuple]:
-        """Start, limit and strides of the (N, Ho, Wo, C) slice that one tap reads from the *padded* input."""
-        start = [d * i for d, i in zip(self.dilation, tap, strict=True)]
+    def offset_slice(self, offset: Pair, batch: Dim, channels: int) -> tuple[tuple, tuple, tuple]:
+        """Start, limit and strides of the (N, Ho, Wo, C) slice of the *padded* input that one offset reads."""
+        start = [d * i for d, i in zip(self.dilation, offset, strict=True)]
         limit = [b + s * (o - 1) + 1 for b, s, o in zip(start, self.stride, self.output, strict=True)]
         return (0, *start, 0), (batch, *limit, channels), (1, *self.stride, 1)
 
-    def tap_pad(self, tap: Pair) -> tuple[tuple[int, int, int], ...]:
-        """Low, high and interior padding that lays an (N, Ho, Wo, C) array back on the *unpadded* input's places.
+    def offset_pad(self, offset: Pair) -> tuple[tuple[int, int, int], ...]:
+        """Low, high and interior padding that takes an (N, Ho, Wo, C) array to the *unpadded* input's positions.
 
         Negative edges cut off what fell on the padding.
         """
         edges = []
         for axis in (0, 1):
-            low = self.dilation[axis] * tap[axis] - self.padding[axis][0]
+            low = self.dilation[axis] * offset[axis] - self.padding[axis][0]
             high = self.input[axis] - low - (self.stride[axis] * (self.output[axis] - 1) + 1)
             edges.append((low, high, self.stride[axis] - 1))
         return (0, 0, 0), edges[0], edges[1], (0, 0, 0)
@@ -70,9 +71,35 @@ class Window:
         (top, bottom), (left, right) = self.padding
         return (0, 0, 0), (top, bottom, 0), (left, right, 0), (0, 0, 0)
 
+    def polyphase(self, axis: int) -> Polyphase:
+        """The rows (columns) of the padded input as s·m + a."""
+        reach = self.dilation[axis] * (self.size[axis] - 1)
+        reached = self.padding[axis][0] + self.input[axis]
+        return Polyphase(-(-reached // self.stride[axis]), reach // self.stride[axis] + 1)
+
+    def real_counts(self) -> tuple[list[int], list[int]]:
+        """How many rows (columns) of each output row's (column's) window lie on the input, not on padding."""
+        counts = []
+        for axis in (0, 1):
+            first = self.padding[axis][0]
+            inside = range(first, first + self.input[axis])
+            offsets = [self.dilation[axis] * i for i in range(self.size[axis])]
+            counts.append([sum(self.stride[axis] * o + i in inside for i in offsets) for o in range(self.output[axis])])
+        return counts[0], counts[1]
+
+
+@dataclass(frozen=True)
+class ConvDims(WindowDims):
+    """The window of a convolution, with its batch and channels."""
+
+    batch: Dim
+    in_channels: int
+    out_channels: int
+    groups: int
+
     @property
     def transposed_padding(self) -> tuple[Pair, Pair]:
-        """Padding of the output cotangent, stride−1 zeros between its entries, under the kernel turned by 180°.
+        """Padding of the output cotangent, stride−1 zeros between its entries, under the kernel flipped on both axes.
 
         Before: what the window reaches past the input's edge, d(k−1) − top. After: whatever makes H rows of it.
         """
@@ -84,66 +111,84 @@ class Window:
             edges.append((low, self.input[axis] - spread + reach - low))
         return edges[0], edges[1]
 
-    def turned(self) -> Window:
-        """For stride 1 the window over ȳ that gives x̄, under the kernel turned by 180°."""
-        return Window(self.output, self.size, (1, 1), self.dilation, self.transposed_padding, self.input)
+    @property
+    def correlation_padding(self) -> tuple[Pair, Pair]:
+        """Padding of the input under ȳ as the kernel: the last offset's window ends on the last entry it reads."""
+        edges = []
+        for axis in (0, 1):
+            reach = self.dilation[axis] * (self.size[axis] - 1)
+            spread = self.stride[axis] * (self.output[axis] - 1) + 1
+            low = self.padding[axis][0]
+            edges.append((low, spread + reach - self.input[axis] - low))
+        return edges[0], edges[1]
 
-    def phases(self, axis: int) -> Phases:
-        """The rows (columns) of the padded input as s·m + a."""
-        reach = self.dilation[axis] * (self.size[axis] - 1)
-        reached = self.padding[axis][0] + self.input[axis]
-        return Phases(-(-reached // self.stride[axis]), reach // self.stride[axis] + 1)
-
-    def in_blocks(self, block: int) -> Window:
-        """The columns of the output `block` at a time, those of the padded input s·`block` at a time: block P of the
-        output sees blocks P, P + 1, … of the input. What the last ones lack or have too many is for the caller."""
-        (_, step), (_, gap) = self.stride, self.dilation
-        size = (step * (block - 1) + gap * (self.size[1] - 1)) // (step * block) + 1
-        blocks = -(-self.output[1] // block)
-        return Window(
-            input=(self.input[0], blocks + size - 1),
-            size=(self.size[0], size),
-            stride=(self.stride[0], 1),
-            dilation=(self.dilation[0], 1),
-            padding=(self.padding[0], (0, 0)),
-            output=(self.output[0], blocks),
+    def transposed(self) -> ConvDims:
+        """For stride 1 the convolution of ȳ with the flipped kernel that gives x̄."""
+        return dataclasses.replace(
+            self,
+            input=self.output,
+            stride=(1, 1),
+            padding=self.transposed_padding,
+            output=self.input,
+            in_channels=self.out_channels,
+            out_channels=self.in_channels,
         )
 
-    def real_counts(self) -> tuple[list[int], list[int]]:
-        """How many rows (columns) of each output row's (column's) window lie on the input, not on padding."""
-        counts = []
-        for axis in (0, 1):
-            first = self.padding[axis][0]
-            inside = range(first, first + self.input[axis])
-            taps = [self.dilation[axis] * i for i in range(self.size[axis])]
-            counts.append([sum(self.stride[axis] * o + t in inside for t in taps) for o in range(self.output[axis])])
-        return counts[0], counts[1]
 
-
-def window2d(
+def window_dims(
     layer: str,
-    shape: tuple[int, ...],
+    shape: tuple[Dim, ...],
     size: Size2d,
     *,
     stride: Size2d = 1,
     padding: Padding = "VALID",
     dilation: Size2d = 1,
-) -> Window:
+) -> WindowDims:
     """The window of `layer` over an input of `shape` (…, H, W, C); `ValueError`/`TypeError` where there is none."""
     extents = (shape[-3], shape[-2])
-    taps, steps, gaps = pair(layer, "window", size), pair(layer, "stride", stride), pair(layer, "dilation", dilation)
-    covered = (gaps[0] * (taps[0] - 1) + 1, gaps[1] * (taps[1] - 1) + 1)
-    edges = _edges(layer, padding, extents, covered, steps)
+    sizes, strides, dilations = (
+        pair(layer, "window", size),
+        pair(layer, "stride", stride),
+        pair(layer, "dilation", dilation),
+    )
+    covered = (dilations[0] * (sizes[0] - 1) + 1, dilations[1] * (sizes[1] - 1) + 1)
+    edges = _edges(layer, padding, extents, covered, strides)
     output = []
-    for extent, (low, high), cover, step in zip(extents, edges, covered, steps, strict=True):
+    for extent, (low, high), cover, step in zip(extents, edges, covered, strides, strict=True):
         room = low + extent + high - cover
         if extent < 1 or room < 0:
             raise ValueError(
-                f"{layer}: window: got size {taps} with dilation {gaps}, covering {covered}, "
+                f"{layer}: window: got size {sizes} with dilation {dilations}, covering {covered}, "
                 f"expected at most the padded input, {extents} with padding {edges}"
             )
         output.append(room // step + 1)
-    return Window(extents, taps, steps, gaps, edges, (output[0], output[1]))
+    return WindowDims(extents, sizes, strides, dilations, edges, (output[0], output[1]))
+
+
+def conv_dims(
+    layer: str,
+    x_shape: tuple[Dim, ...],
+    w_shape: tuple[int, ...],
+    *,
+    stride: Size2d = 1,
+    padding: Padding = "VALID",
+    dilation: Size2d = 1,
+    groups: int = 1,
+) -> ConvDims:
+    """The convolution of x (N, H, W, C) with w (kh, kw, C/groups, D); `ValueError`/`TypeError` where there is none."""
+    in_channels, out_channels = x_shape[3], w_shape[3]
+    if in_channels % integer(layer, "groups", groups, 1) or out_channels % groups:
+        raise ValueError(
+            f"{layer}: groups: got {groups}, expected a divisor of the {in_channels} input and {out_channels} output "
+            "channels"
+        )
+    if w_shape[2] != in_channels // groups:
+        raise ValueError(
+            f"{layer}: w: got shape {w_shape}, expected {in_channels // groups} input channels "
+            f"({in_channels} channels of x in {groups} group{'s' if groups > 1 else ''})"
+        )
+    window = window_dims(layer, x_shape, w_shape[:2], stride=stride, padding=padding, dilation=dilation)
+    return ConvDims(**vars(window), batch=x_shape[0], in_channels=in_channels, out_channels=out_channels, groups=groups)
 
 
 def pair(layer: str, name: str, value: Any, minimum: int = 1) -> Pair:

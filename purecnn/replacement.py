@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import jax
 
 from purecnn.chain import Layer
-from purecnn.rules import Rule, rule
+from purecnn.rules import Rule, with_pair
 
 Replaceable = TypeVar("Replaceable", Layer, Rule)
 
@@ -45,9 +45,7 @@ def with_backward(
     if isinstance(original, Layer):
         return _layer(original, fwd or original.fwd, bwd)
     if isinstance(original, Rule):
-        new = rule(original.__wrapped__, static=original.static)
-        new.defvjp(fwd or original.fwd, bwd)
-        return new
+        return with_pair(original, fwd or original.fwd, bwd)
     raise TypeError(
         f"with_backward: original: got {type(original).__name__}, expected a rule of purecnn or a layer of a chain"
     )

@@ -1,16 +1,22 @@
 """Join a primal to its hand-written backward rule.
 
-`jax.custom_vjp` takes no keyword-only arguments and passes static options to the backward rule first. Here a rule is
-written the way it is read:
-
     @rule
     def name(x, w, *, option=...): ...                  # the primal
+    @name.def_fwd
     def name_fwd(x, w, *, option=...): ...              # -> y, residuals
+    @name.def_bwd
     def name_bwd(residuals, y_bar, *, option=...): ...  # -> one cotangent per positional argument
-    name.defvjp(name_fwd, name_bwd)
 
 Positional arguments are arrays (or `None`); keyword-only arguments, and those named in `static`, are static, must be
-hashable, and reach all three functions under their own names.
+hashable, and reach all three functions under their own names. (`jax.custom_vjp` takes no keyword-only arguments.)
+
+What holds for every rule, called through `jax.grad` or by hand, is done here and in no rule's page:
+
+- each of the three is compiled once per options and shapes, so that calls outside `jit` do not compile anew;
+- profiles and HLO metadata name it: `conv2d_bwd`;
+- the backward rule runs at the matmul precision that was set when the forward rule was called, as autodiff's products
+  do, though it is traced when the caller's `with` has ended;
+- on any mesh each cotangent has its primal's type (`shardings`).
 """
 
 from __future__ import annotations
@@ -18,12 +24,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import jax
+import jax.numpy as jnp
+
+from purecnn.shardings import Placement, cast_to_common, like_primals, on_any_mesh, placements
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+Options = tuple[tuple[str, Any], ...]
 
 
 @runtime_checkable
@@ -38,39 +49,195 @@ class Rule(Protocol[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
-    def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None: ...
+    def def_fwd(self, fwd: Callable[..., Any]) -> Callable[..., Any]: ...
+
+    def def_bwd(self, bwd: Callable[..., Any]) -> Callable[..., Any]: ...
+
+
+class Call(NamedTuple):
+    """What a backward rule is told of the call of its forward rule."""
+
+    precision: Any  # jax_default_matmul_precision
+    primals: tuple[Placement | None, ...]
+
+
+class Residuals(tuple):
+    """The residuals of a rule, a tuple of arrays, and the `Call` that they are of."""
+
+    call: Call
+
+
+def _with_call(residuals: Any, call: Call) -> Residuals:
+    result = Residuals(residuals)
+    result.call = call
+    return result
+
+
+jax.tree_util.register_pytree_node(Residuals, lambda r: (tuple(r), r.call), lambda call, r: _with_call(r, call))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Known:
+    """Stands for a residual that is an argument or y itself: a compiled forward rule would return a copy."""
+
+    index: int  # among the leaves of (arguments, y)
 
 
 def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, R_co]:
-    """Give `primal` a place for its backward rule (`defvjp`); see the module's docstring."""
-    signature = inspect.signature(primal)
-    is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
+    """Give `primal` a place for its backward rule (`def_fwd`, `def_bwd`); see the module's docstring."""
+    name = primal.__name__
+    call: Any = _joined(
+        primal, static, lambda options, *arguments: _primal(primal, options, *cast_to_common(arguments))
+    )
 
-    @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-    def joined(options, *args):
-        return primal(*args, **dict(options))  # type: ignore[call-arg]
+    def def_fwd(fwd):
+        split = _splitter(name, fwd, static)
+
+        @functools.wraps(fwd)
+        def run_fwd(*args, **kwargs):
+            options, arguments = split(*args, **kwargs)
+            asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+            this_call = Call(asked, placements(arguments))
+            arguments = cast_to_common(arguments)
+            y, residuals = _forward(fwd, options, *arguments)
+            known = jax.tree.leaves((arguments, y))
+            found = [known[r.index] if isinstance(r, _Known) else r for r in residuals]
+            return y, _with_call(found, this_call)
+
+        call.fwd = run_fwd
+        return run_fwd
+
+    def def_bwd(bwd):
+        split = _splitter(name, bwd, tuple(inspect.signature(bwd).parameters)[2:])
+
+        @functools.wraps(bwd)
+        def run_bwd(*args, **kwargs):
+            options, (residuals, y_bar) = split(*args, **kwargs)
+            arguments = cast_to_common((tuple(residuals), y_bar))
+            if not isinstance(residuals, Residuals):  # put together by the caller
+                return _backward(bwd, options, None, *arguments)
+            with jax.default_matmul_precision(residuals.call.precision):
+                bars = _backward(bwd, options, residuals.call.primals, *arguments)
+            return like_primals(bars, residuals.call.primals)
+
+        call.define(call.fwd, run_bwd)
+        return run_bwd
+
+    call.def_fwd, call.def_bwd = def_fwd, def_bwd
+    return cast("Rule[P, R_co]", call)
+
+
+def with_pair(original: Rule[P, R_co], fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Rule[P, R_co]:
+    """The function of `original` with another pair, which is called as it is."""
+    call: Any = _joined(original, original.static, lambda options, *arguments: original(*arguments, **dict(options)))
+    call.define(fwd, bwd)
+    call.__wrapped__ = original.__wrapped__
+    return cast("Rule[P, R_co]", call)
+
+
+def trilinear(y: Callable[..., Any], x_bar: Callable[..., Any], w_bar: Callable[..., Any]) -> tuple[Any, Any]:
+    """`x_bar(ȳ, w)` and `w_bar(x, ȳ)`, the cotangents of `y(x, w)`, which is linear in x and in w, as rules.
+
+    Σ ȳ·y(x, w) is linear in x, w and ȳ, and the three are its derivatives by each. So a cotangent t of x̄ has
+    ȳ̄ = y(t, w) and w̄ = w_bar(t, ȳ), and one of w̄ has x̄ = x_bar(ȳ, t) and ȳ̄ = y(x, t): second derivatives need no
+    autodiff of whatever computes them.
+    """
+    asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+
+    def described(name, function):
+        """`function` under a name in profiles, at the precision of now."""
+
+        def run(*arguments):
+            with jax.named_scope(name), jax.default_matmul_precision(asked):
+                return function(*arguments)
+
+        return run
+
+    y, x_bar, w_bar = described("y", y), described("x_bar", x_bar), described("w_bar", w_bar)
+    x_rule, w_rule = jax.custom_vjp(x_bar), jax.custom_vjp(w_bar)
+    x_rule.defvjp(lambda *kept: (x_bar(*kept), kept), lambda kept, t: (y(t, kept[1]), w_rule(t, kept[0])))
+    w_rule.defvjp(lambda *kept: (w_bar(*kept), kept), lambda kept, t: (x_rule(kept[1], t), y(kept[0], t)))
+    return x_rule, w_rule
+
+
+def shape_carrier(x: Any) -> jax.Array:
+    """An array of no bytes that tells a backward rule the shape (behind the batch axis) and dtype of `x`.
+
+    Residuals are arrays; this one costs nothing and, unlike `x[:0]`, does not depend on `x` or its sharding.
+    """
+    return jnp.zeros((0, *x.shape[1:]), x.dtype)
+
+
+def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[..., Any]) -> Any:
+    """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; `define(fwd, bwd)` is to follow."""
+    split = _splitter(primal.__name__, primal, static)
+    joined = jax.custom_vjp(run, nondiff_argnums=(0,))
 
     @functools.wraps(primal)
     def call(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = bound.arguments
-        options = tuple((name, _static(primal.__name__, name, given[name])) for name in given if is_static[name])
-        return joined(options, *(given[name] for name in given if not is_static[name]))
+        options, arguments = split(*args, **kwargs)
+        return joined(options, *arguments)
 
-    def defvjp(fwd, bwd):
+    def define(fwd, bwd):
         joined.defvjp(
-            lambda options, *args: fwd(*args, **dict(options)),
+            lambda options, *arguments: fwd(*arguments, **dict(options)),
             lambda options, residuals, y_bar: bwd(residuals, y_bar, **dict(options)),
         )
         call.fwd, call.bwd = fwd, bwd  # type: ignore[attr-defined]
 
-    call.fwd = call.bwd = None  # type: ignore[attr-defined]  # until defvjp
-    call.defvjp, call.static = defvjp, static  # type: ignore[attr-defined]
-    return cast("Rule[P, R_co]", call)
+    call.fwd = call.bwd = None  # type: ignore[attr-defined]  # until defined
+    call.define, call.static = define, static  # type: ignore[attr-defined]
+    return call
 
 
-def _static(layer: str, name: str, value):
+def _compiled(run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run(function, options, …, *arguments)`, compiled once for each; inside a caller's `jit` it leaves no trace."""
+    return jax.jit(run, static_argnums=(0, 1), inline=True)
+
+
+@_compiled
+def _primal(function, options, *arguments):
+    with jax.named_scope(function.__name__):
+        return on_any_mesh(functools.partial(function, **dict(options)), *arguments)
+
+
+@_compiled
+def _forward(function, options, *arguments):
+    """y and the leaves of the residuals, with `_Known` for those that the caller has."""
+
+    def forward(*arguments):
+        y, residuals = function(*arguments, **dict(options))
+        known = jax.tree.leaves((arguments, y))
+        return y, [next((_Known(i) for i, k in enumerate(known) if k is r), r) for r in residuals]
+
+    with jax.named_scope(function.__name__):
+        return on_any_mesh(forward, *arguments)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
+def _backward(function, options, primals, residuals, y_bar):
+    with jax.named_scope(function.__name__):
+        return on_any_mesh(functools.partial(function, **dict(options)), residuals, y_bar, primals=primals)
+
+
+def _splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., Any]:
+    """(args, kwargs) -> the static options, with defaults, and the arrays: those behind no name in `static` and not
+    keyword-only."""
+    signature = inspect.signature(function)
+    is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
+
+    def split(*args, **kwargs) -> tuple[Options, tuple[Any, ...]]:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        options = tuple((name, _static(layer, name, given[name])) for name in given if is_static[name])
+        return options, tuple(given[name] for name in given if not is_static[name])
+
+    return split
+
+
+def _static(layer: str, name: str, value: Any) -> Any:
     """Lists become tuples, so that `padding=[[1, 1], [2, 2]]` is as good as tuples; an array is refused."""
     if isinstance(value, list | tuple):
         return tuple(_static(layer, name, item) for item in value)

@@ -11,13 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 from jax.extend import core
-
-if TYPE_CHECKING:
-    from purecnn.chain import Chain
 
 BIASES = ("b", "bias")
 
@@ -89,8 +86,8 @@ class Summary:
         return "\n".join([title, rule, text[0], rule, *text[1:-1], rule, text[-1]])
 
 
-def summarise(net: Chain, input_shape: tuple[int, ...], dtype: Any) -> Summary:
-    """Trace one sample through `net` (nothing is computed) and count."""
+def summarise(net: Any, input_shape: tuple[int, ...], dtype: Any) -> Summary:
+    """Trace one sample through `net`, a `purecnn.Chain`, and count; nothing is computed."""
     shapes = net.shapes(input_shape, dtype)
     params = jax.eval_shape(lambda: net.init(jax.random.key(0), input_shape, dtype))
     state = jax.eval_shape(lambda: net.init_state(input_shape, dtype))

@@ -48,10 +48,10 @@ def subject(rule, variant, make, *, names=("x", "w", "b"), exact=False, **option
 UNEVEN = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
 CONV = subject(
     purecnn.conv2d,
-    "direct",
+    "xla",
     normal((2, 5, 4, 4), (3, 3, 2, 6), (6,)),
     exact=True,
-    algorithm="direct",
+    algorithm="xla",
     groups=2,
     **UNEVEN,
 )
@@ -63,11 +63,11 @@ SUBJECTS = (
     CONV.variant("im2col", algorithm="im2col"),
     subject(
         purecnn.conv2d,
-        "blocks",
+        "banded",
         normal((2, 5, 8, 2), (3, 3, 2, 6), (6,)),
         exact=True,
-        algorithm="blocks",
-        **UNEVEN,
+        algorithm="banded",
+        **UNEVEN | {"stride": 1},
     ),
     subject(
         purecnn.conv2d,
@@ -77,6 +77,7 @@ SUBJECTS = (
         algorithm="winograd",
         padding=((1, 0), (0, 2)),
     ),
+    CONV.variant("wgrad_chunked", algorithm="wgrad_chunked"),
     CONV.variant("auto", algorithm="auto"),
     subject(purecnn.conv2d, "no bias", no_bias((2, 4, 4, 2), (3, 3, 2, 3)), exact=True, padding="SAME"),
     subject(purecnn.im2col, "", normal((2, 5, 4, 3)), exact=True, window=3, **UNEVEN),
@@ -102,7 +103,7 @@ SUBJECTS = (
         exact=True,
         window=2,
         padding=((1, 0), (0, 2)),
-        count_padding=True,
+        count_include_pad=True,
     ),
     subject(purecnn.global_avg_pool, "", normal((2, 4, 2, 3)), exact=True),
     subject(purecnn.relu, "", spaced(2, 3, 4)),

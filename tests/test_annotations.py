@@ -6,25 +6,25 @@ import jaxtyping
 import pytest
 
 import purecnn
-from purecnn.geometry import window2d
-from purecnn.layers import convolution_im2col, taps
+from purecnn.geometry import window_dims
+from purecnn.offsets import read_offsets
 
-PLACES = window2d("test", (1, 4, 4, 1), 2)
+PLACES = window_dims("test", (1, 4, 4, 1), 2)
 
 
 def test_a_private_function_given_the_wrong_rank_is_caught():
     with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'x'"):
-        list(taps.read_taps(jnp.ones((4, 4)), PLACES))
+        list(read_offsets(jnp.ones((4, 4)), PLACES))
 
 
 def test_shapes_that_do_not_belong_together_are_caught():
-    """One letter, two sizes: "n h w c" beside "n ho wo d"."""
-    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'y_bar'"):
-        convolution_im2col.weight_cotangent(jnp.ones((2, 4, 4, 1)), jnp.ones((1, 3, 3, 1)), PLACES, 1)
+    """One letter, two sizes: "n inputs" beside "inputs outputs"."""
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'w'"):
+        purecnn.dense(jnp.ones((2, 4)), jnp.ones((3, 5)))
 
 
 def test_a_wrong_output_is_caught(monkeypatch):
-    monkeypatch.setattr("purecnn.layers.max_pooling._pool", lambda x, *options: (x[0], None))
+    monkeypatch.setattr("purecnn.layers.max_pool2d._pool", lambda x, *options: (x[0], None))
     with pytest.raises(jaxtyping.TypeCheckError, match="return value"):
         purecnn.max_pool2d(jnp.ones((1, 4, 4, 1)))
 
@@ -47,7 +47,7 @@ def test_a_wrong_option_is_caught():
 def test_inside_transformations_too(transform):
     @transform
     def of_the_wrong_rank(x):
-        return sum(taps.read_taps(x[..., 0, 0], PLACES))
+        return sum(read_offsets(x[..., 0, 0], PLACES))
 
     with pytest.raises(jaxtyping.TypeCheckError):
         of_the_wrong_rank(jnp.ones((3, 4, 4, 1, 1)))

@@ -39,18 +39,20 @@ def test_conv2d(geometry, batch, groups, inputs, outputs, bias):
     x = whole((batch, *extent, groups * inputs), 0)
     w = whole((*window, inputs, groups * outputs), 1)
     b = whole((groups * outputs,), 2) if bias else None
-    variants = [CONV.variant(a, algorithm=a, groups=groups, **options) for a in ("direct", "im2col", "blocks", "auto")]
+    variants = [
+        CONV.variant(a, algorithm=a, groups=groups, **options) for a in ("xla", "im2col", "wgrad_chunked", "auto")
+    ]
     assert_variants(variants, (x, w, b), tolerance=0)
 
 
 @given(geometries(dilated=False), st.integers(1, 2), st.integers(1, 2), st.integers(1, 2))
-def test_conv2d_by_winograd(geometry, batch, inputs, outputs):
-    """Neighbouring windows only; exactly, since up to three taps the coefficients are halves."""
+def test_conv2d_of_stride_1(geometry, batch, inputs, outputs):
+    """Kernels that know no other; exactly, since up to three offsets Winograd's coefficients are halves."""
     extent, window, options = geometry
     args = [whole(shape, k) for k, shape in enumerate(((batch, *extent, inputs), (*window, inputs, outputs)))]
-    neighbouring = {"algorithm": "winograd", "stride": 1, "dilation": 1, "groups": 1}
-    variant = CONV.variant("winograd", **options | neighbouring)
-    assert_variants([variant], (*args, None), tolerance=0)
+    neighbouring = {"stride": 1, "dilation": 1, "groups": 1}
+    variants = [CONV.variant(a, **options | neighbouring | {"algorithm": a}) for a in ("banded", "winograd")]
+    assert_variants(variants, (*args, None), tolerance=0)
 
 
 @given(geometries(), st.integers(1, 2), st.integers(1, 2))
@@ -66,7 +68,7 @@ def test_max_pool2d(geometry, batch, channels):
 def test_avg_pool2d(geometry, batch, channels):
     extent, window, options = geometry
     average = named("avg_pool2d")
-    variants = [average.variant(c, window=window, count_padding=c, **options) for c in (False, True)]
+    variants = [average.variant(c, window=window, count_include_pad=c, **options) for c in (False, True)]
     assert_variants(variants, (whole((batch, *extent, channels), 0),))
 
 

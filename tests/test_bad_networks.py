@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from purecnn import blocks
+from purecnn import nn
 from purecnn.models import alexnet, lenet, mlp, resnet
 
 pytestmark = pytest.mark.usefixtures("users_errors")
@@ -56,7 +56,7 @@ def test_parameters_of_another_net():
 
 
 def test_dropout_without_a_key_in_training():
-    net = purecnn.Chain("net", (blocks.dropout(0.5),))
+    net = purecnn.Chain("net", (nn.dropout(0.5),))
     message = r"net: layer 0 \(dropout\).*dropout: key: got None, expected a key from jax.random.key when train=True"
     for call in (net.apply, net.forward):
         with pytest.raises(ValueError, match=message):
@@ -73,7 +73,7 @@ def test_batch_norm_inference_without_its_state():
 
 
 def test_a_residual_block_whose_ways_do_not_fit_together():
-    net = purecnn.Chain("net", (blocks.add_input(blocks.conv2d(5, 3, padding="SAME")),))
-    message = r"net: layer 0 \(add_input\).*add_input: body: got samples of shape \(4, 4, 5\), expected \(4, 4, 3\)"
+    net = purecnn.Chain("net", (nn.residual(nn.conv2d(5, 3, padding="SAME")),))
+    message = r"net: layer 0 \(residual\).*residual: body: got samples of shape \(4, 4, 5\), expected \(4, 4, 3\)"
     with pytest.raises(ValueError, match=message):
         made(net, (4, 4, 3))

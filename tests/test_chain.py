@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn import blocks
+from purecnn import nn
 from tests.oracles.roads import assert_trees_close, quick_jit
 
-NET = purecnn.Chain("net", (blocks.flatten(), blocks.dense(4), blocks.relu(), blocks.dense(3)))
+NET = purecnn.Chain("net", (nn.flatten(), nn.dense(4), nn.relu(), nn.dense(3)))
 KEY = jax.random.key(0)
 
 
@@ -29,7 +29,7 @@ def test_init_depends_on_the_key_and_on_the_layers_place(params):
     again, other = NET.init(KEY, (2, 3)), NET.init(jax.random.key(1), (2, 3))
     assert (again[1]["w"] == params[1]["w"]).all()
     assert (other[1]["w"] != params[1]["w"]).any()
-    twice = purecnn.Chain("twice", (blocks.dense(4), blocks.dense(4)))
+    twice = purecnn.Chain("twice", (nn.dense(4), nn.dense(4)))
     first, second = jax.jit(lambda: twice.init(KEY, (4,)))()
     assert (first["w"] != second["w"]).any()
 
@@ -109,3 +109,19 @@ def test_an_empty_chain_is_the_identity():
     assert (empty.apply([], X) == X).all()
     x_bar, params_bar = empty.backward([], X)
     assert (x_bar is X, params_bar) == (True, [])
+
+
+def test_a_profile_names_every_layer_by_its_place():
+    net = purecnn.models.lenet(10)
+    params, x = net.init(jax.random.key(0), (8, 8, 1)), jnp.ones((2, 8, 8, 1))
+
+    def loss(params):
+        return purecnn.softmax_cross_entropy(net.apply(params, x), jnp.array([0, 1])).mean()
+
+    by_hand = jax.jit(lambda p: purecnn.backprop(net, p, x, jnp.array([0, 1])))
+    texts = [step.lower(params).as_text(debug_info=True) for step in (by_hand, jax.jit(jax.grad(loss)))]
+    for i, layer in enumerate(net.layers):
+        assert f"/lenet/{i}_{layer.name}/{layer.name}_fwd/" in texts[0]
+        assert f"/lenet/{i}_{layer.name}/{layer.name}_bwd/" in texts[0]
+        assert f"(jvp(lenet/{i}_{layer.name}))/{layer.name}_bwd/" in texts[1]
+    assert "/lenet/3_conv2d/conv2d_bwd/w_bar/" in texts[0]

@@ -80,13 +80,14 @@ def test_cotangent_has_the_dtype_of_its_primal(subject, dtype):
             else:
                 assert bar is None
         # In 16 bits a result computed in float32 is off by its one rounding at the end, half a unit; a few factors
-        # rounded on the way, or y kept for the backward rule, are a few halves more.
+        # rounded on the way, or y kept for the backward rule, are a few halves more. A bias is added to rounded
+        # products.
         expected_y, expected = expected_cotangents(subject, args, y_bar, LOOPS)
         once = dtype in ("float16", "bfloat16") and subject.rule not in ROUNDED_ON_THE_WAY
-        roundings = 1.02 if once else 8
-        tolerance = roundings / 2 * float(jnp.finfo(dtype).eps)
-        assert_trees_close(y, expected_y, tolerance, f"{subject}: y")
-        assert_trees_close(present(bars), present(expected), tolerance, f"{subject}: cotangents")
+        biased = subject.rule in (purecnn.conv2d, purecnn.dense) and args[2] is not None
+        half = float(jnp.finfo(dtype).eps) / 2
+        assert_trees_close(y, expected_y, (2.04 if once and biased else 1.02 if once else 8) * half, f"{subject}: y")
+        assert_trees_close(present(bars), present(expected), (1.02 if once else 8) * half, f"{subject}: cotangents")
 
 
 @pytest.mark.parametrize("subject", WHOLE, ids=str)

@@ -6,24 +6,25 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn import blocks
-from tests.oracles.roads import assert_trees_close
+from purecnn import nn
+from tests.catalogue import SUBJECTS
+from tests.oracles.roads import assert_trees_close, at_positions, quick_jit
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LAYERS = (
-    blocks.conv2d(4, 3, padding="SAME", groups=2),
-    blocks.batch_norm(),
-    blocks.relu(),
-    blocks.local_response_norm(),
-    blocks.max_pool2d(3, stride=2),
-    blocks.add_input(blocks.conv2d(4, 3, padding="SAME", algorithm="im2col")),
-    blocks.max_pool2d(2, stride=1, ties="split"),
-    blocks.avg_pool2d(2, stride=1, padding=1),
-    blocks.flatten(),
-    blocks.dense(5),
-    blocks.sigmoid(),
-    blocks.dropout(0.5),
-    blocks.dense(3),
+    nn.conv2d(4, 3, padding="SAME", groups=2),
+    nn.batch_norm(),
+    nn.relu(),
+    nn.local_response_norm(),
+    nn.max_pool2d(3, stride=2),
+    nn.residual(nn.conv2d(4, 3, padding="SAME", algorithm="im2col")),
+    nn.max_pool2d(2, stride=1, ties="split"),
+    nn.avg_pool2d(2, stride=1, padding=1),
+    nn.flatten(),
+    nn.dense(5),
+    nn.sigmoid(),
+    nn.dropout(0.5),
+    nn.dense(3),
 )
 
 
@@ -53,3 +54,69 @@ def test_a_step_lowers_for_every_platform(dtype):
 def test_the_exported_step_is_the_same_step_here():
     step, exported, args = exported_step("float32")
     assert_trees_close(exported.call(*args), step(*args), 1e-5)
+
+
+def with_symbolic_batch(function, args, batched):
+    """`function` exported for a batch "b", serialised and read back."""
+    (b,) = jax.export.symbolic_shape("b")
+
+    def shape(i, a):
+        return jax.ShapeDtypeStruct((b, *a.shape[1:]) if i in batched else a.shape, a.dtype)
+
+    shapes = [jax.tree.map(lambda a, i=i: shape(i, a), arg) for i, arg in enumerate(args)]
+    exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*shapes)
+    return jax.export.deserialize(exported.serialize())
+
+
+# Of a kernel by name the batch must be a number; "auto" takes the page here.
+EXPORTED = [s for s in SUBJECTS if s.name not in ("conv2d-winograd", "conv2d-wgrad_chunked")]
+
+
+@pytest.mark.parametrize("subject", EXPORTED, ids=str)
+def test_every_rule_exports_with_a_symbolic_batch(subject):
+    args = subject.arguments("float32")
+    chosen = subject.differentiable(args)
+    batched = (0, 1) if subject.rule in (purecnn.softmax_cross_entropy, purecnn.squared_error) else (0,)
+
+    def gradients(*args):
+        options = dict(subject.options)
+        if "input_shape" in options:
+            options["input_shape"] = (args[0].shape[0], *options["input_shape"][1:])
+        function = at_positions(lambda *args: subject.rule(*args, **options), args, chosen)
+        some = [args[i] for i in chosen]
+        y = function(*some)
+        return y, jax.grad(lambda some: sum(jnp.sin(y).sum() for y in jax.tree.leaves(function(*some))))(some)
+
+    exported = with_symbolic_batch(gradients, args, batched)
+    for repeats in (1, 2):
+        more = [jnp.concatenate([a] * repeats) if i in batched else a for i, a in enumerate(args)]
+        assert_trees_close(exported.call(*more), quick_jit(gradients)(*more), 1e-5, str(subject))
+
+
+NETS = [
+    (purecnn.models.lenet(4), (8, 8, 1)),
+    (purecnn.models.cifar_cnn(4, features=(4, 8), hidden=8), (8, 8, 3)),
+    (purecnn.models.resnet(4, features=(4, 8)), (8, 8, 3)),
+    (purecnn.models.mlp(4), (5,)),
+    (purecnn.models.alexnet(4), (64, 64, 3)),
+    (purecnn.models.alexnet_one_tower(4), (64, 64, 3)),
+]
+
+
+@pytest.mark.parametrize(("net", "shape"), NETS, ids=[net.name for net, _ in NETS])
+def test_every_net_exports_with_a_symbolic_batch(net, shape):
+    key, state = jax.random.key(0), net.init_state(shape)
+    loss = (purecnn.squared_error_fwd, purecnn.squared_error_bwd)
+
+    def step(params, x, targets):
+        y = net.apply(params, x, state=state)
+        return y, purecnn.backprop(net, params, x, targets, loss=loss, state=state)
+
+    shapes = jax.eval_shape(lambda: net.init(key, shape))
+    params = jax.tree.map(lambda p: 0.1 * jax.random.normal(key, p.shape, p.dtype), shapes)
+    rng = np.random.default_rng(0)
+    x, targets = (jnp.asarray(rng.normal(size=(4, *size)), "float32") for size in (shape, (4,)))
+    exported = with_symbolic_batch(step, (params, x, targets), (1, 2))
+    for batch in (4, 2):
+        some = (params, x[:batch], targets[:batch])
+        assert_trees_close(exported.call(*some), quick_jit(step)(*some), 1e-4, net.name)

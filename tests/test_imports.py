@@ -10,7 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "purecnn").rglob("*.py"))
-SHARED = {"purecnn.annotations", "purecnn.arguments", "purecnn.geometry", "purecnn.rules"}
+FOUNDATIONS = {  # module -> what it may import of purecnn
+    "annotations": set(),
+    "geometry": set(),
+    "shardings": set(),
+    "checks": set(),
+    "chunks": {"annotations"},
+    "offsets": {"annotations", "geometry"},
+    "ops": {"annotations", "geometry"},
+    "rules": {"shardings"},
+    "initializers": {"annotations"},
+}
+FOUND = {f"purecnn.{name}" for name in FOUNDATIONS}
 DIFFERENTIATES = {
     "grad",
     "value_and_grad",
@@ -55,20 +66,41 @@ def is_standard(name):
 
 
 RULES = [path for path in FILES if path.parent.name in ("layers", "losses")]
+KERNELS = [path for path in FILES if path.parent.name == "kernels"]
 
 
 @pytest.mark.parametrize("path", RULES, ids=module)
-def test_layers_and_losses_import_jax_and_what_all_rules_share(path):
-    siblings = f"purecnn.{path.parent.name}"
-    strangers = {n for n in imports(path) if not (within(n, "jax", siblings) or n in SHARED or is_standard(n))}
+def test_layers_and_losses_import_the_foundations_and_of_kernels_the_table(path):
+    allowed = FOUND | {"purecnn.kernels.select"}
+    strangers = {n for n in imports(path) if not (within(n, "jax") or n in allowed or is_standard(n))}
+    assert not strangers - {"purecnn"}
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=module)
+def test_kernels_import_the_foundations_and_no_layer(path):
+    """And `select` the kernels."""
+    allowed = FOUND - {"purecnn.rules", "purecnn.shardings"}
+    kernels = ("purecnn.kernels",) if path.stem == "select" else ()
+    strangers = {
+        n for n in imports(path) if not (within(n, "jax", "numpy", *kernels) or n in allowed or is_standard(n))
+    }
     assert not strangers
 
 
-@pytest.mark.parametrize("name", ["annotations", "arguments", "geometry", "rules", "initializers"])
+@pytest.mark.parametrize("name", FOUNDATIONS)
 def test_the_foundations_import_nothing_above_them(name):
-    below = {"initializers": {"purecnn.annotations"}}.get(name, set())
+    below = {f"purecnn.{other}" for other in FOUNDATIONS[name]}
     strangers = {n for n in imports(ROOT / "purecnn" / f"{name}.py") if within(n, "purecnn")} - below
     assert not strangers
+
+
+def test_no_module_of_purecnn_imports_itself_in_a_circle():
+    arrows = {module(path): {n for n in imports(path) if within(n, "purecnn")} - {"purecnn"} for path in FILES}
+    arrows.pop("purecnn")
+    while arrows:
+        leaves = {name for name, below in arrows.items() if not below & arrows.keys()}
+        assert leaves, f"a circle among {sorted(arrows)}"
+        arrows = {name: below for name, below in arrows.items() if name not in leaves}
 
 
 def test_geometry_is_integers_only():
@@ -76,8 +108,8 @@ def test_geometry_is_integers_only():
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "models"], ids=module)
-def test_models_stand_on_chain_and_blocks(path):
-    allowed = {"purecnn.chain", "purecnn.blocks", "purecnn.initializers", "purecnn.annotations", "purecnn.geometry"}
+def test_models_stand_on_chain_and_nn(path):
+    allowed = {"purecnn.chain", "purecnn.nn", "purecnn.initializers", "purecnn.annotations", "purecnn.geometry"}
     strangers = {n for n in imports(path) if not (n in allowed or within(n, "purecnn.models") or is_standard(n))}
     assert not strangers
 
@@ -125,7 +157,7 @@ def test_verify_knows_purecnn_in_its_suite_alone():
 
 @pytest.mark.parametrize("path", [p for p in FILES if not within(module(p), "purecnn.train")], ids=module)
 def test_no_autodiff_in_the_library(path):
-    """Layers, losses, chain and blocks differentiate nothing; nor does anything else outside training."""
+    """Layers, losses, kernels, chain and nn differentiate nothing; nor does anything else outside training."""
     tree = ast.parse(path.read_text())
     named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     named |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -133,19 +165,13 @@ def test_no_autodiff_in_the_library(path):
     assert not named & DIFFERENTIATES
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
-def test_no_module_has_the_name_of_a_function_it_exports(path):
-    functions = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
-    assert path.stem not in functions
-
-
-def test_no_module_has_the_name_of_anything_public():
+@pytest.mark.parametrize("path", [p for p in RULES if p.stem != "__init__"], ids=module)
+def test_a_file_of_a_rule_is_named_after_it(path):
     import purecnn
-    from purecnn import blocks, models
 
-    public = {name for home in (purecnn, models, blocks) for name, value in vars(home).items() if callable(value)}
-    assert {"conv2d", "lenet", "backprop"} <= public
-    assert not public & {path.stem for path in FILES}
+    functions = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+    assert {path.stem, f"{path.stem}_fwd", f"{path.stem}_bwd"} <= functions
+    assert getattr(purecnn, path.stem).__module__ == module(path)
 
 
 def test_import_purecnn_loads_jax_and_numpy_alone():

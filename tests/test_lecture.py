@@ -97,7 +97,7 @@ def test_row_13_weights_and_bias(convolved):
     assert dLdb == L.sum()
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col", "auto"])
+@pytest.mark.parametrize("algorithm", ["xla", "im2col", "auto"])
 def test_row_15_two_products_are_the_cotangents(algorithm):
     """W a row 1×F²: y = W · im2col(x), ∂L/∂W = row(L) · im2col(x)ᵀ, ∂L/∂x = reversed W · im2col(L), "same" size."""
     rng = np.random.default_rng(1)

@@ -5,7 +5,7 @@ import pytest
 
 import purecnn
 import verify
-from purecnn import blocks
+from purecnn import nn
 from purecnn.chain import Chain
 
 
@@ -69,7 +69,7 @@ def aligned(layer, feedback):
 def test_a_chain_follows_the_new_rule_by_both_roads():
     x, labels = normal(6, 5), jnp.arange(6) % 3
     feedback = normal(4, 3, seed=7)
-    net = Chain("net", (blocks.dense(4), blocks.sigmoid(), aligned(blocks.dense(3), feedback)))
+    net = Chain("net", (nn.dense(4), nn.sigmoid(), aligned(nn.dense(3), feedback)))
     params = net.init(jax.random.key(1), (5,))
 
     def loss(params):
@@ -92,9 +92,9 @@ def test_a_chain_follows_the_new_rule_by_both_roads():
 def test_layers_with_state_and_with_keys_can_be_replaced_too():
     scaled = [
         purecnn.with_backward(layer, lambda r, y_bar, train, layer=layer: layer.bwd(r, 2 * y_bar, train))
-        for layer in (blocks.batch_norm(), blocks.dropout(0.5), blocks.add_input(blocks.relu()))
+        for layer in (nn.batch_norm(), nn.dropout(0.5), nn.residual(nn.relu()))
     ]
-    plain = Chain("plain", (blocks.batch_norm(), blocks.dropout(0.5), blocks.add_input(blocks.relu())))
+    plain = Chain("plain", (nn.batch_norm(), nn.dropout(0.5), nn.residual(nn.relu())))
     eightfold = Chain("eightfold", tuple(scaled))
     x, key = normal(5, 3), jax.random.key(2)
     params, state = plain.init(key, (3,)), plain.init_state((3,))

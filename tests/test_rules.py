@@ -1,12 +1,17 @@
 import functools
 import inspect
+import re
 
 import jax
+import jax.monitoring
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import purecnn
-from purecnn.rules import Rule, rule
+from purecnn.rules import Residuals, Rule, rule, shape_carrier
+from tests.catalogue import SUBJECTS, named
+from tests.oracles.roads import at_positions, cotangent_like
 
 
 @functools.partial(rule, static=("power",))
@@ -15,11 +20,14 @@ def scaled(x, power, *, factor=1.0):
     return x**power * factor
 
 
-scaled.defvjp(
-    lambda x, power, *, factor=1.0: (scaled(x, power, factor=factor), (x,)),
-    # Not the derivative: what marks that this rule ran, with its options.
-    lambda residuals, y_bar, power, *, factor=1.0: (y_bar * (100 * power + factor),),
-)
+@scaled.def_fwd
+def scaled_fwd(x, power, *, factor=1.0):
+    return scaled(x, power, factor=factor), (x,)
+
+
+@scaled.def_bwd
+def scaled_bwd(residuals, y_bar, power, *, factor=1.0):
+    return (y_bar * (100 * power + factor),)  # not the derivative: what marks that this rule ran, with its options
 
 
 def test_the_backward_rule_gets_the_options_under_their_names():
@@ -67,3 +75,99 @@ def test_every_public_rule_has_its_pair():
         options = [p for p in primal.parameters.values() if p.kind is p.KEYWORD_ONLY]
         assert [p.name for p in bwd.parameters.values() if p.kind is p.KEYWORD_ONLY] == [p.name for p in options]
         assert getattr(purecnn, name).__doc__
+
+
+def test_a_shape_is_carried_in_no_bytes():
+    carrier = shape_carrier(jnp.ones((5, 3, 2), jnp.bfloat16))
+    assert (carrier.shape, carrier.dtype, carrier.nbytes) == ((0, 3, 2), jnp.bfloat16, 0)
+
+
+WITH_PRODUCTS = ("conv2d-xla", "conv2d-im2col", "conv2d-winograd", "conv2d-auto", "dense")
+PRODUCT = re.compile(r"stablehlo\.(?:convolution|dot_general).*?precision(?:_config)? = \[(.*?)\]")
+
+
+@pytest.mark.parametrize("name", WITH_PRODUCTS)
+@pytest.mark.parametrize("by_hand", [False, True], ids=["grad", "by hand"])
+def test_the_backward_rule_has_the_precision_of_the_forward(name, by_hand):
+    """Also where the caller's `with` ended before the backward rule is called, and in second derivatives."""
+    subject = named(name)
+    args = subject.arguments("float32")
+    chosen = subject.differentiable(args)
+    function, some = at_positions(subject.call, args, chosen), [args[i] for i in chosen]
+
+    def first(some):
+        with jax.default_matmul_precision("highest"):
+            if by_hand:
+                full = [some[chosen.index(i)] if i in chosen else a for i, a in enumerate(args)]
+                y, residuals = subject.fwd(*full, **subject.options)
+            else:
+                y, pullback = jax.vjp(function, *some)
+        y_bar = cotangent_like(y)
+        return subject.bwd(residuals, y_bar, **subject.options) if by_hand else pullback(y_bar)
+
+    def second(some):
+        return jax.grad(lambda some: sum((bar**2).sum() for bar in first(some)))(some)
+
+    for way in (first, second) if not by_hand and name != "conv2d-im2col" else (first,):
+        asked = PRODUCT.findall(jax.jit(way).lower(some).as_text())
+        assert len(asked) >= 2  # of x̄ and w̄; nothing asks for y
+        assert all(one.count("HIGHEST") == 2 for one in asked), asked
+
+
+def test_without_a_precision_none_is_set_for_the_backward_rule():
+    """As it was when the forward rule was called, not as it is when the backward rule is."""
+    x, w = jnp.ones((2, 3)), jnp.ones((3, 4))
+
+    def bars(x, w):
+        y, pullback = jax.vjp(purecnn.dense, x, w)
+        with jax.default_matmul_precision("highest"):
+            return pullback(y)
+
+    assert "HIGHEST" not in jax.jit(bars).lower(x, w).as_text()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_a_second_gradient_outside_jit_compiles_nothing(subject):
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    args = subject.arguments("float32")
+    chosen = subject.differentiable(args)
+
+    def gradient():
+        y, pullback = jax.vjp(at_positions(subject.call, args, chosen), *(args[i] for i in chosen))
+        return pullback(jax.tree.map(jnp.ones_like, y))
+
+    before = len(compiled)
+    gradient()
+    first = len(compiled) - before
+    gradient()
+    assert first > 0
+    assert len(compiled) - before == first
+
+
+def test_a_profile_names_rules_and_directions():
+    def loss(x, w):
+        with jax.named_scope("encoder"):
+            return jnp.sin(purecnn.conv2d(x, w)).sum()
+
+    text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(jnp.ones((1, 4, 4, 20)), jnp.ones((3, 3, 20, 20)))
+    text = text.as_text(debug_info=True)
+    for name in ("jvp(encoder)/conv2d_fwd/conv2d/", "(encoder))/conv2d_bwd/x_bar/", "(encoder))/conv2d_bwd/w_bar/"):
+        assert re.search(re.escape(name) + ".*(conv_general_dilated|dot_general|while)", text), name
+
+
+def test_residuals_are_a_tuple_that_knows_its_call():
+    x, w = jnp.ones((2, 3)), jnp.ones((3, 4))
+    _, residuals = purecnn.dense_fwd(x, w)
+    assert isinstance(residuals, Residuals)
+    kept_x, kept_w, none = residuals
+    assert kept_x is x
+    assert kept_w is w
+    assert none is None
+    again = jax.tree.map(lambda a: 2 * a, residuals)
+    assert again.call == residuals.call
+    y_bar = jnp.ones((2, 4))
+    for kept in (residuals, (x, w, None)):  # a tuple of the caller's own is as good
+        np.testing.assert_array_equal(purecnn.dense_bwd(kept, y_bar)[1], x.T @ y_bar)

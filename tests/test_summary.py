@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 
 import purecnn
-from purecnn import blocks
+from purecnn import nn
 
 
 def test_lecture_row_9():
     """Units H×W×C₁ → H×W×C₂ → H×W×C₂ → H₂×W₂×C₂; weights F×F×C₁×C₂, 0, 0; biases 1×C₂, 0, 0."""
-    net = purecnn.Chain("row 9", (blocks.conv2d(8, 5, padding="SAME"), blocks.relu(), blocks.max_pool2d()))
+    net = purecnn.Chain("row 9", (nn.conv2d(8, 5, padding="SAME"), nn.relu(), nn.max_pool2d()))
     table = str(net.summary((12, 10, 3)))
     cells = [line.split() for line in table.splitlines()]
     assert cells[2][:4] == ["layer", "units", "weights", "biases"]
@@ -21,7 +21,7 @@ def test_lecture_row_9():
 
 
 def test_flops_are_two_per_multiply_add():
-    net = purecnn.Chain("net", (blocks.conv2d(8, 5, padding="SAME", groups=2), blocks.flatten(), blocks.dense(7)))
+    net = purecnn.Chain("net", (nn.conv2d(8, 5, padding="SAME", groups=2), nn.flatten(), nn.dense(7)))
     conv, flat, dense = net.summary((12, 10, 4)).rows
     assert conv.flops == 2 * 12 * 10 * 8 * 5 * 5 * 2
     assert flat.flops == 0
@@ -29,17 +29,17 @@ def test_flops_are_two_per_multiply_add():
 
 
 def test_residual_bytes_are_what_the_rules_keep():
-    """conv: its input; relu: a byte an entry; pool: a byte a window; dense: its input."""
-    layers = (blocks.conv2d(8, 3), blocks.relu(), blocks.max_pool2d(), blocks.flatten(), blocks.dense(7))
+    """conv: its input; relu: its output; pool: a byte a window; dense: its input."""
+    layers = (nn.conv2d(8, 3), nn.relu(), nn.max_pool2d(), nn.flatten(), nn.dense(7))
     net = purecnn.Chain("net", layers)
     assert [row.residual_bytes for row in net.summary((6, 6, 2)).rows] == [
         6 * 6 * 2 * 4,
-        4 * 4 * 8,
+        4 * 4 * 8 * 4,
         2 * 2 * 8,
         0,
         32 * 4,
     ]
-    assert net.summary((6, 6, 2)).residual_bytes == 288 + 128 + 32 + 128
+    assert net.summary((6, 6, 2)).residual_bytes == 288 + 512 + 32 + 128
     assert net.summary((6, 6, 2), jnp.bfloat16).rows[0].residual_bytes == 6 * 6 * 2 * 2
 
 

@@ -60,10 +60,10 @@ def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="f
     return jnp.take_along_axis(stack, winner[None], 0)[0]
 
 
-def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_padding=False):
+def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_include_pad=False):
     step = window if stride is None else stride
     inside = taps(jnp.ones((1, *x.shape[1:3], 1), x.dtype), window, step, padding, 1, 0.0)
-    count = jnp.full_like(inside[0], inside.shape[0]) if count_padding else inside.sum(0)
+    count = jnp.full_like(inside[0], inside.shape[0]) if count_include_pad else inside.sum(0)
     return taps(x, window, step, padding, 1, 0.0).sum(0) / count
 
 

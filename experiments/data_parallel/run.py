@@ -31,13 +31,13 @@ def worker(quick: bool, out: Path) -> None:
     from experiments.benchmark.measure import taking_turns
     from experiments.comparing import largest_difference
     from experiments.data_parallel.ways import WAYS, collectives
-    from purecnn import blocks
+    from purecnn import nn
     from purecnn.backend import describe_hardware
 
     counts, side, rounds = ((1, 4), 8, 2) if quick else ((1, 2, 4, 8), 28, 15)
-    conv = [blocks.conv2d(8, 3, padding="SAME"), blocks.relu(), blocks.max_pool2d()]
-    again = [blocks.conv2d(16, 3, padding="SAME"), blocks.relu(), blocks.max_pool2d()]
-    net = purecnn.Chain("small", (*conv, *again, blocks.flatten(), blocks.dense(10)))
+    conv = [nn.conv2d(8, 3, padding="SAME"), nn.relu(), nn.max_pool2d()]
+    again = [nn.conv2d(16, 3, padding="SAME"), nn.relu(), nn.max_pool2d()]
+    net = purecnn.Chain("small", (*conv, *again, nn.flatten(), nn.dense(10)))
     alone = jax.jit(lambda params, x, labels: purecnn.backprop(net, params, x, labels))
 
     def problem(seed, batch):

@@ -24,7 +24,7 @@ from scipy.stats import ttest_rel
 import purecnn
 from experiments import training
 from purecnn.backend import keep_freed_memory
-from purecnn.layers.max_pooling import TIES
+from purecnn.layers.max_pool2d import TIES
 
 USUAL = "slope 0, first"
 # Slope at zero, ties, and whether the last bit of one weight is changed before training.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import purecnn
-from purecnn import blocks
+from purecnn import nn
 from purecnn.chain import Chain, Layer
 from tests.verify.wrong_rules.all import RIGHT, RULES
 from tests.verify.wrong_rules.joined import Wrong
@@ -109,15 +109,15 @@ def build(name: str, wrong: Wrong | None = None) -> tuple[Chain, Callable[..., A
         return dataclasses.replace(layer, apply=apply)
 
     def conv(features, **options):
-        return put(blocks.conv2d(features, 5, **options), **options)
+        return put(nn.conv2d(features, 5, **options), **options)
 
     def pool():
         options = POOL if name.startswith("overlapping") else {}
-        make = blocks.avg_pool2d if name.endswith("average") else blocks.max_pool2d
+        make = nn.avg_pool2d if name.endswith("average") else nn.max_pool2d
         return put(make(**options), **options)
 
     def activation():
-        return put(blocks.relu())
+        return put(nn.relu())
 
     channels, hidden = ((16, 16), (64, 64)) if name == "square" else ((6, 16), (120, 84))
     if name == "strided":  # 8×8 → 4×8 → 4×4, by paddings that differ from side to side
@@ -132,9 +132,9 @@ def build(name: str, wrong: Wrong | None = None) -> tuple[Chain, Callable[..., A
     else:
         convolutions = [part for c in channels for part in (conv(c, padding="SAME"), activation(), pool())]
     # Sigmoids behind the dense layers alone: with four in a row plain SGD does not leave the start.
-    squash = put(blocks.sigmoid()) if name == "sigmoid" else activation()
-    dense = [part for units in hidden for part in (put(blocks.dense(units)), squash)]
-    last = [put(blocks.dense(CLASSES)), *([put(blocks.softmax())] if name == "softmax" else [])]
+    squash = put(nn.sigmoid()) if name == "sigmoid" else activation()
+    dense = [part for units in hidden for part in (put(nn.dense(units)), squash)]
+    last = [put(nn.dense(CLASSES)), *([put(nn.softmax())] if name == "softmax" else [])]
     kind = "squared error" if name == "softmax" else "cross-entropy"
     loss = wrong.rule if wrong is not None and family(wrong) == kind else LOSSES[kind]
-    return Chain(name, (*convolutions, put(blocks.flatten()), *dense, *last)), loss
+    return Chain(name, (*convolutions, put(nn.flatten()), *dense, *last)), loss

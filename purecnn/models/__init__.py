@@ -1,10 +1,10 @@
 """Models, each a screenful: functions that return a `Chain`."""
 
-from purecnn.models.cifar import cifar_cnn
-from purecnn.models.he_2015 import resnet
-from purecnn.models.krizhevsky_2012 import alexnet
-from purecnn.models.krizhevsky_2014 import alexnet_one_tower
-from purecnn.models.lecun_1998 import lenet
-from purecnn.models.perceptron import mlp
+from purecnn.models.alexnet import alexnet
+from purecnn.models.alexnet_one_tower import alexnet_one_tower
+from purecnn.models.cifar_cnn import cifar_cnn
+from purecnn.models.lenet import lenet
+from purecnn.models.mlp import mlp
+from purecnn.models.resnet import resnet
 
 __all__ = ["alexnet", "alexnet_one_tower", "cifar_cnn", "lenet", "mlp", "resnet"]

@@ -13,7 +13,7 @@ import numpy as np
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import to_float
-from purecnn.layers.soft_max import softmax
+from purecnn.layers.softmax import softmax
 from purecnn.train.about import About
 from purecnn.train.nets import load_net, seen
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params, backprop
 from purecnn.data.batches import training_batches
-from purecnn.losses.squares import squared_error_bwd, squared_error_fwd
+from purecnn.losses.squared_error import squared_error_bwd, squared_error_fwd
 from purecnn.train.stopping import converged, require_finite
 
 SQUARED_ERROR = (squared_error_fwd, squared_error_bwd)

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 
 from purecnn.annotations import Array
-from purecnn.losses.cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.losses.squares import squared_error_bwd, squared_error_fwd
+from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
+from purecnn.losses.squared_error import squared_error_bwd, squared_error_fwd
 
 
 @dataclass(frozen=True)

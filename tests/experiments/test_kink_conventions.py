@@ -10,7 +10,7 @@ import pytest
 import purecnn
 from experiments import training
 from experiments.kink_conventions import run
-from purecnn import blocks
+from purecnn import nn
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def as_users_run_it():
 
 def test_conventions_as_arrays_are_the_options():
     """On black images every entry in front of the first ReLU is zero and every window ties."""
-    options = {"relu": lambda: blocks.relu(slope_at_zero=0.5), "max_pool2d": lambda: blocks.max_pool2d(ties="all")}
+    options = {"relu": lambda: nn.relu(slope_at_zero=0.5), "max_pool2d": lambda: nn.max_pool2d(ties="all")}
     net = purecnn.models.lenet()
     expected = purecnn.Chain("lenet", tuple(options.get(one.name, lambda one=one: one)() for one in net.layers))
     params = net.init(jax.random.key(0), training.SHAPE)

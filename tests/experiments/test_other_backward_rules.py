@@ -10,7 +10,7 @@ import pytest
 
 from experiments.other_backward_rules import run
 from experiments.other_backward_rules.rules import RULES, guided, lenet, signs, with_weights
-from purecnn import blocks
+from purecnn import nn
 
 RESULTS = Path(run.__file__).parent / "results"
 
@@ -20,7 +20,7 @@ def normal(seed, *shape):
 
 
 def test_the_cotangent_goes_back_through_the_other_weights_and_the_update_is_the_true_one():
-    layer = blocks.dense(3)
+    layer = nn.dense(3)
     x, w, b, y_bar, other = normal(0, 5, 4), normal(1, 4, 3), normal(2, 3), normal(3, 5, 3), normal(4, 4, 3)
     changed = with_weights(layer, lambda w: other)
     y, _, residuals = changed.fwd({"w": w, "b": b}, {}, x, False, None)
@@ -37,7 +37,7 @@ def test_signs_have_the_weights_signs_and_one_length():
 
 
 def test_a_guided_relu_sends_back_what_is_positive_on_both_ways():
-    layer = guided(blocks.relu())
+    layer = guided(nn.relu())
     _, _, residuals = layer.fwd({}, {}, jnp.array([[-1.0, 2.0, 3.0]]), False, None)
     np.testing.assert_array_equal(layer.bwd(residuals, jnp.array([[5.0, 6.0, -7.0]]), False)[0], [[0, 6, 0]])
 

@@ -122,15 +122,15 @@ def max_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", dilation=1, 
     return y, (x_bar,)
 
 
-def avg_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", count_padding=False):
+def avg_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", count_include_pad=False):
     places = windows(x.shape, window, window if stride is None else stride, padding)
     y = np.zeros((len(x), *output_size(places), x.shape[3]))
     x_bar = np.zeros(x.shape)
     for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
         seen = [(n, *place, c) for _, place in taps if place is not None]
         for entry in seen:
-            y[n, o, p, c] += x[entry] / (len(taps) if count_padding else len(seen))
-            x_bar[entry] += y_bar[n, o, p, c] / (len(taps) if count_padding else len(seen))
+            y[n, o, p, c] += x[entry] / (len(taps) if count_include_pad else len(seen))
+            x_bar[entry] += y_bar[n, o, p, c] / (len(taps) if count_include_pad else len(seen))
     return y, (x_bar,)
 
 

@@ -64,10 +64,10 @@ def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="f
     return jnp.take_along_axis(taps, winner[None], axis=0)[0]
 
 
-def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_padding=False):
+def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_include_pad=False):
     stride = window if stride is None else stride
     total = _reduce_window(x, 0.0, lax.add, window, stride, padding)
-    if count_padding:
+    if count_include_pad:
         return total / (both(window)[0] * both(window)[1])
     return total / jnp.maximum(_reduce_window(jnp.ones_like(x), 0.0, lax.add, window, stride, padding), 1)
 

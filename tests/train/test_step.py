@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from purecnn import blocks, softmax_cross_entropy
+from purecnn import nn, softmax_cross_entropy
 from purecnn.chain import Chain
 from purecnn.data.augmentation import random_warp
 from purecnn.data.dataset import to_float
@@ -19,12 +19,12 @@ SGD = optax.sgd(0.05, momentum=0.9)
 # Every kind of layer that LeNet has, and a tenth of its time to compile.
 SMALL = Chain(
     "small",
-    (blocks.conv2d(3, 3, padding="SAME"), blocks.relu(), blocks.max_pool2d(), blocks.flatten(), blocks.dense(10)),
+    (nn.conv2d(3, 3, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.flatten(), nn.dense(10)),
 )
 
 
 def norm_net():
-    return Chain("normal", (blocks.conv2d(4, 3), blocks.batch_norm(), blocks.global_avg_pool(), blocks.dense(10)))
+    return Chain("normal", (nn.conv2d(4, 3), nn.batch_norm(), nn.global_avg_pool(), nn.dense(10)))
 
 
 def digits(samples):
@@ -126,7 +126,7 @@ def test_running_statistics_come_back_and_follow_the_batches():
 
 def test_every_step_has_its_own_noise():
     """A net that only drops out: two steps on one batch lose different units, and a second run the same ones."""
-    net = Chain("noisy", (blocks.flatten(), blocks.dropout(0.5), blocks.dense(10)))
+    net = Chain("noisy", (nn.flatten(), nn.dropout(0.5), nn.dense(10)))
     (images, labels), still = digits(8), optax.sgd(0.0)
     steps = steps_in_one_dispatch(training_step(net, CROSS_ENTROPY, still))
     indices = np.tile(np.arange(8, dtype=np.int32), (3, 1))
@@ -181,7 +181,7 @@ def test_the_whole_step_lowers_for_every_platform_from_here(platform):
 def test_norms_are_the_lengths_of_the_layers_gradients_at_every_eighth_step():
     """For plain SGD with rate 1 a gradient is what the weights lose in one step."""
     net, (x, labels) = (
-        Chain("net", (*SMALL.layers[:3], blocks.add_input(blocks.conv2d(3, 1)), *SMALL.layers[3:])),
+        Chain("net", (*SMALL.layers[:3], nn.residual(nn.conv2d(3, 1)), *SMALL.layers[3:])),
         digits(8),
     )
     step = quick_jit(training_step(net, CROSS_ENTROPY, optax.sgd(1.0), norms_every=3))

@@ -1,0 +1,54 @@
+"""Checks of ranks, shapes and dtypes, and their wording.
+
+Each check raises `ValueError` (shape) or `TypeError` (kind, dtype) as `layer: argument: got …, expected …`. Shapes and
+dtypes are static, so the checks cost nothing in a compiled step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+FLOATS = tuple(jnp.dtype(name) for name in ("float16", "bfloat16", "float32", "float64"))
+
+
+def require_rank(layer: str, axes: str, **arrays) -> None:
+    """Every array has one axis per letter in `axes`, e.g. `"N H W C"`."""
+    for name, array in arrays.items():
+        if len(array.shape) != len(axes.split()):
+            raise ValueError(f"{layer}: {name}: got shape {array.shape}, expected {len(axes.split())} axes ({axes})")
+
+
+def require_shape(layer: str, expected: tuple[Any, ...], because: str, **arrays) -> None:
+    for name, array in arrays.items():
+        if array.shape != expected:
+            raise ValueError(f"{layer}: {name}: got shape {array.shape}, expected {expected} ({because})")
+
+
+def require_floats(layer: str, **arrays) -> None:
+    """Every array (`None` counts as absent) is floating, and all of one dtype: nothing is promoted silently."""
+    present = {name: array for name, array in arrays.items() if array is not None}
+    first, *_ = present
+    for name, array in present.items():
+        dtype = getattr(array, "dtype", None)
+        if dtype is None or dtype not in FLOATS:
+            got = type(array).__name__ if dtype is None else dtype
+            raise TypeError(f"{layer}: {name}: got {got}, expected float16, bfloat16, float32 or float64")
+        if dtype != present[first].dtype:
+            raise TypeError(f"{layer}: {name}: got {dtype}, expected {present[first].dtype}, the dtype of {first}")
+
+
+def require_channels(layer: str, x, scale, bias, epsilon: float) -> None:
+    """`x` (…, C), and `scale` and `bias` (C,), of a normalisation by channels."""
+    require_floats(layer, x=x, scale=scale, bias=bias)
+    if len(x.shape) < 2:
+        raise ValueError(f"{layer}: x: got shape {x.shape}, expected a batch axis and a last axis of channels")
+    require_shape(layer, x.shape[-1:], "one per channel of x", scale=scale, bias=bias)
+    if not epsilon > 0:
+        raise ValueError(f"{layer}: epsilon: got {epsilon}, expected above 0")
+
+
+def require_choice(layer: str, name: str, value, choices: tuple) -> None:
+    if value not in choices:
+        raise ValueError(f"{layer}: {name}: got {value!r}, expected one of {', '.join(map(repr, choices))}")

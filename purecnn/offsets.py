@@ -1,0 +1,115 @@
+"""The input of a window at its kernel offsets, and the two ways back to the input's positions.
+
+All are written so that XLA fuses them into the loop around them. Forward, a strided slice of the padded input. Back,
+either each offset's cotangent is padded onto the input's positions (`lax.pad` with stride−1 zeros between the entries,
+negative edges cutting off what fell on the padding), or each position gathers from the windows around it. For that the
+input is decomposed into its phases (polyphase): row s·m + a of the padded input is read by window m − q at the offset i
+with d·i = a + s·q, so that with m and a as two axes each q is one shift of the windows, and x̄ is written once.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterator
+
+import jax.numpy as jnp
+from jax import lax
+
+from purecnn.annotations import Array, Shaped
+from purecnn.geometry import Pair, WindowDims
+
+NO_OFFSET = 255  # windows with more offsets than a byte counts number them in 32 bits
+
+
+def offset_dtype(dims: WindowDims):
+    """The smallest integers that number the offsets, row-major, and leave one for `no_offset`."""
+    return jnp.uint8 if dims.size[0] * dims.size[1] <= NO_OFFSET else jnp.int32
+
+
+def no_offset(dims: WindowDims) -> int:
+    return NO_OFFSET if offset_dtype(dims) == jnp.uint8 else -1
+
+
+def read_offsets(
+    x: Shaped[Array, "n h w c"], dims: WindowDims, fill: float = 0
+) -> Iterator[Shaped[Array, "n ho wo c"]]:
+    """The input at each kernel offset, row-major; padding reads as `fill`."""
+    x = lax.pad(x, jnp.asarray(fill, x.dtype), dims.input_pad)
+    return (lax.slice(x, *dims.offset_slice(offset, x.shape[0], x.shape[3])) for offset in dims.offsets())
+
+
+def read_axis(x: Shaped[Array, "..."], dims: WindowDims, axis: int, at: int, along: int) -> Shaped[Array, "..."]:
+    """The padded `x` at the window's offsets in a row (`axis` 1) or a column (0), concatenated `along` an axis.
+
+    `at` is where x has the window's axis. One axis, then the other: kh + kw slices to compile, not kh·kw.
+    """
+
+    def read(i: int):
+        start, limit, stride = (numbers[1 + axis] for numbers in dims.offset_slice((i, i), 1, 1))
+        return lax.slice_in_dim(x, start, limit, stride, at)
+
+    return jnp.concatenate([read(i) for i in range(dims.size[axis])], along)
+
+
+def read_patches(x: Shaped[Array, "n hp wp c"], dims: WindowDims) -> Shaped[Array, "n ho wo k"]:
+    """The patches of the *padded* `x` as rows (kh·kw·C), the channel fastest."""
+    return read_axis(read_axis(x, dims, 1, at=2, along=3), dims, 0, at=1, along=3)
+
+
+def pad_from_offset(cotangent: Shaped[Array, "n ho wo c"], dims: WindowDims, offset: Pair) -> Shaped[Array, "n h w c"]:
+    """`cotangent` at the input's positions that `offset` reads, zero elsewhere: the adjoint of reading."""
+    return lax.pad(cotangent, jnp.zeros((), cotangent.dtype), dims.offset_pad(offset))
+
+
+def to_phases(x: Shaped[Array, "n h w c"], dims: WindowDims) -> Shaped[Array, "n m a p b c"]:
+    """The padded input with row s·m + a at (m, a), and column s·p + b at (p, b)."""
+    rows, cols = dims.polyphase(0), dims.polyphase(1)
+    edges = [(0, 0, 0)]
+    for axis, phases in ((0, rows), (1, cols)):
+        low = dims.padding[axis][0]
+        edges.append((low, phases.length * dims.stride[axis] - low - dims.input[axis], 0))
+    x = lax.pad(x, jnp.zeros((), x.dtype), (*edges, (0, 0, 0)))
+    return x.reshape(x.shape[0], rows.length, dims.stride[0], cols.length, dims.stride[1], x.shape[3])
+
+
+def sum_over_windows(
+    dims: WindowDims, term: Callable[..., Array], *arrays: Shaped[Array, "n ho wo c"]
+) -> Shaped[Array, "n h w c"]:
+    """At every input position the sum of term(offset, *the window's entries of `arrays`) over the windows around it.
+
+    `term` is called once for each shift of the windows, with arrays that broadcast against `to_phases`: `offset` is the
+    one at which the window reads the position, `no_offset` where it does not. The term must be 0 there, and where the
+    arrays are 0, as they are where there is no window.
+    """
+    rows, cols = dims.polyphase(0), dims.polyphase(1)
+    edges = [(0, 0, 0)]
+    for axis, phases in ((0, rows), (1, cols)):
+        edges.append((phases.shifts - 1, phases.length - dims.output[axis], 0))
+    if any(low or high for low, high, _ in edges):
+        # Padded once for all shifts, so that no read has to ask whether it is on an edge.
+        padded = [lax.pad(a, jnp.zeros((), a.dtype), (*edges, (0, 0, 0))) for a in arrays]
+        arrays = tuple(lax.optimization_barrier(padded))
+
+    def at(q_row: int, q_col: int):
+        i = _offset_of_phase(dims, 0, q_row)[:, None, None, None]
+        j = _offset_of_phase(dims, 1, q_col)[None, None, :, None]
+        offset = jnp.where((i >= 0) & (j >= 0), i * dims.size[1] + j, no_offset(dims)).astype(offset_dtype(dims))
+        row, col = rows.shifts - 1 - q_row, cols.shifts - 1 - q_col
+        shifted = (a[:, row : row + rows.length, None, col : col + cols.length, None, :] for a in arrays)
+        return term(offset[None, None], *shifted)
+
+    terms = (at(q_row, q_col) for q_row in range(rows.shifts) for q_col in range(cols.shifts))
+    total = functools.reduce(operator.add, terms)
+    n, _, _, _, _, channels = total.shape
+    flat = total.reshape(n, rows.length * dims.stride[0], cols.length * dims.stride[1], channels)
+    (top, _), (left, _) = dims.padding
+    return flat[:, top : top + dims.input[0], left : left + dims.input[1]]
+
+
+def _offset_of_phase(dims: WindowDims, axis: int, q: int) -> Array:
+    """The offset i with d·i = a + s·q for every phase a, −1 where there is none. Computed, not looked up: XLA fuses
+    an iota into its loop and no table (five times slower)."""
+    reach = jnp.arange(dims.stride[axis], dtype=jnp.int32) + dims.stride[axis] * q
+    dilation = dims.dilation[axis]
+    return jnp.where((reach % dilation == 0) & (reach <= dilation * (dims.size[axis] - 1)), reach // dilation, -1)

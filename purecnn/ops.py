@@ -1,0 +1,116 @@
+"""Convolution, matrix products and sums as XLA has them, with what is known of its faults and slow forms worked around.
+
+Dtypes. A convolution or product of 16-bit arrays has a 16-bit result: XLA accumulates in float32 on every platform and
+rounds once, at the end. Asked for a float32 result, a GPU widens both operands and runs a float32 convolution (TF32), at
+a half to a quarter of the speed; cuDNN has none from 16 to 32 bits. Sums of ours run in `accumulation_dtype`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from purecnn.annotations import Array
+from purecnn.geometry import Pair
+
+NHWC, HWIO = "NHWC", "HWIO"
+FEW_ROWS, LARGE_MATRIX = 64, 1 << 20  # rows of a, entries of b
+
+
+def accumulation_dtype(dtype: Any) -> jnp.dtype:
+    """float32 for 16-bit floats, otherwise the dtype itself."""
+    return jnp.dtype(jnp.float32) if jnp.dtype(dtype).itemsize < 4 else jnp.dtype(dtype)
+
+
+def convolution(
+    x: Array,
+    w: Array,
+    *,
+    dimension_numbers: tuple[str, str, str] = (NHWC, HWIO, NHWC),
+    stride: Pair = (1, 1),
+    padding: tuple[Pair, Pair],
+    x_dilation: Pair = (1, 1),
+    w_dilation: Pair = (1, 1),
+    feature_groups: int = 1,
+) -> Array:
+    """`lax.conv_general_dilated` in the dtype of `x`, where its result is right and it is not slow.
+
+    x_dilation − 1 zeros are put between the entries of x, and likewise of w. `batch_group_count` is left out: where a
+    batch is sharded along one axis of a mesh and replicated along another, XLA adds its sums once too often (JAX 0.10.1
+    to 0.12.0.1), and w̄ of grouped convolutions by autodiff comes out doubled.
+    """
+    options: dict[str, Any] = {
+        "window_strides": stride,
+        "padding": padding,
+        "rhs_dilation": w_dilation,
+        "feature_group_count": feature_groups,
+    }
+    if _would_abort(x, w, dimension_numbers, padding, x_dilation, w_dilation):
+        none, (rows, cols) = (0, 0, 0), x_dilation
+        x = lax.pad(x, jnp.zeros((), x.dtype), (none, (0, 0, rows - 1), (0, 0, cols - 1), none))
+        x, x_dilation = lax.optimization_barrier(x), (1, 1)  # the barrier keeps XLA from undoing that
+
+    if feature_groups > 1 and dimension_numbers[1] == "HWOI":
+        # XLA splits the axis O into groups, where a transposed kernel has them on I.
+        parts = w.reshape(*w.shape[:3], feature_groups, w.shape[3] // feature_groups).transpose(0, 1, 3, 2, 4)
+        w = parts.reshape(*w.shape[:2], feature_groups * w.shape[2], parts.shape[4])
+
+    def conv(x, w, numbers=dimension_numbers):
+        return lax.conv_general_dilated(x, w, lhs_dilation=x_dilation, dimension_numbers=numbers, **options)
+
+    def transposed(x, w):
+        """XLA:CPU has a fast convolution for these axes alone, and rewrites others to it in a program's main
+        computation only: inside `lax.scan` they are ten to a hundred times slower."""
+        for_x, for_w, for_y = dimension_numbers
+        x, w = x.transpose([for_x.index(axis) for axis in NHWC]), w.transpose([for_w.index(axis) for axis in HWIO])
+        return conv(x, w, (NHWC, HWIO, NHWC)).transpose([NHWC.index(axis) for axis in for_y])
+
+    if dimension_numbers == (NHWC, HWIO, NHWC):
+        return conv(x, w)
+    return lax.platform_dependent(x, w, cpu=transposed, default=conv)
+
+
+def matmul_transposed(a: Array, b: Array) -> Array:
+    """a bᵀ of matrices, in the dtype of `a`.
+
+    With few rows of a and a large b, XLA:CPU transposes b in memory first, which takes longer than the product: 24 ms
+    where (b aᵀ)ᵀ, the same sums with b in its memory layout, takes 7 (16 × 4096 times 4096 × 9216). The barrier keeps
+    XLA from undoing that.
+    """
+    if not isinstance(a.shape[0], int) or a.shape[0] > FEW_ROWS or b.size < LARGE_MATRIX:
+        return a @ b.T
+    return lax.platform_dependent(
+        a, b, cpu=lambda a, b: lax.optimization_barrier(b @ a.T).T, default=lambda a, b: a @ b.T
+    )
+
+
+def sum_to_channels(x: Array) -> Array:
+    """Σ over N, H and W of x (N, H, W, C), in the accumulation dtype.
+
+    Added row on row first: a row of W·C entries fills vector registers on a CPU where the C of one position do not.
+    """
+    columns, channels = x.shape[2:]
+    rows = x.reshape(-1, columns * channels).sum(axis=0, dtype=accumulation_dtype(x.dtype))
+    return rows.reshape(columns, channels).sum(axis=0)
+
+
+def per_channel(channels: Array, x: Array) -> Array:
+    """(C,) as (1, …, 1, C), which broadcasts against x (…, C)."""
+    return channels.reshape((1,) * (len(x.shape) - 1) + channels.shape)
+
+
+def _would_abort(x, w, dimension_numbers, padding, x_dilation, w_dilation) -> bool:
+    """Whether XLA kills the process over this convolution (0.10.1), as it does over autodiff's x̄ of the same layer.
+
+    Where a kernel has at least as many entries as the image, its simplifier exchanges the two; an axis on which the kernel's size
+    and x_dilation are both 2 and nothing is padded it then mistakes for one of groups, and leaves as it was.
+    """
+    if dimension_numbers[0] != NHWC:
+        return False
+    size, image = w.shape[:2], x.shape[1:3]
+    axes = zip(size, x_dilation, w_dilation, padding, strict=True)
+    mistaken = any(k == s == 2 and d == 1 and edges == (0, 0) for k, s, d, edges in axes)
+    return mistaken and math.prod(size) >= math.prod(image)

@@ -1,0 +1,106 @@
+import pytest
+from jax import export
+
+import purecnn
+from purecnn.geometry import conv_dims
+from purecnn.kernels import conv_banded, conv_wgrad_chunked, conv_winograd, select
+
+IMAGE = (1, 14, 14)
+
+
+def page(a, b, dims):
+    """Stands for the page's function."""
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """(in, out, groups, …) -> what "auto" takes on a CPU for each equation; None for the page."""
+    monkeypatch.setattr(select, "_on_cpu", lambda kernel, page: kernel)
+
+    def taken(in_channels, out_channels, groups=1, algorithm="auto", size=3, batch=1, **options):
+        w_shape = (size, size) if isinstance(size, int) else size
+        dims = conv_dims(
+            "test",
+            (batch, *IMAGE[1:], in_channels),
+            (*w_shape, in_channels // groups, out_channels),
+            groups=groups,
+            **options,
+        )
+        equations = (select.forward, select.input_cotangent, select.weight_cotangent)
+        found = [equation(algorithm, dims, page) for equation in equations]
+        return [None if kernel is page else kernel for kernel in found]
+
+    return taken
+
+
+BANDED = (conv_banded.forward, conv_banded.input_cotangent, conv_banded.weight_cotangent)
+WINOGRAD = [conv_winograd.forward, conv_winograd.input_cotangent, conv_winograd.weight_cotangent]
+CHUNKED = conv_wgrad_chunked.weight_cotangent
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernels"),
+    [
+        ((1, 6), [*BANDED]),  # LeNet's two
+        ((6, 16), [*BANDED[:2], CHUNKED]),
+        ((16, 16), [*BANDED[:2], CHUNKED]),
+        ((16, 32), [None, None, CHUNKED]),
+        ((3, 64), [None, None, CHUNKED]),
+        ((4, 16, 2), [None, None, CHUNKED]),
+        ((96, 256), WINOGRAD),  # AlexNet's second
+        ((96, 256, 2), [None, None, CHUNKED]),
+    ],
+    ids=["1 to 6", "6 to 16", "16 to 16", "16 to 32", "3 to 64", "groups", "many", "many in groups"],
+)
+def test_auto_on_a_cpu(taken, channels, kernels):
+    assert taken(*channels, padding="SAME") == kernels
+
+
+def test_a_stride_leaves_banded_to_y_of_few_channels(taken):
+    assert taken(1, 16, stride=2) == [conv_banded.forward, None, CHUNKED]
+    assert taken(8, 16, stride=2) == [None, None, CHUNKED]
+
+
+@pytest.mark.parametrize(("size", "options"), [(3, {"stride": 2}), (1, {}), ((1, 3), {}), (7, {}), (13, {})])
+def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(taken, size, options):
+    assert taken(384, 384, size=size, **options) == [None, None, CHUNKED]
+
+
+def test_where_the_batch_is_no_number_the_page_is_taken(taken):
+    (b,) = export.symbolic_shape("b")
+    assert taken(96, 256, batch=b) == taken(1, 6, batch=b) == [None] * 3
+
+
+@pytest.mark.parametrize("algorithm", select.KERNELS)
+def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
+    kernel = select.KERNELS[algorithm]
+    names = ("forward", "input_cotangent", "weight_cotangent")
+    assert taken(64, 64, algorithm=algorithm) == [getattr(kernel, name, None) for name in names]
+    assert taken(64, 64, algorithm="xla") == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "message"),
+    [
+        ("banded", {"stride": 2}, "got 'banded', expected one that knows this convolution: stride 1 and 1 group"),
+        ("banded", {"groups": 2}, "got 'banded', expected one that knows this convolution: stride 1 and 1 group"),
+        (
+            "winograd",
+            {"stride": 2},
+            "got 'winograd', expected one that knows .*: stride and dilation 1, 1 group, kernels",
+        ),
+        (
+            "winograd",
+            {"dilation": 2},
+            "got 'winograd', expected one that knows this convolution: stride and dilation 1",
+        ),
+        ("winograd", {"size": (6, 1)}, "got 'winograd', expected one that knows this convolution: .* kernels to 5×5"),
+    ],
+)
+def test_a_kernel_that_does_not_know_the_convolution_raises(taken, algorithm, options, message):
+    with pytest.raises(ValueError, match=f"conv2d: algorithm: {message}"):
+        taken(4, 4, algorithm=algorithm, **options)
+
+
+def test_every_algorithm_is_documented():
+    assert all(f'"{name}"' in (purecnn.conv2d.__doc__ or "") for name in select.ALGORITHMS)

@@ -1,0 +1,89 @@
+import jax.numpy as jnp
+import pytest
+
+import purecnn
+from tests import wrong_rules
+from tests.catalogue import named
+from tests.oracles.roads import assert_rejected
+
+AVERAGE, COUNTED, GLOBAL = named("avg_pool2d"), named("avg_pool2d-count"), named("global_avg_pool")
+
+
+def test_padding_is_counted_only_if_asked():
+    x = jnp.full((1, 2, 2, 1), 8.0)
+    around = {"window": 2, "stride": 1, "padding": 1}
+    assert purecnn.avg_pool2d(x, **around)[0, :, :, 0].tolist() == [[8] * 3] * 3
+    counted = purecnn.avg_pool2d(x, count_include_pad=True, **around)[0, :, :, 0]
+    assert counted.tolist() == [[2, 4, 2], [4, 8, 4], [2, 4, 2]]
+
+
+def test_a_window_on_nothing_but_padding_gives_zero_and_no_cotangent():
+    x = jnp.ones((1, 1, 1, 1))
+    assert purecnn.avg_pool2d(x, window=1, padding=1)[0, :, :, 0].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    (x_bar,) = COUNTED.backward(x, y_bar=2, window=1, padding=1, count_include_pad=False)
+    assert x_bar.tolist() == [[[[2]]]]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_sixteen_bit_sums_accumulate_in_float32(dtype):
+    """256 + 1 + 1 + 2 is 260 and its quarter 65; step by step bfloat16 loses both ones. 4096 ones make float16 stop."""
+    x = jnp.array([256, 1, 1, 2], dtype).reshape(1, 1, 4, 1)
+    assert purecnn.avg_pool2d(x, window=(1, 4)) == 65
+    assert purecnn.global_avg_pool(x) == 65
+    assert purecnn.global_avg_pool(jnp.ones((1, 64, 64, 1), dtype)) == 1
+
+
+def test_sixteen_bit_cotangents_add_up_in_float32():
+    """Three windows see the middle entry; 256 + 1 + 1 in bfloat16 steps would stay 256."""
+    x, shares = jnp.zeros((3, 1, 5, 1), jnp.bfloat16), [[256, 1, 1], [1, 256, 1], [1, 1, 256]]
+    y_bar = 3 * jnp.array(shares, jnp.bfloat16).reshape(3, 1, 3, 1)
+    (x_bar,) = COUNTED.backward(x, y_bar=y_bar, window=(1, 3), stride=1, padding=0)
+    assert (x_bar[:, 0, 2, 0] == 258).all()
+
+
+def test_nothing_is_kept_but_the_shape():
+    for subject in (AVERAGE, GLOBAL):
+        _, residuals = subject.fwd(*subject.arguments("float32"), **subject.options)
+        assert [r.nbytes for r in residuals] == [0]
+
+
+def mean_forgotten(residuals, y_bar, **options):
+    counts = purecnn.avg_pool2d(jnp.ones((2, 5, 4, 3)), **options)  # 1 wherever a window sees the input
+    return purecnn.avg_pool2d_bwd(residuals, 8 * y_bar * counts.astype(y_bar.dtype), **options)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        mean_forgotten,
+        wrong_rules.as_if(AVERAGE, count_include_pad=True),
+        wrong_rules.as_if(AVERAGE, stride=1),
+        wrong_rules.as_if(AVERAGE, padding=((0, 2), (1, 0))),
+        wrong_rules.cotangent_ignored(AVERAGE),
+    ],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_are_rejected(wrong):
+    assert_rejected(AVERAGE, wrong)
+
+
+def sum_not_mean(residuals, y_bar):
+    return (purecnn.global_avg_pool_bwd(residuals, y_bar)[0] * 8,)
+
+
+def divided_by_the_batch_too(residuals, y_bar):
+    return (purecnn.global_avg_pool_bwd(residuals, y_bar)[0] / 2,)
+
+
+def one_entry_gets_it_all(residuals, y_bar):
+    (x_bar,) = purecnn.global_avg_pool_bwd(residuals, y_bar)
+    return (jnp.zeros_like(x_bar).at[:, 0, 0].set(y_bar),)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [sum_not_mean, divided_by_the_batch_too, one_entry_gets_it_all, wrong_rules.cotangent_ignored(GLOBAL)],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_global_rules_are_rejected(wrong):
+    assert_rejected(GLOBAL, wrong)

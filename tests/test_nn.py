@@ -1,0 +1,109 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from purecnn import nn
+from tests.oracles.roads import assert_trees_close, quick_jit
+
+KEY = jax.random.key(0)
+IMAGE = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 2)), "float32")
+ROW = IMAGE.reshape(2, -1)
+
+LAYERS = [
+    (nn.conv2d(4, 3, padding="SAME"), IMAGE),
+    (nn.conv2d(4, (1, 2), bias=False, groups=2, stride=2, algorithm="im2col"), IMAGE),
+    (nn.dense(3), ROW),
+    (nn.dense(3, bias=False), ROW),
+    (nn.relu(slope_at_zero=0.5), IMAGE),
+    (nn.sigmoid(), IMAGE),
+    (nn.softmax(), ROW),
+    (nn.flatten(), IMAGE),
+    (nn.max_pool2d(3, stride=1, ties="split"), IMAGE),
+    (nn.avg_pool2d((2, 1)), IMAGE),
+    (nn.global_avg_pool(), IMAGE),
+    (nn.local_response_norm(size=3), IMAGE),
+    (nn.dropout(0.5), IMAGE),
+    (nn.batch_norm(), IMAGE),
+    (nn.residual(nn.conv2d(2, 3, padding="SAME"), nn.dropout(0.5), nn.batch_norm()), IMAGE),
+]
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize(("layer", "x"), LAYERS, ids=[f"{i}-{layer.name}" for i, (layer, _) in enumerate(LAYERS)])
+def test_the_pair_is_the_gradient_of_apply(layer, x, train):
+    """Value, state after it, and every cotangent: the lists by hand against jax.grad through the joined rules."""
+
+    @quick_jit
+    def both(x):
+        params, state = layer.init(KEY, x.shape[1:], x.dtype), layer.init_state(x.shape[1:], x.dtype)
+        y, vjp, after = jax.vjp(lambda p, x: layer.apply(p, state, x, train, KEY), params, x, has_aux=True)
+        y_bar = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
+        params_bar, x_bar = vjp(y_bar)
+        y_by_hand, after_by_hand, residuals = layer.fwd(params, state, x, train, KEY)
+        x_bar_by_hand, params_bar_by_hand = layer.bwd(residuals, y_bar, train)
+        return (y_by_hand, after_by_hand, x_bar_by_hand, params_bar_by_hand), (y, after, x_bar, params_bar)
+
+    by_hand, joined = both(x)
+    assert jax.tree.structure(by_hand) == jax.tree.structure(joined)
+    assert_trees_close(by_hand, joined, 1e-6)
+
+
+def test_dropout_does_nothing_outside_training():
+    layer = nn.dropout(0.9)
+    y, _ = layer.apply({}, {}, IMAGE, False, None)
+    assert y is IMAGE
+    assert layer.bwd((), IMAGE, False)[0] is IMAGE
+
+
+def test_every_dropout_of_a_chain_draws_its_own_mask():
+    net = purecnn.Chain("net", (nn.dropout(0.5), nn.dropout(0.5)))
+    y = net.apply([{}, {}], jnp.ones((1, 1000)), train=True, key=KEY)
+    assert set(np.unique(y).tolist()) == {0.0, 4.0}
+    assert abs(float((y != 0).mean()) - 0.25) < 0.06
+
+
+def test_running_statistics_move_by_the_momentum_and_leave_the_old_ones_alone():
+    layer = nn.batch_norm(momentum=0.75)
+    params, state = layer.init(KEY, (2,), jnp.float32), layer.init_state((2,), jnp.float32)
+    x = jnp.array([[0.0, 4.0], [2.0, 8.0]])  # means 1 and 6, variances 1 and 4
+    _, after = layer.apply(params, state, x, True, None)
+    assert {name: a.tolist() for name, a in after.items()} == {"mean": [0.25, 1.5], "variance": [1.0, 1.75]}
+    assert state["mean"].tolist() == [0, 0]
+
+
+def test_the_gradient_does_not_go_through_the_running_statistics():
+    layer = nn.batch_norm()
+    params, state = layer.init(KEY, (2,), jnp.float32), layer.init_state((2,), jnp.float32)
+
+    @quick_jit
+    def slope(x):
+        return jax.grad(lambda x: sum((s**2).sum() for s in layer.apply(params, state, x, True, None)[1].values()))(x)
+
+    assert not slope(jnp.array([[0.0, 4.0], [2.0, 8.0]])).any()
+
+
+def test_inference_uses_the_running_statistics_and_keeps_them():
+    layer = nn.batch_norm(epsilon=1e-12)
+    state = {"mean": jnp.array([1.0, 2.0]), "variance": jnp.array([4.0, 1.0])}
+    y, after = layer.apply(layer.init(KEY, (2,), jnp.float32), state, jnp.array([[3.0, 2.0]]), False, None)
+    np.testing.assert_allclose(y, [[1, 0]], rtol=1e-6)
+    assert after is state
+
+
+def test_running_statistics_of_sixteen_bit_nets_are_float32():
+    layer = nn.batch_norm()
+    params, state = layer.init(KEY, (2,), jnp.bfloat16), layer.init_state((2,), jnp.bfloat16)
+    y, after = layer.apply(params, state, jnp.ones((3, 2), jnp.bfloat16), True, None)
+    assert y.dtype == jnp.bfloat16
+    assert {a.dtype for a in after.values()} == {jnp.dtype("float32")}
+
+
+def test_an_empty_body_and_shortcut_double_the_input():
+    layer = nn.residual()
+    state = layer.init_state((4, 4, 2), jnp.float32)
+    params = layer.init(KEY, (4, 4, 2), jnp.float32)
+    assert (layer.apply(params, state, IMAGE, False, None)[0] == 2 * IMAGE).all()
+    _, _, residuals = layer.fwd(params, state, IMAGE, False, None)
+    assert (layer.bwd(residuals, IMAGE, False)[0] == 2 * IMAGE).all()

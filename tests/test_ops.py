@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from purecnn.ops import FEW_ROWS, LARGE_MATRIX, accumulation_dtype, matmul_transposed, sum_to_channels
+
+NARROW = (jnp.bfloat16, jnp.float16)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wide"),
+    [("float16", "float32"), ("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")],
+)
+def test_sixteen_bit_sums_are_float32_sums(dtype, wide, x64):
+    assert accumulation_dtype(jnp.dtype(dtype)) == wide
+
+
+@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1])
+@pytest.mark.parametrize("dtype", [jnp.float32, *NARROW])
+def test_a_large_matrix_transposed(rows, dtype):
+    side = int(LARGE_MATRIX**0.5)
+    a, b = (np.random.default_rng(0).integers(-3, 4, (n, side)) for n in (rows, side))
+    got = jax.jit(matmul_transposed)(jnp.asarray(a, dtype), jnp.asarray(b, dtype))
+    assert got.dtype == dtype
+    rounded = jnp.asarray(a @ b.T, dtype)  # once, at the end
+    np.testing.assert_array_equal(got, rounded)
+    one_by_one = jax.vmap(matmul_transposed, (0, None))(jnp.asarray(a[:, None], dtype), jnp.asarray(b, dtype))
+    np.testing.assert_array_equal(one_by_one[:, 0], rounded)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_sums_to_channels_run_in_float32(dtype):
+    total = sum_to_channels(jnp.ones((3, 40, 50, 2), dtype))
+    assert total.dtype == jnp.float32
+    assert total.tolist() == [6000, 6000]
+
+
+def normal(*shape, dtype, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape, dtype)
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("shared", [0, 1], ids=["x shared", "cotangent shared"])
+def test_weight_cotangents_of_several_nets_on_one_batch(dtype, shared):
+    """One of the two factors of w̄ is the same for all: XLA:CPU refuses such products of 16 bits with 32-bit results."""
+    x, y_bar = normal(4, 64, dtype=dtype), normal(4, 12, dtype=dtype, seed=1)
+    images, cotangents = normal(4, 8, 8, 1, dtype=dtype), normal(4, 8, 8, 6, dtype=dtype, seed=1)
+    w, kernel = jnp.zeros((64, 12), dtype), jnp.zeros((5, 5, 1, 6), dtype)
+
+    def dense(x, y_bar):
+        return purecnn.dense_bwd((x, w, None), y_bar)[1]
+
+    def conv(x, y_bar):
+        return purecnn.conv2d_bwd((x, kernel, None), y_bar, padding="SAME")[1]
+
+    for rule, arrays in ((dense, (x, y_bar)), (conv, (images, cotangents))):
+        several = [jnp.stack([a, 2 * a, -a]) for a in arrays]
+        several[shared] = arrays[shared]
+        axes = [None if n == shared else 0 for n in range(2)]
+        got = jax.jit(jax.vmap(rule, axes))(*several)
+        alone = np.asarray(rule(*arrays), np.float32)
+        np.testing.assert_array_equal(np.asarray(got, np.float32), np.stack([alone, 2 * alone, -alone]))
