@@ -1,12 +1,13 @@
 """Window arithmetic: integers only, and the one place where it is done.
 
-A window of size k with dilation d covers d(k−1)+1 rows. With stride s over H rows padded with `top` and `bottom`, it has
+A window of size k with dilation d covers d(k−1)+1 rows. With stride s, over H rows padded with `top` and `bottom`, it
+has
 
     Ho = ⌊(top + H + bottom − d(k−1) − 1) / s⌋ + 1
 
-positions; rows that the last window does not reach are left over. Output row o reads, at kernel offset i, the padded row
-s·o + d·i, that is input row s·o + d·i − top. Columns are the same with W. Forward rules read the input at each offset
-(`offset_slice`), backward rules pad a cotangent back onto the input's rows (`offset_pad`); the two are adjoint.
+positions; rows that the last window does not reach are left over. Output row o reads, at kernel offset i, the padded
+row s·o + d·i, that is input row s·o + d·i − top. Columns are the same with W. Forward rules read the input at each
+offset (`offset_slice`), backward rules pad a cotangent back onto the input's rows (`offset_pad`); the two are adjoint.
 """
 
 from __future__ import annotations
@@ -187,7 +188,8 @@ def conv_dims(
             f"{layer}: w: got shape {w_shape}, expected {in_channels // groups} input channels "
             f"({in_channels} channels of x in {groups} group{'s' if groups > 1 else ''})"
         )
-    window = window_dims(layer, x_shape, w_shape[:2], stride=stride, padding=padding, dilation=dilation)
+    size = (w_shape[0], w_shape[1])
+    window = window_dims(layer, x_shape, size, stride=stride, padding=padding, dilation=dilation)
     return ConvDims(**vars(window), batch=x_shape[0], in_channels=in_channels, out_channels=out_channels, groups=groups)
 
 

@@ -1,8 +1,8 @@
 """Convolution, matrix products and sums as XLA has them, with what is known of its faults and slow forms worked around.
 
 Dtypes. A convolution or product of 16-bit arrays has a 16-bit result: XLA accumulates in float32 on every platform and
-rounds once, at the end. Asked for a float32 result, a GPU widens both operands and runs a float32 convolution (TF32), at
-a half to a quarter of the speed; cuDNN has none from 16 to 32 bits. Sums of ours run in `accumulation_dtype`.
+rounds once, at the end. Asked for a float32 result, a GPU widens both operands and runs a float32 convolution (TF32),
+at a half to a quarter of the speed; cuDNN has none from 16 to 32 bits. Our own sums run in `accumulation_dtype`.
 """
 
 from __future__ import annotations
@@ -53,11 +53,6 @@ def convolution(
         x = lax.pad(x, jnp.zeros((), x.dtype), (none, (0, 0, rows - 1), (0, 0, cols - 1), none))
         x, x_dilation = lax.optimization_barrier(x), (1, 1)  # the barrier keeps XLA from undoing that
 
-    if feature_groups > 1 and dimension_numbers[1] == "HWOI":
-        # XLA splits the axis O into groups, where a transposed kernel has them on I.
-        parts = w.reshape(*w.shape[:3], feature_groups, w.shape[3] // feature_groups).transpose(0, 1, 3, 2, 4)
-        w = parts.reshape(*w.shape[:2], feature_groups * w.shape[2], parts.shape[4])
-
     def conv(x, w, numbers=dimension_numbers):
         return lax.conv_general_dilated(x, w, lhs_dilation=x_dilation, dimension_numbers=numbers, **options)
 
@@ -71,6 +66,14 @@ def convolution(
     if dimension_numbers == (NHWC, HWIO, NHWC):
         return conv(x, w)
     return lax.platform_dependent(x, w, cpu=transposed, default=conv)
+
+
+def swap_groups(w: Array, groups: int) -> Array:
+    """A kernel (kh, kw, C/groups, D) as (kh, kw, C, D/groups): XLA has the groups on the channels that come out."""
+    if groups == 1:
+        return w
+    parts = w.reshape(*w.shape[:3], groups, w.shape[3] // groups).transpose(0, 1, 3, 2, 4)
+    return parts.reshape(*w.shape[:2], groups * w.shape[2], w.shape[3] // groups)
 
 
 def matmul_transposed(a: Array, b: Array) -> Array:
@@ -105,8 +108,8 @@ def per_channel(channels: Array, x: Array) -> Array:
 def _would_abort(x, w, dimension_numbers, padding, x_dilation, w_dilation) -> bool:
     """Whether XLA kills the process over this convolution (0.10.1), as it does over autodiff's x̄ of the same layer.
 
-    Where a kernel has at least as many entries as the image, its simplifier exchanges the two; an axis on which the kernel's size
-    and x_dilation are both 2 and nothing is padded it then mistakes for one of groups, and leaves as it was.
+    Where a kernel has at least as many entries as the image, its simplifier exchanges the two; an axis on which the
+    kernel's size and x_dilation are both 2 and nothing is padded it then mistakes for one of groups, and leaves it.
     """
     if dimension_numbers[0] != NHWC:
         return False

@@ -170,7 +170,7 @@ def shape_carrier(x: Any) -> jax.Array:
 
 
 def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[..., Any]) -> Any:
-    """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; `define(fwd, bwd)` is to follow."""
+    """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; it lacks `define(fwd, bwd)`."""
     split = _splitter(primal.__name__, primal, static)
     joined = jax.custom_vjp(run, nondiff_argnums=(0,))
 

@@ -2,10 +2,10 @@
 
 A rule's body is written for one device. On a mesh three things are added around it:
 
-*Explicit axes* (what `jax.make_mesh` makes): the sharding is part of an array's type, and a reshape, a loop or a product
-that sums a sharded axis has no type there. `on_any_mesh` runs the body under `jax.sharding.auto_axes`, where XLA
-propagates shardings by itself, and gives each result a type: a cotangent has its primal's, y and residuals have the
-batch axis as x has it and the channels as the input with those channels has them.
+*Explicit axes* (what `jax.make_mesh` makes): the sharding is part of an array's type, and a reshape, a loop or a
+product that sums a sharded axis has no type there. `on_any_mesh` runs the body under `jax.sharding.auto_axes`, where
+XLA propagates shardings by itself, and gives each result a type: a cotangent has its primal's, y and residuals have
+the batch axis as x has it and the channels as the input with those channels has them.
 
 *`shard_map`*: the manual axes along which an array varies are part of its type. lax casts a replicated operand of a
 sum over images to "varying", and the transpose of that cast is the sum over devices. `cast_to_common` is the cast and

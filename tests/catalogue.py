@@ -5,7 +5,7 @@ import numpy as np
 
 import purecnn
 from tests.oracles import complex_step, loops, plain
-from tests.oracles.roads import Subject
+from tests.oracles.roads import Subject, assert_cotangents
 
 
 def normal(*shapes):
@@ -144,3 +144,15 @@ SUBJECTS = (
 def named(name):
     (found,) = (s for s in SUBJECTS if s.name == name)
     return found
+
+
+def check_vjp(rule):
+    """`rule` is right: by its pair, y and every cotangent are those of three oracles that do not know its derivation.
+
+    They are autodiff of a plain forward, NumPy loops in float64 (or complex steps) and finite differences; the
+    arguments are all of this file's for the rule.
+    """
+    subjects = [subject for subject in SUBJECTS if subject.rule is rule]
+    assert subjects, f"no arguments to try {rule.__name__} at"
+    for subject in subjects:
+        assert_cotangents(subject)

@@ -1,6 +1,9 @@
 """Strict JAX for every test: no silent promotion of dtypes or ranks. Warnings are errors (pyproject.toml)."""
 
+import importlib.util
 import os
+from importlib.metadata import version
+from pathlib import Path
 
 import jax
 import jaxtyping
@@ -8,6 +11,22 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.runs"]
+
+
+def repair_this_jax():
+    """Set the flag that repairs a JAX whose CPU backend computes wrong numbers, before the backend starts.
+
+    The module is loaded by its path: jaxtyping's hook checks what is imported from `purecnn` after it alone.
+    """
+    path = Path(__file__).parent.parent / "purecnn" / "backend.py"
+    spec = importlib.util.spec_from_file_location("backend_for_conftest", path)
+    backend = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(backend)
+    if flags := backend.repair_flag(version("jaxlib"), os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = flags
+
+
+repair_this_jax()
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -21,6 +40,13 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=500, derandomize=False)
 settings.load_profile("quick")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def products_as_the_oracles_have_them():
+    """A GPU would run float32 products in TF32, and a TPU in bfloat16."""
+    if jax.default_backend() != "cpu":
+        jax.config.update("jax_default_matmul_precision", "highest")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,5 @@
-"""What holds for every rule: right by three roads, its pair is its custom_vjp, its dtypes are its inputs', and every
-transformation of JAX goes through it."""
+"""What holds for every rule, which its own test file proves right: its pair is its custom_vjp, its dtypes are those of
+its inputs, and every transformation of JAX goes through it."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ from tests.oracles.roads import (
     LOOPS,
     as_jax,
     assert_close,
-    assert_cotangents,
     assert_trees_close,
     at_positions,
     cotangent_like,
@@ -43,11 +42,6 @@ def pullback(subject):
 
 def present(bars):
     return [bar for bar in bars if bar is not None]
-
-
-@every_rule
-def test_cotangents_agree_with_three_roads(subject):
-    assert_cotangents(subject)
 
 
 @every_rule

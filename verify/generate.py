@@ -31,7 +31,7 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
     "negative_slope": (0.2,),
     "axis": (0, -1),
     "size": (3, 1),
-    "algorithm": ("direct", "im2col"),
+    "algorithm": ("xla", "im2col"),
     # "all" is left to those who declare it: what it returns is no subgradient.
     "ties": ("last", "split"),
 }

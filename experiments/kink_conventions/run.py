@@ -46,7 +46,7 @@ def lenet(slope: Any, ties: Any) -> purecnn.Chain:
 
     def relu(layer):
         def fwd(params, state, x, train, key):
-            return *layer.fwd(params, state, x, train, key)[:2], (x > 0, x == 0)
+            return *layer.fwd(params, state, x, train, key)[:2], (x,)
 
         def bwd(residuals, y_bar, train):
             steep, flat = (purecnn.relu_bwd(residuals, y_bar, slope_at_zero=s)[0] for s in (1.0, 0.0))
@@ -73,7 +73,7 @@ def lenet(slope: Any, ties: Any) -> purecnn.Chain:
 def counted(net: purecnn.Chain, residuals: list[Any]) -> dict[str, Any]:
     """Shares of one batch: entries that are exactly zero in front of each ReLU, of a pool's windows those whose maximum
     stands more than once, and those of them where it is above zero, so that ReLU lets through what the pool sends."""
-    zeros = [r[1].mean() for layer, r in zip(net.layers, residuals, strict=True) if layer.name == "relu"]
+    zeros = [(r[0] == 0).mean() for layer, r in zip(net.layers, residuals, strict=True) if layer.name == "relu"]
     ties, above = [], []
     for layer, r in zip(net.layers, residuals, strict=True):
         if layer.name == "max_pool2d":

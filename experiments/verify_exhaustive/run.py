@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 RULES = {
-    "conv2d direct": ("conv2d", {"algorithm": "direct"}),
+    "conv2d xla": ("conv2d", {"algorithm": "xla"}),
     "conv2d auto, two groups": ("conv2d", {"algorithm": "auto", "groups": 2}),
     "conv2d im2col": ("conv2d", {"algorithm": "im2col"}),
     "im2col": ("im2col", {}),

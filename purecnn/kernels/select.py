@@ -23,7 +23,7 @@ from purecnn.annotations import Array
 from purecnn.geometry import ConvDims
 from purecnn.kernels import conv_banded, conv_im2col, conv_wgrad_chunked, conv_winograd
 
-Kernel = Callable[[Array, Array, ConvDims], Array]
+Kernel = Callable[..., Array]  # of two arrays and `dims`
 
 KERNELS: dict[str, ModuleType] = {
     "im2col": conv_im2col,

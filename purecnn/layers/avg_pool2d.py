@@ -2,9 +2,9 @@
 
     y[n, o, p, c] = (1/m[o, p]) Σ over kernel offsets (i, j) of x[n, s·o + d·i − top, s·p + d·j − left, c]
 
-with m the number of entries averaged: those of the input under the window, or with `count_include_pad` all kh·kw of them.
-The lecture pools by the maximum (row 10); here every entry under a window has the same share in it, 1/m, and gets it
-back from each window it is in:
+with m the number of entries averaged: those of the input under the window, or with `count_include_pad` all kh·kw of
+them. The lecture pools by the maximum (row 10); here every entry under a window has the same share in it, 1/m, and gets
+it back from each window it is in:
 
     x̄[entry] = Σ over the windows it is in of ȳ[o, p] / m[o, p]
 """
@@ -36,8 +36,8 @@ def avg_pool2d(
     """The mean under each window: x (N, H, W, C) -> (N, Ho, Wo, C), of the dtype of `x`; 16-bit sums in float32.
 
     `stride` None means the window's own size. A window on nothing but padding gives 0. Linear. Residuals: the shape,
-    in no bytes. Raises ValueError or TypeError for a wrong rank, a dtype that is not floating, or
-    a window that does not fit.
+    in no bytes. Raises ValueError or TypeError for a wrong rank, a dtype that is not floating, or a window that does
+    not fit.
     """
     require_floats("avg_pool2d", x=x)
     require_rank("avg_pool2d", "N H W C", x=x)

@@ -31,8 +31,8 @@ def batch_norm(
     """Normalise each channel by the batch: x (..., C), scale and bias (C,) -> y (..., C), mean (C,), variance (C,).
 
     The variance is the biased one. Statistics of 16-bit inputs are computed and returned in float32. Smooth for
-    epsilon > 0. Residuals: x, scale, mean, r. Raises ValueError or TypeError for other shapes or
-    dtypes, or epsilon ≤ 0.
+    epsilon > 0. Residuals: x, scale, mean, r. Raises ValueError or TypeError for other shapes or dtypes, or
+    epsilon ≤ 0.
     """
     y, mean, variance, _ = _normalise(x, scale, bias, epsilon)
     return y, mean, variance

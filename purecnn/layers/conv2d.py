@@ -101,7 +101,7 @@ def _input_cotangent(y_bar, w, dims: ConvDims):
     """x̄ = conv(ȳ, w flipped), from D channels to C: "HWOI" names w's last two axes so."""
     return ops.convolution(
         y_bar,
-        lax.rev(w, (0, 1)),
+        lax.rev(ops.swap_groups(w, dims.groups), (0, 1)),
         dimension_numbers=("NHWC", "HWOI", "NHWC"),
         padding=dims.transposed_padding,
         x_dilation=dims.stride,

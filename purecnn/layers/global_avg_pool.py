@@ -21,8 +21,8 @@ from purecnn.rules import rule, shape_carrier
 def global_avg_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
     """The mean of each channel's image: x (N, H, W, C) -> (N, C), of the dtype of `x`; 16-bit sums in float32.
 
-    Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong rank, an
-    empty image or a dtype that is not floating.
+    Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong rank, an empty image or a
+    dtype that is not floating.
     """
     require_floats("global_avg_pool", x=x)
     require_rank("global_avg_pool", "N H W C", x=x)

@@ -10,9 +10,10 @@ is col2im; and since col2im adds copies, its own cotangent is im2col:
     im2col:  x̄ = col2im(cols̄)            col2im:  cols̄ = im2col(x̄)
 
 Rows here are row-major in the window, with the channel fastest: the order of a kernel (kh, kw, C) flattened, in NumPy's
-and XLA's own layout. The lecture's figure is MATLAB's: one column per output position, column-major in the window
-and across the positions. For one channel, `cols.reshape(Ho, Wo, kh, kw).transpose(3, 2, 1, 0).reshape(kw·kh, Wo·Ho)` is its matrix.
-(The figure's call says 'distinct' and draws 'sliding'; distinct blocks are sliding ones with stride = window.)
+and XLA's own layout. The lecture's figure is MATLAB's: one column per output position, column-major in the window and
+across the positions. For one channel its matrix is `cols.reshape(Ho, Wo, kh, kw).transpose(3, 2, 1, 0)`, reshaped to
+(kw·kh, Wo·Ho). (The figure's call says 'distinct' and draws 'sliding'; distinct blocks are sliding ones with
+stride = window.)
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def im2col(
 ) -> Float[Array, "n ho wo k"]:
     """The patches of `x` (N, H, W, C) as rows: (N, Ho, Wo, kh·kw·C), of the dtype of `x`.
 
-    Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong rank, a
-    dtype that is not floating, or a window that does not fit.
+    Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong rank, a dtype that is not
+    floating, or a window that does not fit.
     """
     require_floats("im2col", x=x)
     require_rank("im2col", "N H W C", x=x)

@@ -33,7 +33,8 @@ def local_response_norm(
 ) -> Float[Array, "n h w c"]:
     """x (N, H, W, C) divided by (k + alpha · sum of squares over `size` channels) ** beta, of the dtype of `x`.
 
-    `alpha` multiplies the sum, as in the paper; torch and Caffe divide it by `size` first. Smooth for k > 0. Residuals: x. 16-bit inputs are computed in float32. Raises ValueError for a wrong rank, size < 1 or k ≤ 0,
+    `alpha` multiplies the sum, as in the paper; torch and Caffe divide it by `size` first. Smooth for k > 0.
+    Residuals: x. 16-bit inputs are computed in float32. Raises ValueError for a wrong rank, size < 1 or k ≤ 0,
     TypeError for a dtype that is not floating.
     """
     require_floats("local_response_norm", x=x)

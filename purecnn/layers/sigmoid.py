@@ -23,8 +23,7 @@ from purecnn.rules import rule
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """1 / (1 + exp(−x)), elementwise, for x of any shape and floating dtype.
 
-    Smooth everywhere, no overflow for large |x|. Residuals: x. Raises TypeError for a dtype that is
-    not floating.
+    Smooth everywhere, no overflow for large |x|. Residuals: x. Raises TypeError for a dtype that is not floating.
     """
     require_floats("sigmoid", x=x)
     return lax.logistic(x)

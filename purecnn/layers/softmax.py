@@ -25,8 +25,7 @@ from purecnn.rules import rule
 def softmax(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Probabilities along the last axis, for x of rank ≥ 1 and any floating dtype; 16-bit sums in float32.
 
-    Smooth everywhere. Residuals: y. Raises TypeError for a dtype that is not floating, ValueError
-    for a scalar.
+    Smooth everywhere. Residuals: y. Raises TypeError for a dtype that is not floating, ValueError for a scalar.
     """
     require_floats("softmax", x=x)
     if not x.shape:

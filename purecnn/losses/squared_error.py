@@ -19,8 +19,8 @@ from purecnn.rules import rule
 def squared_error(prediction: Float[Array, "n *features"], target: Float[Array, "n *features"]) -> Float[Array, " n"]:
     """The loss of each sample: prediction and target (N, ...) of one shape and floating dtype -> (N,), that dtype.
 
-    16-bit sums in float32. Smooth everywhere. Residuals: prediction and target (their difference
-    would be as large). Raises ValueError or TypeError for other shapes or dtypes.
+    16-bit sums in float32. Smooth everywhere. Residuals: prediction and target (their difference would be as large).
+    Raises ValueError or TypeError for other shapes or dtypes.
     """
     require_floats("squared_error", prediction=prediction, target=target)
     if not prediction.shape:

@@ -1,6 +1,6 @@
 """Every kernel is the page, on every geometry that it claims: exactly, on integers, and so are the NumPy loops.
 
-A kernel claims what `unknown` does not name; `conv_banded` has y and w̄ for any stride as well. "xla" is the page itself.
+A kernel claims what `unknown` does not name; `conv_banded` has y and w̄ for any stride as well. "xla" is the page.
 """
 
 import jax

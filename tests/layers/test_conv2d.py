@@ -5,8 +5,13 @@ import pytest
 
 import purecnn
 from tests import wrong_rules
-from tests.catalogue import CONV
+from tests.catalogue import CONV, check_vjp
 from tests.oracles.roads import ROADS, assert_close, assert_cotangents, assert_rejected, assert_trees_close, quick_jit
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.conv2d)
+
 
 POINT = CONV.variant("1x1", stride=1, padding="VALID", dilation=1, groups=1)
 ALGORITHMS = ("xla", "im2col", "wgrad_chunked", "auto")

@@ -5,8 +5,13 @@ import pytest
 
 import purecnn
 from tests import wrong_rules
-from tests.catalogue import named
+from tests.catalogue import check_vjp, named
 from tests.oracles.roads import assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.dropout)
+
 
 DROPOUT = named("dropout")
 KEY = jax.random.key(0)

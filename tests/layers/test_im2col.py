@@ -5,8 +5,14 @@ import pytest
 
 import purecnn
 from tests import wrong_rules
-from tests.catalogue import named
+from tests.catalogue import check_vjp, named
 from tests.oracles.roads import assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.im2col)
+    check_vjp(purecnn.col2im)
+
 
 IM2COL, COL2IM = named("im2col"), named("col2im")
 

@@ -3,8 +3,13 @@ import pytest
 
 import purecnn
 from tests import wrong_rules
-from tests.catalogue import named
+from tests.catalogue import check_vjp, named
 from tests.oracles.roads import assert_cotangents, assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.local_response_norm)
+
 
 NORM = named("local_response_norm")
 

@@ -5,8 +5,13 @@ import pytest
 
 import purecnn
 from tests import wrong_rules
-from tests.catalogue import MAX_POOL, named
+from tests.catalogue import MAX_POOL, check_vjp, named
 from tests.oracles.roads import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.max_pool2d)
+
 
 TIES = ("first", "last", "split", "all")
 every_convention = pytest.mark.parametrize("ties", TIES)

@@ -5,8 +5,13 @@ import pytest
 
 import purecnn
 from tests import wrong_rules
-from tests.catalogue import named
+from tests.catalogue import check_vjp, named
 from tests.oracles.roads import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.relu)
+
 
 RELU = named("relu")
 AROUND_ZERO = np.array([[-1.0, -0.0, 0.0, 1.0, 1e-30, -1e-30]])

@@ -1,0 +1,173 @@
+"""Guards without a GPU: what a bfloat16 training step of every model asks of one.
+
+No convolution or product with a float32 result (cuDNN has none from 16 to 32 bits: XLA widens both operands and runs
+TF32), the reversed kernel straight in every x̄ convolution (else XLA materialises it and takes a forward convolution),
+no scatter or select-and-scatter (slow, and refused in deterministic mode), and no more residual bytes than autodiff.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from jax import lax
+
+import purecnn
+from purecnn import nn
+from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet
+from purecnn.train.objectives import OBJECTIVES
+from purecnn.train.step import training_step
+from tests import lowered
+from tests.oracles import plain
+
+
+def stem():
+    return purecnn.Chain(
+        "stem",
+        (
+            nn.conv2d(64, 7, stride=2, padding=3, bias=False),
+            nn.batch_norm(),
+            nn.relu(),
+            nn.max_pool2d(3, stride=2, padding=1),
+            nn.residual(nn.conv2d(64, 3, padding=1, groups=2), shortcut=(nn.conv2d(64, 1),)),
+            nn.avg_pool2d(2),
+            nn.global_avg_pool(),
+            nn.dense(10),
+        ),
+    )
+
+
+PLAIN = (
+    "conv2d",
+    "max_pool2d",
+    "avg_pool2d",
+    "global_avg_pool",
+    "relu",
+    "dense",
+    "flatten",
+    "batch_norm",
+    "local_response_norm",
+)
+NETS = {
+    "lenet": (lenet, (28, 28, 1)),
+    "cifar_cnn": (cifar_cnn, (32, 32, 3)),
+    "resnet": (resnet, (32, 32, 3)),
+    "alexnet": (alexnet, (224, 224, 3)),
+    "alexnet_one_tower": (alexnet_one_tower, (224, 224, 3)),
+    "mlp": (mlp, (28, 28, 1)),
+    "stem": (stem, (64, 64, 3)),
+}
+every_net = pytest.mark.parametrize(("build", "shape"), NETS.values(), ids=NETS)
+
+
+def shapes_of(net, shape, batch=8, dtype=jnp.float32):
+    """Parameters, state, images and labels, as shapes."""
+    params = jax.eval_shape(lambda: net.init(jax.random.key(0), shape, dtype))
+    state = jax.eval_shape(lambda: net.init_state(shape, dtype))
+    return params, state, jax.ShapeDtypeStruct((batch, *shape), dtype), jax.ShapeDtypeStruct((batch,), jnp.int32)
+
+
+@every_net
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_a_training_step_in_bfloat16(build, shape, platform):
+    """The step that `purecnn train` compiles, optimiser and all."""
+    from purecnn.train.step import TrainState
+
+    net, optimizer = build(), optax.sgd(0.1, momentum=0.9)
+    objective = OBJECTIVES["squared_error" if net.name == "mlp" else "softmax_cross_entropy"]
+    step = training_step(net, objective, optimizer, precision=jnp.bfloat16)
+    params, state, x, labels = shapes_of(net, shape)
+    now = TrainState(
+        params,
+        state,
+        jax.eval_shape(optimizer.init, params),
+        jax.eval_shape(lambda: jax.random.key(0)),
+        jax.ShapeDtypeStruct((), jnp.int32),
+    )
+    program = lowered.text(step, platform, now, x, labels)
+    found = [operation for operation, *_ in lowered.operations(program)]
+    kernels = sum(len(p.shape) > 1 for p in jax.tree.leaves(params))  # each has y, x̄ (but the first) and w̄
+    assert sum(operation in ("convolution", "dot_general") for operation in found) >= 3 * kernels - 1
+    assert not lowered.faults(program)
+
+
+def residual_bytes(net, params, state, x, labels, loss):
+    """Of the arrays that the pullback holds beside the arguments, each counted once, by its name in the trace."""
+
+    def kept(params, state, x, labels, key):
+        def of(params):
+            return loss(net.apply(params, x, state=state, train=True, key=key), labels).mean()
+
+        return jax.tree.leaves(jax.vjp(of, params)[1])
+
+    jaxpr = jax.make_jaxpr(kept)(params, state, x, labels, jax.eval_shape(lambda: jax.random.key(0))).jaxpr
+    held = {v for v in jaxpr.outvars if hasattr(v, "count")} - set(jaxpr.invars)
+    return sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in held if hasattr(v.aval.dtype, "itemsize"))
+
+
+@every_net
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_residual_bytes_are_at_most_those_of_autodiff(build, shape, dtype, monkeypatch):
+    """Of the same net of plain functions, without a rule anywhere."""
+    net = build()
+    ours = residual_bytes(net, *shapes_of(net, shape, dtype=dtype), purecnn.softmax_cross_entropy)
+    for name in (
+        "conv2d",
+        "max_pool2d",
+        "relu",
+        "dense",
+        "flatten",
+        "batch_norm",
+        "global_avg_pool",
+        "local_response_norm",
+    ):
+        monkeypatch.setattr(f"purecnn.nn.{name}_rule", plain_rule(name))
+    theirs = residual_bytes(build(), *shapes_of(net, shape, dtype=dtype), plain.softmax_cross_entropy)
+    assert ours <= theirs
+
+
+def plain_rule(name):
+    """A plain function of tests.oracles in the place of a rule."""
+    rule, function = getattr(purecnn, name), getattr(plain, name)
+
+    def stands_in(x, *args, **options):
+        if name != "batch_norm":
+            return function(x, *args, **options)
+        y, *statistics = function(*(a.astype(jnp.float32) for a in (x, *args)), **options)
+        return y.astype(x.dtype), *statistics
+
+    stands_in.__name__ = name
+    stands_in.__wrapped__ = function
+    for attribute in ("fwd", "bwd", "def_fwd", "def_bwd", "static"):
+        setattr(stands_in, attribute, getattr(rule, attribute))
+    return stands_in
+
+
+def test_the_guards_see_what_they_are_there_for():
+    """Faulty forms of each kind: what this library once did, and what autodiff does."""
+    x, w = (jax.ShapeDtypeStruct(s, jnp.bfloat16) for s in ((8, 16, 16, 8), (3, 3, 8, 8)))
+    numbers = ("NHWC", "HWIO", "NHWC")
+
+    def wide(x, w):
+        wide = {"dimension_numbers": numbers, "preferred_element_type": jnp.float32}
+        return lax.conv_general_dilated(x, w, (1, 1), "SAME", **wide).astype(x.dtype)
+
+    def materialised(y_bar, w):
+        flipped = w[::-1, ::-1] + 0
+        return lax.conv_general_dilated(y_bar, flipped, (1, 1), "SAME", dimension_numbers=("NHWC", "HWOI", "NHWC"))
+
+    def pool(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID").sum()
+
+    def widened_product(x, w):
+        return jnp.matmul(x.reshape(-1, 8), w.reshape(8, -1), preferred_element_type=jnp.float32)
+
+    (found,) = lowered.faults(lowered.text(wide, "cuda", x, w))
+    assert found.startswith("a convolution with a float32 result")
+    (found,) = lowered.faults(lowered.text(materialised, "cuda", x, w))
+    assert found.startswith("the kernel of an input cotangent comes from add")
+    (found,) = lowered.faults(lowered.text(jax.grad(pool), "cuda", jax.ShapeDtypeStruct(x.shape, jnp.float32)))
+    assert found.startswith("a select_and_scatter")
+    found = lowered.faults(lowered.text(widened_product, "cuda", x, w))
+    assert any(one.startswith("a dot_general with a float32 result") for one in found)
