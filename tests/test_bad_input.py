@@ -202,8 +202,8 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
             {"ties": "middle"},
         ),
         (
-            "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'banded', 'winograd', "
-            "'wgrad_chunked'",
+            "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'banded', "
+            "'winograd', 'wgrad_chunked', 'wgrad_offsets'",
             purecnn.conv2d,
             (X, W),
             {"algorithm": "fft"},

@@ -13,14 +13,20 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_first_example_runs_and_its_two_gradients_agree(capsys):
-    example = re.search(r"```python\n(.*?)```", TEXT, re.S)
-    assert example is not None
+    examples = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     names: dict = {}
-    exec(example[1], names)
+    exec(examples[0], names)
     assert "weights" in capsys.readouterr().out
     assert jax.tree.structure(names["grads"]) == jax.tree.structure(names["same"])
     for by_hand, by_grad in zip(*map(jax.tree.leaves, (names["grads"], names["same"])), strict=True):
         np.testing.assert_allclose(by_hand, by_grad, rtol=1e-6, atol=1e-6 * abs(by_grad).max())
+
+    on_a_mesh = next(text for text in examples if "make_mesh" in text)
+    expected, logits = names["grads"], names["net"].apply(names["params"], names["x"])
+    exec(on_a_mesh, names)
+    for got, right in zip(*map(jax.tree.leaves, (names["grads"], expected)), strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-5 * abs(right).max())
+    assert names["logits"].out_avals[0].shape[1:] == logits.shape[1:]
 
 
 def test_verify_says_of_the_wrong_rule_what_the_readme_says(tmp_path):

@@ -16,7 +16,7 @@ PAUSE_S = 0.02
 
 @dataclass(frozen=True)
 class Timing:
-    """Of one way: the first call (compilation included), the median of the others, and of the ratios to `BASE`, each
+    """Of one way: the first call (compilation included), the median of the others, and of the ratios to the base, each
     ratio taken within a round."""
 
     first_s: float
@@ -24,7 +24,9 @@ class Timing:
     ratio: float | None
 
 
-def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int, turn_s: float = 0.0) -> dict[str, Timing]:
+def taking_turns(
+    ways: Mapping[str, Callable[[], object]], rounds: int, turn_s: float = 0.0, base: str = BASE
+) -> dict[str, Timing]:
     """Time `ways`, functions without arguments that return once the work is done.
 
     A turn is one call; with `turn_s` as many in a row as take that long, as the steps of a training run are, after one
@@ -48,7 +50,7 @@ def taking_turns(ways: Mapping[str, Callable[[], object]], rounds: int, turn_s: 
         name: Timing(
             first[name],
             1e3 * statistics.median(took),
-            statistics.median(t / b for t, b in zip(took, times[BASE], strict=True)) if BASE in times else None,
+            statistics.median(t / b for t, b in zip(took, times[base], strict=True)) if base in times else None,
         )
         for name, took in times.items()
     }

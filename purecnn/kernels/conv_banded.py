@@ -16,7 +16,8 @@ and x̄, for stride 1 the convolution of ȳ with the flipped kernel, is taken as
 
 No entry moves, for neighbours are adjacent in memory. T has 1 + (B − 1)/kw times as many entries as count, a sixth more
 for five offsets and B = 2; but XLA:CPU's convolution reads B·C numbers at once and makes B·D, where of a few it gathers
-single ones and leaves most of a vector register empty: y of LeNet's second layer 1.0 ms for the page's 2.6.
+single ones and leaves most of a vector register empty. y of LeNet's layers takes 0.2 and 0.5 of the page's time, x̄ of
+its second 0.6, w̄ of its first 0.5, and y of colour images to 32 channels 0.2.
 """
 
 from __future__ import annotations

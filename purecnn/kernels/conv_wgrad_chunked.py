@@ -9,7 +9,8 @@ first and then along rows, into
 
 whose rows are stretches of x's own. The sum over n is taken a chunk of images at a time, each a product of its own.
 
-It takes 0.2 to 0.5 of the page's time, whose window is the whole image there (XLA:CPU reaches 35 GFLOP/s of 200).
+`cifar_cnn`'s layers take 0.3 to 0.6 of the page's time, whose window is the whole image, AlexNet's 0.65 to 0.8; LeNet's
+second takes 1.1. The page's w̄ is no choice inside `lax.scan`, where XLA:CPU runs it a hundred times slower.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ A product sends its cotangent to either factor times the other, and a matrix tak
 
 Tiles of x̄ accumulate where they overlap, as the entries there were read by each.
 
-AlexNet's layers but the first take 0.4 to 0.7 of the page's time. Rounding: with 3 offsets the points are 0, 1, −1, ∞,
+AlexNet's layers but the first take 0.5 to 0.6 of the page's time. Rounding: with 3 offsets the points are 0, 1, −1, ∞,
 all coefficients 0, ±1 and ±1/2, small integers stay exact, and sums of 384 channels err 1.5 times as much as the
 page's. With 4 and 5 offsets −1/2 and 2 come in, and they err 7 times as much: 2e-6 of y's standard deviation. An entry
 that is infinite or NaN makes NaN of all outputs of its tiles, where the page makes NaN of those whose window it is in.

@@ -1,14 +1,15 @@
 """Which kernel computes which of a convolution's three equations, and where: the one table.
 
-A GPU or TPU runs the page (`layers/conv2d.py`): XLA's three convolutions. On a CPU
+A GPU or TPU runs the page (`layers/conv2d.py`), XLA's three convolutions; w̄ of more than 8 groups as products. On a CPU
 
-    y     winograd where ≥ 96 channels meet ≥ 96 and a third of the products is saved; banded for ≤ 16 channels
-    x̄     the same, banded for stride 1 alone
-    w̄     winograd where it is taken for y; banded for single-channel images; chunked for everything else,
-          since XLA's own runs at a sixth of a matrix product's speed
+    y     winograd where ≥ 96 channels meet ≥ 96 and a third of the products is saved; banded for ≤ 16 channels, and
+          for 2 … 7 to ≤ 32
+    x̄     winograd as for y; banded for ≤ 16 channels and stride 1
+    w̄     winograd as for y; banded for single-channel images; chunked for everything else: XLA's own runs at a third
+          of a matrix product's speed, and inside `lax.scan` at a hundredth
 
-`experiments/benchmark` times every kernel beside the page. Where the batch is no number (`jax.export` with a symbolic
-one) the page is taken everywhere.
+`python -m experiments.benchmark.kernels` times every kernel beside the page. Where the batch is no number
+(`jax.export` with a symbolic one) the page is taken everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jax import lax
 
 from purecnn.annotations import Array
 from purecnn.geometry import ConvDims
-from purecnn.kernels import conv_banded, conv_im2col, conv_wgrad_chunked, conv_winograd
+from purecnn.kernels import conv_banded, conv_im2col, conv_wgrad_chunked, conv_wgrad_offsets, conv_winograd
 
 Kernel = Callable[..., Array]  # of two arrays and `dims`
 
@@ -30,10 +31,12 @@ KERNELS: dict[str, ModuleType] = {
     "banded": conv_banded,
     "winograd": conv_winograd,
     "wgrad_chunked": conv_wgrad_chunked,
+    "wgrad_offsets": conv_wgrad_offsets,
 }
 ALGORITHMS = ("auto", "xla", *KERNELS)
 MANY_CHANNELS = 96  # from which on the products that Winograd saves are worth the sums it adds
 SAVED = 1.5  # times fewer products, below which they are not
+FEW_GROUPS = 8  # each of which has a convolution of its own in the page's w̄
 FEW_CHANNELS = 16  # a vector register of float32 holds as many
 
 
@@ -43,7 +46,7 @@ def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         return _named(algorithm, dims, page, "forward")
     if _winograd_wins(dims):
         return _on_cpu(conv_winograd.forward, page)
-    if _few_channels(dims) and (dims.stride == (1, 1) or dims.in_channels < 8):
+    if (_few_channels(dims) and (dims.stride == (1, 1) or dims.in_channels < 8)) or _colour_images(dims):
         return _on_cpu(conv_banded.forward, page)
     return page
 
@@ -61,6 +64,8 @@ def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
 
 def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     """What computes w̄ from (x, ȳ, dims)."""
+    if algorithm == "auto" and dims.groups > FEW_GROUPS:
+        page = conv_wgrad_offsets.weight_cotangent
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "weight_cotangent")
     if _winograd_wins(dims):
@@ -84,6 +89,11 @@ def _winograd_wins(dims: ConvDims) -> bool:
 def _few_channels(dims: ConvDims) -> bool:
     """LeNet's layers."""
     return max(dims.in_channels, dims.out_channels) <= FEW_CHANNELS and dims.groups == 1
+
+
+def _colour_images(dims: ConvDims) -> bool:
+    """The first layer of `cifar_cnn`: XLA:CPU is slowest where the number of channels is small and odd."""
+    return 1 < dims.in_channels < 8 and dims.out_channels <= 32 and dims.groups == 1
 
 
 def _named(algorithm: str, dims: ConvDims, page: Kernel, equation: str) -> Kernel:

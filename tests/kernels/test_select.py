@@ -3,7 +3,7 @@ from jax import export
 
 import purecnn
 from purecnn.geometry import conv_dims
-from purecnn.kernels import conv_banded, conv_wgrad_chunked, conv_winograd, select
+from purecnn.kernels import conv_banded, conv_wgrad_chunked, conv_wgrad_offsets, conv_winograd, select
 
 IMAGE = (1, 14, 14)
 
@@ -45,12 +45,13 @@ CHUNKED = conv_wgrad_chunked.weight_cotangent
         ((6, 16), [*BANDED[:2], CHUNKED]),
         ((16, 16), [*BANDED[:2], CHUNKED]),
         ((16, 32), [None, None, CHUNKED]),
+        ((3, 32), [conv_banded.forward, None, CHUNKED]),  # colour images
         ((3, 64), [None, None, CHUNKED]),
         ((4, 16, 2), [None, None, CHUNKED]),
         ((96, 256), WINOGRAD),  # AlexNet's second
         ((96, 256, 2), [None, None, CHUNKED]),
     ],
-    ids=["1 to 6", "6 to 16", "16 to 16", "16 to 32", "3 to 64", "groups", "many", "many in groups"],
+    ids=["1 to 6", "6 to 16", "16 to 16", "16 to 32", "3 to 32", "3 to 64", "groups", "many", "many in groups"],
 )
 def test_auto_on_a_cpu(taken, channels, kernels):
     assert taken(*channels, padding="SAME") == kernels
@@ -66,6 +67,15 @@ def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(t
     assert taken(384, 384, size=size, **options) == [None, None, CHUNKED]
 
 
+def test_many_groups_have_products_where_a_cpu_has_chunks(taken, monkeypatch):
+    """And where the batch is no number; a convolution for each of 64 groups nowhere."""
+    (b,) = export.symbolic_shape("b")
+    assert taken(64, 64, 64, batch=b)[2] is conv_wgrad_offsets.weight_cotangent
+    assert taken(64, 64, 8, batch=b)[2] is None
+    monkeypatch.setattr(select, "_on_cpu", lambda kernel, page: page)
+    assert taken(64, 64, 64)[2] is conv_wgrad_offsets.weight_cotangent
+
+
 def test_where_the_batch_is_no_number_the_page_is_taken(taken):
     (b,) = export.symbolic_shape("b")
     assert taken(96, 256, batch=b) == taken(1, 6, batch=b) == [None] * 3
@@ -75,8 +85,8 @@ def test_where_the_batch_is_no_number_the_page_is_taken(taken):
 def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
     kernel = select.KERNELS[algorithm]
     names = ("forward", "input_cotangent", "weight_cotangent")
-    assert taken(64, 64, algorithm=algorithm) == [getattr(kernel, name, None) for name in names]
-    assert taken(64, 64, algorithm="xla") == [None] * 3
+    assert taken(63, 64, algorithm=algorithm) == [getattr(kernel, name, None) for name in names]
+    assert taken(63, 64, algorithm="xla") == [None] * 3
 
 
 @pytest.mark.parametrize(
