@@ -1,4 +1,4 @@
-"""Run in a process of its own (see test_sharding.py): every rule and net on every kind of mesh of four CPU devices.
+"""Run in a process of its own (see test_shardings.py): every rule and net on every kind of mesh of four CPU devices.
 
 What is expected is what one device computes, and that a cotangent lies where its primal lies.
 """

@@ -1,7 +1,7 @@
 """Every kernel of a convolution beside the page: `python -m experiments.benchmark.kernels [--out FILE]`.
 
 For each layer of the benchmark and each equation, the page (XLA's convolution) and every kernel that knows the layer
-take turns; before they are timed, their results are compared. `auto` marks what `kernels.select` takes on this platform.
+take turns; before they are timed, their results are compared. `auto` marks what `kernels.select` takes here.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Weight gradients of a grouped convolution on meshes of four CPU devices: `python -m experiments.grouped_on_a_mesh.run`.
+"""Weight gradients of a grouped convolution on meshes of four CPU devices.
 
-For each mesh, placement of the images and number of groups, the gradient by autodiff of `lax.conv_general_dilated` and
-by purecnn, divided by one device's. 1 is right.
+Run `python -m experiments.grouped_on_a_mesh.run`. For each mesh, placement of the images and number of groups, the
+gradient by autodiff of `lax.conv_general_dilated` and by purecnn, divided by one device's. 1 is right.
 """
 
 import argparse

@@ -9,7 +9,7 @@ on its own output directly, and on every output whose band it is in through s:
 
     x̄ⱼ = ȳⱼ sⱼ^{−β} − 2αβ xⱼ Σ_{i : j near i} ȳᵢ xᵢ sᵢ^{−β−1}
 
-The last sum runs over the band turned round: from j − ⌊(size−1)/2⌋ to j + ⌊size/2⌋.
+The last sum runs over the mirrored band, from j − ⌊(size−1)/2⌋ to j + ⌊size/2⌋.
 """
 
 from __future__ import annotations
