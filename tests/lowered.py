@@ -33,6 +33,20 @@ def operations(program):
         yield operation, operands, [int(n) for n in shape], dtype, line.strip()
 
 
+def unwanted_convolutions(line):
+    """What `kernels.select` has a faster form for on a GPU: depthwise convolutions, and strided ones of images."""
+    (x_shape,) = re.findall(r": \(tensor<([\dx]+)x[a-z]\w*>", line)
+    channels = int(x_shape.split("x")[-1])
+    groups = int(re.search(r"feature_group_count = (\d+)", line)[1])
+    if groups > 1 and groups == channels:
+        yield "a depthwise convolution"
+    by_stride = re.search(
+        r"stride = \[(\d+), (\d+)\]" if "[b, 0, 1, f]x" in line else r"rhs_dilate = \[(\d+), (\d+)\]", line
+    )
+    if channels <= 4 and max(map(int, by_stride.groups())) > 1:
+        yield "a strided convolution of few channels"
+
+
 def faults(program):
     """What the guards find in a 16-bit training step, in words."""
     found = []
@@ -41,6 +55,8 @@ def faults(program):
             found.append(f"a {operation} with a float32 result: {line}")
         if operation == "convolution" and TRANSPOSED in line and operands[1] != "reverse":
             found.append(f"the kernel of an input cotangent comes from {operands[1]}, not from its reversal: {line}")
+        if operation == "convolution":
+            found += [f"{words}: {line}" for words in unwanted_convolutions(line)]
         if operation in SCATTERS:
             found.append(f"a {operation}: {line}")
     return found

@@ -203,7 +203,7 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
         ),
         (
             "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'banded', "
-            "'winograd', 'wgrad_chunked', 'wgrad_offsets'",
+            "'depthwise', 'space_to_depth', 'winograd', 'wgrad_chunked', 'wgrad_offsets'",
             purecnn.conv2d,
             (X, W),
             {"algorithm": "fft"},

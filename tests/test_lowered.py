@@ -2,7 +2,8 @@
 
 No convolution or product with a float32 result (cuDNN has none from 16 to 32 bits: XLA widens both operands and runs
 TF32), the reversed kernel straight in every x̄ convolution (else XLA materialises it and takes a forward convolution),
-no scatter or select-and-scatter (slow, and refused in deterministic mode), and no more residual bytes than autodiff.
+no scatter or select-and-scatter (slow, and refused in deterministic mode), no depthwise convolution and no strided one
+of few channels (`kernels.select` has faster forms), and no more residual bytes than autodiff.
 """
 
 import math
@@ -31,6 +32,7 @@ def stem():
             nn.relu(),
             nn.max_pool2d(3, stride=2, padding=1),
             nn.residual(nn.conv2d(64, 3, padding=1, groups=2), shortcut=(nn.conv2d(64, 1),)),
+            nn.conv2d(128, 3, stride=2, padding=1, groups=64),
             nn.avg_pool2d(2),
             nn.global_avg_pool(),
             nn.dense(10),
@@ -163,6 +165,17 @@ def test_the_guards_see_what_they_are_there_for():
     def widened_product(x, w):
         return jnp.matmul(x.reshape(-1, 8), w.reshape(8, -1), preferred_element_type=jnp.float32)
 
+    def depthwise(x, w):
+        options = {"dimension_numbers": numbers, "feature_group_count": 8}
+        return lax.conv_general_dilated(x, w[:, :, :1], (1, 1), "SAME", **options)
+
+    def strided(x, w):
+        return lax.conv_general_dilated(x[..., :3], w[:, :, :3], (2, 2), "SAME", dimension_numbers=numbers)
+
+    (found,) = lowered.faults(lowered.text(depthwise, "cuda", x, w))
+    assert found.startswith("a depthwise convolution")
+    (found,) = lowered.faults(lowered.text(strided, "tpu", x, w))
+    assert found.startswith("a strided convolution of few channels")
     (found,) = lowered.faults(lowered.text(wide, "cuda", x, w))
     assert found.startswith("a convolution with a float32 result")
     (found,) = lowered.faults(lowered.text(materialised, "cuda", x, w))

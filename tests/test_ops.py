@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn.ops import FEW_ROWS, LARGE_MATRIX, accumulation_dtype, matmul_transposed, sum_to_channels
+from purecnn.ops import FEW_ROWS, LARGE_MATRIX, accumulation_dtype, matmul_transposed, sum_to_channels, sums_to_channels
 
 NARROW = (jnp.bfloat16, jnp.float16)
 
@@ -31,10 +31,23 @@ def test_a_large_matrix_transposed(rows, dtype):
 
 
 @pytest.mark.parametrize("dtype", NARROW)
-def test_sums_to_channels_run_in_float32(dtype):
-    total = sum_to_channels(jnp.ones((3, 40, 50, 2), dtype))
+@pytest.mark.parametrize("shape", [(6000, 2), (3, 40, 50, 2), (3, 2000, 2), (2, 100, 90, 2)])
+def test_sums_to_channels_run_in_float32(dtype, shape):
+    total = sum_to_channels(jnp.ones(shape, dtype))
     assert total.dtype == jnp.float32
-    assert total.tolist() == [6000, 6000]
+    assert total.tolist() == [6000 if len(shape) != 4 or shape[1] == 40 else 18000] * 2
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 5, 6, 3), (3, 100, 80, 3), (0, 4, 4, 3)])
+def test_several_sums_of_several_arrays(shape):
+    """Exactly, on integers; and with derivatives, which second derivatives of rules ask for."""
+    a, b = (jnp.asarray(np.random.default_rng(i).integers(-3, 4, shape), "float32") for i in (0, 1))
+    axes = tuple(range(len(shape) - 1))
+    first, second = jax.jit(lambda a, b: sums_to_channels(lambda a, b: (a, a * b), a, b))(a, b)
+    np.testing.assert_array_equal(first, np.asarray(a).sum(axes))
+    np.testing.assert_array_equal(second, (np.asarray(a) * np.asarray(b)).sum(axes))
+    slope = jax.jit(jax.grad(lambda a: sums_to_channels(lambda a, b: (a * b,), a, b)[0].sum()))(a)
+    np.testing.assert_array_equal(slope, b)
 
 
 def normal(*shape, dtype, seed=0):

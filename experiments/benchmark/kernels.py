@@ -33,13 +33,12 @@ def ways_of(equation: str, dims) -> dict:
 
 def taken(equation: str, dims) -> str:
     """The name of what "auto" runs on a CPU."""
-    chosen = []
-    on_cpu, select._on_cpu = select._on_cpu, lambda kernel, page: chosen.append(kernel) or kernel
+    by_platform, select._by_platform = select._by_platform, lambda page, cpu, accelerator: cpu
     try:
-        getattr(select, equation)("auto", dims, None)
+        chosen = getattr(select, equation)("auto", dims, None)
     finally:
-        select._on_cpu = on_cpu
-    names = [name for name, kernel in select.KERNELS.items() if [getattr(kernel, equation, None)] == chosen]
+        select._by_platform = by_platform
+    names = [name for name, kernel in select.KERNELS.items() if getattr(kernel, equation, chosen is None) is chosen]
     return names[0] if names else PAGE
 
 

@@ -1,12 +1,17 @@
 """Which kernel computes which of a convolution's three equations, and where: the one table.
 
-A GPU or TPU runs the page (`layers/conv2d.py`), XLA's three convolutions; w̄ of more than 8 groups as products. On a CPU
+                 on a CPU                                            on a GPU or TPU
+    depthwise    depthwise                                           depthwise
+    y            winograd where ≥ 96 channels meet ≥ 96 and a        space_to_depth where ≤ 4 channels meet a stride and
+                 third of the products is saved; banded for ≤ 16     a larger kernel
+                 channels, and for 2 … 7 to ≤ 32
+    x̄            winograd as for y; banded for ≤ 16 channels and     as y
+                 stride 1
+    w̄            winograd as for y; banded for single-channel        as y; wgrad_offsets for more than
+                 images; wgrad_chunked for everything else           8 groups
 
-    y     winograd where ≥ 96 channels meet ≥ 96 and a third of the products is saved; banded for ≤ 16 channels, and
-          for 2 … 7 to ≤ 32
-    x̄     winograd as for y; banded for ≤ 16 channels and stride 1
-    w̄     winograd as for y; banded for single-channel images; chunked for everything else: XLA's own runs at a third
-          of a matrix product's speed, and inside `lax.scan` at a hundredth
+and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. A CPU never takes the page's w̄,
+which XLA runs at a third of a matrix product's speed, and inside `lax.scan` at a hundredth.
 
 `python -m experiments.benchmark.kernels` times every kernel beside the page. Where the batch is no number
 (`jax.export` with a symbolic one) the page is taken everywhere.
@@ -22,13 +27,23 @@ from jax import lax
 
 from purecnn.annotations import Array
 from purecnn.geometry import ConvDims
-from purecnn.kernels import conv_banded, conv_im2col, conv_wgrad_chunked, conv_wgrad_offsets, conv_winograd
+from purecnn.kernels import (
+    conv_banded,
+    conv_depthwise,
+    conv_im2col,
+    conv_space_to_depth,
+    conv_wgrad_chunked,
+    conv_wgrad_offsets,
+    conv_winograd,
+)
 
 Kernel = Callable[..., Array]  # of two arrays and `dims`
 
 KERNELS: dict[str, ModuleType] = {
     "im2col": conv_im2col,
     "banded": conv_banded,
+    "depthwise": conv_depthwise,
+    "space_to_depth": conv_space_to_depth,
     "winograd": conv_winograd,
     "wgrad_chunked": conv_wgrad_chunked,
     "wgrad_offsets": conv_wgrad_offsets,
@@ -36,6 +51,7 @@ KERNELS: dict[str, ModuleType] = {
 ALGORITHMS = ("auto", "xla", *KERNELS)
 MANY_CHANNELS = 96  # from which on the products that Winograd saves are worth the sums it adds
 SAVED = 1.5  # times fewer products, below which they are not
+IMAGE_CHANNELS = 4
 FEW_GROUPS = 8  # each of which has a convolution of its own in the page's w̄
 FEW_CHANNELS = 16  # a vector register of float32 holds as many
 
@@ -44,22 +60,28 @@ def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     """What computes y from (x, w, dims). Raises ValueError where `algorithm` does not know the convolution."""
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "forward")
+    if _depthwise(dims):
+        return conv_depthwise.forward
+    cpu = None
     if _winograd_wins(dims):
-        return _on_cpu(conv_winograd.forward, page)
-    if (_few_channels(dims) and (dims.stride == (1, 1) or dims.in_channels < 8)) or _colour_images(dims):
-        return _on_cpu(conv_banded.forward, page)
-    return page
+        cpu = conv_winograd.forward
+    elif (_few_channels(dims) and (dims.stride == (1, 1) or dims.in_channels < 8)) or _colour_images(dims):
+        cpu = conv_banded.forward
+    return _by_platform(page, cpu, conv_space_to_depth.forward if _strided_images(dims) else None)
 
 
 def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     """What computes x̄ from (ȳ, w, dims)."""
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "input_cotangent")
+    if _depthwise(dims):
+        return conv_depthwise.input_cotangent
+    cpu = None
     if _winograd_wins(dims):
-        return _on_cpu(conv_winograd.input_cotangent, page)
-    if _few_channels(dims) and dims.stride == (1, 1):
-        return _on_cpu(conv_banded.input_cotangent, page)
-    return page
+        cpu = conv_winograd.input_cotangent
+    elif _few_channels(dims) and dims.stride == (1, 1):
+        cpu = conv_banded.input_cotangent
+    return _by_platform(page, cpu, conv_space_to_depth.input_cotangent if _strided_images(dims) else None)
 
 
 def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -68,15 +90,28 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         page = conv_wgrad_offsets.weight_cotangent
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "weight_cotangent")
+    if _depthwise(dims):
+        return conv_depthwise.weight_cotangent
+    cpu = conv_wgrad_chunked.weight_cotangent
     if _winograd_wins(dims):
-        return _on_cpu(conv_winograd.weight_cotangent, page)
-    if _few_channels(dims) and dims.stride == (1, 1) and dims.in_channels == 1:
-        return _on_cpu(conv_banded.weight_cotangent, page)
-    return _on_cpu(conv_wgrad_chunked.weight_cotangent, page)
+        cpu = conv_winograd.weight_cotangent
+    elif _few_channels(dims) and dims.stride == (1, 1) and dims.in_channels == 1:
+        cpu = conv_banded.weight_cotangent
+    return _by_platform(page, cpu, conv_space_to_depth.weight_cotangent if _strided_images(dims) else None)
 
 
 def _numbers(dims: ConvDims) -> bool:
     return isinstance(dims.batch, int)
+
+
+def _depthwise(dims: ConvDims) -> bool:
+    return dims.groups > 1 and not conv_depthwise.unknown(dims)
+
+
+def _strided_images(dims: ConvDims) -> bool:
+    """The first layers of AlexNet and ResNet."""
+    strided = dims.stride != (1, 1) and all(k > s for k, s in zip(dims.size, dims.stride, strict=True))
+    return strided and dims.in_channels <= IMAGE_CHANNELS and not conv_space_to_depth.unknown(dims)
 
 
 def _winograd_wins(dims: ConvDims) -> bool:
@@ -106,11 +141,15 @@ def _named(algorithm: str, dims: ConvDims, page: Kernel, equation: str) -> Kerne
     return getattr(KERNELS[algorithm], equation, page)
 
 
-def _on_cpu(kernel: Kernel, page: Kernel) -> Kernel:
-    """`kernel` where the program is lowered for a CPU, `page` elsewhere."""
+def _by_platform(page: Kernel, cpu: Kernel | None, accelerator: Kernel | None) -> Kernel:
+    """`cpu` on a CPU, `accelerator` on a GPU or TPU, `page` for None: decided when the program is lowered."""
+    kernels = {"cpu": cpu, "cuda": accelerator, "rocm": accelerator, "tpu": accelerator}
+    chosen = {platform: kernel for platform, kernel in kernels.items() if kernel is not None}
+    if not chosen:
+        return page
 
-    def either(a: Array, b: Array, dims: ConvDims) -> Array:
-        cpu, default = (functools.partial(form, dims=dims) for form in (kernel, page))
-        return lax.platform_dependent(a, b, cpu=cpu, default=default)
+    def run(a: Array, b: Array, dims: ConvDims) -> Array:
+        forms = {platform: functools.partial(kernel, dims=dims) for platform, kernel in chosen.items()}
+        return lax.platform_dependent(a, b, default=functools.partial(page, dims=dims), **forms)
 
-    return either
+    return run

@@ -11,16 +11,21 @@ x acts on x̂ directly, through μ, and through v. With ∂μ/∂x = 1/m, ∂v/�
     x̄ = r γ (ȳ − Σȳ/m − x̂ Σ(ȳ x̂)/m)  +  μ̄/m  +  2 v̄ (x − μ)/m
 
 where μ̄ and v̄ are the cotangents of the returned statistics (zero if the caller only stores them): the first sum is
-the way through μ, the second the way through v.
+the way through μ, the second the way through v. Collected by what multiplies ȳ, x and nothing, in each channel,
+
+    x̄ = a ȳ + b (x − μ) + c        a = r γ        b = (2 v̄ − a r γ̄) / m        c = (μ̄ − a β̄) / m
 """
 
 from __future__ import annotations
 
 import math
 
+import jax.numpy as jnp
+from jax import lax
+
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_channels
-from purecnn.ops import accumulation_dtype, per_channel
+from purecnn.ops import accumulation_dtype, per_channel, sums_to_channels
 from purecnn.rules import rule
 
 
@@ -50,31 +55,38 @@ def batch_norm_bwd(residuals, y_bar, *, epsilon=1e-5):
     """x̄ (..., C), the scale's and the bias's cotangents (C,), from those of (y, mean, variance)."""
     x, scale, mean, r = residuals
     y_bar, mean_bar, variance_bar = y_bar
-    axes, m = _entries(x)
-    centred = x.astype(r.dtype) - per_channel(mean, x)
-    x_hat = centred * per_channel(r, x)
-    wide = y_bar.astype(r.dtype)
-    bias_bar, scale_bar = wide.sum(axis=axes), (wide * x_hat).sum(axis=axes)
-    inner = wide - per_channel(bias_bar, x) / m - x_hat * per_channel(scale_bar, x) / m
-    x_bar = per_channel(r * scale.astype(r.dtype), x) * inner
-    x_bar = x_bar + per_channel(mean_bar, x) / m + 2 * per_channel(variance_bar, x) * centred / m
+    m, wide = math.prod(x.shape[:-1]), r.dtype
+
+    def terms(y_bar, x):
+        return y_bar, y_bar.astype(wide) * (x.astype(wide) - per_channel(mean, x))
+
+    bias_bar, along = sums_to_channels(terms, y_bar, x)
+    scale_bar = r * along
+    a = r * scale.astype(wide)
+    b = (2 * variance_bar - a * r * scale_bar) / m
+    c = (mean_bar - a * bias_bar) / m
+    centred = x.astype(wide) - per_channel(mean, x)
+    x_bar = per_channel(a, x) * y_bar.astype(wide) + per_channel(b, x) * centred + per_channel(c, x)
     return x_bar.astype(x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
 
 
 def _normalise(x, scale, bias, epsilon):
+    """y, μ, v and r. One read of x gives both statistics: with d = x − k, whatever k, μ = k + mean d and
+    v = mean d² − (mean d)². The first entry of the channel for k keeps the difference from cancelling where μ ≫ √v."""
     require_channels("batch_norm", x, scale, bias, epsilon)
-    axes, m = _entries(x)
+    m = math.prod(x.shape[:-1])
     if m == 0:
         raise ValueError(f"batch_norm: x: got shape {x.shape}, expected at least one entry per channel")
-    wide = x.astype(accumulation_dtype(x.dtype))
-    mean = wide.mean(axis=axes)
-    centred = wide - per_channel(mean, x)
-    variance = (centred * centred).mean(axis=axes)
+    wide = accumulation_dtype(x.dtype)
+    k = lax.stop_gradient(x[(0,) * (len(x.shape) - 1)].astype(wide))
+
+    def terms(x):
+        d = x.astype(wide) - per_channel(k, x)
+        return d, d * d
+
+    first, second = (total / m for total in sums_to_channels(terms, x))
+    mean, variance = k + first, jnp.maximum(second - first * first, jnp.zeros((), wide))
     r = (variance + epsilon) ** -0.5
-    y = centred * per_channel(r * scale.astype(wide.dtype), x) + per_channel(bias.astype(wide.dtype), x)
+    centred = x.astype(wide) - per_channel(mean, x)
+    y = centred * per_channel(r * scale.astype(wide), x) + per_channel(bias.astype(wide), x)
     return y.astype(x.dtype), mean, variance, r
-
-
-def _entries(x):
-    """The axes a channel's sums run over, and how many entries that is."""
-    return tuple(range(len(x.shape) - 1)), math.prod(x.shape[:-1])

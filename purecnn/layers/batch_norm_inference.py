@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_channels, require_floats, require_shape
-from purecnn.ops import accumulation_dtype, per_channel
+from purecnn.ops import accumulation_dtype, per_channel, sums_to_channels
 from purecnn.rules import rule
 
 
@@ -50,13 +50,15 @@ def batch_norm_inference_fwd(x, scale, bias, mean, variance, *, epsilon=1e-5):
 def batch_norm_inference_bwd(residuals, y_bar, *, epsilon=1e-5):
     """Cotangents of x (..., C), scale, bias, mean and variance (C,)."""
     x, scale, mean, variance = residuals
-    axes = tuple(range(len(x.shape) - 1))
     dtype = accumulation_dtype(x.dtype)
-    wide, gamma = y_bar.astype(dtype), scale.astype(dtype)
-    r = (variance.astype(dtype) + epsilon) ** -0.5
-    x_hat = (x.astype(dtype) - per_channel(mean.astype(dtype), x)) * per_channel(r, x)
-    bias_bar, scale_bar = wide.sum(axis=axes), (wide * x_hat).sum(axis=axes)
-    x_bar = wide * per_channel(r * gamma, x)
+    r, gamma = (variance.astype(dtype) + epsilon) ** -0.5, scale.astype(dtype)
+
+    def terms(y_bar, x):
+        return y_bar, y_bar.astype(dtype) * (x.astype(dtype) - per_channel(mean.astype(dtype), x))
+
+    bias_bar, along = sums_to_channels(terms, y_bar, x)
+    scale_bar = r * along
+    x_bar = y_bar.astype(dtype) * per_channel(r * gamma, x)
     mean_bar, variance_bar = -r * gamma * bias_bar, -0.5 * r * r * gamma * scale_bar
     return (
         x_bar.astype(x.dtype),

@@ -3,7 +3,15 @@ from jax import export
 
 import purecnn
 from purecnn.geometry import conv_dims
-from purecnn.kernels import conv_banded, conv_wgrad_chunked, conv_wgrad_offsets, conv_winograd, select
+from purecnn.kernels import (
+    conv_banded,
+    conv_depthwise,
+    conv_space_to_depth,
+    conv_wgrad_chunked,
+    conv_wgrad_offsets,
+    conv_winograd,
+    select,
+)
 
 IMAGE = (1, 14, 14)
 
@@ -15,7 +23,7 @@ def page(a, b, dims):
 @pytest.fixture
 def taken(monkeypatch):
     """(in, out, groups, …) -> what "auto" takes on a CPU for each equation; None for the page."""
-    monkeypatch.setattr(select, "_on_cpu", lambda kernel, page: kernel)
+    monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: cpu or page)
 
     def taken(in_channels, out_channels, groups=1, algorithm="auto", size=3, batch=1, **options):
         w_shape = (size, size) if isinstance(size, int) else size
@@ -57,6 +65,25 @@ def test_auto_on_a_cpu(taken, channels, kernels):
     assert taken(*channels, padding="SAME") == kernels
 
 
+@pytest.mark.parametrize("batch", [1, "b"])
+def test_depthwise_is_taken_everywhere_but_for_a_symbolic_batch(taken, batch):
+    batch = export.symbolic_shape(batch)[0] if batch == "b" else batch
+    kernels = [conv_depthwise.forward, conv_depthwise.input_cotangent, conv_depthwise.weight_cotangent]
+    for channels, stride in ((64, 1), (128, 2)):
+        found = taken(64, channels, 64, stride=stride, batch=batch)
+        assert found == (kernels if batch == 1 else [None, None, conv_wgrad_offsets.weight_cotangent])
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "stride", "there"),
+    [(3, 11, 4, True), (3, 7, 2, True), (4, 3, 2, True), (3, 2, 2, False), (3, 3, 1, False), (8, 3, 2, False)],
+)
+def test_strided_images_go_to_depth_on_an_accelerator(taken, monkeypatch, channels, size, stride, there):
+    monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: accelerator or page)
+    kernels = [conv_space_to_depth.forward, conv_space_to_depth.input_cotangent, conv_space_to_depth.weight_cotangent]
+    assert taken(channels, 64, size=size, stride=stride) == (kernels if there else [None] * 3)
+
+
 def test_a_stride_leaves_banded_to_y_of_few_channels(taken):
     assert taken(1, 16, stride=2) == [conv_banded.forward, None, CHUNKED]
     assert taken(8, 16, stride=2) == [None, None, CHUNKED]
@@ -70,10 +97,10 @@ def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(t
 def test_many_groups_have_products_where_a_cpu_has_chunks(taken, monkeypatch):
     """And where the batch is no number; a convolution for each of 64 groups nowhere."""
     (b,) = export.symbolic_shape("b")
-    assert taken(64, 64, 64, batch=b)[2] is conv_wgrad_offsets.weight_cotangent
+    assert taken(64, 128, 32, batch=b)[2] is conv_wgrad_offsets.weight_cotangent
     assert taken(64, 64, 8, batch=b)[2] is None
-    monkeypatch.setattr(select, "_on_cpu", lambda kernel, page: page)
-    assert taken(64, 64, 64)[2] is conv_wgrad_offsets.weight_cotangent
+    monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: accelerator or page)
+    assert taken(64, 128, 32)[2] is conv_wgrad_offsets.weight_cotangent
 
 
 def test_where_the_batch_is_no_number_the_page_is_taken(taken):
@@ -85,8 +112,9 @@ def test_where_the_batch_is_no_number_the_page_is_taken(taken):
 def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
     kernel = select.KERNELS[algorithm]
     names = ("forward", "input_cotangent", "weight_cotangent")
-    assert taken(63, 64, algorithm=algorithm) == [getattr(kernel, name, None) for name in names]
-    assert taken(63, 64, algorithm="xla") == [None] * 3
+    groups = 64 if algorithm == "depthwise" else 1
+    assert taken(64, 64, groups, algorithm=algorithm) == [getattr(kernel, name, None) for name in names]
+    assert taken(64, 64, groups, algorithm="xla") == [None] * 3
 
 
 @pytest.mark.parametrize(

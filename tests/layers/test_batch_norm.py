@@ -41,6 +41,34 @@ def test_sixteen_bit_statistics_are_those_of_float32(dtype):
     assert quick_jit(bias_bar)(x).tolist() == [4096]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_mean_far_above_the_deviation_leaves_the_variance_right(dtype):
+    """One read of x gives both statistics; mean x² − (mean x)², without a shift, has no digit of this variance left."""
+    deviation = {"float32": 0.1, "bfloat16": 16}[dtype]
+    x = jnp.asarray(1000 + deviation * np.random.default_rng(0).standard_normal((64, 1)), dtype)
+    wide = np.asarray(x, "float64")
+    _, mean, variance = quick_jit(purecnn.batch_norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
+    np.testing.assert_allclose(mean, wide.mean(0), rtol=2e-7)
+    np.testing.assert_allclose(variance, wide.var(0), rtol=1e-5)
+    unshifted = (x.astype("float32") ** 2).mean(0) - x.astype("float32").mean(0) ** 2
+    assert dtype == "bfloat16" or abs(unshifted / wide.var(0) - 1) > 0.1
+
+
+def test_a_constant_channel_has_no_variance_and_no_nan():
+    y, _, variance = quick_jit(purecnn.batch_norm)(jnp.full((8, 1), 1 / 3), jnp.ones(1), jnp.ones(1))
+    assert variance.tolist() == [0]
+    assert (y == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 2, 5), (3, 64, 64, 4), (5, 7)], ids=["rows", "images", "a matrix"])
+def test_every_way_to_sum_gives_the_same_statistics(shape):
+    x = jnp.asarray(np.random.default_rng(0).integers(-3, 4, shape), "float32")
+    _, mean, variance = jax.jit(purecnn.batch_norm)(x, jnp.ones(shape[-1]), jnp.zeros(shape[-1]))
+    axes = tuple(range(len(shape) - 1))
+    np.testing.assert_allclose(mean, np.asarray(x, "float64").mean(axes), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(variance, np.asarray(x, "float64").var(axes), rtol=1e-5)
+
+
 def test_what_is_kept():
     x, scale, bias = NORM.arguments("float32")
     _, residuals = purecnn.batch_norm_fwd(x, scale, bias)
