@@ -33,8 +33,11 @@ def map_chunks(function: Callable[..., Sequence[Array]], chunks: int, *arrays: A
 def materialize_in_halves(function: Callable[..., Sequence[Array]], *arrays: Array) -> tuple[Array, ...]:
     """`map_chunks` with two chunks, so that XLA must materialise the results before anything uses them.
 
-    Each half is an array of its own until the end: XLA:CPU writes into a part of an array with one thread.
+    Each half is an array of its own until the end: XLA:CPU writes into a part of an array with one thread. A batch that
+    is odd, or symbolic, is taken whole.
     """
+    if not isinstance(arrays[0].shape[0], int) or arrays[0].shape[0] % 2:
+        return tuple(function(*arrays))
     cut = [_cut(a, 2) for a in arrays]
     shapes = jax.eval_shape(function, *(a[:, 0] for a in cut))
     start = tuple(lax.full_like(arrays[0], 0, s.dtype, s.shape) for s in shapes)

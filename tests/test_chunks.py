@@ -27,6 +27,11 @@ def test_halves_are_put_together_to_the_batch():
     assert materialize_in_halves(lambda x: (x + 1,), jnp.zeros((0, 2)))[0].shape == (0, 2)
 
 
+def test_an_odd_batch_is_taken_whole():
+    (more,) = materialize_in_halves(lambda x: (x + 1,), jnp.asarray(X[:11]))
+    np.testing.assert_array_equal(more, X[:11] + 1)
+
+
 @pytest.mark.parametrize("chunks", [1, 2, 3, 12])
 def test_a_sum_over_chunks_is_that_over_the_batch(chunks):
     total = jax.jit(lambda x, y: sum_chunks(lambda x, y: x.T @ y, chunks, x, y))(X, Y)

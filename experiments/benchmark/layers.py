@@ -32,6 +32,24 @@ POOLS = {
     "alexnet pool2 3×3/2": ((16, 27, 27, 256), 3, 2),
 }
 
+# name: (x, kernel size, stride)
+DEPTHWISE = {
+    "depthwise 3×3 at 56": ((16, 56, 56, 32), 3, 1),
+    "depthwise 3×3/2 at 56": ((16, 56, 56, 96), 3, 2),
+    "depthwise 3×3 at 14": ((16, 14, 14, 384), 3, 1),
+    "depthwise 5×5 at 28": ((16, 28, 28, 96), 5, 1),
+    "depthwise 5×5/2 at 28": ((16, 28, 28, 144), 5, 2),
+    "depthwise 7×7 at 28": ((8, 28, 28, 96), 7, 1),
+    "depthwise 7×7 at 7": ((16, 7, 7, 384), 7, 1),
+    "depthwise 3×3 at 112": ((32, 112, 112, 32), 3, 1),
+}
+BATCH_NORMS = {
+    "batch norm at 56": (16, 56, 56, 64),
+    "batch norm at 28": (32, 28, 28, 128),
+    "batch norm at 112": (16, 112, 112, 32),
+    "batch norm at 7": (64, 7, 7, 512),
+}
+
 
 def conv_flops(x_shape, w_shape, stride: int, padding: int) -> int:
     """Of one product over all of the layer's places: y, x̄ and w̄ take one each."""
@@ -74,6 +92,44 @@ def conv_backward(x_shape, w_shape, stride: int, padding: int, input_too: bool):
     x, w, b = _normal(0, x_shape), _normal(1, w_shape) / 10, _normal(2, w_shape[-1:])
     y = jax.eval_shape(plain, x, w, b)
     return {"purecnn": ours, "autodiff": autodiff}, (x, w, b, _normal(3, y.shape))
+
+
+def _both_passes(function: Callable) -> Callable:
+    """(*arguments, ȳ) -> y and all cotangents."""
+
+    def run(*arguments):
+        y, pullback = jax.vjp(function, *arguments[:-1])
+        return y, pullback(arguments[-1])
+
+    return run
+
+
+def depthwise(x_shape, window: int, stride: int):
+    """({way: function of (x, w, ȳ) -> y, x̄, w̄}, its arguments)."""
+    channels, edge = x_shape[3], window // 2
+
+    def ours(x, w):
+        return purecnn.conv2d(x, w, stride=stride, padding=edge, groups=channels)
+
+    def plain(x, w):
+        options = {"dimension_numbers": DIMENSIONS, "feature_group_count": channels}
+        return lax.conv_general_dilated(x, w, (stride,) * 2, [(edge, edge)] * 2, **options)
+
+    x, w = _normal(0, x_shape), _normal(1, (window, window, 1, channels))
+    y = jax.eval_shape(plain, x, w)
+    return {"purecnn": _both_passes(ours), "autodiff": _both_passes(plain)}, (x, w, _normal(2, y.shape))
+
+
+def batch_norm(x_shape):
+    """({way: function of (x, scale, bias, ȳ) -> y and the cotangents}, its arguments)."""
+
+    def plain(x, scale, bias):
+        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        return (x - mean) * lax.rsqrt(variance + 1e-5) * scale + bias
+
+    ways = {"purecnn": lambda *args: purecnn.batch_norm(*args)[0], "autodiff": plain}
+    x, scale, bias = _normal(0, x_shape) + 3, jnp.ones(x_shape[3]), jnp.zeros(x_shape[3])
+    return {way: _both_passes(f) for way, f in ways.items()}, (x, scale, bias, _normal(1, x_shape))
 
 
 def pool_backward(x_shape, window: int, stride: int):

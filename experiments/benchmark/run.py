@@ -108,6 +108,19 @@ def layer_ways(kind: str, name: str) -> dict[str, Callable]:
             for layout in with_torch.LAYOUTS:
                 ways[f"torch {layout}"] = with_torch.conv_backward(*arrays, stride, padding, input_too, layout)
         return ways
+    if kind == "depthwise":
+        x, window, stride = layers.DEPTHWISE[name]
+        functions, args = layers.depthwise(x, window, stride)
+        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+        if HAS_TORCH:
+            ways |= {f"torch {layout}": with_torch.depthwise(*args, stride, layout) for layout in with_torch.LAYOUTS}
+        return ways
+    if kind == "batch norm":
+        functions, args = layers.batch_norm(layers.BATCH_NORMS[name])
+        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+        if HAS_TORCH:
+            ways |= {f"torch {layout}": with_torch.batch_norm(*args, layout) for layout in with_torch.LAYOUTS}
+        return ways
     functions, args = layers.pool_backward(*layers.POOLS[name])
     ways = {way: _blocking(jax.jit(f), args[way]) for way, f in functions.items()}
     if HAS_TORCH:
@@ -167,6 +180,8 @@ def main() -> int:
     rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
     rows["lenet gradients per sample"] = per_sample_gradients
     rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
+    for kind, names in (("depthwise", layers.DEPTHWISE), ("batch norm", layers.BATCH_NORMS)):
+        rows |= {f"{name} both": lambda name=name, kind=kind: layer_ways(kind, name) for name in names}
     for way in ("forward", "backward"):
         rows |= {f"{name} {way}": lambda name=name, way=way: layer_ways(f"conv {way}", name) for name in layers.CONVS}
     chosen = [

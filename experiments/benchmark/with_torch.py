@@ -106,6 +106,24 @@ def conv_backward(x, w, y_bar, stride: int, padding: int, input_too: bool, layou
     return lambda: torch.ops.aten.convolution_backward(g, x, w, *sizes, ask)
 
 
+def depthwise(x, w, y_bar, stride: int, layout: str) -> Callable[[], object]:
+    """Forward and backward."""
+    x, w, g = images(x, layout).requires_grad_(), kernel(w, layout).requires_grad_(), images(y_bar, layout)
+
+    def run():
+        y = F.conv2d(x, w, stride=stride, padding=w.shape[2] // 2, groups=x.shape[1])
+        return torch.autograd.grad(y, (x, w), g)
+
+    return run
+
+
+def batch_norm(x, scale, bias, y_bar, layout: str) -> Callable[[], object]:
+    """Forward and backward."""
+    x, g = images(x, layout).requires_grad_(), images(y_bar, layout)
+    scale, bias = (torch.from_numpy(np.array(a)).requires_grad_() for a in (scale, bias))
+    return lambda: torch.autograd.grad(F.batch_norm(x, None, None, scale, bias, training=True), (x, scale, bias), g)
+
+
 def pool_backward(x, y_bar, window: int, stride: int, layout: str) -> Callable[[], object]:
     x, g = images(x, layout), images(y_bar, layout)
     sizes = ([window] * 2, [stride] * 2, [0, 0], [1, 1], False)

@@ -48,71 +48,74 @@ def max_pool2d(
     """The largest entry under each window: x (N, H, W, C) -> (N, Ho, Wo, C), of the dtype of `x`.
 
     `stride` None means the window's own size. Padding reads as −inf: it wins against nothing but an entry that is −inf
-    itself, with which it ties. A NaN under a window gives NaN. Residuals: for `ties` "first" and
-    "last" the winner's offset in the window, one byte an output; for "split" and "all" x and y. Raises ValueError or
-    TypeError for a wrong rank, a dtype that is not floating, a window that does not fit, or another word for `ties`.
+    itself, with which it ties. A NaN under a window gives NaN, and gets its cotangent. Residuals: for `ties` "first"
+    and "last" the winner's offset in the window, one byte an output; for "split" and "all" x and y. Raises ValueError
+    or TypeError for a wrong rank, a dtype that is not floating, a window that does not fit, or another word for `ties`.
     """
-    return _pool(x, window, stride, padding, dilation, ties)[0]
+    dims = _dims(x, window, stride, padding, dilation, ties)
+    return functools.reduce(jnp.maximum, read_offsets(x, dims, -jnp.inf))
 
 
 @max_pool2d.def_fwd
 def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
-    """y and its residuals: (the winner's offset, the shape of x), or (x, y). Shares the loop over the offsets."""
-
-    def pool(x):
-        return _pool(x, window, stride, padding, dilation, ties)
-
-    y, winner = lax.platform_dependent(x, cpu=functools.partial(_materialized, pool), default=pool)
-    return y, (winner, shape_carrier(x)) if ties in ("first", "last") else (x, y)
+    """y and its residuals: (the winner's offset, the shape of x) for "first" and "last", else (x, y)."""
+    if ties in ("split", "all"):
+        y = max_pool2d(x, window=window, stride=stride, padding=padding, dilation=dilation, ties=ties)
+        return y, (x, y)
+    dims = _dims(x, window, stride, padding, dilation, ties)
+    search = functools.partial(_with_winner, dims=dims, ties=ties)
+    # XLA:CPU would fuse the search into the backward pass and repeat it for every entry of every window.
+    y, winner = lax.platform_dependent(x, cpu=functools.partial(materialize_in_halves, search), default=search)
+    return y, (winner, shape_carrier(x))
 
 
 @max_pool2d.def_bwd
 def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
     """x̄ (N, H, W, C)."""
+    dims = _dims(residuals[ties in ("first", "last")], window, stride, padding, dilation, ties)
     wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
     if ties in ("first", "last"):
-        kept, carrier = residuals
-        dims = _dims(carrier.shape, window, stride, padding, dilation)
-        won = operator.eq  # the winner's offset is the one at which the window reads this position
+        x_bar = _to_winners(residuals[0], wide, dims)
     else:
-        x, kept = residuals
-        dims = _dims(x.shape, window, stride, padding, dilation)
-        won = functools.partial(_is_maximum, to_phases(x, dims), no_offset(dims))
-        if ties == "split":
-            winners = ((entry == kept).astype(wide.dtype) for entry in read_offsets(x, dims, -jnp.inf))
-            wide = wide / functools.reduce(operator.add, winners)
-    zero = jnp.zeros((), wide.dtype)
-    x_bar = sum_over_windows(dims, lambda offset, kept, wide: jnp.where(won(offset, kept), wide, zero), kept, wide)
+        x_bar = _to_all_maxima(*residuals, wide, dims, shared=ties == "split")
     return (x_bar.astype(y_bar.dtype),)
 
 
-def _is_maximum(entries, none, offset, y):
-    return (entries == y) & (offset != none)
-
-
-def _pool(x, window, stride, padding, dilation, ties):
-    """The maximum, and the offset at which it is: the first or, for ties="last", the last."""
-    require_floats("max_pool2d", x=x)
-    require_rank("max_pool2d", "N H W C", x=x)
-    require_choice("max_pool2d", "ties", ties, TIES)
-    dims = _dims(x.shape, window, stride, padding, dilation)
-    entries = list(read_offsets(x, dims, -jnp.inf))
-    y = functools.reduce(jnp.maximum, entries)
+def _with_winner(x, dims: WindowDims, ties):
+    """The maximum, and the offset at which it is: the first or, for ties="last", the last. It is carried beside the
+    maximum: a search for entries that equal it would miss those that XLA computes again and rounds otherwise."""
+    y, *entries = read_offsets(x, dims, -jnp.inf)
     # Counted in float32, whose comparisons and selections fill a vector register as those of y do.
     winner = jnp.zeros(y.shape, jnp.float32)
-    for t in range(len(entries)) if ties == "last" else reversed(range(len(entries))):
-        # A NaN is the maximum and equals nothing, so it is asked for by name.
-        winner = jnp.where((entries[t] == y) | (entries[t] != entries[t]), jnp.float32(t), winner)
+    for t, entry in enumerate(entries, start=1):
+        nan = entry != entry  # above every number, and compares with none
+        above = (entry >= y) | nan if ties == "last" else (entry > y) | (nan & (y == y))
+        y, winner = jnp.where(above, entry, y), jnp.where(above, jnp.float32(t), winner)
     return y, winner.astype(offset_dtype(dims))
 
 
-def _materialized(pool, x):
-    """XLA:CPU would fuse the search for the winners into the backward pass and repeat it for every entry of every
-    window."""
-    batch = x.shape[0]
-    return materialize_in_halves(pool, x) if isinstance(batch, int) and batch % 2 == 0 else pool(x)
+def _to_winners(winner, y_bar, dims: WindowDims):
+    """At every input position Σ ȳ over the windows that read it at their winner's offset."""
+    zero = jnp.zeros((), y_bar.dtype)
+    return sum_over_windows(dims, lambda at, won, y_bar: jnp.where(at == won, y_bar, zero), winner, y_bar)
 
 
-def _dims(shape, window, stride, padding, dilation) -> WindowDims:
+def _to_all_maxima(x, y, y_bar, dims: WindowDims, shared: bool):
+    """At every input position Σ ȳ over the windows whose maximum it equals; ȳ divided by how many do if `shared`."""
+    if shared:
+        equal = ((entry == y).astype(y_bar.dtype) for entry in read_offsets(x, dims, -jnp.inf))
+        y_bar = y_bar / functools.reduce(operator.add, equal)
+    entries, zero = to_phases(x, dims), jnp.zeros((), y_bar.dtype)
+
+    def term(at, y, y_bar):
+        return jnp.where((entries == y) & (at != no_offset(dims)), y_bar, zero)
+
+    return sum_over_windows(dims, term, y, y_bar)
+
+
+def _dims(x, window, stride, padding, dilation, ties) -> WindowDims:
+    require_floats("max_pool2d", x=x)
+    require_rank("max_pool2d", "N H W C", x=x)
+    require_choice("max_pool2d", "ties", ties, TIES)
     stride = window if stride is None else stride
-    return window_dims("max_pool2d", shape, window, stride=stride, padding=padding, dilation=dilation)
+    return window_dims("max_pool2d", x.shape, window, stride=stride, padding=padding, dilation=dilation)

@@ -79,6 +79,31 @@ def test_nan_under_a_window_gives_nan(ties, at):
     assert np.isnan(purecnn.max_pool2d(x, ties=ties))
 
 
+@pytest.mark.parametrize(("ties", "winner"), [("first", 1), ("last", 3)])
+def test_a_nan_gets_the_cotangent_of_its_window(ties, winner):
+    """Of two the first or the last, whatever stands around them; as in PyTorch where there is one."""
+    x = jnp.array([9.0, jnp.nan, jnp.inf, jnp.nan, 9.0]).reshape(1, 1, 5, 1)
+    (x_bar,) = UNIT.backward(x, y_bar=2, window=(1, 5), ties=ties)
+    assert x_bar.ravel().tolist() == [2.0 if i == winner else 0.0 for i in range(5)]
+
+
+@pytest.mark.parametrize("ties", ["first", "last"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_every_cotangent_arrives_behind_a_producer_that_is_fused(ties, dtype):
+    """XLA may compute what the pool reads a second time and round it otherwise; a winner by equality could be none."""
+    rng = np.random.default_rng(0)
+    x, w = (jnp.asarray(rng.normal(size=s), dtype) for s in ((8, 16, 16, 8), (1, 1, 1, 8)))
+
+    @jax.jit
+    def sent(x, w):
+        produced = jnp.tanh(x * w) / 3 + x * x
+        y, pullback = jax.vjp(lambda h: purecnn.max_pool2d(h, window=3, stride=2, ties=ties), produced)
+        return pullback(jnp.ones_like(y))[0].astype(jnp.float32).sum(), y.size
+
+    arrived, expected = sent(x, w)
+    assert arrived == expected
+
+
 @pytest.mark.parametrize("ties", ["first", "last"])
 def test_keeps_one_byte_an_output(ties):
     _, (winner, carrier) = purecnn.max_pool2d_fwd(jnp.ones((2, 6, 6, 3)), window=3, ties=ties)
