@@ -19,7 +19,6 @@ to one are a subgradient; which are used is a convention, `ties`:
 from __future__ import annotations
 
 import functools
-import operator
 
 import jax.numpy as jnp
 from jax import lax
@@ -77,20 +76,22 @@ def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
     if ties in ("first", "last"):
         x_bar = _to_winners(residuals[0], wide, dims)
     else:
-        x_bar = _to_all_maxima(*residuals, wide, dims, shared=ties == "split")
+        x_bar = _to_all_maxima(residuals[0], residuals[1], wide, dims, shared=ties == "split")
     return (x_bar.astype(y_bar.dtype),)
 
 
 def _with_winner(x, dims: WindowDims, ties):
-    """The maximum, and the offset at which it is: the first or, for ties="last", the last. It is carried beside the
-    maximum: a search for entries that equal it would miss those that XLA computes again and rounds otherwise."""
+    """The maximum and its offset, carried beside it: a search for equal entries misses those that XLA rounds anew."""
     y, *entries = read_offsets(x, dims, -jnp.inf)
     # Counted in float32, whose comparisons and selections fill a vector register as those of y do.
     winner = jnp.zeros(y.shape, jnp.float32)
     for t, entry in enumerate(entries, start=1):
-        nan = entry != entry  # above every number, and compares with none
-        above = (entry >= y) | nan if ties == "last" else (entry > y) | (nan & (y == y))
-        y, winner = jnp.where(above, entry, y), jnp.where(above, jnp.float32(t), winner)
+        # A NaN wins over every number and compares with none: it is neither ≤ y nor equal to itself.
+        if ties == "last":
+            winner = jnp.where((entry >= y) | (entry != entry), jnp.float32(t), winner)
+        else:
+            winner = jnp.where((entry <= y) | (y != y), winner, jnp.float32(t))
+        y = jnp.maximum(y, entry)
     return y, winner.astype(offset_dtype(dims))
 
 
@@ -103,8 +104,7 @@ def _to_winners(winner, y_bar, dims: WindowDims):
 def _to_all_maxima(x, y, y_bar, dims: WindowDims, shared: bool):
     """At every input position Σ ȳ over the windows whose maximum it equals; ȳ divided by how many do if `shared`."""
     if shared:
-        equal = ((entry == y).astype(y_bar.dtype) for entry in read_offsets(x, dims, -jnp.inf))
-        y_bar = y_bar / functools.reduce(operator.add, equal)
+        y_bar = y_bar / sum((entry == y).astype(y_bar.dtype) for entry in read_offsets(x, dims, -jnp.inf))
     entries, zero = to_phases(x, dims), jnp.zeros((), y_bar.dtype)
 
     def term(at, y, y_bar):
@@ -117,5 +117,5 @@ def _dims(x, window, stride, padding, dilation, ties) -> WindowDims:
     require_floats("max_pool2d", x=x)
     require_rank("max_pool2d", "N H W C", x=x)
     require_choice("max_pool2d", "ties", ties, TIES)
-    stride = window if stride is None else stride
-    return window_dims("max_pool2d", x.shape, window, stride=stride, padding=padding, dilation=dilation)
+    options = {"stride": window if stride is None else stride, "padding": padding, "dilation": dilation}
+    return window_dims("max_pool2d", x.shape, window, **options)

@@ -44,6 +44,12 @@ GEOMETRIES = {
     # XLA aborts the process over the page's x̄ here, unless ops.convolution keeps it from that.
     "aborts XLA": ((2, 4, 1, 2), (2, 2), 4, {"stride": (2, 1), "padding": ((1, 1), (1, 0))}),
     "aborts XLA, kernel = output": ((2, 4, 3, 2), (2, 3), 4, {"stride": (2, 1), "padding": ((1, 1), (1, 0))}),
+    "aborts XLA, kernel < output": (
+        (2, 6, 6, 4),
+        (2, 3),
+        4,
+        {"stride": (2, 4), "padding": ((1, 1), (0, 1)), "groups": 2},
+    ),
 }
 EQUATIONS = ("forward", "input_cotangent", "weight_cotangent")
 DEFAULTS = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
