@@ -7,8 +7,7 @@ overlap, an entry may win several and its cotangents add up:
 
     x̄[entry] = Σ over the windows it won of ȳ[window]
 
-Where several entries of a window tie for the maximum, the maximum has a kink. Any weights on the tied entries that sum
-to one are a subgradient; which are used is a convention, `ties`:
+Where entries tie, the maximum has a kink: any weights on them that sum to one are a subgradient. `ties` says which:
 
     "first"   all of ȳ to the first winner, row by row through the window (as XLA's own pooling does)
     "last"    all of ȳ to the last
