@@ -75,3 +75,11 @@ def test_residuals_are_counted_once_and_arguments_are_none():
 def test_what_a_convolution_takes_is_twice_its_multiplications():
     assert layers.conv_flops((2, 5, 6, 3), (3, 3, 3, 4), 1, 1) == 2 * (2 * 5 * 6) * (3 * 3 * 3 * 4)
     assert layers.conv_flops((1, 7, 7, 1), (3, 3, 1, 1), 2, 0) == 2 * (3 * 3) * 9
+
+
+@pytest.mark.parametrize(("kind", "arguments"), [("depthwise", ((2, 6, 6, 4), 3, 2)), ("batch_norm", ((2, 4, 3, 5),))])
+def test_layers_compute_the_same_in_every_way(kind, arguments):
+    ways, args = getattr(layers, kind)(*arguments)
+    ours, theirs = (jax.tree.leaves(jax.jit(ways[way])(*args)) for way in ("purecnn", "autodiff"))
+    assert len(ours) == len(theirs)
+    assert max(apart(a, b) for a, b in zip(ours, theirs, strict=True)) < 1e-5

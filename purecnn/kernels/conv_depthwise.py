@@ -10,7 +10,7 @@ where x[at (i, j)] is the input at that kernel offset. XLA fuses y and x̄ into 
 over output rows and adds each row's products, summed over N, to k² accumulators (Wo, D); elsewhere it is one reduction
 with k² results.
 
-On a CPU forward and backward together take 0.02 to 0.1 of autodiff's time (`experiments/benchmark`, rows "depthwise").
+On a CPU forward and backward together take 0.02 to 0.09 of autodiff's time (`experiments/benchmark`, "depthwise").
 XLA's grouped convolutions and their gradients are slow on every platform (jax#13800); not timed on a GPU.
 """
 
