@@ -9,11 +9,13 @@ from jax.sharding import PartitionSpec as P
 
 from purecnn.shardings import Placement, _spec_like
 
+PARTS = [("tests.sharded", str(part), "3") for part in range(3)] + [("tests.sharded_nets",)]
 
-@pytest.mark.parametrize("part", range(4))
+
+@pytest.mark.parametrize("part", PARTS, ids=["rules 1", "rules 2", "rules 3", "nets"])
 def test_every_rule_and_net_on_every_mesh_of_four_devices(part):
     """In processes of their own: the number of devices is set only once."""
-    command = [sys.executable, "-m", "tests.sharded", str(part), "4"]
+    command = [sys.executable, "-m", *part]
     run = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "right on four devices\n"
