@@ -43,7 +43,8 @@ def input_cotangent(y_bar, w, dims: ConvDims) -> Array:
     rows, cols = dims.stride
     spread = lax.pad(y_bar, jnp.zeros((), y_bar.dtype), ((0, 0, 0), (0, 0, rows - 1), (0, 0, cols - 1), (0, 0, 0)))
     x_bar = _weighted(spread, lax.rev(w, (0, 1)), dims.transposed(), accumulation_dtype(y_bar.dtype))
-    return x_bar.reshape(*x_bar.shape[:3], dims.in_channels, -1).sum(axis=4).astype(y_bar.dtype)
+    each = x_bar.reshape(*x_bar.shape[:3], dims.in_channels, dims.out_channels // dims.in_channels)
+    return each.sum(axis=4).astype(y_bar.dtype)
 
 
 def weight_cotangent(x, y_bar, dims: ConvDims) -> Array:

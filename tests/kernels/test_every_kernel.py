@@ -40,6 +40,7 @@ GEOMETRIES = {
     ),
     "every option": ((2, 6, 7, 4), (3, 2), 6, {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}),
     "every option, groups": ((2, 6, 7, 4), (3, 2), 6, {"stride": (1, 2), "dilation": (2, 1), "groups": 2}),
+    "no sample, depthwise": ((0, 4, 4, 2), (3, 3), 4, {"groups": 2}),
     "no sample": ((0, 4, 4, 2), (3, 3), 2, {}),
     # XLA aborts the process over the page's x̄ here, unless ops.convolution keeps it from that.
     "aborts XLA": ((2, 4, 1, 2), (2, 2), 4, {"stride": (2, 1), "padding": ((1, 1), (1, 0))}),
