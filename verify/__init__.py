@@ -9,12 +9,12 @@ score = verify.mutate(rule, x, w)                      # would a wrong rule have
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from verify.finding import Finding
-from verify.report import Report
+from verify.report.finding import Finding
+from verify.report.report import Report
 
 if TYPE_CHECKING:
     from verify.checking import CHECK_NAMES, assert_ok, check
-    from verify.mutation import Score, mutate
+    from verify.mutation.score import Score, mutate
     from verify.spec import parametrize
 
 __all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "mutate", "parametrize"]
@@ -22,8 +22,8 @@ HOMES = {
     "CHECK_NAMES": "verify.checking",
     "assert_ok": "verify.checking",
     "check": "verify.checking",
-    "Score": "verify.mutation",
-    "mutate": "verify.mutation",
+    "Score": "verify.mutation.score",
+    "mutate": "verify.mutation.score",
     "parametrize": "verify.spec",
 }
 

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.finding import NotRunError
-from verify.primal import equations
+from verify.oracle.primal import equations
+from verify.oracle.tolerance import smallest_normal, unit_roundoff
+from verify.report.finding import NotRunError
 from verify.running import (
     OWN,
     RULE,
@@ -30,7 +31,6 @@ from verify.running import (
     widened,
 )
 from verify.subject import FLOAT, PERTURBED, Subject, first_line
-from verify.tolerance import smallest_normal, unit_roundoff
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from verify import canary, generate
 from verify.case import Case, with_cotangent
 from verify.checks import (
     adjoint,
@@ -27,9 +26,11 @@ from verify.checks import (
     second_order,
     transforms,
 )
-from verify.finding import Finding, NotRunError, UncheckableError
-from verify.remarks import blindness_of, equation_of, name_of, notes_on, oracle_name, shown
-from verify.report import FAILED, NOT_RUN, PASSED, Outcome, Report
+from verify.generate import calls
+from verify.oracle import canary
+from verify.report.finding import Finding, NotRunError, UncheckableError
+from verify.report.remarks import blindness_of, equation_of, name_of, notes_on, oracle_name, shown
+from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome, Report
 from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
@@ -196,5 +197,5 @@ def _asked(check: ModuleType, case: Case) -> bool:
 def _generated(example: Case, cases: int) -> Iterator[Case]:
     if cases <= 0:
         return
-    yield from generate.content_cases(example)
-    yield from generate.geometry_cases(example, cases)
+    yield from calls.content_cases(example)
+    yield from calls.geometry_cases(example, cases)

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from verify.finding import UncheckableError
-from verify.report import Report
+from verify.report.finding import UncheckableError
+from verify.report.report import Report
 from verify.spec import DTYPES, argument
 
 RIGHT, WRONG, UNCHECKED = 0, 1, 2
@@ -87,7 +87,7 @@ def _reports(options: argparse.Namespace) -> list[Report]:
         args = [argument(text, options.seed + n) for n, text in enumerate(options.target[1:])]
         report = check(rule, *args, reference=reference, seed=options.seed, cases=options.cases)
         if options.mutate:
-            from verify.mutation import mutate
+            from verify.mutation.score import mutate
 
             print(mutate(rule, *args, reference=reference, seed=options.seed))
         return [report]
@@ -113,18 +113,18 @@ def _with(fun: Any, keywords: dict[str, Any]) -> Any:
 
 
 def _publish(reports: list[Report], options: argparse.Namespace) -> None:
-    from verify import faces, page
+    from verify.report import html, output
 
     if options.json == "-":
-        print(faces.as_json(reports))
+        print(output.as_json(reports))
     elif len(reports) == 1:
         print(reports[0])
     else:
-        faces.show(reports)
+        output.show(reports)
     if options.json and options.json != "-":
-        Path(options.json).write_text(faces.as_json(reports), encoding="utf-8")
+        Path(options.json).write_text(output.as_json(reports), encoding="utf-8")
     if options.html:
-        Path(options.html).write_text(page.as_html(reports), encoding="utf-8")
+        Path(options.html).write_text(html.as_html(reports), encoding="utf-8")
 
 
 def load(path: str) -> Any:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.magnitude import with_magnitude
+from verify.oracle.magnitude import with_magnitude
 
 OWN = "own"  # run at the example's own dtypes
 RULE = "rule"  # the program of the rule's own pullback

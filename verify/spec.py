@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.finding import UncheckableError
+from verify.report.finding import UncheckableError
 
 SPEC = re.compile(r"(bf16|f16|f32|f64|i32|u8|p32|p64)\[([\d,\s]*)\](?:<(\d+))?$")
 DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32", "f64": "float64", "i32": "int32", "u8": "uint8"}

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify import primal
-from verify.finding import UncheckableError
+from verify.oracle import primal
+from verify.report.finding import UncheckableError
 
 # What a leaf is to the check.
 PERTURBED = "perturbed"  # floating-point array whose cotangent is checked

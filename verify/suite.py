@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import purecnn
-from verify import references
 from verify.checking import check
-from verify.finding import UncheckableError
-from verify.mutation import Score, mutate
-from verify.report import Report
+from verify.mutation.score import Score, mutate
+from verify.oracle import references
+from verify.report.finding import UncheckableError
+from verify.report.report import Report
 
 
 @dataclass(frozen=True)

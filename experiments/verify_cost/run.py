@@ -43,7 +43,7 @@ def main() -> None:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     for name, (rule, *args) in LAYERS.items():
-        given = ("-m", "verify", rule, *args, "--reference", rule.replace("purecnn:", "verify.references:"))
+        given = ("-m", "verify", rule, *args, "--reference", rule.replace("purecnn:", "verify.oracle.references:"))
         (alone, alone_process), (many, many_process) = (checked(*given, "--devices", str(n)) for n in (1, 8))
         print(
             f"{name:22} {alone:5.1f} s on one device (the process {alone_process:.1f} s), "

@@ -46,7 +46,7 @@ def plain_conv2d(x, w, b, *, stride, padding, dilation, groups=1, algorithm):
     """From slices and one product: over autodiff of `lax`'s own convolution XLA aborts in some of these geometries."""
     import jax.numpy as jnp
 
-    from verify import references
+    from verify.oracle import references
 
     stack = references.taps(x, w.shape[:2], stride, padding, dilation, 0)
     stack = stack.reshape(*stack.shape[:4], groups, -1)
@@ -58,7 +58,7 @@ def verdict(rule: str, rows, columns) -> tuple[str, str]:
     """(right, wrong or could not be checked; the report where it is not right) of one rule in one geometry."""
     import purecnn
     import verify
-    from verify import references
+    from verify.oracle import references
 
     name, options = RULES[rule]
     options |= {

@@ -20,7 +20,7 @@ def rules() -> dict[str, tuple]:
     """name -> (rule, reference or None, the arguments of one call)."""
     import purecnn
     from tests.verify.wrong_rules.all import RIGHT
-    from verify import references
+    from verify.oracle import references
     from verify.suite import ENTRIES, LABELS, distinct, normal
 
     sizes = {

@@ -3,7 +3,7 @@
 import sys
 
 from verify import suite
-from verify.mutation import mutate
+from verify.mutation.score import mutate
 
 
 def main():

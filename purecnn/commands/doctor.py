@@ -17,7 +17,7 @@ def run(command: Doctor) -> int:
     import jax
     from jaxlib.version import __version__ as jaxlib_version
 
-    from verify.canary import canaries
+    from verify.oracle.canary import canaries
 
     print(f"hardware: {describe_hardware()}, jaxlib {jaxlib_version}")
     print(f"devices: {', '.join(str(device) for device in jax.devices())}")

@@ -2,7 +2,7 @@ import jax
 
 from purecnn.cli import main
 from tests.commands.running import purecnn
-from verify import canary
+from verify.oracle import canary
 
 
 def test_doctor_says_what_computes_and_that_it_computes_right(tmp_path):

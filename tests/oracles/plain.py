@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from verify import references
+from verify.oracle import references
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify import contents, generate
 from verify.case import Case, with_cotangent
 from verify.checking import CHECKS
-from verify.finding import NotRunError
+from verify.generate import calls, contents
+from verify.report.finding import NotRunError
 from verify.subject import describe
 
 COMPARING = ("gradient", "finite", "forward", "linearity", "adjoint", "exact", "differences", "conditioning")
@@ -23,7 +23,7 @@ def alarms(rule, args, reference, seeds, every_content=3):
         rng = np.random.default_rng((seed, 100))
         drawn = contents.fill(first, rng, {}, [tuple(a.shape) for a in arrays])
         case = with_cotangent(replace(first, seed=seed, arrays=drawn, label=f"seed {seed}", y_bar=()), rng)
-        cases = [case, *(generate.content_cases(case) if seed % every_content == 0 else ())]
+        cases = [case, *(calls.content_cases(case) if seed % every_content == 0 else ())]
         for one in cases:
             found += [f for name in COMPARING for f in _findings(name, one)]
     return found

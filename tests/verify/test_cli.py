@@ -1,12 +1,13 @@
-"""The command: its arguments, its exit status, its faces."""
+"""The command: its arguments, its exit status, its output."""
 
 import json
 import re
 
 import jax.numpy as jnp
 
-from verify import cli, faces, page
+from verify import cli
 from verify.checking import check
+from verify.report import html, output
 
 from .wrong_rules.joined import joined, normal
 
@@ -67,12 +68,12 @@ def test_not_a_number_survives_json_and_html():
         return (g * jnp.nan,)
 
     report = check(joined(square, nan), normal(0, 3), cases=0)
-    assert json.loads(faces.as_json([report]))["reports"][0]["failures"]
-    assert "not finite" in page.as_html([report])
+    assert json.loads(output.as_json([report]))["reports"][0]["failures"]
+    assert "not finite" in html.as_html([report])
 
 
 def test_the_plain_table_names_every_check():
     report = check(good, normal(0, 3), cases=0)
-    text = faces.as_text([report, report])
+    text = output.as_text([report, report])
     assert all(name in text for name in ("gradient", "transforms", "cost"))
     assert text.count("right") == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verify
-from verify.finding import UncheckableError
+from verify.report.finding import UncheckableError
 from verify.spec import argument
 
 from .wrong_rules.joined import joined

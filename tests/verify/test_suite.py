@@ -4,7 +4,7 @@ import pytest
 
 import purecnn
 from verify import suite
-from verify.finding import UncheckableError
+from verify.report.finding import UncheckableError
 
 
 def test_chosen_entries_in_two_processes_and_two_dtypes_come_back_in_order():

@@ -11,12 +11,12 @@ are tried too.
 import jax
 import numpy as np
 
-from verify import kinks
 from verify.case import Case
-from verify.finding import Finding, NotRunError
+from verify.oracle import kinks
+from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, is_float
 from verify.subject import first_line
-from verify.tolerance import ROOM, allowed_error, unit_roundoff
 
 NAME = "adjoint"
 EVERY_CASE = False

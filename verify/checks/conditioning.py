@@ -10,13 +10,13 @@ Rounded to 800, numbers tie by themselves; without a reference an element may li
 
 import numpy as np
 
-from verify import kinks
 from verify.case import Case
 from verify.checks.gradient import usable
-from verify.compare import differences
-from verify.finding import Finding, NotRunError
+from verify.oracle import kinks
+from verify.oracle.compare import differences
+from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
-from verify.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
 
 NAME = "conditioning"
 EVERY_CASE = True

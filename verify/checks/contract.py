@@ -8,7 +8,7 @@ rule's call, on anything else. Nothing is compiled here: tracing alone shows all
 import jax
 
 from verify.case import Case
-from verify.finding import Finding, NotRunError, UncheckableError
+from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.subject import first_line
 
 NAME = "contract"

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
-from verify.finding import Finding
+from verify.report.finding import Finding
 from verify.running import OWN, call, pullback
 
 NAME = "cost"

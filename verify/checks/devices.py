@@ -13,14 +13,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from verify import shapes
 from verify.case import Case
-from verify.compare import differences
-from verify.contents import fill
-from verify.finding import Finding, NotRunError
+from verify.generate import shapes
+from verify.generate.contents import fill
+from verify.oracle.compare import differences
+from verify.oracle.tolerance import ROOM, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, is_float, pullback, quickly
 from verify.subject import first_line
-from verify.tolerance import ROOM, unit_roundoff
 
 NAME = "devices"
 EVERY_CASE = False

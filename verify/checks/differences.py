@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verify import kinks
 from verify.case import Case
-from verify.finding import Finding, NotRunError
+from verify.oracle import kinks
+from verify.oracle.tolerance import ROOM, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE
 from verify.subject import first_line
-from verify.tolerance import ROOM, unit_roundoff
 
 NAME = "differences"
 EVERY_CASE = False

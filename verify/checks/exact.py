@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify import kinks
 from verify.case import Case
-from verify.compare import finding, wrong_elements
-from verify.finding import Finding, NotRunError
-from verify.primal import equations
+from verify.oracle import kinks
+from verify.oracle.compare import finding, wrong_elements
+from verify.oracle.primal import equations
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
 from verify.subject import FLOAT, PERTURBED
 

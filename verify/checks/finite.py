@@ -9,7 +9,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks.contract import cause_of
-from verify.finding import Finding, NotRunError
+from verify.report.finding import Finding, NotRunError
 from verify.running import is_float
 from verify.subject import first_line
 

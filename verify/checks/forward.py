@@ -7,10 +7,10 @@ rule with another output trains on one function and predicts with another.
 import numpy as np
 
 from verify.case import Case
-from verify.compare import differences, wrong_elements
-from verify.finding import Finding, NotRunError
+from verify.oracle.compare import differences, wrong_elements
+from verify.oracle.tolerance import allowed_error, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float
-from verify.tolerance import allowed_error, unit_roundoff
 
 NAME = "forward"
 EVERY_CASE = True

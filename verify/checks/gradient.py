@@ -10,12 +10,12 @@ Without a reference, an element that disagrees at a kink is right if it lies bet
 
 import numpy as np
 
-from verify import kinks
 from verify.case import Case
-from verify.compare import finding, wrong_elements
-from verify.finding import Finding, NotRunError
+from verify.oracle import kinks
+from verify.oracle.compare import finding, wrong_elements
+from verify.oracle.tolerance import allowed_error, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
-from verify.tolerance import allowed_error, unit_roundoff
 
 NAME = "gradient"
 EVERY_CASE = True

@@ -8,10 +8,10 @@ A rule that ignores its cotangent, squares it, clips it or adds a constant fails
 import numpy as np
 
 from verify.case import Case
-from verify.compare import finding, wrong_elements
-from verify.finding import Finding, NotRunError
+from verify.oracle.compare import finding, wrong_elements
+from verify.oracle.tolerance import unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
-from verify.tolerance import unit_roundoff
 
 NAME = "linearity"
 EVERY_CASE = False

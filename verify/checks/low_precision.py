@@ -12,14 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify import kinks, shapes
 from verify.case import Case
-from verify.compare import finding, wrong_elements
-from verify.contents import fill, on_simplex
-from verify.finding import Finding, NotRunError
+from verify.generate import shapes
+from verify.generate.contents import fill, on_simplex
+from verify.oracle import kinks
+from verify.oracle.compare import finding, wrong_elements
+from verify.oracle.tolerance import LOW_PRECISION_ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, is_float
 from verify.subject import FLOAT, PERTURBED, first_line
-from verify.tolerance import LOW_PRECISION_ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
 
 NAME = "low precision"
 EVERY_CASE = False

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
-from verify.finding import Finding
+from verify.report.finding import Finding
 from verify.running import OWN, call, in_words, pullback
 
 NAME = "repeatable"

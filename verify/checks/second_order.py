@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify import kinks
 from verify.case import Case
-from verify.compare import differences, wrong_elements
-from verify.finding import Finding, NotRunError
+from verify.oracle import kinks
+from verify.oracle.compare import differences, wrong_elements
+from verify.oracle.tolerance import unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, pullback
 from verify.subject import first_line
-from verify.tolerance import unit_roundoff
 
 NAME = "second order"
 EVERY_CASE = False

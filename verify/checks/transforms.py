@@ -13,11 +13,11 @@ import jax
 import numpy as np
 
 from verify.case import Case
-from verify.compare import differences
-from verify.finding import Finding, NotRunError
+from verify.oracle.compare import differences
+from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
+from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, in_words, pullback, quickly, traced, unoptimised
 from verify.subject import FLOAT, KEY, PERTURBED, first_line
-from verify.tolerance import ROOM, allowed_error, unit_roundoff
 
 NAME = "transforms"
 EVERY_CASE = False

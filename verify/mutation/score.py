@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify import generate
-from verify.breakage import Break, evaluate_broken, possible
 from verify.case import Case, with_cotangent
 from verify.checks import conditioning, contract, gradient
-from verify.finding import NotRunError, UncheckableError
-from verify.remarks import name_of
+from verify.generate import calls
+from verify.mutation.breaks import Break, evaluate_broken, possible
+from verify.report.finding import NotRunError, UncheckableError
+from verify.report.remarks import name_of
 from verify.subject import Subject, describe
 
 UNBROKEN = Break(10**9, "", "nothing")  # no backward computation has so many equations
@@ -92,8 +92,8 @@ def mutate(
 
 
 def _calls(example: Case, cases: int) -> Iterator[Case]:
-    yield from generate.content_cases(example)
-    yield from generate.geometry_cases(example, cases)
+    yield from calls.content_cases(example)
+    yield from calls.geometry_cases(example, cases)
 
 
 def _fate(subject: Subject, example: Case, generated: list[Case], wrong: Break) -> Mutant:

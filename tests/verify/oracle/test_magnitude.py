@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from verify.magnitude import with_magnitude
+from verify.oracle.magnitude import with_magnitude
 
 RNG = np.random.default_rng(0)
 

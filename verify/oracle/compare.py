@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from verify.case import Case
-from verify.finding import Finding
-from verify.pattern import pattern_of
+from verify.report.finding import Finding
+from verify.report.pattern import pattern_of
 
 
 def differences(

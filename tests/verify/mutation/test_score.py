@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import verify
-from verify.finding import UncheckableError
-from verify.mutation import Mutant
+from verify.mutation.score import Mutant
+from verify.report.finding import UncheckableError
 
-from .wrong_rules.joined import joined, normal
-from .wrong_rules.products import dense, dense_backward
+from ..wrong_rules.joined import joined, normal
+from ..wrong_rules.products import dense, dense_backward
 
 
 def test_breaks_of_a_dense_layer_are_noticed():

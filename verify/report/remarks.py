@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify import kinks
 from verify.case import Case
-from verify.finding import NotRunError
+from verify.oracle import kinks
+from verify.oracle.tolerance import allowed_error, unit_roundoff
+from verify.report.finding import NotRunError
 from verify.running import WIDE
 from verify.subject import Subject, first_line
-from verify.tolerance import allowed_error, unit_roundoff
 
 
 def name_of(rule: Any) -> str:

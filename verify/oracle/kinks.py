@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from verify.case import Case
-from verify.finding import NotRunError
+from verify.report.finding import NotRunError
 from verify.running import OWN, WIDE, is_float
 
 SAMPLED = 48  # coordinates looked at; enough to name a convention

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from verify.causes import cause_of
+from verify.report.causes import cause_of
 
 
 def pattern_of(

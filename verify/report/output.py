@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from verify.report import FAILED, NOT_RUN, PASSED, Report
+from verify.report.report import FAILED, NOT_RUN, PASSED, Report
 
 MARKS = {PASSED: "✓", FAILED: "✗", NOT_RUN: "·"}
 

@@ -5,9 +5,9 @@ import html
 import re
 from collections.abc import Sequence
 
-from verify.faces import MARKS, grid
-from verify.finding import Finding
-from verify.report import FAILED, NOT_RUN, PASSED, Report
+from verify.report.finding import Finding
+from verify.report.output import MARKS, grid
+from verify.report.report import FAILED, NOT_RUN, PASSED, Report
 
 STYLE = """
 :root{--ink:#1c2330;--faint:#667085;--line:#d9dee7;--paper:#fff;--good:#e3f4e8;--goodink:#17693a;

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from verify.pattern import pattern_of
+from verify.report.pattern import pattern_of
 
 E = np.random.default_rng(0).standard_normal((4, 6, 6, 3))
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind
 
 CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}

@@ -54,7 +54,7 @@ print("constant", report.verdict, [f.case.split(", ")[-1] for f in report.failur
 
 
 def test_sums_over_devices():
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=root, capture_output=True, text=True, timeout=300, check=False
     )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from verify.primal import TRANSPARENT, bind
+from verify.oracle.primal import TRANSPARENT, bind
 
 COMPARISONS = {"gt": jax.lax.ge, "ge": jax.lax.gt, "lt": jax.lax.le, "le": jax.lax.lt}
 LINEAR_PAIR = {"add", "sub", "add_any"}

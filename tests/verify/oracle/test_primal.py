@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from verify import primal
+from verify.oracle import primal
 
 
 @jax.custom_vjp

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from verify.finding import Finding
+from verify.report.finding import Finding
 
 RIGHT, WRONG, UNCHECKED = "right", "wrong", "could not be checked"
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from verify import contents, shapes
 from verify.case import Case, with_cotangent
+from verify.generate import contents, shapes
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows

@@ -1,9 +1,9 @@
 """Every tolerance in one place.
 
 A cotangent element computed in a floating-point type with unit roundoff u differs from its exact value by about
-u · m, where m is the *magnitude* of the element: the running error analysis of `verify.magnitude`, which for a sum of
-products is Σ|products| times a slowly growing function of the number of terms. It is a property of that element alone,
-so a wrong element does not hide behind a large neighbour.
+u · m, where m is the *magnitude* of the element: the running error analysis of `verify.oracle.magnitude`, which for a
+sum of products is Σ|products| times a slowly growing function of the number of terms. It is a property of that element
+alone, so a wrong element does not hide behind a large neighbour.
 """
 
 from typing import Any

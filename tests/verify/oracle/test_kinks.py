@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from verify import kinks, suite
+from verify import suite
 from verify.case import Case, with_cotangent
+from verify.oracle import kinks
 from verify.subject import describe
 
-from .seeds import alarms
+from ..seeds import alarms
 
 
 @pytest.mark.parametrize("seed", range(6))

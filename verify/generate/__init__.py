@@ -1,0 +1,1 @@
+"""Other calls of the same rule, made from the example."""
