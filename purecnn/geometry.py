@@ -72,6 +72,15 @@ class WindowDims:
         (top, bottom), (left, right) = self.padding
         return (0, 0, 0), (top, bottom, 0), (left, right, 0), (0, 0, 0)
 
+    def separated(self) -> tuple[WindowDims, WindowDims]:
+        """The window as two, one along the columns of the input and one along the rows of what the first leaves."""
+        (rows, columns), none = self.padding, (0, 0)
+        between = (self.input[0], self.output[1])
+        along = [(1, n) for n in (self.size[1], self.stride[1], self.dilation[1])]
+        down = [(n, 1) for n in (self.size[0], self.stride[0], self.dilation[0])]
+        first = WindowDims(self.input, *along, padding=(none, columns), output=between)
+        return first, WindowDims(between, *down, padding=(rows, none), output=self.output)
+
     def polyphase(self, axis: int) -> Polyphase:
         """The rows (columns) of the padded input as s·m + a."""
         reach = self.dilation[axis] * (self.size[axis] - 1)

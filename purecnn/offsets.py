@@ -19,6 +19,7 @@ from jax import lax
 from purecnn.annotations import Array, Shaped
 from purecnn.geometry import Pair, WindowDims
 
+MANY_OFFSETS = 16  # of a window: each costs compile time, and a window along either axis has k and not k²
 NO_OFFSET = 255  # windows with more offsets than a byte counts number them in 32 bits
 
 
@@ -29,6 +30,12 @@ def offset_dtype(dims: WindowDims):
 
 def no_offset(dims: WindowDims) -> int:
     return NO_OFFSET if offset_dtype(dims) == jnp.uint8 else -1
+
+
+def passes(dims: WindowDims) -> tuple[WindowDims, ...]:
+    """The windows to reduce over one after the other: this one, or one along each axis where it has many offsets."""
+    many = min(dims.size) > 1 and dims.size[0] * dims.size[1] > MANY_OFFSETS
+    return dims.separated() if many else (dims,)
 
 
 def read_offsets(

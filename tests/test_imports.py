@@ -17,6 +17,7 @@ FOUNDATIONS = {  # module -> what it may import of purecnn
     "checks": set(),
     "chunks": {"annotations"},
     "offsets": {"annotations", "geometry"},
+    "tiles": {"annotations", "geometry"},
     "ops": {"annotations", "geometry"},
     "rules": {"shardings"},
     "initializers": {"annotations"},

@@ -2,9 +2,10 @@
 
                  on a CPU                                            on a GPU or TPU
     depthwise    depthwise                                           depthwise
-    y            winograd where ≥ 96 channels meet ≥ 96 and a        space_to_depth where ≤ 4 channels meet a stride and
-                 third of the products is saved; banded for ≤ 16     a larger kernel
-                 channels, and for 2 … 7 to ≤ 32
+    y            winograd where ≥ 96 channels meet ≥ 96, a third     space_to_depth where ≤ 4 channels meet a stride and
+                 of the products is saved, tiles are many and        a larger kernel
+                 images small; banded for ≤ 16 channels, and for
+                 2 … 7 to ≤ 32
     x̄            winograd as for y; banded for ≤ 16 channels and     as y
                  stride 1
     w̄            winograd as for y; banded for single-channel        as y; wgrad_offsets for more than
@@ -36,6 +37,7 @@ from purecnn.kernels import (
     conv_wgrad_offsets,
     conv_winograd,
 )
+from purecnn.tiles import image_bytes, products_saved, tiles_per_point
 
 Kernel = Callable[..., Array]  # of two arrays and `dims`
 
@@ -51,6 +53,8 @@ KERNELS: dict[str, ModuleType] = {
 ALGORITHMS = ("auto", "xla", *KERNELS)
 MANY_CHANNELS = 96  # from which on the products that Winograd saves are worth the sums it adds
 SAVED = 1.5  # times fewer products, below which they are not
+TILES = 8  # a point of the kernel's transform, below which it costs more than the products saved
+IMAGE_BYTES = 24 << 20  # of an image in the transform domain, above which it falls out of the cache
 IMAGE_CHANNELS = 4
 FEW_GROUPS = 8  # each of which has a convolution of its own in the page's w̄
 FEW_CHANNELS = 16  # a vector register of float32 holds as many
@@ -115,10 +119,12 @@ def _strided_images(dims: ConvDims) -> bool:
 
 
 def _winograd_wins(dims: ConvDims) -> bool:
-    """All of AlexNet's layers but the first."""
+    """All of AlexNet's layers but the first, from a batch of four on."""
     if conv_winograd.unknown(dims) or min(dims.in_channels, dims.out_channels) < MANY_CHANNELS:
         return False
-    return conv_winograd.products_saved(dims) >= SAVED
+    if tiles_per_point(dims) < TILES or image_bytes(dims) > IMAGE_BYTES:
+        return False
+    return products_saved(dims) >= SAVED
 
 
 def _few_channels(dims: ConvDims) -> bool:

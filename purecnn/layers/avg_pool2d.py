@@ -15,11 +15,12 @@ import functools
 import operator
 
 import jax.numpy as jnp
+from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats, require_rank
 from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
-from purecnn.offsets import no_offset, read_offsets, sum_over_windows
+from purecnn.offsets import no_offset, passes, read_offsets, sum_over_windows
 from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule, shape_carrier
 
@@ -42,9 +43,10 @@ def avg_pool2d(
     require_floats("avg_pool2d", x=x)
     require_rank("avg_pool2d", "N H W C", x=x)
     dims = _dims(x.shape, window, stride, padding)
-    wide = x.astype(accumulation_dtype(x.dtype))
-    total = functools.reduce(operator.add, read_offsets(wide, dims))
-    return (total / _counts(dims, count_include_pad, wide.dtype)).astype(x.dtype)
+    total = x.astype(accumulation_dtype(x.dtype))
+    for one in passes(dims):  # the sum over a large window is one over its rows of the sums along them
+        total = functools.reduce(operator.add, read_offsets(lax.optimization_barrier(total), one))
+    return (total / _counts(dims, count_include_pad, total.dtype)).astype(x.dtype)
 
 
 @avg_pool2d.def_fwd
@@ -60,10 +62,16 @@ def avg_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
     (shape,) = residuals
     dims = _dims(shape.shape, window, stride, padding)
     wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
-    share = wide / _counts(dims, count_include_pad, wide.dtype)
-    zero = jnp.zeros((), wide.dtype)
-    x_bar = sum_over_windows(dims, lambda offset, share: jnp.where(offset == no_offset(dims), zero, share), share)
+    x_bar = wide / _counts(dims, count_include_pad, wide.dtype)
+    for one in reversed(passes(dims)):
+        x_bar = _to_every_entry(x_bar, one)
     return (x_bar.astype(y_bar.dtype),)
+
+
+def _to_every_entry(share, dims):
+    """At every input position Σ over the windows that read it of their share."""
+    zero = jnp.zeros((), share.dtype)
+    return sum_over_windows(dims, lambda offset, share: jnp.where(offset == no_offset(dims), zero, share), share)
 
 
 def _counts(dims, count_include_pad, dtype):

@@ -13,6 +13,10 @@ Where entries tie, the maximum has a kink: any weights on them that sum to one a
     "last"    all of ȳ to the last
     "split"   each of m winners gets ȳ / m
     "all"     each winner gets the whole ȳ (the slope upwards of each alone; their sum is no subgradient)
+
+A maximum over a window is one over its rows of the maxima over their columns, and the first winner, row by row, is the
+first winner in the first row that has it. So a large window is pooled in two passes, columns and rows, kh + kw offsets
+in place of kh·kw; ȳ goes back through the rows' winners, then through the columns'.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from purecnn.annotations import Array, Float
 from purecnn.checks import require_choice, require_floats, require_rank
 from purecnn.chunks import materialize_in_halves
 from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
-from purecnn.offsets import no_offset, offset_dtype, read_offsets, sum_over_windows, to_phases
+from purecnn.offsets import no_offset, offset_dtype, passes, read_offsets, sum_over_windows, to_phases
 from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule, shape_carrier
 
@@ -47,36 +51,57 @@ def max_pool2d(
 
     `stride` None means the window's own size. Padding reads as −inf: it wins against nothing but an entry that is −inf
     itself, with which it ties. A NaN under a window gives NaN, and gets its cotangent. Residuals: for `ties` "first"
-    and "last" the winner's offset in the window, one byte an output; for "split" and "all" x and y. Raises ValueError
+    and "last" the winner's offset in the window, one byte an output (in a large window one an output of either pass);
+    for "split" and "all" x and y. Raises ValueError
     or TypeError for a wrong rank, a dtype that is not floating, a window that does not fit, or another word for `ties`.
     """
     dims = _dims(x, window, stride, padding, dilation, ties)
-    return functools.reduce(jnp.maximum, read_offsets(x, dims, -jnp.inf))
+    return _maxima(x, dims)[-1]
 
 
 @max_pool2d.def_fwd
 def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
-    """y and its residuals: (the winner's offset, the shape of x) for "first" and "last", else (x, y)."""
+    """y and its residuals: (the winner's offset in each pass, the shape of x) for "first" and "last", else (x, y)."""
     if ties in ("split", "all"):
         y = max_pool2d(x, window=window, stride=stride, padding=padding, dilation=dilation, ties=ties)
         return y, (x, y)
     dims = _dims(x, window, stride, padding, dilation, ties)
-    search = functools.partial(_with_winner, dims=dims, ties=ties)
-    # XLA:CPU would fuse the search into the backward pass and repeat it for every entry of every window.
-    y, winner = lax.platform_dependent(x, cpu=functools.partial(materialize_in_halves, search), default=search)
-    return y, (winner, shape_carrier(x))
+    y, winners = x, []
+    for one in passes(dims):
+        search = functools.partial(_with_winner, dims=one, ties=ties)
+        # XLA:CPU would fuse the search into the backward pass and repeat it for every entry of every window.
+        y, winner = lax.platform_dependent(y, cpu=functools.partial(materialize_in_halves, search), default=search)
+        winners.append(winner)
+    return y, (*winners, shape_carrier(x))
 
 
 @max_pool2d.def_bwd
 def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
     """x̄ (N, H, W, C)."""
-    dims = _dims(residuals[ties in ("first", "last")], window, stride, padding, dilation, ties)
-    wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
+    dims = _dims(residuals[0 if ties in ("split", "all") else -1], window, stride, padding, dilation, ties)
+    x_bar = y_bar.astype(accumulation_dtype(y_bar.dtype))
     if ties in ("first", "last"):
-        x_bar = _to_winners(residuals[0], wide, dims)
+        *winners, _ = residuals
+        for winner, one in reversed(list(zip(winners, passes(dims), strict=True))):
+            x_bar = _to_winners(winner, x_bar, one)
     else:
-        x_bar = _to_all_maxima(residuals[0], residuals[1], wide, dims, shared=ties == "split")
+        x, y = residuals
+        maxima = [*_maxima(x, dims)[:-1], y]
+        if ties == "split":
+            x_bar = x_bar / _number_tied(maxima, dims, x_bar.dtype)
+        for x, y, one in reversed(list(zip(maxima[:-1], maxima[1:], passes(dims), strict=True))):
+            x_bar = _to_all_maxima(x, y, x_bar, one)
     return (x_bar.astype(y_bar.dtype),)
+
+
+def _maxima(x, dims: WindowDims):
+    """x, and the maxima after each pass."""
+    maxima = [x]
+    for one in passes(dims):
+        if len(maxima) > 1:  # or XLA repeats the first pass for every offset of the second
+            maxima[-1] = lax.optimization_barrier(maxima[-1])
+        maxima.append(functools.reduce(jnp.maximum, read_offsets(maxima[-1], one, -jnp.inf)))
+    return maxima
 
 
 def _with_winner(x, dims: WindowDims, ties):
@@ -100,10 +125,18 @@ def _to_winners(winner, y_bar, dims: WindowDims):
     return sum_over_windows(dims, lambda at, won, y_bar: jnp.where(at == won, y_bar, zero), winner, y_bar)
 
 
-def _to_all_maxima(x, y, y_bar, dims: WindowDims, shared: bool):
-    """At every input position Σ ȳ over the windows whose maximum it equals; ȳ divided by how many do if `shared`."""
-    if shared:
-        y_bar = y_bar / sum((entry == y).astype(y_bar.dtype) for entry in read_offsets(x, dims, -jnp.inf))
+def _number_tied(maxima, dims: WindowDims, dtype):
+    """How many entries of each window equal its maximum. `maxima` are x and the maxima after each pass."""
+    number, padded = jnp.ones(maxima[0].shape, dtype), 1.0  # of entries equal to each value, and to one of padding
+    for x, y, one in zip(maxima[:-1], maxima[1:], passes(dims), strict=True):
+        pairs = zip(read_offsets(x, one, -jnp.inf), read_offsets(number, one, padded), strict=True)
+        number = sum(jnp.where(entry == y, many, 0) for entry, many in pairs)
+        padded *= one.size[0] * one.size[1]
+    return number
+
+
+def _to_all_maxima(x, y, y_bar, dims: WindowDims):
+    """At every input position Σ ȳ over the windows whose maximum it equals."""
     entries, zero = to_phases(x, dims), jnp.zeros((), y_bar.dtype)
 
     def term(at, y, y_bar):

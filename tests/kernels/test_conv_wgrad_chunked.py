@@ -2,15 +2,17 @@ import jax
 import numpy as np
 import pytest
 
+import purecnn
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_wgrad_chunked
 from tests.oracles import loops
 from tests.oracles.roads import assert_close, quick_jit
 
 
-@pytest.mark.parametrize("chunks", [6, 3, 1])
-def test_chunks_of_any_size_give_the_same_sum(monkeypatch, chunks):
-    monkeypatch.setattr(conv_wgrad_chunked, "chunks_that_fit", lambda *_: chunks)
+@pytest.mark.parametrize("room", [0, 1400, 1 << 20], ids=["strips of a row", "three chunks", "one chunk"])
+def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room):
+    """The patches of an image take 648 bytes."""
+    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", room)
     rng = np.random.default_rng(0)
     x, w, y_bar = (
         jax.numpy.asarray(rng.integers(-3, 4, shape), "float32") for shape in ((6, 5, 5, 2), (3, 3, 2, 4), (6, 3, 3, 4))
@@ -19,3 +21,27 @@ def test_chunks_of_any_size_give_the_same_sum(monkeypatch, chunks):
     dims = conv_dims("test", x.shape, w.shape)
     got = quick_jit(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(x, y_bar)
     assert_close(got, w_bar, 0)
+
+
+def test_strips_of_rows_with_stride_padding_dilation_and_groups(monkeypatch):
+    rng = np.random.default_rng(1)
+    options = {"stride": (2, 1), "padding": ((2, 1), (0, 3)), "dilation": (2, 1), "groups": 2}
+    x, w = rng.integers(-3, 4, (2, 12, 4, 4)), rng.integers(-3, 4, (3, 2, 2, 6))
+    dims = conv_dims("test", x.shape, w.shape, **options)
+    y_bar = rng.integers(-3, 4, (2, *dims.output, 6))
+    _, (_, w_bar, _) = loops.conv2d(y_bar, x, w, **options)
+    two_rows = 4 * dims.output[1] * w[..., 0].size * 2 * 2
+    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", two_rows)
+    assert dims.output[0] == 6
+    got = quick_jit(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
+    assert_close(got, w_bar, 0)
+
+
+def test_patches_of_one_large_image_stay_within_a_few_chunks():
+    def loss(w, x):
+        return purecnn.conv2d(x, w, padding="SAME").sum()
+
+    w, x = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((7, 7, 8, 8), (1, 256, 256, 8)))
+    temporaries = jax.jit(jax.grad(loss)).lower(w, x).compile().memory_analysis().temp_size_in_bytes
+    patches = 49 * 8 * 250 * 250 * 4
+    assert temporaries < patches / 4

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 
+from purecnn import tiles
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_winograd as winograd
 from tests.kernels.test_every_kernel import EQUATIONS, made, results
@@ -25,7 +26,7 @@ def test_four_and_five_offsets_equal_the_loops(window):
 
 @pytest.mark.parametrize("offsets", range(1, winograd.LONGEST + 1))
 def test_a_tile_of_one_axis_is_the_correlation_of_its_entries(offsets):
-    a, g, b = map(np.array, winograd._matrices_of_axis(offsets))
+    a, g, b = map(np.array, tiles.matrices_of_axis(offsets))
     rng = np.random.default_rng(offsets)
     entries, kernel = rng.standard_normal(len(b)), rng.standard_normal(offsets)
     np.testing.assert_allclose(a @ ((g @ kernel) * (b @ entries)), np.correlate(entries, kernel), atol=1e-12)

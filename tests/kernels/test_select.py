@@ -62,7 +62,13 @@ CHUNKED = conv_wgrad_chunked.weight_cotangent
     ids=["1 to 6", "6 to 16", "16 to 16", "16 to 32", "3 to 32", "3 to 64", "groups", "many", "many in groups"],
 )
 def test_auto_on_a_cpu(taken, channels, kernels):
-    assert taken(*channels, padding="SAME") == kernels
+    assert taken(*channels, padding="SAME", batch=8) == kernels
+
+
+def test_winograd_needs_many_tiles_for_the_work_on_its_kernel_and_an_image_that_the_cache_holds(taken):
+    assert taken(96, 256, padding="SAME", batch=1) == [None, None, CHUNKED]
+    assert taken(96, 256, padding="SAME", batch=8) == WINOGRAD
+    assert taken(4096, 4096, padding="SAME", batch=8) == [None, None, CHUNKED]
 
 
 @pytest.mark.parametrize("batch", [1, "b"])

@@ -6,6 +6,7 @@ import pytest
 import purecnn
 from tests import wrong_rules
 from tests.catalogue import MAX_POOL, check_vjp, named
+from tests.oracles import loops
 from tests.oracles.roads import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
 
 
@@ -169,3 +170,24 @@ def test_other_conventions_are_rejected(ties):
             return purecnn.max_pool2d_bwd(residuals, y_bar, ties=other, **options)
 
         assert_rejected(subject, wrong_tie, [many_ties()], roads=(LOOPS,))
+
+
+LARGE = {"window": (5, 4), "stride": (2, 3), "padding": ((2, 1), (3, 0)), "dilation": (1, 2)}
+
+
+@every_convention
+def test_a_large_window_in_two_passes_equals_the_loops(ties):
+    rng = np.random.default_rng(7)
+    x = jnp.asarray(rng.integers(0, 4, (2, 11, 13, 2)), "float32")
+    y = purecnn.max_pool2d(x, **LARGE, ties=ties)
+    y_bar = np.asarray(rng.integers(-8, 9, y.shape), "float64") * 2520  # divided by any number of ties, an integer
+    expected, (x_bar,) = loops.max_pool2d(y_bar, np.asarray(x), **LARGE, ties=ties)
+    np.testing.assert_array_equal(y, expected)
+    (got,) = UNIT.backward(x, y_bar=jnp.asarray(y_bar, "float32"), **LARGE, ties=ties)
+    np.testing.assert_allclose(got, x_bar, rtol=1e-6)
+
+
+def test_a_window_of_784_offsets_is_a_program_of_some_fifty_reads():
+    x = jnp.ones((1, 56, 56, 1))
+    text = jax.jit(jax.grad(lambda x: purecnn.max_pool2d(x, window=28, stride=7).sum())).lower(x).as_text()
+    assert text.count("stablehlo.slice") < 200
