@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, scan_counts
 
 CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
@@ -171,7 +171,7 @@ def _filled(values: Sequence[Any], errors: Sequence[Any]) -> list[Any]:
 
 def _scan(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
     p = eqn.params
-    consts, carry = p["num_consts"], p["num_carry"]
+    consts, carry = scan_counts(eqn)
     errors = _filled(values, errors)
 
     def body(state, x):

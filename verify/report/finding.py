@@ -25,6 +25,7 @@ class Finding:
     cause: str = ""
     top: tuple[tuple[tuple[int, ...], float, float], ...] = ()
     heat: tuple[tuple[float, ...], ...] = ()  # a small picture of where it is wrong, for the HTML page
+    note: bool = False  # worth knowing, and no fault: the report lists it among its notes
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
