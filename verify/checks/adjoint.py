@@ -14,6 +14,7 @@ import numpy as np
 from verify.case import Case
 from verify.checks import gradient
 from verify.oracle import kinks
+from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, is_float
@@ -48,6 +49,7 @@ def findings(case: Case) -> list[Finding]:
             room += float(np.sum(np.abs(u) * _allowed(case, k, bar, unit)))
             # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
             room = max(room, room * unit_roundoff(case.subject.dtype) / unit / ROOM)
+            room = max(room, loop_noise(case) * (terms + float(np.sum(np.abs(u * bar)))))
             if not abs(got - expected) <= room:
                 if case.subject.reference is None and _at_kink(case, k, u):
                     raise NotRunError("the function has a kink here, where forward mode keeps its own convention")

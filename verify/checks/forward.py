@@ -8,6 +8,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.oracle.compare import differences
+from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float
@@ -54,6 +55,10 @@ def _value(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> li
         return []
     if not all(np.all(np.isfinite(y)) for y in exact if is_float(y)):
         raise NotRunError("the oracle itself is not finite here")
+    noise = loop_noise(case)
+    if noise:
+        sizes = [noise * float(np.abs(y).max(initial=0)) if is_float(y) else 0.0 for y in exact]
+        allowed = [a + s for a, s in zip(allowed, sizes, strict=True)]
     found = differences(NAME, case, exact, plain, allowed, names=_names(plain), what="the reference's value")
     if found and not case.reshaped and not _as_at_own_dtype(case, plain, allowed):
         return found

@@ -13,7 +13,8 @@ import numpy as np
 
 from verify.case import Case
 from verify.oracle import kinks
-from verify.oracle.compare import finding, note
+from verify.oracle.compare import below_dtype, finding
+from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
@@ -67,12 +68,13 @@ def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[F
     for k, (name, e, g, b) in enumerate(zip(case.names, truth.cotangents, got, bad, strict=True)):
         if not b.any():
             continue
-        real = b & wrong_elements(e, g, resolved(case, k)) if level is WIDE else b
+        beyond = resolved(case, k) if level is WIDE else loop_noise(case) * np.abs(e).max(initial=0)
+        real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
         if real.any():
             primal = case.arrays[case.perturbed[k]]
             found.append(finding(NAME, case, name, e, g, real, allowed[k], primal=primal))
         elif case.subject.dtype != WIDE:
-            found.append(note(NAME, case, name, e, g, b))
+            found.append(below_dtype(NAME, case, name, e, g, b))
     return found
 
 
@@ -99,9 +101,10 @@ def resolved(case: Case, leaf: int) -> np.ndarray:
         magnitude = case.measured.magnitudes[leaf]
     except NotRunError:
         magnitude = case.truth.magnitudes[leaf]
+    noise = loop_noise(case) * np.abs(case.truth.cotangents[leaf]).max(initial=0)
     if dtype == WIDE:
-        return allowed_error(magnitude, WIDE)
-    return resolution(magnitude, dtype)
+        return allowed_error(magnitude, WIDE) + noise
+    return resolution(magnitude, dtype) + noise
 
 
 def _autodiff(case: Case, k: int) -> np.ndarray:

@@ -44,11 +44,11 @@ def differences(
             if real.any():
                 found.append(finding(check, case, name, e, g, real, tolerance, primal=primal, what=what))
             else:
-                found.append(note(check, case, name, e, g, bad))
+                found.append(below_dtype(check, case, name, e, g, bad))
     return found
 
 
-def note(check: str, case: Case, name: str, expected: np.ndarray, got: np.ndarray, bad: np.ndarray) -> Finding:
+def below_dtype(check: str, case: Case, name: str, expected: np.ndarray, got: np.ndarray, bad: np.ndarray) -> Finding:
     """A difference that the dtype of the call cannot resolve, as a note."""
     e, g = np.asarray(expected, np.float64), np.asarray(got, np.float64)
     worst = float(np.abs(g - e)[bad].max())

@@ -184,7 +184,7 @@ class _Evaluation:
 
 
 def with_slopes(fun: Callable, kinds: list[str], perturbed: Sequence[int]) -> Callable:
-    """`fun` (arrays to a flat list of arrays) as a function of `MOST` slopes and the arrays; its trace fills `kinds`."""
+    """`fun` (arrays to a list of arrays) as a function of `MOST` slopes and the arrays; its trace fills `kinds`."""
 
     def evaluated(slopes, *args):
         del kinds[:]
