@@ -23,12 +23,13 @@ class Limits:
     values: list[np.ndarray]
     smooth: list[np.ndarray]
 
-    def agree(self, leaf: int, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """The elements of a cotangent that are this limit."""
+    def agree(self, leaf: int, expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """The elements of a cotangent that are this limit where autodiff at the point, `expected`, is not: elsewhere
+        it is the sharper oracle."""
         value = self.values[leaf]
         room = allowed + 1e-8 * (np.abs(value) + np.abs(np.where(self.smooth[leaf], value, 0)).max(initial=0))
         with np.errstate(invalid="ignore"):
-            return self.smooth[leaf] & (np.abs(got - value) <= room)
+            return self.smooth[leaf] & (np.abs(got - value) <= room) & ~(np.abs(expected - value) <= room)
 
 
 def limits(case: Case) -> Limits:

@@ -94,7 +94,8 @@ def unexplained(
     got = [np.asarray(g, WIDE) for g in got]
     try:
         near = beside.limits(case)
-        smooth = [near.agree(k, g, a) for k, (g, a) in enumerate(zip(got, allowed, strict=True))]
+        triples = zip(case.truth.cotangents, got, allowed, strict=True)
+        smooth = [near.agree(k, e, g, a) for k, (e, g, a) in enumerate(triples)]
     except Exception:
         smooth = [np.zeros(b.shape, bool) for b in bad]
     bad = [b & ~s for b, s in zip(bad, smooth, strict=True)]
