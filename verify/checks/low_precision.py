@@ -101,8 +101,6 @@ def _dtypes(case: Case, dtype, outputs, bars) -> list[Finding]:
             "dtype",
             f"the cotangent's dtype is {bar.dtype}, its argument's is {jnp.dtype(dtype).name}",
             case.label,
-            # JAX takes it, and it is no call of somebody whose example is wider.
-            note=case.subject.dtype.itemsize > 2,
         )
         for name, bar in zip(case.names, bars, strict=True)
         if bar.dtype != jnp.dtype(dtype)
