@@ -95,6 +95,13 @@ class Case:
         """The same, with the magnitudes of an evaluation whose sums are carried in a wider type."""
         return self._measured_truth(self.subject.oracle(self.options), wide_sums=True)
 
+    @cached_property
+    def measured(self) -> Truth:
+        """The oracle's answer with magnitudes by error analysis, which costs a compilation at a new shape."""
+        if not self.reshaped:
+            return self.truth
+        return self._measured_truth(self.subject.oracle(self.options), wide_sums=False)
+
     def _measured_truth(self, fun: Callable, wide_sums: bool) -> Truth:
         oracle = measured_oracle(fun, self.perturbed, wide_sums)
         run = compiled(self, f"truth {wide_sums}", WIDE, lambda: oracle, once=wide_sums)

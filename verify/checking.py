@@ -61,6 +61,9 @@ class Log:
             raise
         except Exception as error:
             reason = f"the check itself failed on this rule: {first_line(error)}"
+        said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
+        self.notes += said[:1] if not any(n.startswith(f"{check.NAME}: ") for n in self.notes) else []
+        found = [f for f in found if not f.note]
         status = NOT_RUN if reason else FAILED if found else PASSED
         self.findings += found
         self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))

@@ -11,7 +11,7 @@ Rounded to 800, numbers tie by themselves; without a reference an element may li
 import numpy as np
 
 from verify.case import Case
-from verify.checks.gradient import usable
+from verify.checks.gradient import resolved, usable
 from verify.oracle import kinks
 from verify.oracle.compare import differences
 from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
@@ -34,7 +34,7 @@ def findings(case: Case) -> list[Finding]:
         found = _differences(case, WIDE, case.wide[1], allowed)
     except NotRunError:
         found = []
-    if found:
+    if any(not f.note for f in found):
         return found
     allowed = [
         allowed_error(m, g.dtype) + ROOM * unit_roundoff(g.dtype) * loudest
@@ -49,10 +49,11 @@ def findings(case: Case) -> list[Finding]:
 def _differences(case: Case, level: object, got: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
     """Elements further from the oracle than allowed, but for those that a kink explains."""
 
-    def unexplained(leaf: int, bad: np.ndarray) -> np.ndarray:
-        return kinks.unexplained(case, leaf, level, bad)
+    def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
+        return kinks.unexplained(case, level, got, allowed, bad)
 
-    return differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained)
+    beyond = [resolved(case, k) for k in range(len(got))] if level is WIDE else None
+    return differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
 
 
 def _lost_by_autodiff(case: Case) -> list[np.ndarray]:

@@ -14,8 +14,9 @@ from jax.extend import core
 
 from verify.case import Case
 from verify.oracle import kinks
-from verify.oracle.compare import finding, wrong_elements
+from verify.oracle.compare import finding
 from verify.oracle.primal import equations
+from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
 from verify.subject import FLOAT, PERTURBED
@@ -48,10 +49,13 @@ def findings(case: Case) -> list[Finding]:
             if dtype is OWN:
                 raise
             continue  # too long a sum for bfloat16, or no rule for it: the low-precision check says so
-        for k, (name, e, g) in enumerate(zip(case.names, integral.truth.cotangents, got, strict=True)):
-            zero = np.zeros(e.shape)
-            bad = wrong_elements(e, np.asarray(g, WIDE), zero) if e.shape == g.shape else np.zeros(0, bool)
-            bad = kinks.unexplained(integral, k, dtype, bad)
+        expected = integral.truth.cotangents
+        if any(e.shape != g.shape for e, g in zip(expected, got, strict=True)):
+            continue
+        zeros = [np.zeros(e.shape) for e in expected]
+        wrong = [wrong_elements(e, np.asarray(g, WIDE), z) for e, g, z in zip(expected, got, zeros, strict=True)]
+        wrong = kinks.unexplained(integral, dtype, got, zeros, wrong)
+        for k, (name, e, g, zero, bad) in enumerate(zip(case.names, expected, got, zeros, wrong, strict=True)):
             if bad.any():
                 primal = integral.arrays[integral.perturbed[k]]
                 found.append(finding(NAME, integral, name, e, g, bad, zero, primal=primal, what="the exact integer"))

@@ -4,16 +4,18 @@ For y = f(x) and a cotangent ȳ the rule must return x̄ = (∂f/∂x)ᵀ ȳ. Wi
 random combination of that element's partial derivatives, so an element is right by chance with probability zero; and
 since elements are compared one by one, one wrong among a million is as visible as a million.
 
-The rule is run in float64, where only a few roundoffs separate it from the oracle, and again at its own dtype.
-Without a reference, an element that disagrees at a kink is right if it lies between the one-sided slopes.
+The rule is run in float64, where only a few roundoffs separate it from the oracle, and again at its own dtype. What
+differs in float64 by less than the dtype of the call resolves is a note. Without a reference, an element that disagrees
+at a kink is right if a convention explains it.
 """
 
 import numpy as np
 
 from verify.case import Case
 from verify.oracle import kinks
-from verify.oracle.compare import finding, wrong_elements
-from verify.oracle.tolerance import allowed_error, unit_roundoff
+from verify.oracle.compare import below_dtype, finding
+from verify.oracle.noise import loop_noise
+from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
 
@@ -31,8 +33,9 @@ def findings(case: Case) -> list[Finding]:
     found = []
     if wide is not None:
         found = _at(case, WIDE, wide, case.narrowest)
-    if not found and (wide is None or not case.reshaped) and not case.flushed:
-        found = _at(case, OWN, case.own[1], unit_roundoff(case.subject.dtype))
+    faults = [f for f in found if not f.note]
+    if not faults and (wide is None or not case.reshaped) and not case.flushed:
+        found += _at(case, OWN, case.own[1], unit_roundoff(case.subject.dtype))
     return found
 
 
@@ -46,22 +49,62 @@ def usable(case: Case) -> bool:
 
 
 def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[Finding]:
-    truth, found = case.truth, []
-    for k, (name, e, g, m) in enumerate(zip(case.names, truth.cotangents, got, truth.magnitudes, strict=True)):
-        if e.shape != g.shape:
-            text = f"the cotangent's shape is {g.shape}, expected {e.shape}"
-            found.append(Finding(NAME, name, None, None, None, "shape", text, case.label))
+    truth = case.truth
+    shapes = zip(case.names, truth.cotangents, got, strict=True)
+    misshapen = [(name, e.shape, g.shape) for name, e, g in shapes if e.shape != g.shape]
+    if misshapen:
+        texts = [(name, f"the cotangent's shape is {g}, expected {e}") for name, e, g in misshapen]
+        return [Finding(NAME, name, None, None, None, "shape", text, case.label) for name, text in texts]
+    dtypes = [WIDE if level is WIDE else case.arrays[n].dtype for n in case.perturbed]
+    allowed = [
+        allowed_error(m, d) * _narrowing(case, unit / unit_roundoff(d))
+        for m, d in zip(truth.magnitudes, dtypes, strict=True)
+    ]
+    bad = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, got, allowed, strict=True)]
+    if level is OWN and case.subject.dtype != WIDE:
+        bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
+    bad = kinks.unexplained(case, level, got, allowed, bad)
+    found = []
+    for k, (name, e, g, b) in enumerate(zip(case.names, truth.cotangents, got, bad, strict=True)):
+        if not b.any():
             continue
-        dtype = WIDE if level is WIDE else case.arrays[case.perturbed[k]].dtype
-        allowed = allowed_error(m, dtype) * _narrowing(case, unit / unit_roundoff(dtype))
-        bad = wrong_elements(e, g, allowed)
-        if bad.any() and level is OWN and case.subject.dtype != WIDE:
-            bad &= wrong_elements(_autodiff(case, k), g, allowed)
-        bad = kinks.unexplained(case, k, level, bad)
-        if bad.any():
+        beyond = resolved(case, k) if level is WIDE else loop_noise(case) * np.abs(e).max(initial=0)
+        real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
+        if real.any():
             primal = case.arrays[case.perturbed[k]]
-            found.append(finding(NAME, case, name, e, g, bad, allowed, primal=primal))
+            found.append(finding(NAME, case, name, e, g, real, allowed[k], primal=primal))
+        elif case.subject.dtype != WIDE:
+            found.append(below_dtype(NAME, case, name, e, g, b))
     return found
+
+
+def excused(case: Case) -> list[np.ndarray]:
+    """Per perturbed leaf, the elements at which the rule differs from autodiff and a kink explains it: other checks
+    that lean on autodiff leave them out."""
+    none = [np.zeros(case.arrays[n].shape, bool) for n in case.perturbed]
+    try:
+        truth, got = case.truth, case.wide[1]
+        ratio = max(1.0, case.narrowest / unit_roundoff(WIDE))
+        allowed = [allowed_error(m, WIDE) * ratio for m in truth.magnitudes]
+        wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, got, allowed, strict=True)]
+        left = kinks.unexplained(case, WIDE, got, allowed, wrong)
+        return [w & ~b for w, b in zip(wrong, left, strict=True)]
+    except (NotRunError, ValueError):
+        return none
+
+
+def resolved(case: Case, leaf: int) -> np.ndarray:
+    """The differences that the dtype of the call can resolve, element by element; at float64 what rounding explains,
+    the rule's own included."""
+    dtype = case.arrays[case.perturbed[leaf]].dtype
+    try:
+        magnitude = case.measured.magnitudes[leaf]
+    except NotRunError:
+        magnitude = case.truth.magnitudes[leaf]
+    noise = loop_noise(case) * np.abs(case.truth.cotangents[leaf]).max(initial=0)
+    if dtype == WIDE:
+        return allowed_error(magnitude, WIDE) + noise
+    return resolution(magnitude, dtype) + noise
 
 
 def _autodiff(case: Case, k: int) -> np.ndarray:

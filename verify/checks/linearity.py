@@ -8,8 +8,8 @@ A rule that ignores its cotangent, squares it, clips it or adds a constant fails
 import numpy as np
 
 from verify.case import Case
-from verify.oracle.compare import finding, wrong_elements
-from verify.oracle.tolerance import unit_roundoff
+from verify.oracle.compare import finding
+from verify.oracle.tolerance import unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
 

@@ -16,8 +16,14 @@ from verify.case import Case
 from verify.generate import shapes
 from verify.generate.contents import fill, on_simplex
 from verify.oracle import kinks
-from verify.oracle.compare import finding, wrong_elements
-from verify.oracle.tolerance import LOW_PRECISION_ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
+from verify.oracle.compare import finding
+from verify.oracle.tolerance import (
+    LOW_PRECISION_ROOM,
+    WORSE_THAN_AUTODIFF,
+    allowed_error,
+    unit_roundoff,
+    wrong_elements,
+)
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, is_float
 from verify.subject import FLOAT, PERTURBED, first_line
@@ -40,7 +46,8 @@ def findings(case: Case) -> list[Finding]:
             why = f"the rule does not run in {name} ({first_line(error)})"
             continue
         ran = True
-        found = _dtypes(rounded, dtype, outputs, bars) or _errors(rounded, dtype, bars)
+        found = _dtypes(rounded, dtype, outputs, bars)
+        found += [] if any(not f.note for f in found) else _errors(rounded, dtype, bars)
         if found:
             return found
     if not ran:
@@ -108,12 +115,13 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
     ):
         return []
     autodiff = None
-    for k, (name, e, g, m) in enumerate(zip(case.names, truth.cotangents, bars, truth.magnitudes, strict=True)):
-        if e.shape != g.shape:
-            continue
-        allowed = allowed_error(m, dtype, LOW_PRECISION_ROOM)
-        bad = wrong_elements(e, g, allowed)
-        bad = kinks.unexplained(case, k, dtype, bad, room=8 * unit_roundoff(dtype))
+    if any(e.shape != g.shape for e, g in zip(truth.cotangents, bars, strict=True)):
+        return []
+    room = [allowed_error(m, dtype, LOW_PRECISION_ROOM) for m in truth.magnitudes]
+    wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, bars, room, strict=True)]
+    wrong = kinks.unexplained(case, dtype, bars, room, wrong, room=8 * unit_roundoff(dtype))
+    for k, (name, e, g) in enumerate(zip(case.names, truth.cotangents, bars, strict=True)):
+        bad, allowed = wrong[k], room[k]
         if not bad.any():
             continue
         if autodiff is None:

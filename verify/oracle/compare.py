@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from verify.case import Case
+from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import Finding
 from verify.report.pattern import pattern_of
 
@@ -18,33 +19,44 @@ def differences(
     *,
     names: Sequence[str] | None = None,
     what: str = "the oracle's",
-    unexplained: Callable[[int, np.ndarray], np.ndarray] | None = None,
+    unexplained: Callable[[list[np.ndarray]], list[np.ndarray]] | None = None,
+    beyond: Sequence[np.ndarray] | None = None,
 ) -> list[Finding]:
-    """One finding for each leaf with an element further from `expected` than `allowed`; of these elements, given the
-    leaf's number, `unexplained` keeps those that nothing excuses."""
+    """One finding for each leaf with an element further from `expected` than `allowed`; of these elements, leaf by
+    leaf, `unexplained` keeps those that nothing excuses. One whose elements all are within `beyond` is a note."""
     own_names = names is None
     names = case.names if names is None else names
     found = []
+    shaped = all(e.shape == g.shape for e, g in zip(expected, got, strict=True))
+    wrong = [wrong_elements(e, g, a) for e, g, a in zip(expected, got, allowed, strict=True)] if shaped else []
+    if unexplained is not None and shaped:
+        wrong = unexplained(wrong)
     for k, (name, e, g, tolerance) in enumerate(zip(names, expected, got, allowed, strict=True)):
         if e.shape != g.shape:
             found.append(
                 Finding(check, name, None, None, None, "shape", f"shape is {g.shape}, expected {e.shape}", case.label)
             )
             continue
-        bad = wrong_elements(e, g, tolerance)
-        if unexplained is not None:
-            bad = unexplained(k, bad)
+        bad = wrong[k] if shaped else wrong_elements(e, g, tolerance)
         if bad.any():
             primal = case.arrays[case.perturbed[k]] if own_names else None
-            found.append(finding(check, case, name, e, g, bad, tolerance, primal=primal, what=what))
+            real = bad if beyond is None else bad & wrong_elements(e, g, beyond[k])
+            if real.any():
+                found.append(finding(check, case, name, e, g, real, tolerance, primal=primal, what=what))
+            else:
+                found.append(below_dtype(check, case, name, e, g, bad))
     return found
 
 
-def wrong_elements(expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Where |got - expected| exceeds what is allowed; NaN and misplaced infinities count, equal infinities do not."""
+def below_dtype(check: str, case: Case, name: str, expected: np.ndarray, got: np.ndarray, bad: np.ndarray) -> Finding:
+    """A difference that the dtype of the call cannot resolve, as a note."""
     e, g = np.asarray(expected, np.float64), np.asarray(got, np.float64)
-    with np.errstate(invalid="ignore"):
-        return ~(np.abs(g - e) <= allowed) & ~(e == g)
+    worst = float(np.abs(g - e)[bad].max())
+    size = float(np.abs(e).max(initial=0))
+    dtype = np.dtype(case.subject.dtype).name
+    by = f"{worst / size:.1e} of the largest element" if worst <= size else f"{worst:.1e} where 0 is expected"
+    text = f"beyond {dtype}: {by} ({int(bad.sum())} of {e.size} elements), less than {dtype} can resolve"
+    return Finding(check, name, None, None, None, "", text, case.label, note=True)
 
 
 def finding(

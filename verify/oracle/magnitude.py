@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, scan_counts
 
 CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
@@ -45,7 +45,12 @@ def with_magnitude(fun: Callable, wide_sums: bool = False) -> Callable:
 
 
 def _floating(x: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(x), jnp.floating)
+    return jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+
+
+def _real(x: Any) -> Any:
+    """The real dtype that an error has: that of the value, or of its parts where it is complex."""
+    return jnp.finfo(jnp.result_type(x)).dtype
 
 
 def _evaluate(closed: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
@@ -60,7 +65,7 @@ def _evaluate(closed: Any, values: Sequence[Any], errors: Sequence[Any], wide: b
         vs, es = zip(*[read(v) for v in eqn.invars], strict=True) if eqn.invars else ((), ())
         env.update(zip(eqn.outvars, zip(*_equation(eqn, vs, es, wide), strict=True), strict=True))
     outs = [read(v) for v in closed.jaxpr.outvars]
-    filled = [jnp.zeros(jnp.shape(v), jnp.result_type(v)) if e is None and _floating(v) else e for v, e in outs]
+    filled = [jnp.zeros(jnp.shape(v), _real(v)) if e is None and _floating(v) else e for v, e in outs]
     return [v for v, _ in outs], filled
 
 
@@ -77,6 +82,8 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
         return _cond(eqn, values, errors, wide)
     out = bind(eqn, values, params)
     own = [abs(o) if _floating(o) and name not in MOVES else None for o in out]
+    if name == "fft":
+        return out, [_transformed(eqn, values[0], errors[0], out[0])]
     if name in CONTRACTIONS:
         return out, [_contraction(eqn, values, errors, abs(out[0]) if wide else None)]
     if not wide and name.startswith(("reduce_sum", "cumsum", "reduce_window_sum", "scatter", "select_and_scatter_add")):
@@ -87,6 +94,17 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
     if name in PRODUCTS and moved[0] is not None:
         moved[0] = _plus(moved[0], _second_order(errors))
     return out, moved
+
+
+def _transformed(eqn: Any, x: Any, error: Any, out: Any) -> Any:
+    """A Fourier transform's error: every output sums all inputs of its axes, log n roundings deep."""
+    axes = tuple(range(jnp.ndim(x) - len(eqn.params["fft_lengths"]), jnp.ndim(x)))
+    count = float(np.prod(eqn.params["fft_lengths"]))
+    own = jnp.sqrt((abs(x) ** 2).sum(axes, keepdims=True)) * (1 + np.log2(count))
+    total = own if error is None else own + error.sum(axes, keepdims=True)
+    # Half a spectrum stands for the whole one in an inverse real transform.
+    scale = 2 / count if "I" in str(eqn.params["fft_type"]).split(".")[-1] else 1.0
+    return jnp.broadcast_to(total * scale, jnp.shape(out))
 
 
 def _second_order(errors: Sequence[Any]) -> Any:
@@ -114,11 +132,15 @@ def _contraction(eqn: Any, values: Sequence[Any], errors: Sequence[Any], own: An
     """`own` is the contraction's own rounding error, None for that of a sum carried in the same type."""
     a, b = values
     absolute = own
+
+    def product(left, right):
+        return abs(bind(eqn, [left.astype(jnp.result_type(a)), right.astype(jnp.result_type(b))], eqn.params)[0])
+
     if absolute is None:
-        absolute = bind(eqn, [abs(a), abs(b)], eqn.params)[0] * (1 + float(np.sqrt(_terms(eqn, a, b))) / 2)
+        absolute = product(abs(a), abs(b)) * (1 + float(np.sqrt(_terms(eqn, a, b))) / 2)
     for left, right in ((errors[0], abs(b)), (abs(a), errors[1])):
         if left is not None and right is not None:
-            absolute = absolute + bind(eqn, [left, right], eqn.params)[0]
+            absolute = absolute + product(left, right)
     return _finite(absolute)
 
 
@@ -139,11 +161,15 @@ def _propagated(eqn: Any, values: Sequence[Any], errors: Sequence[Any], out: lis
         if error is None or not _floating(values[k]):
             continue
 
+        if eqn.primitive.name in ("abs", "real", "imag", "complex", "conj"):
+            total[0] = _plus(total[0], error)  # the parts of a complex number are as uncertain as it is
+            continue
+
         def along(v, k=k):
             return bind(eqn, [*values[:k], v, *values[k + 1 :]], eqn.params)
 
         try:
-            _, tangents = jax.jvp(along, (values[k],), (error,))
+            _, tangents = jax.jvp(along, (values[k],), (error.astype(jnp.result_type(values[k])),))
         except Exception:  # a primitive without a derivative: its result is as uncertain as its worst input
             worst = jnp.max(error, initial=0.0)
             tangents = [jnp.broadcast_to(worst, o.shape) if _floating(o) else o for o in out]
@@ -166,12 +192,12 @@ def _finite(e: Any) -> Any:
 
 def _filled(values: Sequence[Any], errors: Sequence[Any]) -> list[Any]:
     pairs = zip(values, errors, strict=True)
-    return [jnp.zeros_like(v) if e is None and _floating(v) else e for v, e in pairs]
+    return [jnp.zeros(jnp.shape(v), _real(v)) if e is None and _floating(v) else e for v, e in pairs]
 
 
 def _scan(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
     p = eqn.params
-    consts, carry = p["num_consts"], p["num_carry"]
+    consts, carry = scan_counts(eqn)
     errors = _filled(values, errors)
 
     def body(state, x):

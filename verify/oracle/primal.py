@@ -79,6 +79,16 @@ def equations(thing: Any):
             yield from equations(value)
 
 
+def scan_counts(eqn: Any) -> tuple[int, int]:
+    """How many operands of a `scan` are constants and how many its carry, told by their ranks: the parameters that say
+    so have had several names."""
+    inner = eqn.params["jaxpr"]
+    inner = getattr(inner, "jaxpr", inner)
+    carry = sum(a.aval.ndim == b.aval.ndim for a, b in zip(eqn.outvars, inner.outvars, strict=True))
+    moving = sum(a.aval.ndim != b.aval.ndim for a, b in zip(eqn.invars, inner.invars, strict=True))
+    return len(eqn.invars) - moving - carry, carry
+
+
 def _rewritten(value: Any, calls: dict[str, str]) -> Any:
     """A parameter with the rules inlined in whatever jaxprs it holds (loop bodies, branches)."""
     if isinstance(value, tuple | list) and contains(value, calls):

@@ -39,3 +39,16 @@ def allowed_error(magnitude: np.ndarray, dtype: Any, room: float = ROOM) -> np.n
     u = unit_roundoff(dtype)
     largest = float(magnitude.max()) if magnitude.size else 0.0
     return room * u * (magnitude + largest / 4) + room * smallest_normal(dtype) * (1 + magnitude)
+
+
+def resolution(magnitude: np.ndarray, dtype: Any) -> np.ndarray:
+    """What `dtype` itself cannot tell apart at each element: one roundoff of every operation that leads to it. A
+    difference below is no fault of a rule that is called in `dtype`."""
+    return allowed_error(magnitude, dtype, 1.0)
+
+
+def wrong_elements(expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Where |got - expected| exceeds what is allowed; NaN and misplaced infinities count, equal infinities do not."""
+    e, g = np.asarray(expected, np.float64), np.asarray(got, np.float64)
+    with np.errstate(invalid="ignore"):
+        return ~(np.abs(g - e) <= allowed) & ~(e == g)

@@ -25,6 +25,7 @@ class Finding:
     cause: str = ""
     top: tuple[tuple[tuple[int, ...], float, float], ...] = ()
     heat: tuple[tuple[float, ...], ...] = ()  # a small picture of where it is wrong, for the HTML page
+    note: bool = False  # worth knowing, and no fault: the report lists it among its notes
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -34,8 +35,8 @@ class Finding:
         where = f"{self.argument}{list(self.index)}" if self.index is not None else self.argument
         lines = [f"{self.check}: {where}: {self.message}"]
         if self.expected is not None and self.got is not None:
-            lines.append(f"  expected {self.expected:.9g}, got {self.got:.9g}")
-        lines += [f"  then {list(i)}: expected {e:.9g}, got {g:.9g}" for i, e, g in self.top[1:4]]
+            lines.append(f"  {apart(self.expected, self.got)}")
+        lines += [f"  then {list(i)}: {apart(e, g)}" for i, e, g in self.top[1:4]]
         if self.pattern:
             lines.append(f"  pattern: {self.pattern}")
         if self.cause:
@@ -43,6 +44,15 @@ class Finding:
         if self.case:
             lines.append(f"  on the call: {self.case}")
         return "\n".join(lines[:20])
+
+
+def apart(expected: float, got: float) -> str:
+    """Both numbers, with as many digits as it takes to tell them apart."""
+    for digits in (9, 13, 17):
+        e, g = f"{expected:.{digits}g}", f"{got:.{digits}g}"
+        if e != g:
+            break
+    return f"expected {e}, got {g}"
 
 
 class NotRunError(Exception):

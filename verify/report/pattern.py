@@ -113,6 +113,8 @@ def _factor(r: float, batch: int | None) -> str:
             return f"×{name}{batch} (the batch size)"
         if abs(size) > 1.5 and abs(size - round(size)) < 1e-3 * abs(size):
             return f"×{name}{round(size)}"
+    if f"{r:.4g}" == "1":  # "×1" would say that nothing is wrong
+        return f"×(1 {'+' if r > 1 else '-'} {abs(r - 1):.1e})"
     return f"×{r:.4g}"
 
 

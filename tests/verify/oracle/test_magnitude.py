@@ -27,6 +27,8 @@ FUNCTIONS = {
     "variance": (lambda a: ((a - a.mean(0)[None]) ** 2).mean(0), (draw(50, 4) + 30,)),
     "scan": (lambda a: jax.lax.scan(lambda c, x: (c * x + x, c), jnp.ones_like(a[0]), a)[0], (draw(12, 5),)),
     "cond": (lambda a: jax.lax.cond(a[0] > 0, jnp.sin, jnp.exp, a), (draw(8),)),
+    "Fourier transforms": (lambda a: jnp.fft.irfft(jnp.fft.rfft(a) * jnp.fft.rfft(a[::-1]), 16), (draw(6, 16),)),
+    "complex product": (lambda a: jnp.real(jnp.exp(jax.lax.complex(a, -a)) @ jax.lax.complex(a, a).T), (draw(6, 16),)),
     "cancellation": (lambda a: (a + 1000) - 1000, (draw(100),)),
 }
 

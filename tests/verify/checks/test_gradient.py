@@ -1,0 +1,86 @@
+"""A verdict is relative to the dtype of the call; what is below it is a note."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+
+from ..wrong_rules.joined import joined, normal
+
+
+def gelu(x):
+    return 0.5 * x * (1 + jnp.tanh(0.7978845608028654 * (x + 0.044715 * x**3)))
+
+
+def gelu_backward(constant):
+    def backward(args, y, g):
+        (x,) = args
+        t = jnp.tanh(constant * x * (1 + 0.044715 * x * x))
+        return (g * (0.5 * x * (1 - t * t) * constant * (1 + 3 * 0.044715 * x * x) + 0.5 * (1 + t)),)
+
+    return backward
+
+
+# (digits of the constant, dtype of the call, verdict, whether a note says how far off it is)
+GELU = [
+    (0.79788456, np.float32, "right", True),
+    (0.79788456, np.float64, "wrong", False),
+    (0.7979, np.float32, "wrong", False),
+    (0.7978845608028654, np.float32, "right", False),
+]
+
+
+@pytest.mark.parametrize(("constant", "dtype", "verdict", "noted"), GELU)
+def test_a_difference_that_the_dtype_of_the_call_cannot_resolve_is_a_note(constant, dtype, verdict, noted, x64):
+    report = verify.check(joined(gelu, gelu_backward(constant)), normal(0, 4, 6).astype(dtype))
+    assert report.verdict == verdict, str(report)
+    assert any("beyond float32" in note for note in report.notes) == noted
+
+
+def rms_norm(x, scale):
+    return scale[None] * x / jnp.sqrt((x**2).mean(axis=1, keepdims=True))
+
+
+def rms_norm_backward(forgotten):
+    def backward(args, y, g):
+        x, scale = args
+        r = jnp.sqrt((x**2).mean(axis=1, keepdims=True))
+        through = x * (scale[None] * g * x).mean(axis=1, keepdims=True) / r**3
+        return scale[None] * g / r - (0 if forgotten else through), (g * x / r).sum(axis=0)
+
+    return backward
+
+
+@pytest.mark.parametrize(("forgotten", "verdict"), [(False, "right"), (True, "wrong")])
+def test_where_the_true_gradient_cancels_to_zero_rounding_is_no_fault(forgotten, verdict):
+    scale = np.abs(normal(1, 6)) + np.float32(0.2)
+    report = verify.check(joined(rms_norm, rms_norm_backward(forgotten)), normal(0, 4, 6), scale)
+    assert report.verdict == verdict, str(report)
+
+
+def test_targets_that_sum_to_one_but_for_rounding():
+    def loss(z, t):
+        return -(t * jax.nn.log_softmax(z)).sum(-1)
+
+    def backward(args, y, g):
+        z, t = args
+        return g[:, None] * (jax.nn.softmax(z) - t), -g[:, None] * jax.nn.log_softmax(z)
+
+    smoothed = (0.02 + 0.9 * np.eye(5)[[0, 1, 2, 4]]).astype(np.float32)
+    report = verify.check(joined(loss, backward), normal(0, 4, 5), smoothed)
+    assert report.ok, str(report)
+
+
+def test_equal_numbers_are_not_printed_as_different():
+    def near(args, y, g):
+        return (g * jnp.cos(args[0]) * (1 + 1e-11),)
+
+    with jax.enable_x64(True):
+        report = verify.check(joined(jnp.sin, near), normal(0, 3, 4).astype(np.float64), cases=0)
+    (found,) = report.failures
+    shown = str(found).split("expected ")[1].split("\n")[0].split(", got ")
+    assert shown[0] != shown[1]
+    assert "×1," not in str(found)
+    assert "×(1 + 1.0e-11)" in found.pattern
