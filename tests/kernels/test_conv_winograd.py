@@ -2,7 +2,6 @@ import jax
 import numpy as np
 import pytest
 
-from purecnn import tiles
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_winograd as winograd
 from tests.kernels.test_every_kernel import EQUATIONS, made, results
@@ -24,14 +23,6 @@ def test_four_and_five_offsets_equal_the_loops(window):
     assert_trees_close(results(ALL, dims, *arrays), expected, 1e-5)
 
 
-@pytest.mark.parametrize("offsets", range(1, winograd.LONGEST + 1))
-def test_a_tile_of_one_axis_is_the_correlation_of_its_entries(offsets):
-    a, g, b = map(np.array, tiles.matrices_of_axis(offsets))
-    rng = np.random.default_rng(offsets)
-    entries, kernel = rng.standard_normal(len(b)), rng.standard_normal(offsets)
-    np.testing.assert_allclose(a @ ((g @ kernel) * (b @ entries)), np.correlate(entries, kernel), atol=1e-12)
-
-
 @pytest.mark.parametrize(("offsets", "worse"), [(3, 2), (5, 10)])
 def test_rounding_is_what_the_module_says(offsets, worse):
     """Root mean square error over 384 channels, of that of the plain sum in float32: 1.5 and 7."""
@@ -48,12 +39,3 @@ def test_rounding_is_what_the_module_says(offsets, worse):
 
     plain = error((rows @ matrix).reshape(exact.shape))
     assert error(jax.jit(lambda x, w: winograd.forward(x, w, dims))(x, w)) < worse * plain
-
-
-def test_products_saved_count_what_tiles_fill_up():
-    def saved(size, offsets):
-        return winograd.products_saved(conv_dims("test", (1, size, size, 1), (offsets, offsets, 1, 1), padding="SAME"))
-
-    assert saved(16, 3) == (2 * 3) ** 2 / 4**2  # two outputs of three offsets from four products, on either axis
-    assert saved(13, 3) == pytest.approx(2.25 * (13 / 14) ** 2)
-    assert saved(27, 5) == pytest.approx((2 * 5 / 6) ** 2 * (27 / 28) ** 2)
