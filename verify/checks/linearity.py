@@ -55,7 +55,8 @@ def findings(case: Case) -> list[Finding]:
 
 def _scaled(case: Case, bars: list, exact: list, unit: float) -> list[tuple]:
     """Cotangents 2^±12 times as large: what clips or flushes shows there. Not asked of half precision inside."""
-    if unit > unit_roundoff(np.float32):
+    floats = [case.arrays[n].dtype.itemsize for n in case.perturbed] + [g.dtype.itemsize for g in case.y_bar]
+    if unit > unit_roundoff(np.float32) or min(floats) < 4:
         return []
     return [
         (

@@ -120,6 +120,8 @@ def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shape
                 values = spd(rng, shape, scale_of(leaf.value))
             elif n in fillers:
                 values = fillers[n](rng, shape, scale_of(leaf.value))
+                if np.all(np.asarray(leaf.value, float) > 0) and leaf.value.size:
+                    values = np.abs(values)  # positive in the example: not below the boundary of what it shows
             elif np.all(np.asarray(leaf.value, float) > 0) and leaf.value.size:
                 # an argument that is positive in the example (a variance, a temperature) stays so unless asked
                 values = np.abs(normal(rng, shape, scale_of(leaf.value))) + 0.1 * scale_of(leaf.value)
