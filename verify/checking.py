@@ -126,6 +126,9 @@ def check(
     except UncheckableError as why:
         because = str(why)
         log.skip(chosen, call, because)
+    except Exception as error:  # whatever a rule does, the report says so
+        because = f"the check itself failed on this rule: {first_line(error)}"
+        log.skip(chosen, call, because)
     return Report(
         name or name_of(rule),
         call,

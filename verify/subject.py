@@ -62,8 +62,16 @@ class Subject:
         def flattened(*arrays):
             rest = iter(arrays)
             leaves = [leaf.value if leaf.kind == STATIC else next(rest) for leaf in self.leaves]
-            args = jax.tree_util.tree_unflatten(self.treedef, leaves)
-            return [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **options))]
+            try:
+                return _called(fun, self.treedef, leaves, options)
+            except Exception:
+                # A rule that insists on its example's dtypes gets them; what it returns is as wide as what came in.
+                own = [_as_example(leaf, given) for leaf, given in zip(self.leaves, leaves, strict=True)]
+                if all(a is b for a, b in zip(own, leaves, strict=True)):
+                    raise
+                widest = jnp.result_type(*[leaves[k].dtype for k in self.perturbed])
+                outs = _called(fun, self.treedef, own, options)
+                return [o.astype(widest) if jnp.issubdtype(o.dtype, jnp.floating) else o for o in outs]
 
         return flattened
 
@@ -77,6 +85,17 @@ class Subject:
     def arrays(self) -> tuple[int, ...]:
         """Positions of the leaves that are arrays."""
         return tuple(k for k, leaf in enumerate(self.leaves) if leaf.kind != STATIC)
+
+
+def _called(fun: Callable, treedef: Any, leaves: list[Any], options: Mapping[str, Any]) -> list[Any]:
+    args = jax.tree_util.tree_unflatten(treedef, leaves)
+    return [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **options))]
+
+
+def _as_example(leaf: Leaf, given: Any) -> Any:
+    """`given` in the dtype of the example's leaf, itself where it has that dtype already."""
+    same = leaf.kind not in (PERTURBED, FLOAT) or given.dtype == leaf.dtype
+    return given if same else jnp.asarray(given).astype(leaf.dtype)
 
 
 def describe(
@@ -100,11 +119,16 @@ def describe(
         for path, value in jax.tree_util.tree_flatten_with_path(arg)[0]:
             wanted = chosen is None or n in chosen
             leaves.append(_leaf(name + jax.tree_util.keystr(path), value, wanted, explicit=chosen is not None))
+    if not any(leaf.kind == PERTURBED for leaf in leaves):  # Python floats are arguments where there is no array
+        wanted = [chosen is None or n in chosen for n, a in enumerate(args) for _ in jax.tree_util.tree_leaves(a)]
+        leaves = [_leaf(f.path, f.value, w, explicit=True) for f, w in zip(leaves, wanted, strict=True)]
     if not any(leaf.kind == PERTURBED for leaf in leaves):
         raise UncheckableError("no argument is a floating-point array, so there is no cotangent to check")
+    if not any(leaf.value.size for leaf in leaves if leaf.kind == PERTURBED):
+        raise UncheckableError("no floating-point argument has an entry, so there is no cotangent to check")
     treedef = jax.tree_util.tree_structure(tuple(args))
     bare = Subject(rule, reference, tuple(leaves), treedef, {}, {})
-    return replace(bare, options=_shared_options(rule, reference), calls=_calls(bare), limits=limits or {})
+    return replace(bare, options=_shared_options(rule, reference, len(args)), calls=_calls(bare), limits=limits or {})
 
 
 def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
@@ -133,21 +157,23 @@ def _argument_names(rule: Callable, count: int) -> list[str]:
     return (names + fallback[len(names) :])[:count]
 
 
-def _keyword_only(fun: Callable) -> tuple[dict[str, inspect.Parameter], bool]:
+def _not_given(fun: Callable, count: int) -> tuple[dict[str, inspect.Parameter], bool]:
     try:
         parameters = inspect.signature(fun).parameters
     except (TypeError, ValueError):
         return {}, False
     named = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    left = [(n, p) for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD][count:]
+    named |= {n: p for n, p in left if p.default is not p.empty}  # static or default: said by name
     return named, any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-def _shared_options(rule: Callable, reference: Callable | None) -> dict[str, inspect.Parameter]:
+def _shared_options(rule: Callable, reference: Callable | None, count: int) -> dict[str, inspect.Parameter]:
     """Options may vary only where rule and reference would both hear of it, from the same default."""
-    own, _ = _keyword_only(rule)
+    own, _ = _not_given(rule, count)
     if reference is None:
         return own
-    theirs, anything = _keyword_only(reference)
+    theirs, anything = _not_given(reference, count)
     return {n: p for n, p in own.items() if anything or (n in theirs and _same(theirs[n].default, p.default))}
 
 

@@ -32,6 +32,7 @@ def findings(case: Case) -> list[Finding]:
         ("the cotangent 0 must give 0", [0 * g for g in case.y_bar], exact, [0 * b for b in bars]),
         ("twice the cotangent must give twice the result", [2 * g for g in case.y_bar], exact, [2 * b for b in bars]),
         ("minus the cotangent must give minus the result", [-g for g in case.y_bar], exact, [-b for b in bars]),
+        *_scaled(case, bars, exact, unit),
         (
             "the sum of two cotangents must give the sum of the results",
             [np.asarray(a, WIDE) + np.asarray(b, WIDE) for a, b in zip(case.y_bar, other, strict=True)],
@@ -50,6 +51,22 @@ def findings(case: Case) -> list[Finding]:
         if found:
             return found
     return []
+
+
+def _scaled(case: Case, bars: list, exact: list, unit: float) -> list[tuple]:
+    """Cotangents 2^±12 times as large: what clips or flushes shows there. Not asked of half precision inside."""
+    floats = [case.arrays[n].dtype.itemsize for n in case.perturbed] + [g.dtype.itemsize for g in case.y_bar]
+    if unit > unit_roundoff(np.float32) or min(floats) < 4:
+        return []
+    return [
+        (
+            f"2^{e} times the cotangent must give 2^{e} times the result",
+            [np.ldexp(g, e) for g in case.y_bar],
+            exact,
+            [np.ldexp(b, e) for b in bars],
+        )
+        for e in (12, -12)
+    ]
 
 
 def _room(bar: np.ndarray, unit: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from verify.case import Case, with_cotangent
 from verify.generate import contents, shapes
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
+LONG, FEW_CLASSES, MOST_ELEMENTS = 130, 3, 20_000  # one long size an axis, of rules that are cheap at it
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
@@ -73,6 +74,11 @@ def _plans(example: Case, rng: np.random.Generator) -> Iterator[tuple[str, list,
     varied = all_different(example, classes, base)
     if varied != base:
         yield f"all sizes different: {_shown(varied)}", varied, default, contents.distinct
+    for axes in classes if len(classes) <= FEW_CLASSES else ():
+        sizes = shapes.set_class(varied, axes, LONG)  # beyond one block of 128
+        longer = sum(int(np.prod(s)) for s in sizes)
+        if longer <= MOST_ELEMENTS and shapes.accepted(example, sizes, default):
+            yield f"{_named(example, axes)} of {LONG}: {_shown(sizes)}", sizes, default, contents.normal
     for axes in classes[:1]:
         for size in (1, 3):
             sizes = shapes.set_class(varied, axes, size)

@@ -90,6 +90,23 @@ def probabilities(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     return p / p.sum(-1, keepdims=True)
 
 
+def positive_definite(value: np.ndarray) -> bool:
+    """Symmetric positive definite matrices, above 1×1: they stay so in every generated call."""
+    v = np.asarray(value, np.float64)
+    if v.ndim < 2 or v.shape[-1] != v.shape[-2] or v.shape[-1] < 2 or not v.size or not np.all(np.isfinite(v)):
+        return False
+    mirrored = np.swapaxes(v, -1, -2)
+    return bool(np.allclose(v, mirrored, rtol=1e-5, atol=1e-6 * scale_of(v)) and np.linalg.eigvalsh(v).min() > 0)
+
+
+def spd(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> np.ndarray:
+    n = shape[-1]
+    a = rng.standard_normal(shape)
+    if shape[-2] != n:  # no longer square: not such a matrix, and the function has taken the shape
+        return scale * a
+    return scale * (a @ np.swapaxes(a, -1, -2) / n + np.eye(n))
+
+
 def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]) -> tuple:
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
     example's size, labels drawn from the example's labels, probabilities, and unchanged keys."""
@@ -99,8 +116,12 @@ def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shape
         if leaf.kind in (PERTURBED, FLOAT):
             if on_simplex(leaf.value):
                 values = probabilities(rng, shape)
+            elif positive_definite(leaf.value):
+                values = spd(rng, shape, scale_of(leaf.value))
             elif n in fillers:
                 values = fillers[n](rng, shape, scale_of(leaf.value))
+                if np.all(np.asarray(leaf.value, float) > 0) and leaf.value.size:
+                    values = np.abs(values)  # positive in the example: not below the boundary of what it shows
             elif np.all(np.asarray(leaf.value, float) > 0) and leaf.value.size:
                 # an argument that is positive in the example (a variance, a temperature) stays so unless asked
                 values = np.abs(normal(rng, shape, scale_of(leaf.value))) + 0.1 * scale_of(leaf.value)
