@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from verify.oracle.budget import ITERATIONS, unbounded, within_budget
 from verify.oracle.magnitude import with_magnitude
+from verify.report.finding import NotRunError
 
 OWN = "own"  # run at the example's own dtypes
 RULE = "rule"  # the program of the rule's own pullback
@@ -97,9 +99,21 @@ def _known(options: dict[str, Any]) -> bool:
 
 
 def call(run: Callable, dtype: Any, *args: Any) -> Any:
-    """Run at `dtype`, products at full precision."""
+    """Run at `dtype`, products at full precision. Raises NotRunError where a loop of a jitted `run` does not end."""
     with widened(dtype), jax.default_matmul_precision("highest"):
-        return jax.block_until_ready(run(*_converted(dtype, args)))
+        args = tuple(_converted(dtype, args))
+        program = getattr(run, "trace", lambda *_: None)(*args)
+        if program is None or not unbounded(program.jaxpr):
+            return jax.block_until_ready(run(*args))
+        flat, ended = _within_budget(program.jaxpr)(*jax.tree.leaves(args))
+        if not ended:
+            raise NotRunError(f"a loop did not end within {ITERATIONS:,} iterations")
+        return jax.tree.unflatten(jax.tree.structure(program.out_info), flat)
+
+
+@functools.lru_cache(maxsize=64)
+def _within_budget(closed: Any) -> Callable:
+    return quickly(within_budget(closed))
 
 
 def traced(run: Any, dtype: Any, *args: Any) -> Any:

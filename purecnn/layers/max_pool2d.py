@@ -130,7 +130,7 @@ def _number_tied(maxima, dims: WindowDims, dtype):
     number, padded = jnp.ones(maxima[0].shape, dtype), 1.0  # of entries equal to each value, and to one of padding
     for x, y, one in zip(maxima[:-1], maxima[1:], passes(dims), strict=True):
         pairs = zip(read_offsets(x, one, -jnp.inf), read_offsets(number, one, padded), strict=True)
-        number = sum(jnp.where(entry == y, many, 0) for entry, many in pairs)
+        number = functools.reduce(jnp.add, (jnp.where(entry == y, many, 0) for entry, many in pairs))
         padded *= one.size[0] * one.size[1]
     return number
 

@@ -30,6 +30,8 @@ UNDIFFERENTIABLE = (
 def findings(case: Case) -> list[Finding]:
     try:
         bars = case.trace[1]
+    except NotRunError:
+        raise
     except Exception as error:
         if any(words in str(error) for words in UNDIFFERENTIABLE):
             raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error

@@ -45,6 +45,8 @@ def findings(case: Case) -> list[Finding]:
             continue
         try:
             got = [np.asarray(b) for b in call(run, OWN, list(case.arrays), list(case.y_bar))]
+        except NotRunError:
+            raise
         except Exception as error:
             text = f"under {name} on {len(devices)} devices the rule raises {first_line(error)}"
             return [Finding(NAME, "the backward rule", None, None, None, "raises", text, f"{case.label}, {name}")]

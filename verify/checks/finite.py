@@ -24,6 +24,8 @@ def findings(case: Case) -> list[Finding]:
         raise NotRunError("the backend may take these numbers for zero")
     try:
         bars = case.own[1]
+    except NotRunError:
+        raise
     except Exception as error:
         text = f"running the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]

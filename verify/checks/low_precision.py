@@ -42,6 +42,8 @@ def findings(case: Case) -> list[Finding]:
         rounded = _rounded(longer, dtype, f"{name}, positive numbers, {longer.label}")
         try:
             outputs, bars = rounded.pull(dtype, rounded.y_bar)
+        except NotRunError:
+            raise
         except Exception as error:
             why = f"the rule does not run in {name} ({first_line(error)})"
             continue

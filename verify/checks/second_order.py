@@ -54,6 +54,8 @@ def _findings(case: Case) -> list[Finding]:
     own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
     try:
         got = [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, u)]
+    except NotRunError:
+        raise
     except Exception as error:
         raise NotRunError(f"the rule cannot be differentiated again ({first_line(error)})") from error
     names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]

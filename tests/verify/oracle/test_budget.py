@@ -1,0 +1,102 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from verify.oracle import budget
+from verify.oracle.budget import unbounded, within_budget
+
+
+def newton(x):
+    """√x; without end for x < 0."""
+    return jax.lax.while_loop(lambda s: jnp.abs(s * s - x) > 1e-5 * x, lambda s: 0.5 * (s + x / s), x)
+
+
+def in_a_scan(x):
+    return jax.lax.scan(lambda total, a: (total + newton(a), newton(a)), 0.0, jnp.stack([x, 2 * x]))
+
+
+def in_a_branch(x):
+    return jax.lax.cond(x > 100, jnp.sin, newton, x)
+
+
+def in_a_loop(x):
+    return jax.lax.fori_loop(0, jnp.int32(x * 0 + 2), lambda _, s: newton(s), x)
+
+
+def in_a_batch(x):
+    return jax.vmap(newton)(jnp.stack([jnp.abs(x), x]))
+
+
+@pytest.mark.parametrize("function", [newton, in_a_scan, in_a_branch, in_a_loop, in_a_batch, jax.jit(newton)])
+def test_a_loop_that_ends_gives_its_numbers_and_one_that_does_not_says_so(monkeypatch, function):
+    monkeypatch.setattr(budget, "ITERATIONS", 50)
+    closed = jax.make_jaxpr(function)(3.0)
+    assert unbounded(closed)
+    run = jax.jit(within_budget(closed))
+    got, ended = run(3.0)
+    for a, b in zip(got, jax.tree.leaves(function(3.0)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert ended
+    assert not run(-3.0)[1]
+
+
+def test_what_has_no_loop_is_left_alone():
+    assert not unbounded(jax.make_jaxpr(lambda x: jax.lax.scan(lambda c, a: (c + a, a), 0.0, x))(jnp.ones(3)))
+
+
+@jax.custom_vjp
+def root(x):
+    return jax.lax.while_loop(lambda s: jnp.abs(s * s - x).max() > 1e-6 * x.max(), lambda s: 0.5 * (s + x / s), x)
+
+
+def joined(backward):
+    rule = jax.custom_vjp(root.fun)
+    rule.defvjp(lambda x: (root.fun(x),) * 2, backward)
+    return rule
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2, "right"), (3, "wrong")])
+def test_a_square_root_by_newton_is_judged_on_the_calls_that_end(factor, verdict):
+    x = np.array([0.3, 0.9, 2.0, 5.0], np.float32)
+    assert verify.check(joined(lambda s, g: (g / (factor * s),)), x).verdict == verdict
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def fixed_point(f, a, start):
+    """As JAX's tutorial on custom derivatives has it."""
+    return _iterate(f, a, start)
+
+
+def _iterate(f, a, start):
+    def cond(pair):
+        return jnp.abs(pair[0] - pair[1]) > 1e-6
+
+    return jax.lax.while_loop(cond, lambda pair: (pair[1], f(a, pair[1])), (start, f(a, start)))[1]
+
+
+def _fixed_point_fwd(f, a, start):
+    end = fixed_point(f, a, start)
+    return end, (a, end)
+
+
+def _fixed_point_bwd(f, residuals, cotangent):
+    a, end = residuals
+
+    def step(packed, u):
+        a, end, cotangent = packed
+        return cotangent + jax.vjp(lambda x: f(a, x), end)[1](u)[0]
+
+    u = fixed_point(step, (a, end, cotangent), cotangent)
+    return *jax.vjp(lambda a: f(a, end), a)[1](u), jnp.zeros_like(end)
+
+
+fixed_point.defvjp(_fixed_point_fwd, _fixed_point_bwd)
+
+
+def test_the_fixed_point_of_the_tutorial_is_right():
+    report = verify.check(lambda a: fixed_point(lambda a, x: 0.5 * (x + a / x), a, a), np.float32(2.0))
+    assert report.verdict == "right"
