@@ -6,6 +6,7 @@ rule's call, on anything else. Nothing is compiled here: tracing alone shows all
 """
 
 import jax
+import numpy as np
 
 from verify.case import Case
 from verify.report.finding import Finding, NotRunError, UncheckableError
@@ -37,6 +38,8 @@ def findings(case: Case) -> list[Finding]:
             raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error
         if isinstance(error, NotRunError):
             raise
+        if case.reshaped and _apart(case):
+            raise NotRunError("at sizes that differ where the example's are equal the rule is not defined") from error
         text = f"differentiating the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
     found = []
@@ -47,6 +50,14 @@ def findings(case: Case) -> list[Finding]:
                 text = f"the cotangent's {what} is {got}, its argument's is {expected}"
                 found.append(Finding(NAME, name, None, None, None, what, text, case.label))
     return found
+
+
+def _apart(case: Case) -> bool:
+    """Whether axes of two arrays that have one size in the example have two here: the function broadcasts them, and
+    whoever wrote the rule may never have meant that."""
+    before = [np.shape(case.subject.leaves[k].value) for k in case.subject.arrays]
+    sizes = [(n, old, new) for n, a in enumerate(case.arrays) for old, new in zip(before[n], a.shape, strict=True)]
+    return any(n != m and old == other and new != now for n, old, new in sizes for m, other, now in sizes)
 
 
 def cause_of(error: Exception) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks import gradient
+from verify.generate.contents import symmetric
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, unit_roundoff
@@ -111,12 +112,11 @@ def _directions(case: Case, k: int):
     """Random signs; single elements too where autodiff has nothing to say about elements."""
     rng = np.random.default_rng((case.seed, 5, k))
     shape = case.arrays[case.perturbed[k]].shape
-    a = case.arrays[case.perturbed[k]]
-    symmetric = a.ndim > 1 and a.shape[-1] == a.shape[-2] > 1 and np.array_equal(a, np.swapaxes(a, -1, -2))
+    mirrored = symmetric(case.arrays[case.perturbed[k]])
     for _ in range(RANDOM):
         u = rng.choice([-1.0, 1.0], shape)
         # A solver of symmetric systems has no value beside them.
-        yield None, (u + np.swapaxes(u, -1, -2)) / 2 if symmetric else u
+        yield None, (u + np.swapaxes(u, -1, -2)) / 2 if mirrored else u
     try:
         case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
     except NotRunError:

@@ -9,7 +9,7 @@ import numpy as np
 from verify.case import Case
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float
 
@@ -19,7 +19,10 @@ EVERY_CASE = True
 
 def findings(case: Case) -> list[Finding]:
     if case.reshaped:
-        return _value(case, *_wide(case))
+        try:
+            return _value(case, *_wide(case))
+        except NotRunError:
+            return _without_gradient(case)
     flat = case.subject.flat(case.subject.rule, case.options)
     run = compiled(case, "plain", OWN, lambda: lambda arrays: flat(*arrays), once=True)
     plain = [np.asarray(y) for y in call(run, OWN, list(case.arrays))]
@@ -63,6 +66,19 @@ def _value(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> li
     if found and not case.reshaped and not _as_at_own_dtype(case, plain, allowed):
         return found
     return []
+
+
+def _without_gradient(case: Case) -> list[Finding]:
+    """The rule's floating outputs against the reference's, where one of the two cannot be differentiated."""
+    if case.subject.reference is None:
+        raise NotRunError("the function cannot be differentiated here")
+    flat = case.subject.flat(case.subject.rule, case.options)
+    run = compiled(case, "plain", WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
+    got = [np.asarray(y, WIDE) for y in call(run, WIDE, case.at(WIDE))]
+    exact = case.value(case.at(WIDE))
+    room = ROOM * unit_roundoff(case.subject.dtype)
+    allowed = [np.full(y.shape, room * np.sqrt(y.size) * float(np.abs(y).max(initial=0))) for y in exact]
+    return differences(NAME, case, exact, got, allowed, names=_names(got), what="the reference's value")
 
 
 def _as_at_own_dtype(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> bool:

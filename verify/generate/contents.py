@@ -90,6 +90,18 @@ def probabilities(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
     return p / p.sum(-1, keepdims=True)
 
 
+def positive(value: np.ndarray) -> bool:
+    """Every number is above zero."""
+    return value.size > 0 and bool(np.all(np.asarray(value, np.float64) > 0))
+
+
+def symmetric(value: np.ndarray) -> bool:
+    """Symmetric matrices, above 1×1."""
+    v = np.asarray(value)
+    square = v.ndim > 1 and v.shape[-1] == v.shape[-2] > 1
+    return square and bool(np.array_equal(v, np.swapaxes(v, -1, -2)))
+
+
 def positive_definite(value: np.ndarray) -> bool:
     """Symmetric positive definite matrices, above 1×1: they stay so in every generated call."""
     v = np.asarray(value, np.float64)
@@ -120,9 +132,9 @@ def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shape
                 values = spd(rng, shape, scale_of(leaf.value))
             elif n in fillers:
                 values = fillers[n](rng, shape, scale_of(leaf.value))
-                if np.all(np.asarray(leaf.value, float) > 0) and leaf.value.size:
+                if positive(leaf.value):
                     values = np.abs(values)  # positive in the example: not below the boundary of what it shows
-            elif np.all(np.asarray(leaf.value, float) > 0) and leaf.value.size:
+            elif positive(leaf.value):
                 # an argument that is positive in the example (a variance, a temperature) stays so unless asked
                 values = np.abs(normal(rng, shape, scale_of(leaf.value))) + 0.1 * scale_of(leaf.value)
             else:
@@ -158,9 +170,11 @@ def plans(case: Case) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     for n in positions:
         for label, filler in ORDINARY:
             yield f"{names[n]} {label}", {n: filler}, False
-    if len(positions) > 1:
-        yield "every argument tied", dict.fromkeys(case.perturbed, tied), False
-        yield "every argument all zero", dict.fromkeys(case.perturbed, zero), False
+    # What is positive in the example reaches zero alone: where all are zero, a quotient of them has no value.
+    several = [n for n in case.perturbed if not positive(case.arrays[n])]
+    if len(several) > 1:
+        yield "every argument tied", dict.fromkeys(several, tied), False
+        yield "every argument all zero", dict.fromkeys(several, zero), False
     for n in positions[:2]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True

@@ -1,0 +1,33 @@
+"""The value, where no gradient can be compared."""
+
+import jax
+import numpy as np
+import pytest
+
+import verify
+
+
+def pool(x, *, dilation=1):
+    window, strides = (1, 2, 2, 1), (1, 1, 1, 1)
+    lowest, spread = -np.inf, (1, dilation, dilation, 1)
+    return jax.lax.reduce_window(x, lowest, jax.lax.max, window, strides, "VALID", window_dilation=spread)
+
+
+def undilated(x, *, dilation=1):
+    return pool(x)[:, dilation - 1 :, dilation - 1 :]
+
+
+def gathered(x, *, dilation=1):
+    h, w = x.shape[1] - dilation, x.shape[2] - dilation
+    corners = [x[:, i : i + h, j : j + w] for i in (0, dilation) for j in (0, dilation)]
+    stack = jax.numpy.stack(corners)
+    return jax.numpy.take_along_axis(stack, stack.argmax(0)[None], 0)[0]  # the first of tied entries, as XLA's
+
+
+@pytest.mark.parametrize(("rule", "verdict"), [(undilated, "wrong"), (gathered, "right")])
+def test_values_are_compared_where_the_reference_has_no_gradient(rule, verdict):
+    """JAX has no derivative of a dilated maximum."""
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 2)).astype(np.float32)
+    report = verify.check(rule, x, reference=pool)
+    assert report.verdict == verdict
+    assert not report.failures or {f.check for f in report.failures} == {"forward"}
