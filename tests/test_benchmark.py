@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from experiments.benchmark import layers, page
+from experiments.benchmark import extremes, layers, page
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
@@ -83,3 +83,14 @@ def test_layers_compute_the_same_in_every_way(kind, arguments):
     ours, theirs = (jax.tree.leaves(jax.jit(ways[way])(*args)) for way in ("purecnn", "autodiff"))
     assert len(ours) == len(theirs)
     assert max(apart(a, b) for a, b in zip(ours, theirs, strict=True)) < 1e-5
+
+
+def test_extremes_compare_values_before_times():
+    lines = list(extremes.rows(1, windows=((3, 2),), large=(((1, 6, 6, 2), (3, 3, 2, 4)),), sizes=(67, 32)))
+    assert [line.count("|") for line in lines] == [6] * 4
+
+
+def test_extremes_refuse_other_values():
+    ways = {"purecnn": lambda x: 1.001 * x, "lax": lambda x: x}
+    with pytest.raises(AssertionError, match="apart by"):
+        extremes.row("scaled", ways, (jnp.ones(3),), 1)

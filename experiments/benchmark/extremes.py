@@ -1,0 +1,124 @@
+"""Sizes at the ends: large windows, single large images, batches of one.
+
+`python -m experiments.benchmark.extremes [--out FILE]` compares values first, then compilation, temporaries and time
+beside `lax`: pooling with many offsets in a window, w̄ of one or two large images, and the convolutional part of AlexNet
+and VGG-16 forward alone.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+import purecnn
+from experiments.benchmark.measure import taking_turns
+from experiments.benchmark.nets import DIMENSIONS, FLATTEN, NETS, NORM, RELU, Conv, Pool
+from experiments.comparing import largest_difference
+from purecnn.backend import describe_hardware, keep_freed_memory
+
+OURS, LAX = "purecnn", "lax"
+WINDOWS = ((5, 1), (7, 1), (7, 7), (13, 1), (28, 28), (28, 1))  # window, stride
+LARGE = (((1, 256, 256, 32), (7, 7, 32, 32)), ((2, 512, 512, 64), (3, 3, 64, 64)), ((4, 224, 224, 64), (3, 3, 64, 64)))
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # VGG-16: channels, convolutions
+VGG16 = tuple(op for channels, count in BLOCKS for op in (*(Conv(channels, 3, 1, 1), RELU) * count, Pool(2, 2)))
+_CONVOLUTIONAL = NETS["alexnet"].spec[: NETS["alexnet"].spec.index(FLATTEN)]
+ALEXNET = tuple(op for op in _CONVOLUTIONAL if op != NORM)
+
+
+def lax_conv(x, w, stride=1, padding="SAME"):
+    edges = padding if isinstance(padding, str) else [(padding, padding)] * 2
+    return lax.conv_general_dilated(x, w, (stride, stride), edges, dimension_numbers=DIMENSIONS)
+
+
+def lax_pool(x, window: int, stride: int):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), "VALID")
+
+
+def forward(spec: tuple, conv: Callable, pool: Callable) -> Callable:
+    """The layers of `spec` as a function of (kernels, x)."""
+
+    def run(kernels, x):
+        rest = iter(kernels)
+        for op in spec:
+            if isinstance(op, Conv):
+                x = conv(x, next(rest), stride=op.stride, padding=op.padding)
+            elif isinstance(op, Pool):
+                x = pool(x, op.window, op.stride)
+            else:
+                x = jax.nn.relu(x)
+        return x
+
+    return run
+
+
+def kernels_of(spec: tuple, channels: int = 3) -> list[jax.Array]:
+    found = []
+    for op in spec:
+        if isinstance(op, Conv):
+            shape = (op.window, op.window, channels, op.features)
+            found.append(jax.random.normal(jax.random.key(len(found)), shape) / (op.window**2 * channels) ** 0.5)
+            channels = op.features
+    return found
+
+
+def row(name: str, ways: dict[str, Callable], args: tuple, rounds: int) -> str:
+    """`name` | time, compilation and temporaries, ours and lax's, as a line of a Markdown table."""
+    programs, seconds = {}, {}
+    for way, function in ways.items():
+        lowered = jax.jit(function).lower(*args)
+        start = time.perf_counter()
+        programs[way] = lowered.compile()
+        seconds[way] = time.perf_counter() - start
+    apart = largest_difference(programs[OURS](*args), programs[LAX](*args))
+    assert apart < 1e-4, f"{name}: apart by {apart:.1e}"
+    runs = {way: lambda p=p: jax.block_until_ready(p(*args)) for way, p in programs.items()}
+    timed = taking_turns(runs, rounds, 0.1, base=LAX)
+    megabytes = {way: p.memory_analysis().temp_size_in_bytes / 1e6 for way, p in programs.items()}
+    cells = [f"{values[OURS]:.2f}, {values[LAX]:.2f}" for values in (seconds, megabytes)]
+    cells.append(f"{timed[OURS].median_ms:.2f}, {timed[LAX].median_ms:.2f}")
+    return f"| {name} | {' | '.join(cells)} | {timed[OURS].ratio:.2f} |"
+
+
+def rows(rounds: int, windows=WINDOWS, large=LARGE, sizes=(227, 224)):
+    x = jax.random.normal(jax.random.key(0), (4, 56, 56, 16))
+    for window, stride in windows:
+        ours = jax.grad(lambda x, k=window, s=stride: (purecnn.max_pool2d(x, window=k, stride=s) ** 2).sum())
+        plain = jax.grad(lambda x, k=window, s=stride: (lax_pool(x, k, s) ** 2).sum())
+        yield row(f"max-pool {window}×{window}/{stride}, both passes", {OURS: ours, LAX: plain}, (x,), rounds)
+    for x_shape, w_shape in large:
+        x, w = jax.random.normal(jax.random.key(1), x_shape), jax.random.normal(jax.random.key(2), w_shape) / 30
+        y_bar = jax.random.normal(jax.random.key(3), (*x_shape[:3], w_shape[3]))
+        ways = {
+            way: lambda x, w, y_bar, f=f: jax.vjp(lambda w: f(x, w, padding="SAME"), w)[1](y_bar)
+            for way, f in {OURS: purecnn.conv2d, LAX: lax_conv}.items()
+        }
+        yield row(f"w̄ of {'×'.join(map(str, x_shape))}, {w_shape[0]}×{w_shape[1]}", ways, (x, w, y_bar), rounds)
+    for name, spec, size in (("AlexNet", ALEXNET, sizes[0]), ("VGG-16", VGG16, sizes[1])):
+        x, kernels = jax.random.normal(jax.random.key(4), (1, size, size, 3)), kernels_of(spec)
+        ours = forward(spec, purecnn.conv2d, lambda x, k, s: purecnn.max_pool2d(x, window=k, stride=s))
+        ways = {OURS: ours, LAX: forward(spec, lax_conv, lax_pool)}
+        yield row(f"{name}'s convolutions forward, batch 1", ways, (kernels, x), rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, help="write the table here")
+    options = parser.parse_args()
+    keep_freed_memory()
+    titles = ("", "compilation, s", "temporaries, MB", "time, ms", "of lax's time")
+    lines = [f"purecnn, then lax, on {describe_hardware()}.", "", f"| {' | '.join(titles)} |", "|---|---|---|---|---|"]
+    print("\n".join(lines))
+    for line in rows(options.rounds):
+        lines.append(line)
+        print(line, flush=True)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
