@@ -38,6 +38,16 @@ def passes(dims: WindowDims) -> tuple[WindowDims, ...]:
     return dims.separated() if many else (dims,)
 
 
+def reduced_in_passes(x: Array, dims: WindowDims, reduce: Callable[[Array, WindowDims], Array]) -> list[Array]:
+    """x, and what `reduce` leaves of it after each pass."""
+    left = [x]
+    for window in passes(dims):
+        if len(left) > 1:  # or XLA repeats the first pass for every offset of the second
+            left[-1] = lax.optimization_barrier(left[-1])
+        left.append(reduce(left[-1], window))
+    return left
+
+
 def read_offsets(
     x: Shaped[Array, "n h w c"], dims: WindowDims, fill: float = 0
 ) -> Iterator[Shaped[Array, "n ho wo c"]]:

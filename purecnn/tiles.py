@@ -69,23 +69,23 @@ def cut(x, size: Pair, before: Pair, dims: ConvDims):
     return rows.reshape(size[0] * size[1], -1, x.shape[3])
 
 
-def side_by_side(tiles):
+def side_by_side(entries):
     """Tiles (m, m, N, rows, columns, C) as an image: (N, m·rows, m·columns, C)."""
-    m_rows, m_columns, n, rows, columns, channels = tiles.shape
-    return tiles.transpose(2, 3, 0, 4, 1, 5).reshape(n, m_rows * rows, m_columns * columns, channels)
+    m_rows, m_columns, n, rows, columns, channels = entries.shape
+    return entries.transpose(2, 3, 0, 4, 1, 5).reshape(n, m_rows * rows, m_columns * columns, channels)
 
 
-def accumulate_overlaps(tiles, axis: int, step: int):
-    """Tiles a `step` apart that overlap along `axis` as more tiles of just a step: entry step·q + a of tile t is entry
-    a of tile t + q."""
+def accumulate_overlaps(entries, axis: int, m: int):
+    """Tiles `m` apart that overlap along `axis` as more tiles of just m entries: entry m·q + a of tile t is entry a of
+    tile t + q."""
 
     def padded(array, along: int, low: int, high: int):
         return lax.pad(
             array, jnp.zeros((), array.dtype), [(low, high, 0) if i == along else (0, 0, 0) for i in range(6)]
         )
 
-    shifts = -(-tiles.shape[axis] // step)
-    parts = jnp.split(padded(tiles, axis, 0, shifts * step - tiles.shape[axis]), shifts, axis)
+    shifts = -(-entries.shape[axis] // m)
+    parts = jnp.split(padded(entries, axis, 0, shifts * m - entries.shape[axis]), shifts, axis)
     return functools.reduce(operator.add, (padded(p, axis + 3, q, shifts - 1 - q) for q, p in enumerate(parts)))
 
 

@@ -202,10 +202,11 @@ class Case:
             outs = float_outputs(self.subject, self.options, self.at(dtype))
         return [np.asarray(y).astype(o.dtype) for y, o in zip(y_bar, outs, strict=True)]
 
-    def value(self, arrays: list[Any]) -> list[np.ndarray]:
-        """The function's floating outputs at these float64 arrays, without any derivative."""
-        flat = self.subject.flat(self.subject.reference or self.subject.rule, self.options)
-        run = compiled(self, "value", WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
+    def value(self, arrays: list[Any], fun: Callable | None = None, key: str = "value") -> list[np.ndarray]:
+        """The floating outputs of `fun` (default: the reference, or the rule) at these float64 arrays, without any
+        derivative."""
+        flat = self.subject.flat(fun or self.subject.reference or self.subject.rule, self.options)
+        run = compiled(self, key, WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
         return [np.asarray(o, WIDE) for o in call(run, WIDE, arrays)]
 
 

@@ -102,18 +102,21 @@ def call(run: Callable, dtype: Any, *args: Any) -> Any:
     """Run at `dtype`, products at full precision. Raises NotRunError where a loop of a jitted `run` does not end."""
     with widened(dtype), jax.default_matmul_precision("highest"):
         args = tuple(_converted(dtype, args))
-        program = getattr(run, "trace", lambda *_: None)(*args)
-        if program is None or not unbounded(program.jaxpr):
+        trace = getattr(run, "trace", None)
+        program = trace(*args) if trace else None
+        counted = _within_budget(program.jaxpr) if program else None
+        if program is None or counted is None:
             return jax.block_until_ready(run(*args))
-        flat, ended = _within_budget(program.jaxpr)(*jax.tree.leaves(args))
+        flat, ended = counted(*jax.tree.leaves(args))
         if not ended:
             raise NotRunError(f"a loop did not end within {ITERATIONS:,} iterations")
         return jax.tree.unflatten(jax.tree.structure(program.out_info), flat)
 
 
 @functools.lru_cache(maxsize=64)
-def _within_budget(closed: Any) -> Callable:
-    return quickly(within_budget(closed))
+def _within_budget(closed: Any) -> Callable | None:
+    """The program with its loops counted, compiled once; None where no loop needs it."""
+    return quickly(within_budget(closed)) if unbounded(closed) else None
 
 
 def traced(run: Any, dtype: Any, *args: Any) -> Any:

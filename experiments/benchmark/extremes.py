@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-from jax import lax
 
 import purecnn
 from experiments.benchmark.measure import taking_turns
-from experiments.benchmark.nets import DIMENSIONS, FLATTEN, NETS, NORM, RELU, Conv, Pool
+from experiments.benchmark.nets import FLATTEN, NETS, NORM, RELU, Conv, Pool, plain_conv, plain_pool
+from experiments.benchmark.page import print_table
 from experiments.comparing import largest_difference
 from purecnn.backend import describe_hardware, keep_freed_memory
 
@@ -27,15 +26,6 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # VGG-16: channels, 
 VGG16 = tuple(op for channels, count in BLOCKS for op in (*(Conv(channels, 3, 1, 1), RELU) * count, Pool(2, 2)))
 _CONVOLUTIONAL = NETS["alexnet"].spec[: NETS["alexnet"].spec.index(FLATTEN)]
 ALEXNET = tuple(op for op in _CONVOLUTIONAL if op != NORM)
-
-
-def lax_conv(x, w, stride=1, padding="SAME"):
-    edges = padding if isinstance(padding, str) else [(padding, padding)] * 2
-    return lax.conv_general_dilated(x, w, (stride, stride), edges, dimension_numbers=DIMENSIONS)
-
-
-def lax_pool(x, window: int, stride: int):
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), "VALID")
 
 
 def forward(spec: tuple, conv: Callable, pool: Callable) -> Callable:
@@ -87,20 +77,20 @@ def rows(rounds: int, windows=WINDOWS, large=LARGE, sizes=(227, 224)):
     x = jax.random.normal(jax.random.key(0), (4, 56, 56, 16))
     for window, stride in windows:
         ours = jax.grad(lambda x, k=window, s=stride: (purecnn.max_pool2d(x, window=k, stride=s) ** 2).sum())
-        plain = jax.grad(lambda x, k=window, s=stride: (lax_pool(x, k, s) ** 2).sum())
+        plain = jax.grad(lambda x, k=window, s=stride: (plain_pool(x, k, s) ** 2).sum())
         yield row(f"max-pool {window}×{window}/{stride}, both passes", {OURS: ours, LAX: plain}, (x,), rounds)
     for x_shape, w_shape in large:
         x, w = jax.random.normal(jax.random.key(1), x_shape), jax.random.normal(jax.random.key(2), w_shape) / 30
         y_bar = jax.random.normal(jax.random.key(3), (*x_shape[:3], w_shape[3]))
         ways = {
-            way: lambda x, w, y_bar, f=f: jax.vjp(lambda w: f(x, w, padding="SAME"), w)[1](y_bar)
-            for way, f in {OURS: purecnn.conv2d, LAX: lax_conv}.items()
+            way: lambda x, w, y_bar, f=f, p=w_shape[0] // 2: jax.vjp(lambda w: f(x, w, padding=p), w)[1](y_bar)
+            for way, f in {OURS: purecnn.conv2d, LAX: plain_conv}.items()
         }
         yield row(f"w̄ of {'×'.join(map(str, x_shape))}, {w_shape[0]}×{w_shape[1]}", ways, (x, w, y_bar), rounds)
     for name, spec, size in (("AlexNet", ALEXNET, sizes[0]), ("VGG-16", VGG16, sizes[1])):
         x, kernels = jax.random.normal(jax.random.key(4), (1, size, size, 3)), kernels_of(spec)
         ours = forward(spec, purecnn.conv2d, lambda x, k, s: purecnn.max_pool2d(x, window=k, stride=s))
-        ways = {OURS: ours, LAX: forward(spec, lax_conv, lax_pool)}
+        ways = {OURS: ours, LAX: forward(spec, plain_conv, plain_pool)}
         yield row(f"{name}'s convolutions forward, batch 1", ways, (kernels, x), rounds)
 
 
@@ -111,13 +101,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     titles = ("", "compilation, s", "temporaries, MB", "time, ms", "of lax's time")
-    lines = [f"purecnn, then lax, on {describe_hardware()}.", "", f"| {' | '.join(titles)} |", "|---|---|---|---|---|"]
-    print("\n".join(lines))
-    for line in rows(options.rounds):
-        lines.append(line)
-        print(line, flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head = [f"purecnn, then lax, on {describe_hardware()}.", "", f"| {' | '.join(titles)} |", "|---|---|---|---|---|"]
+    print_table(head, rows(options.rounds), options.out)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import jax
 
 from experiments.benchmark.layers import CONVS
 from experiments.benchmark.measure import taking_turns
+from experiments.benchmark.page import print_table
 from experiments.comparing import largest_difference
 from purecnn.backend import describe_hardware, keep_freed_memory
 from purecnn.geometry import conv_dims
@@ -69,16 +70,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here")
     options = parser.parse_args()
     keep_freed_memory()
-    lines = [f"Of the page's time, on {describe_hardware()}.", "", "| layer | equation | times |", "|---|---|---|"]
-    print("\n".join(lines))
-    for name in CONVS:
-        if options.only and not any(name.startswith(word) for word in options.only):
-            continue
-        for equation in EQUATIONS:
-            lines.append(row(name, equation, options.rounds))
-            print(lines[-1], flush=True)
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head = [f"Of the page's time, on {describe_hardware()}.", "", "| layer | equation | times |", "|---|---|---|"]
+    names = [name for name in CONVS if not options.only or name.startswith(tuple(options.only))]
+    rows = (row(name, equation, options.rounds) for name in names for equation in EQUATIONS)
+    print_table(head, rows, options.out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 import purecnn
-from experiments.benchmark.nets import DIMENSIONS
+from experiments.benchmark.nets import DIMENSIONS, plain_conv, plain_pool
 
 # name: (x, kernel, stride, padding, whether x̄ is wanted: a first layer's is not)
 CONVS = {
@@ -58,11 +58,7 @@ def conv_flops(x_shape, w_shape, stride: int, padding: int) -> int:
 
 
 def _plain_conv(stride: int, padding: int) -> Callable:
-    def plain(x, w, b):
-        edges = [(padding, padding)] * 2
-        return lax.conv_general_dilated(x, w, (stride,) * 2, edges, dimension_numbers=DIMENSIONS) + b
-
-    return plain
+    return lambda x, w, b: plain_conv(x, w, stride, padding) + b
 
 
 def conv_forward(x_shape, w_shape, stride: int, padding: int):
@@ -138,12 +134,8 @@ def pool_backward(x_shape, window: int, stride: int):
     y, residuals = purecnn.max_pool2d_fwd(x, window=window, stride=stride)
     y_bar = _normal(1, y.shape)
 
-    def plain(x):
-        sizes = ((1, window, window, 1), (1, stride, stride, 1), "VALID")
-        return lax.reduce_window(x, -jnp.inf, lax.max, *sizes)
-
     ways: dict[str, Callable] = {
         "purecnn": lambda kept, y_bar: purecnn.max_pool2d_bwd(kept, y_bar, window=window, stride=stride),
-        "autodiff": lambda x, y_bar: jax.vjp(plain, x)[1](y_bar),
+        "autodiff": lambda x, y_bar: jax.vjp(lambda x: plain_pool(x, window, stride), x)[1](y_bar),
     }
     return ways, {"purecnn": (residuals, y_bar), "autodiff": (x, y_bar)}

@@ -86,6 +86,15 @@ def example(net: Net, batch: int | None = None):
     return net.chain.init(jax.random.key(0), net.shape), x, labels
 
 
+def plain_conv(x, w, stride: int = 1, padding: int = 0):
+    edges = [(padding, padding)] * 2
+    return lax.conv_general_dilated(x, w, (stride, stride), edges, dimension_numbers=DIMENSIONS)
+
+
+def plain_pool(x, window: int, stride: int):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), "VALID")
+
+
 def plain_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     edges = ((0, 0), (0, 0), (0, 0), (size // 2, size // 2))
     sums = lax.reduce_window(x * x, 0.0, lax.add, (1, 1, 1, size), (1, 1, 1, 1), edges)
@@ -96,12 +105,9 @@ def plain_logits(net: Net, params, x):
     """The net in `lax` and `jnp` operations, for autodiff."""
     for op, p in zip(net.spec, params, strict=True):
         if isinstance(op, Conv):
-            edges = [(op.padding, op.padding)] * 2
-            x = lax.conv_general_dilated(x, p["w"], (op.stride,) * 2, edges, dimension_numbers=DIMENSIONS) + p["b"]
+            x = plain_conv(x, p["w"], op.stride, op.padding) + p["b"]
         elif isinstance(op, Pool):
-            x = lax.reduce_window(
-                x, -jnp.inf, lax.max, (1, op.window, op.window, 1), (1, op.stride, op.stride, 1), "VALID"
-            )
+            x = plain_pool(x, op.window, op.stride)
         elif isinstance(op, Dense):
             x = x @ p["w"] + p["b"]
         elif op == FLATTEN:

@@ -1,6 +1,6 @@
 """The benchmark's table, on the terminal and as Markdown with a plot."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,17 @@ def line(row: str, ways: Mapping[str, Timing]) -> str:
     torch = against_torch(ways)
     beside = f"{ways['purecnn'].ratio:.2f}× autodiff" + (f", {torch:.2f}× torch" if torch else "")
     return f"{row:32} {beside:30} {times}"
+
+
+def print_table(head: Sequence[str], rows: Iterable[str], out: Path | None) -> None:
+    """Print a Markdown table row by row as it is measured; write it to `out` when it is whole."""
+    print(*head, sep="\n")
+    lines = list(head)
+    for row in rows:
+        lines.append(row)
+        print(row, flush=True)
+    if out:
+        out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def as_data(results: Results) -> dict:

@@ -15,12 +15,11 @@ import functools
 import operator
 
 import jax.numpy as jnp
-from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats, require_rank
 from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
-from purecnn.offsets import no_offset, passes, read_offsets, sum_over_windows
+from purecnn.offsets import no_offset, passes, read_offsets, reduced_in_passes, sum_over_windows
 from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule, shape_carrier
 
@@ -43,10 +42,10 @@ def avg_pool2d(
     require_floats("avg_pool2d", x=x)
     require_rank("avg_pool2d", "N H W C", x=x)
     dims = _dims(x.shape, window, stride, padding)
-    total = x.astype(accumulation_dtype(x.dtype))
-    for one in passes(dims):  # the sum over a large window is one over its rows of the sums along them
-        total = functools.reduce(operator.add, read_offsets(lax.optimization_barrier(total), one))
-    return (total / _counts(dims, count_include_pad, total.dtype)).astype(x.dtype)
+    wide = x.astype(accumulation_dtype(x.dtype))
+    # The sum over a large window is one over its rows of the sums along them.
+    total = reduced_in_passes(wide, dims, lambda x, dims: functools.reduce(operator.add, read_offsets(x, dims)))[-1]
+    return (total / _counts(dims, count_include_pad, wide.dtype)).astype(x.dtype)
 
 
 @avg_pool2d.def_fwd

@@ -30,7 +30,15 @@ from purecnn.annotations import Array, Float
 from purecnn.checks import require_choice, require_floats, require_rank
 from purecnn.chunks import materialize_in_halves
 from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
-from purecnn.offsets import no_offset, offset_dtype, passes, read_offsets, sum_over_windows, to_phases
+from purecnn.offsets import (
+    no_offset,
+    offset_dtype,
+    passes,
+    read_offsets,
+    reduced_in_passes,
+    sum_over_windows,
+    to_phases,
+)
 from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule, shape_carrier
 
@@ -52,8 +60,8 @@ def max_pool2d(
     `stride` None means the window's own size. Padding reads as −inf: it wins against nothing but an entry that is −inf
     itself, with which it ties. A NaN under a window gives NaN, and gets its cotangent. Residuals: for `ties` "first"
     and "last" the winner's offset in the window, one byte an output (in a large window one an output of either pass);
-    for "split" and "all" x and y. Raises ValueError
-    or TypeError for a wrong rank, a dtype that is not floating, a window that does not fit, or another word for `ties`.
+    for "split" and "all" x and y. Raises ValueError or TypeError for a wrong rank, a dtype that is not floating, a
+    window that does not fit, or another word for `ties`.
     """
     dims = _dims(x, window, stride, padding, dilation, ties)
     return _maxima(x, dims)[-1]
@@ -96,12 +104,7 @@ def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
 
 def _maxima(x, dims: WindowDims):
     """x, and the maxima after each pass."""
-    maxima = [x]
-    for one in passes(dims):
-        if len(maxima) > 1:  # or XLA repeats the first pass for every offset of the second
-            maxima[-1] = lax.optimization_barrier(maxima[-1])
-        maxima.append(functools.reduce(jnp.maximum, read_offsets(maxima[-1], one, -jnp.inf)))
-    return maxima
+    return reduced_in_passes(x, dims, lambda x, dims: functools.reduce(jnp.maximum, read_offsets(x, dims, -jnp.inf)))
 
 
 def _with_winner(x, dims: WindowDims, ties):

@@ -18,7 +18,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks import gradient
-from verify.generate.contents import symmetric
+from verify.generate.contents import mirrored
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, unit_roundoff
@@ -112,11 +112,8 @@ def _directions(case: Case, k: int):
     """Random signs; single elements too where autodiff has nothing to say about elements."""
     rng = np.random.default_rng((case.seed, 5, k))
     shape = case.arrays[case.perturbed[k]].shape
-    mirrored = symmetric(case.arrays[case.perturbed[k]])
     for _ in range(RANDOM):
-        u = rng.choice([-1.0, 1.0], shape)
-        # A solver of symmetric systems has no value beside them.
-        yield None, (u + np.swapaxes(u, -1, -2)) / 2 if mirrored else u
+        yield None, mirrored(rng.choice([-1.0, 1.0], shape), case.arrays[case.perturbed[k]])
     try:
         case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
     except NotRunError:

@@ -48,8 +48,7 @@ def findings(case: Case) -> list[Finding]:
             why = f"the rule does not run in {name} ({first_line(error)})"
             continue
         ran = True
-        found = _dtypes(rounded, dtype, outputs, bars)
-        found += [] if any(not f.note for f in found) else _errors(rounded, dtype, bars)
+        found = _dtypes(rounded, dtype, outputs, bars) or _errors(rounded, dtype, bars)
         if found:
             return found
     if not ran:

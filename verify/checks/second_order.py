@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.case import Case
-from verify.generate.contents import on_simplex, symmetric
+from verify.generate.contents import mirrored, on_simplex
 from verify.oracle import kinks
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
@@ -48,7 +48,7 @@ def _beside(case: Case) -> Case:
 def _findings(case: Case) -> list[Finding]:
     wide = case.wide[1]
     rng = np.random.default_rng((case.seed, 8))
-    u = [_mirrored(case, k, rng.standard_normal(b.shape)) for k, b in enumerate(wide)]
+    u = [mirrored(rng.standard_normal(b.shape), case.arrays[n]) for n, b in zip(case.perturbed, wide, strict=True)]
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
     rule = case.subject.flat(case.subject.rule, case.options)
     own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
@@ -81,23 +81,19 @@ def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] |
     allowed = [np.full(e.shape, room * largest) for e in expected]
     what = "the oracle's second derivative"
     for k, n in enumerate(case.perturbed):
-        if got[k].shape == expected[k].shape:
-            got[k], expected[k] = _mirrored(case, k, got[k]), _mirrored(case, k, expected[k])
+        if got[k].shape != expected[k].shape:
+            continue
+        got[k], expected[k] = (mirrored(a, case.arrays[n]) for a in (got[k], expected[k]))
         # Where rows are probabilities only their changes of sum 0 are calls: softmax - t holds for no other.
-        if on_simplex(case.arrays[n]) and got[k].shape == expected[k].shape:
+        if on_simplex(case.arrays[n]):
             got[k], expected[k] = (a - a.mean(-1, keepdims=True) for a in (got[k], expected[k]))
     return differences(NAME, case, expected, got, allowed, names=names, what=what)
-
-
-def _mirrored(case: Case, k: int, a: np.ndarray) -> np.ndarray:
-    """Of a symmetric matrix only symmetric changes are calls: a solver may read one triangle alone."""
-    return (a + np.swapaxes(a, -1, -2)) / 2 if symmetric(case.arrays[case.perturbed[k]]) else a
 
 
 def _against_differences(case, arrays, y_bar, u, got) -> list[Finding]:
     rng = np.random.default_rng((case.seed, 9))
     for k, (name, n) in enumerate(zip(case.names, case.perturbed, strict=True)):
-        d = _mirrored(case, k, rng.standard_normal(arrays[n].shape))
+        d = mirrored(rng.standard_normal(arrays[n].shape), case.arrays[n])
         h = 1e-4 * max(1.0, float(np.abs(arrays[n]).max(initial=0)))
         quotients = []
         for step in (h, h / 2):

@@ -105,7 +105,8 @@ def _room(case: Case, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
     """Another program may sum in another order: the oracle's magnitude, or the largest element where there is none."""
     size = float(np.abs(expected).max(initial=0))
     # A loop that stops by its own tolerance takes another number of steps in a batch.
-    floor = max(4 * unit_roundoff(case.subject.dtype), loop_noise(case)) * size if loop_noise(case) else 0.0
+    noise = loop_noise(case)
+    floor = max(4 * unit_roundoff(case.subject.dtype), noise) * size if noise else 0.0
     try:
         magnitude = np.broadcast_to(case.truth.magnitudes[k].max(initial=0), expected.shape)
         return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE) + floor

@@ -102,6 +102,12 @@ def symmetric(value: np.ndarray) -> bool:
     return square and bool(np.array_equal(v, np.swapaxes(v, -1, -2)))
 
 
+def mirrored(a: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`a`, a change of `like`, made symmetric where that is: only such changes are calls, and a solver may read one
+    triangle alone."""
+    return (a + np.swapaxes(a, -1, -2)) / 2 if symmetric(like) else a
+
+
 def positive_definite(value: np.ndarray) -> bool:
     """Symmetric positive definite matrices, above 1×1: they stay so in every generated call."""
     v = np.asarray(value, np.float64)

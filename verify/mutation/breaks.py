@@ -6,9 +6,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 
-from verify.oracle.primal import TRANSPARENT, bind
+from verify.oracle.primal import TRANSPARENT, bind, inner, walk
 
 COMPARISONS = {"gt": jax.lax.ge, "ge": jax.lax.gt, "lt": jax.lax.le, "le": jax.lax.lt}
 LINEAR_PAIR = {"add", "sub", "add_any"}
@@ -46,34 +45,21 @@ def evaluate_broken(closed: Any, args: Sequence[Any], cotangents: int, wrong: Br
 
 
 def _evaluate(closed: Any, args: Sequence[Any], wrong: Break, count: Iterator[int]) -> list[Any]:
-    env: dict[Any, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    env.update(zip(closed.jaxpr.invars, args, strict=True))
-
-    def read(atom):
-        return atom.val if isinstance(atom, core.Literal) else env[atom]
-
-    for eqn in closed.jaxpr.eqns:
-        values = [read(v) for v in eqn.invars]
+    def equation(eqn, values):
         if eqn.primitive.name in TRANSPARENT:
-            out = _evaluate(_inner(eqn), values, wrong, count)
-        elif next(count) == wrong.place:
-            out = _broken(eqn, values, wrong.how)
-        else:
-            out = bind(eqn, values, eqn.params)
-        env.update(zip(eqn.outvars, out, strict=True))
-    return [read(v) for v in closed.jaxpr.outvars]
+            return _evaluate(inner(eqn), values, wrong, count)
+        if next(count) == wrong.place:
+            return _broken(eqn, values, wrong.how)
+        return bind(eqn, values, eqn.params)
 
-
-def _inner(eqn: Any) -> Any:
-    inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-    return inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ())
+    return walk(closed, args, equation)
 
 
 def _flat(closed: Any) -> Iterator[Any]:
     """Equations in the order of evaluation, calls that only group replaced by what they group."""
     for eqn in closed.jaxpr.eqns:
         if eqn.primitive.name in TRANSPARENT:
-            yield from _flat(_inner(eqn))
+            yield from _flat(inner(eqn))
         else:
             yield eqn
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, contains, scan_counts
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, contains, inner, scan_parts, walk
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
@@ -30,17 +29,12 @@ def unbounded(closed: Any) -> bool:
 
 
 def _evaluate(closed: Any, args: Sequence[Any], ended: Any) -> tuple[list[Any], Any]:
-    env: dict[Any, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    env.update(zip(closed.jaxpr.invars, args, strict=True))
-
-    def read(atom):
-        return atom.val if isinstance(atom, core.Literal) else env[atom]
-
-    for eqn in closed.jaxpr.eqns:
-        values, name = [read(v) for v in eqn.invars], eqn.primitive.name
+    def equation(eqn, values):
+        nonlocal ended
+        name = eqn.primitive.name
         if not contains(eqn, LOOPS):
-            out = bind(eqn, values, eqn.params)
-        elif name == "while":
+            return bind(eqn, values, eqn.params)
+        if name == "while":
             out, ended = _while(eqn, values, ended)
         elif name == "scan":
             out, ended = _scan(eqn, values, ended)
@@ -50,13 +44,12 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any) -> tuple[list[Any], 
         elif name in CALLS:
             out, ended = _evaluate(eqn.params[CALLS[name]], values, ended)
         elif name in TRANSPARENT:
-            inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-            inner = inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ())
-            out, ended = _evaluate(inner, values, ended)
+            out, ended = _evaluate(inner(eqn), values, ended)
         else:  # a mapped or foreign call: its loops are as they were
-            out = bind(eqn, values, eqn.params)
-        env.update(zip(eqn.outvars, out, strict=True))
-    return [read(v) for v in closed.jaxpr.outvars], ended
+            return bind(eqn, values, eqn.params)
+        return out
+
+    return walk(closed, args, equation), ended
 
 
 def _while(eqn: Any, values: Sequence[Any], ended: Any) -> tuple[list[Any], Any]:
@@ -81,15 +74,12 @@ def _while(eqn: Any, values: Sequence[Any], ended: Any) -> tuple[list[Any], Any]
 
 
 def _scan(eqn: Any, values: Sequence[Any], ended: Any) -> tuple[list[Any], Any]:
-    consts, carried = scan_counts(eqn)
+    p = eqn.params
+    consts, carry, xs = scan_parts(eqn, values)
 
     def body(state, x):
-        out, ended = _evaluate(eqn.params["jaxpr"], [*values[:consts], *state[0], *x], state[1])
-        return (out[:carried], ended), out[carried:]
+        out, ended = _evaluate(p["jaxpr"], [*consts, *state[0], *x], state[1])
+        return (out[: len(carry)], ended), out[len(carry) :]
 
-    start = (list(values[consts : consts + carried]), ended)
-    p = eqn.params
-    (state, ended), ys = jax.lax.scan(
-        body, start, list(values[consts + carried :]), length=p["length"], reverse=p["reverse"]
-    )
+    (state, ended), ys = jax.lax.scan(body, (carry, ended), xs, length=p["length"], reverse=p["reverse"])
     return [*state, *ys], ended

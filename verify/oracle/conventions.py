@@ -13,9 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, bind, equations, scan_counts
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, bind, equations, inner, scan_parts, walk
 
 SLOPES = (0.5, 0.0, 1.0)
 MOST = 64  # kinks told apart; more of them share their parameters
@@ -120,25 +119,17 @@ class _Evaluation:
 
     def jaxpr(self, closed: Any, args: Sequence[Any], varying: Sequence[bool]) -> tuple[list[Any], list[bool]]:
         """Outputs, and whether each depends on what is differentiated."""
-        env = {v: (c, False) for v, c in zip(closed.jaxpr.constvars, closed.consts, strict=True)}
-        env.update(zip(closed.jaxpr.invars, zip(args, varying, strict=True), strict=True))
 
-        def read(atom):
-            return (atom.val, False) if isinstance(atom, core.Literal) else env[atom]
+        def equation(eqn, pairs):
+            return zip(*self.equation(eqn, [v for v, _ in pairs], [m for _, m in pairs]), strict=True)
 
-        for eqn in closed.jaxpr.eqns:
-            pairs = [read(v) for v in eqn.invars]
-            values, moving = [v for v, _ in pairs], [m for _, m in pairs]
-            out, moves = self.equation(eqn, values, moving)
-            env.update(zip(eqn.outvars, zip(out, moves, strict=True), strict=True))
-        outs = [read(v) for v in closed.jaxpr.outvars]
+        outs = walk(closed, zip(args, varying, strict=True), equation, lambda value: (value, False))
         return [v for v, _ in outs], [m for _, m in outs]
 
     def equation(self, eqn: Any, values: list[Any], moving: list[bool]) -> tuple[list[Any], list[bool]]:
         name, params = eqn.primitive.name, eqn.params
         if name in TRANSPARENT or (name in JVP_CALLS and _plain(params[JVP_CALLS[name]])):
-            inner = params.get("jaxpr", params.get("call_jaxpr"))
-            return self.jaxpr(inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ()), values, moving)
+            return self.jaxpr(inner(eqn), values, moving)
         moves = [any(moving)] * len(eqn.outvars)
         if name in KINDS and any(moving) and all(_floating(v) for v in values):
             return [self.kink(name, params, values, moving)], moves
@@ -168,18 +159,16 @@ class _Evaluation:
         return sign * (_larger(x, y, slope) if moving[0] else _larger(y, x, slope))
 
     def scan(self, eqn: Any, values: list[Any]) -> list[Any]:
-        consts, carry = scan_counts(eqn)
-        body, start = eqn.params["jaxpr"], len(self.kinds)
+        p, start = eqn.params, len(self.kinds)
+        consts, carry, xs = scan_parts(eqn, values)
 
         def step(state, x):
             del self.kinds[start:]  # traced more than once
-            inputs = [*values[:consts], *state, *x]
-            out = self.jaxpr(body, inputs, [True] * len(inputs))[0]
-            return out[:carry], out[carry:]
+            inputs = [*consts, *state, *x]
+            out = self.jaxpr(p["jaxpr"], inputs, [True] * len(inputs))[0]
+            return out[: len(carry)], out[len(carry) :]
 
-        state, xs = values[consts : consts + carry], values[consts + carry :]
-        p = eqn.params
-        last, ys = jax.lax.scan(step, state, xs, length=p["length"], reverse=p["reverse"])
+        last, ys = jax.lax.scan(step, carry, xs, length=p["length"], reverse=p["reverse"])
         return [*last, *ys]
 
 

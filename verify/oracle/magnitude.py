@@ -19,9 +19,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, scan_counts
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, inner, scan_parts, walk
 
 CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
@@ -55,16 +54,12 @@ def _real(x: Any) -> Any:
 
 def _evaluate(closed: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
     """Values and errors of a jaxpr's outputs; an error of None stands for zero."""
-    env = {v: (c, None) for v, c in zip(closed.jaxpr.constvars, closed.consts, strict=True)}
-    env.update(zip(closed.jaxpr.invars, zip(values, errors, strict=True), strict=True))
 
-    def read(atom):
-        return (atom.val, None) if isinstance(atom, core.Literal) else env[atom]
+    def equation(eqn, pairs):
+        vs, es = zip(*pairs, strict=True) if pairs else ((), ())
+        return zip(*_equation(eqn, vs, es, wide), strict=True)
 
-    for eqn in closed.jaxpr.eqns:
-        vs, es = zip(*[read(v) for v in eqn.invars], strict=True) if eqn.invars else ((), ())
-        env.update(zip(eqn.outvars, zip(*_equation(eqn, vs, es, wide), strict=True), strict=True))
-    outs = [read(v) for v in closed.jaxpr.outvars]
+    outs = walk(closed, zip(values, errors, strict=True), equation, lambda value: (value, None))
     filled = [jnp.zeros(jnp.shape(v), _real(v)) if e is None and _floating(v) else e for v, e in outs]
     return [v for v, _ in outs], filled
 
@@ -74,8 +69,7 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
     if name in CALLS:
         return _evaluate(params[CALLS[name]], values, errors, wide)
     if name in TRANSPARENT:
-        inner = params.get("jaxpr", params.get("call_jaxpr"))
-        return _evaluate(inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ()), values, errors, wide)
+        return _evaluate(inner(eqn), values, errors, wide)
     if name == "scan":
         return _scan(eqn, values, errors, wide)
     if name == "cond":
@@ -197,17 +191,14 @@ def _filled(values: Sequence[Any], errors: Sequence[Any]) -> list[Any]:
 
 def _scan(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
     p = eqn.params
-    consts, carry = scan_counts(eqn)
-    errors = _filled(values, errors)
+    consts, carry, xs = scan_parts(eqn, values)
+    of_consts, of_carry, of_xs = scan_parts(eqn, _filled(values, errors))
 
     def body(state, x):
-        inputs, uncertain = [*values[:consts], *state[0], *x[0]], [*errors[:consts], *state[1], *x[1]]
-        v, e = _evaluate(p["jaxpr"], inputs, uncertain, wide)
-        return (v[:carry], e[:carry]), (v[carry:], e[carry:])
+        v, e = _evaluate(p["jaxpr"], [*consts, *state[0], *x[0]], [*of_consts, *state[1], *x[1]], wide)
+        return (v[: len(carry)], e[: len(carry)]), (v[len(carry) :], e[len(carry) :])
 
-    start = (list(values[consts : consts + carry]), errors[consts : consts + carry])
-    xs = (list(values[consts + carry :]), errors[consts + carry :])
-    (vc, ec), (vy, ey) = jax.lax.scan(body, start, xs, length=p["length"], reverse=p["reverse"])
+    (vc, ec), (vy, ey) = jax.lax.scan(body, (carry, of_carry), (xs, of_xs), length=p["length"], reverse=p["reverse"])
     return [*vc, *vy], [*ec, *ey]
 
 

@@ -5,7 +5,7 @@ such call replaced by its primal gives the same function with no rule left in it
 which is the oracle when nobody hands us a reference.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -30,24 +30,41 @@ def inlined(fun: Callable, calls: dict[str, str]) -> Callable:
 
 def evaluate(closed: Any, args: Sequence[Any], calls: dict[str, str]) -> list[Any]:
     """Evaluate a closed jaxpr, replacing `calls` by the jaxpr they keep, at any depth."""
-    env: dict[Any, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+
+    def equation(eqn, values):
+        name, params = eqn.primitive.name, eqn.params
+        if name in calls:
+            return evaluate(params[calls[name]], values, calls)
+        if name in TRANSPARENT and contains(eqn, calls):
+            return evaluate(inner(eqn), values, calls)
+        return bind(eqn, values, {key: _rewritten(value, calls) for key, value in params.items()})
+
+    return walk(closed, args, equation)
+
+
+def walk(
+    closed: Any,
+    args: Iterable[Any],
+    equation: Callable[[Any, list[Any]], Iterable[Any]],
+    constant: Callable[[Any], Any] = lambda value: value,
+) -> list[Any]:
+    """What `equation` (an equation and what stands for its operands, to what stands for its results) makes of a
+    jaxpr's outputs, one equation after the other; `constant` says what stands for a constant."""
+    env: dict[Any, Any] = dict(zip(closed.jaxpr.constvars, map(constant, closed.consts), strict=True))
     env.update(zip(closed.jaxpr.invars, args, strict=True))
 
     def read(atom):
-        return atom.val if isinstance(atom, core.Literal) else env[atom]
+        return constant(atom.val) if isinstance(atom, core.Literal) else env[atom]
 
     for eqn in closed.jaxpr.eqns:
-        values = [read(v) for v in eqn.invars]
-        name, params = eqn.primitive.name, eqn.params
-        if name in calls:
-            out = evaluate(params[calls[name]], values, calls)
-        elif name in TRANSPARENT and contains(eqn, calls):
-            inner = params.get("jaxpr", params.get("call_jaxpr"))
-            out = evaluate(inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ()), values, calls)
-        else:
-            out = bind(eqn, values, {key: _rewritten(value, calls) for key, value in params.items()})
-        env.update(zip(eqn.outvars, out, strict=True))
+        env.update(zip(eqn.outvars, equation(eqn, [read(v) for v in eqn.invars]), strict=True))
     return [read(v) for v in closed.jaxpr.outvars]
+
+
+def inner(eqn: Any) -> Any:
+    """The closed jaxpr of a call that only groups equations."""
+    jaxpr = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+    return jaxpr if hasattr(jaxpr, "consts") else core.ClosedJaxpr(jaxpr, ())
 
 
 def bind(eqn: Any, values: Sequence[Any], params: dict[str, Any]) -> list[Any]:
@@ -64,8 +81,8 @@ def contains(thing: Any, calls: dict[str, str]) -> bool:
         return any(contains(t, calls) for t in thing)
     if hasattr(thing, "primitive"):
         return thing.primitive.name in calls or any(contains(v, calls) for v in thing.params.values())
-    inner = getattr(thing, "jaxpr", thing)
-    return any(contains(eqn, calls) for eqn in getattr(inner, "eqns", ()))
+    jaxpr = getattr(thing, "jaxpr", thing)
+    return any(contains(eqn, calls) for eqn in getattr(jaxpr, "eqns", ()))
 
 
 def equations(thing: Any):
@@ -79,14 +96,14 @@ def equations(thing: Any):
             yield from equations(value)
 
 
-def scan_counts(eqn: Any) -> tuple[int, int]:
-    """How many operands of a `scan` are constants and how many its carry, told by their ranks: the parameters that say
+def scan_parts(eqn: Any, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    """The operands of a `scan` as constants, carry and what it runs over, told by their ranks: the parameters that say
     so have had several names."""
-    inner = eqn.params["jaxpr"]
-    inner = getattr(inner, "jaxpr", inner)
-    carry = sum(a.aval.ndim == b.aval.ndim for a, b in zip(eqn.outvars, inner.outvars, strict=True))
-    moving = sum(a.aval.ndim != b.aval.ndim for a, b in zip(eqn.invars, inner.invars, strict=True))
-    return len(eqn.invars) - moving - carry, carry
+    body = getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"])
+    carry = sum(a.aval.ndim == b.aval.ndim for a, b in zip(eqn.outvars, body.outvars, strict=True))
+    moving = sum(a.aval.ndim != b.aval.ndim for a, b in zip(eqn.invars, body.invars, strict=True))
+    end = len(eqn.invars) - moving
+    return list(values[: end - carry]), list(values[end - carry : end]), list(values[end:])
 
 
 def _rewritten(value: Any, calls: dict[str, str]) -> Any:
