@@ -1,0 +1,109 @@
+"""The pushforward of a `custom_jvp`: tangents of the outputs, element by element, against forward-mode autodiff.
+
+For y = f(x) and a tangent ẋ the rule must return ẏ = (∂f/∂x) ẋ, and with it f's own value. Its transpose is what
+`gradient` looks at; the tangent itself, its value under `jax.jvp`, and rules that JAX cannot transpose are looked at
+here. The tangents are random, so that each element of ẏ is another combination of partial derivatives.
+"""
+
+import jax
+import numpy as np
+
+from verify.case import Case
+from verify.oracle.compare import differences
+from verify.oracle.magnitude import with_magnitude
+from verify.oracle.primal import JVP_CALLS
+from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
+from verify.report.finding import Finding, NotRunError
+from verify.running import WIDE, call, compiled, is_float
+from verify.subject import first_line
+
+NAME = "pushforward"
+EVERY_CASE = False
+BESIDE = 1e-6  # how far beside a kink, relative to the array
+
+
+def findings(case: Case) -> list[Finding]:
+    if dict(case.subject.calls) != JVP_CALLS:
+        raise NotRunError("no custom_jvp is under test")
+    arrays, rng = case.at(WIDE), np.random.default_rng((case.seed, 12))
+    tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
+    oracle = compiled(case, "pushed oracle", WIDE, lambda: measured(case.subject.oracle(case.options), case.perturbed))
+    try:
+        (values, pushed), (value_errors, errors) = call(oracle, WIDE, arrays, tangents)
+    except Exception as error:
+        raise NotRunError(f"forward mode does not reach through the function ({first_line(error)})") from error
+    rule = case.subject.flat(case.subject.rule, case.options)
+    run = compiled(case, "pushed rule", WIDE, lambda: pushforward(rule, case.perturbed))
+    try:
+        own = [np.asarray(a, WIDE) for part in call(run, WIDE, arrays, tangents) for a in part]
+    except Exception as error:
+        text = f"under jax.jvp the rule raises {first_line(error)}"
+        return [Finding(NAME, "the rule", None, None, None, "raises", text, case.label)]
+    expected = [np.asarray(a, WIDE) for a in (*values, *pushed)]
+    if not all(np.all(np.isfinite(e)) for e in expected):
+        raise NotRunError("the oracle itself is not finite here")
+    narrow = case.narrowest / unit_roundoff(WIDE)
+    allowed = [allowed_error(np.asarray(m, WIDE), WIDE) * narrow for m in (*value_errors, *errors)]
+    names = [f"{what}{_index(k, len(values))}" for what in ("output", "tangent of output") for k in range(len(values))]
+
+    def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
+        if case.subject.reference is not None or not any(b.any() for b in bad):
+            return bad
+        return [
+            b & ~_between(case, oracle, tangents, k, own[k], a)
+            for k, (b, a) in enumerate(zip(bad, allowed, strict=True))
+        ]
+
+    return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained)
+
+
+def _index(k: int, count: int) -> str:
+    return f" {k}" if count > 1 else ""
+
+
+def _between(case: Case, oracle, tangents, k: int, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Where the rule's tangent lies between forward mode's a little before and a little after the point: at a kink any
+    value between the one-sided ones is right."""
+    sides = []
+    for sign in (-1.0, 1.0):
+        moved = case.at(WIDE)
+        for n, u in zip(case.perturbed, tangents, strict=True):
+            moved[n] = moved[n] + sign * BESIDE * max(1.0, float(np.abs(moved[n]).max(initial=0))) * u
+        values, pushed = call(oracle, WIDE, moved, tangents)[0]
+        sides.append(np.asarray([*values, *pushed][k], WIDE))
+    low, high = np.minimum(*sides), np.maximum(*sides)
+    # Only a jump excuses: where both sides agree there is no kink.
+    jump = wrong_elements(low, high, 1e-3 * (np.abs(low) + np.abs(high)))
+    slack = allowed + 1e-4 * (high - low)
+    return jump & (got >= low - slack) & (got <= high + slack)
+
+
+def pushforward(flat, perturbed):
+    """(arrays, tangents) -> (floating outputs, their tangents), through JAX's own forward mode."""
+
+    def push(arrays, tangents):
+        def of_perturbed(*chosen):
+            full = list(arrays)
+            for n, a in zip(perturbed, chosen, strict=True):
+                full[n] = a
+            return [o for o in flat(*full) if is_float(o)]
+
+        return jax.jvp(of_perturbed, tuple(arrays[n] for n in perturbed), tuple(tangents))
+
+    return push
+
+
+def measured(flat, perturbed):
+    """The same with the magnitudes of both, for their error bounds."""
+    push = pushforward(flat, perturbed)
+
+    def oracle(arrays, tangents):
+        def joined(*everything):
+            values, pushed = push(list(everything[: len(arrays)]), list(everything[len(arrays) :]))
+            return [*values, *pushed]
+
+        values, errors = with_magnitude(joined)(*arrays, *tangents)
+        half = len(values) // 2
+        return (values[:half], values[half:]), (errors[:half], errors[half:])
+
+    return oracle
