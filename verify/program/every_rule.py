@@ -84,13 +84,15 @@ def checked(
         if time.perf_counter() - start > seconds:
             reports[n] = _left_out(record, checks, f"the {seconds:g} s for all rules were spent")
             continue
+        # A rule that closes over arrays of the program has their dtype, and is made anew for another.
+        own = [c for c in checks or CHECK_NAMES if c != "low precision"] if record.closed else checks
         reports[n] = check(
-            record.rule,
+            record.concrete,
             *record.args,
             argnums=record.argnums,
             seed=seed,
             cases=0 if again else cases,
-            checks=checks,
+            checks=own,
             name=record.name,
         )
     return [reports[n] for n in range(len(records))]
@@ -100,7 +102,8 @@ def drawn(record: Record) -> Record:
     """The record with normal numbers (zeros for integers) where no values came by."""
     if not record.ran:
         rng = np.random.default_rng(0)
-        record.fill(*[_sample(a, rng) for a in record.avals])
+        closed = [jax.ShapeDtypeStruct(np.shape(a), a.dtype) for a in record.closed]
+        record.fill(*[_sample(a, rng) for a in (*record.avals, *closed)])
         record.name += " (on normal numbers: its values could not be seen)"
     return record
 

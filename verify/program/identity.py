@@ -32,7 +32,7 @@ def _named(fun: Any) -> str:
 
 def _inside(fun: Any, depth: int = 0) -> Iterator[types.FunctionType]:
     """The functions that one closes over, also as the attribute of an object."""
-    cells = [c.cell_contents for c in getattr(fun, "__closure__", None) or () if _filled(c)]
+    cells = [c.cell_contents for c in getattr(fun, "__closure__", None) or () if filled(c)]
     cells += [getattr(c, a) for c in cells for a in ("fn", "fun", "func") if hasattr(c, a)]
     for value in map(_bare, cells):
         if isinstance(value, types.FunctionType) and depth < 3:
@@ -47,24 +47,25 @@ def key_of(value: Any, depth: int = 0) -> Any:
         return (key_of(value.func, depth), repr(_keys(value.args, depth)), repr(_keys(value.keywords.items(), depth)))
     value = getattr(value, "__wrapped__", value)
     if isinstance(value, types.FunctionType):
-        cells = [c.cell_contents for c in value.__closure__ or () if depth < 3 and _filled(c)]
+        cells = [c.cell_contents for c in value.__closure__ or () if depth < 3 and filled(c)]
         return (value.__code__, tuple(map(repr, _keys([*cells, *(value.__defaults__ or ())], depth))))
     if value is None or isinstance(value, bool | int | float | str | bytes | tuple | np.dtype):
         return repr(value)
-    return (type(value).__qualname__, tuple(np.shape(value)) if is_array(value) else "")
+    return ("array", tuple(np.shape(value))) if is_array(value) else type(value).__qualname__
 
 
 def _keys(values: Any, depth: int) -> Sequence[Any]:
     return [key_of(v, depth + 1) for v in values]
 
 
-def _filled(cell: Any) -> bool:
+def is_array(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | np.generic | jax.Array) and hasattr(leaf, "dtype")
+
+
+def filled(cell: Any) -> bool:
+    """Whether a closure's cell holds anything yet."""
     try:
         cell.cell_contents  # noqa: B018 (raises where the name is not yet bound)
     except ValueError:
         return False
     return True
-
-
-def is_array(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray | np.generic | jax.Array) and hasattr(leaf, "dtype")

@@ -20,10 +20,10 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from verify.program.closures import PARTS, closed_over, replaced
 from verify.program.identity import is_array, key_of, name_of
 
 KINDS = (jax.custom_vjp, jax.custom_jvp)
-PARTS = ("fun", "fwd", "bwd", "jvp")  # the functions that make up a rule
 
 
 @dataclass
@@ -39,7 +39,17 @@ class Record:
     avals: list[jax.ShapeDtypeStruct]
     impls: list[Any]
     static: tuple[int, ...]
+    closed: list[Any]  # the arrays that the rule closes over, tracers of the program among them
+    values: tuple[Any, ...] = ()  # these as they were
     ran: bool = False
+
+    @property
+    def concrete(self) -> Callable:
+        """The rule, with arrays for the tracers that it closes over."""
+        if not any(isinstance(a, jax.core.Tracer) for a in self.closed):
+            return self.rule
+        pairs = zip(self.closed, self.values, strict=True)
+        return replaced(self.rule, {id(a): _restored(v, _impl(a)) for a, v in pairs})
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -47,7 +57,7 @@ class Record:
         leaves = list(self.leaves)
         for index, impl in zip(self.indices, self.impls, strict=True):
             if impl is not None and self.ran:
-                leaves[index] = jax.random.wrap_key_data(jnp.asarray(leaves[index]), impl=impl)
+                leaves[index] = _restored(leaves[index], impl)
         return jax.tree_util.tree_unflatten(self.treedef, leaves)
 
     @property
@@ -67,8 +77,10 @@ class Record:
         nothing in it may ask JAX to compute."""
         if self.ran:
             return
-        for index, value in zip(self.indices, values, strict=True):
+        count = len(self.indices)
+        for index, value in zip(self.indices, values[:count], strict=True):
             self.leaves[index] = np.array(value)
+        self.values = tuple(np.array(value) for value in values[count:])
         self.ran = True
 
 
@@ -158,12 +170,13 @@ def _note(now: Recording, rule: Any, args: tuple, kwargs: dict[str, Any]) -> Non
     record = now.records.get(key)
     if record is None:
         numbers = tuple(getattr(rule, "nondiff_argnums", ()))
-        impls = [jax.random.key_impl(leaves[k]) if _is_key(leaves[k]) else None for k in indices]
+        closed = list(closed_over(rule))
+        impls = [_impl(leaves[k]) for k in indices]
         empty = [None if is_array(leaf) else leaf for leaf in leaves]
-        record = now.records[key] = Record(rule, name_of(rule), treedef, empty, indices, avals, impls, numbers)
+        record = now.records[key] = Record(rule, name_of(rule), treedef, empty, indices, avals, impls, numbers, closed)
     if record.ran:
         return
-    arrays = [_raw(leaves[k]) for k in indices]
+    arrays = [_raw(a) for a in (*(leaves[k] for k in indices), *record.closed)]
     if not any(isinstance(a, jax.core.Tracer) for a in arrays):
         record.fill(*arrays)
     elif now.callbacks:
@@ -189,3 +202,11 @@ def _raw(array: Any) -> Any:
 
 def _is_key(array: Any) -> bool:
     return jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+
+
+def _impl(array: Any) -> Any:
+    return jax.random.key_impl(array) if _is_key(array) else None
+
+
+def _restored(value: np.ndarray, impl: Any) -> jax.Array:
+    return jnp.asarray(value) if impl is None else jax.random.wrap_key_data(jnp.asarray(value), impl=impl)
