@@ -1,8 +1,10 @@
-"""The pushforward of a `custom_jvp`: tangents of the outputs, element by element, against forward-mode autodiff.
+"""The pushforward of a `custom_jvp` or a hijax primitive: tangents of the outputs, element by element, against
+forward-mode autodiff.
 
 For y = f(x) and a tangent ẋ the rule must return ẏ = (∂f/∂x) ẋ, and with it f's own value. Its transpose is what
-`gradient` looks at; the tangent itself, its value under `jax.jvp`, and rules that JAX cannot transpose are looked at
-here. The tangents are random, so that each element of ẏ is another combination of partial derivatives.
+`gradient` looks at; the tangent itself, its value, and rules that JAX cannot transpose are looked at here, under
+`jax.jvp` and under `jax.linearize`, for which a hijax primitive has rules of its own. The tangents are random, so that
+each element of ẏ is another combination of partial derivatives.
 """
 
 import jax
@@ -11,7 +13,7 @@ import numpy as np
 from verify.case import Case
 from verify.oracle.compare import differences
 from verify.oracle.magnitude import with_magnitude
-from verify.oracle.primal import JVP_CALLS
+from verify.oracle.primal import HIJAX, JVP_CALLS
 from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, is_float
@@ -19,11 +21,14 @@ from verify.subject import first_line
 
 NAME = "pushforward"
 EVERY_CASE = False
+# What JAX says of a hijax primitive without such a rule, and of a custom_vjp that is one.
+UNWRITTEN = ("support, subclass", "custom_vjp")
 BESIDE = 1e-6  # how far beside a kink, relative to the array
 
 
 def findings(case: Case) -> list[Finding]:
-    if dict(case.subject.calls) != JVP_CALLS:
+    hijax = _own_methods(case)
+    if not hijax and dict(case.subject.calls) != JVP_CALLS:
         raise NotRunError("no custom_jvp is under test")
     arrays, rng = case.at(WIDE), np.random.default_rng((case.seed, 12))
     tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
@@ -32,29 +37,49 @@ def findings(case: Case) -> list[Finding]:
         (values, pushed), (value_errors, errors) = call(oracle, WIDE, arrays, tangents)
     except Exception as error:
         raise NotRunError(f"forward mode does not reach through the function ({first_line(error)})") from error
-    rule = case.subject.flat(case.subject.rule, case.options)
-    run = compiled(case, "pushed rule", WIDE, lambda: pushforward(rule, case.perturbed))
-    try:
-        own = [np.asarray(a, WIDE) for part in call(run, WIDE, arrays, tangents) for a in part]
-    except Exception as error:
-        text = f"under jax.jvp the rule raises {first_line(error)}"
-        return [Finding(NAME, "the rule", None, None, None, "raises", text, case.label)]
     expected = [np.asarray(a, WIDE) for a in (*values, *pushed)]
     if not all(np.all(np.isfinite(e)) for e in expected):
         raise NotRunError("the oracle itself is not finite here")
     narrow = case.narrowest / unit_roundoff(WIDE)
     allowed = [allowed_error(np.asarray(m, WIDE), WIDE) * narrow for m in (*value_errors, *errors)]
-    names = [f"{what}{_index(k, len(values))}" for what in ("output", "tangent of output") for k in range(len(values))]
+    rule, refused = case.subject.flat(case.subject.rule, case.options), []
+    for mode, build in (("jvp", pushforward), ("linearize", linearized)):
+        run = compiled(case, f"pushed rule by {mode}", WIDE, lambda build=build: build(rule, case.perturbed))
+        try:
+            own = [np.asarray(a, WIDE) for part in call(run, WIDE, arrays, tangents) for a in part]
+        except Exception as error:
+            if hijax and any(words in str(error) for words in UNWRITTEN):
+                refused.append(first_line(error))
+                continue
+            text = f"under jax.{mode} the rule raises {first_line(error)}"
+            return [Finding(NAME, "the rule", None, None, None, "raises", text, case.label)]
+        found = _compared(case, mode, oracle, tangents, expected, own, allowed)
+        if found:
+            return found
+    if len(refused) == 2:
+        raise NotRunError(refused[0])
+    return []
+
+
+def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed) -> list[Finding]:
+    count = len(expected) // 2
+    words = [f"{what}{_index(k, count)}" for what in ("output", "tangent of output") for k in range(count)]
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
         if case.subject.reference is not None or not any(b.any() for b in bad):
             return bad
-        return [
-            b & ~_between(case, oracle, tangents, k, own[k], a)
-            for k, (b, a) in enumerate(zip(bad, allowed, strict=True))
-        ]
+        pairs = enumerate(zip(bad, allowed, strict=True))
+        return [b & ~_between(case, oracle, tangents, k, own[k], a) for k, (b, a) in pairs]
 
+    # The methods of a hijax primitive that these come from.
+    methods = {"jvp": ("jvp", "jvp"), "linearize": ("lin", "linearized")}[mode] if _own_methods(case) else ("", "")
+    said = [f", the method {m}" if m else "" for m in methods for _ in range(count)]
+    names = [f"{word} under jax.{mode}{method}" for word, method in zip(words, said, strict=True)]
     return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained)
+
+
+def _own_methods(case: Case) -> bool:
+    return HIJAX in case.subject.primitives and dict(case.subject.calls) != JVP_CALLS
 
 
 def _index(k: int, count: int) -> str:
@@ -89,6 +114,22 @@ def pushforward(flat, perturbed):
             return [o for o in flat(*full) if is_float(o)]
 
         return jax.jvp(of_perturbed, tuple(arrays[n] for n in perturbed), tuple(tangents))
+
+    return push
+
+
+def linearized(flat, perturbed):
+    """The same through `jax.linearize`."""
+
+    def push(arrays, tangents):
+        def of_perturbed(*chosen):
+            full = list(arrays)
+            for n, a in zip(perturbed, chosen, strict=True):
+                full[n] = a
+            return [o for o in flat(*full) if is_float(o)]
+
+        values, along = jax.linearize(of_perturbed, *[arrays[n] for n in perturbed])
+        return values, along(*tangents)
 
     return push
 

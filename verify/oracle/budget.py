@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, contains, scan_counts
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, contains, is_call, kept, scan_counts
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
@@ -47,8 +47,8 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any) -> tuple[list[Any], 
         elif name == "cond":
             branches = [lambda v, e, b=branch: _evaluate(b, v, e) for branch in eqn.params["branches"]]
             out, ended = jax.lax.switch(values[0], branches, values[1:], ended)
-        elif name in CALLS:
-            out, ended = _evaluate(eqn.params[CALLS[name]], values, ended)
+        elif is_call(eqn, CALLS):
+            out, ended = _evaluate(kept(eqn, CALLS), values, ended)
         elif name in TRANSPARENT:
             inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
             inner = inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ())

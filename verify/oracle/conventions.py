@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, bind, equations, scan_counts
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, bind, equations, is_call, kept, scan_counts
 
 SLOPES = (0.5, 0.0, 1.0)
 MOST = 64  # kinks told apart; more of them share their parameters
@@ -136,7 +136,9 @@ class _Evaluation:
 
     def equation(self, eqn: Any, values: list[Any], moving: list[bool]) -> tuple[list[Any], list[bool]]:
         name, params = eqn.primitive.name, eqn.params
-        if name in TRANSPARENT or (name in JVP_CALLS and _plain(params[JVP_CALLS[name]])):
+        if is_call(eqn, JVP_CALLS) and _plain(kept(eqn, JVP_CALLS)):
+            return self.jaxpr(kept(eqn, JVP_CALLS), values, moving)
+        if name in TRANSPARENT:
             inner = params.get("jaxpr", params.get("call_jaxpr"))
             return self.jaxpr(inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ()), values, moving)
         moves = [any(moving)] * len(eqn.outvars)
@@ -196,7 +198,7 @@ def with_slopes(fun: Callable, kinds: list[str], perturbed: Sequence[int]) -> Ca
 
 
 def _plain(closed: Any) -> bool:
-    return all(e.primitive.name in PLAIN or e.primitive.name in JVP_CALLS for e in equations(closed))
+    return all(e.primitive.name in PLAIN or is_call(e, JVP_CALLS) for e in equations(closed))
 
 
 def _kinked(jaxprs: Any) -> bool:

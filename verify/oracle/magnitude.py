@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, scan_counts
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, is_call, kept, scan_counts
 
 CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
@@ -71,8 +71,8 @@ def _evaluate(closed: Any, values: Sequence[Any], errors: Sequence[Any], wide: b
 
 def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
     name, params = eqn.primitive.name, eqn.params
-    if name in CALLS:
-        return _evaluate(params[CALLS[name]], values, errors, wide)
+    if is_call(eqn, CALLS):
+        return _evaluate(kept(eqn, CALLS), values, errors, wide)
     if name in TRANSPARENT:
         inner = params.get("jaxpr", params.get("call_jaxpr"))
         return _evaluate(inner if hasattr(inner, "consts") else core.ClosedJaxpr(inner, ()), values, errors, wide)
