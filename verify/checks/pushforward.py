@@ -17,7 +17,7 @@ from verify.oracle.primal import HIJAX, JVP_CALLS
 from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, is_float
-from verify.subject import first_line
+from verify.subject import Subject, first_line
 
 NAME = "pushforward"
 EVERY_CASE = False
@@ -26,10 +26,13 @@ UNWRITTEN = ("support, subclass", "custom_vjp")
 BESIDE = 1e-6  # how far beside a kink, relative to the array
 
 
+def applies(subject: Subject) -> bool:
+    """A custom_vjp has no pushforward to check."""
+    return _own_methods(subject) or dict(subject.calls) == JVP_CALLS
+
+
 def findings(case: Case) -> list[Finding]:
-    hijax = _own_methods(case)
-    if not hijax and dict(case.subject.calls) != JVP_CALLS:
-        raise NotRunError("no custom_jvp is under test")
+    hijax = _own_methods(case.subject)
     arrays, rng = case.at(WIDE), np.random.default_rng((case.seed, 12))
     tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
     oracle = compiled(case, "pushed oracle", WIDE, lambda: measured(case.subject.oracle(case.options), case.perturbed))
@@ -72,14 +75,16 @@ def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed) -
         return [b & ~_between(case, oracle, tangents, k, own[k], a) for k, (b, a) in pairs]
 
     # The methods of a hijax primitive that these come from.
-    methods = {"jvp": ("jvp", "jvp"), "linearize": ("lin", "linearized")}[mode] if _own_methods(case) else ("", "")
+    methods = (
+        {"jvp": ("jvp", "jvp"), "linearize": ("lin", "linearized")}[mode] if _own_methods(case.subject) else ("", "")
+    )
     said = [f", the method {m}" if m else "" for m in methods for _ in range(count)]
     names = [f"{word} under jax.{mode}{method}" for word, method in zip(words, said, strict=True)]
     return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained)
 
 
-def _own_methods(case: Case) -> bool:
-    return HIJAX in case.subject.primitives and dict(case.subject.calls) != JVP_CALLS
+def _own_methods(subject: Subject) -> bool:
+    return HIJAX in subject.primitives and dict(subject.calls) != JVP_CALLS
 
 
 def _index(k: int, count: int) -> str:
