@@ -3,6 +3,7 @@
 report = verify.check(rule, x, w, reference=plain)     # or without a reference
 verify.assert_ok(rule, x, w)                           # for pytest
 @verify.parametrize(name=(rule, reference, "f32[2,8]"))  # the same for a list of rules
+reports = verify.check_all(step, *args)                # every rule that runs in a program
 score = verify.mutate(rule, x, w)                      # would a wrong rule have been noticed?
 """
 
@@ -15,13 +16,15 @@ from verify.report.report import Report
 if TYPE_CHECKING:
     from verify.checking import CHECK_NAMES, assert_ok, check
     from verify.mutation.score import Score, mutate
+    from verify.program.every_rule import check_all
     from verify.spec import parametrize
 
-__all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "mutate", "parametrize"]
+__all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "check_all", "mutate", "parametrize"]
 HOMES = {
     "CHECK_NAMES": "verify.checking",
     "assert_ok": "verify.checking",
     "check": "verify.checking",
+    "check_all": "verify.program.every_rule",
     "Score": "verify.mutation.score",
     "mutate": "verify.mutation.score",
     "parametrize": "verify.spec",

@@ -22,12 +22,14 @@ from verify.checks import (
     gradient,
     linearity,
     low_precision,
+    pushforward,
     repeatable,
     second_order,
     transforms,
 )
 from verify.generate import calls
 from verify.oracle import canary
+from verify.program.recording import unrecorded
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.remarks import blindness_of, equation_of, name_of, notes_on, oracle_name, shown
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome, Report
@@ -35,7 +37,7 @@ from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
-LATER = (exact, adjoint, differences, low_precision, transforms, second_order, devices, cost)
+LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, second_order, devices, cost)
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
@@ -73,6 +75,7 @@ class Log:
         self.outcomes += [Outcome(c.NAME, case, NOT_RUN, reason) for c in checks]
 
 
+@unrecorded
 def check(
     rule: Callable,
     *args: Any,
@@ -117,6 +120,7 @@ def check(
             raise UncheckableError(f"this backend computes wrong numbers: {sick}")
         limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
         subject = describe(rule, args, reference, argnums, limits)
+        chosen = [c for c in chosen if c is not pushforward or pushforward.applies(subject)]
         example = _example(subject, call, seed)
         # Saturated inputs overflow on purpose; what comes of it is judged by the checks, not by NumPy's warnings.
         with np.errstate(all="ignore"):

@@ -3,6 +3,7 @@
     python -m verify                                   the suite: every rule of purecnn
     python -m verify conv2d dense                      some of them
     python -m verify pkg.mod:rule "f32[2,8,8,3]" …     anybody's rule, on one example call
+    python -m verify --all pkg.mod:step "f32[8,3]" …   every rule that runs in a function, a training step for instance
 
 Arguments of the call: `f32[2,8,8,3]` normal numbers (f16, bf16, f64 too), `p32[4,10]` rows of probabilities,
 `i32[4]<10` integers below 10, `key` a random key, and anything else as a Python literal (`0.5`, `(3,3)`).
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--devices", type=int, default=8, help="CPU devices to force for the checks on many devices")
     parser.add_argument("--dtypes", default="f32", metavar="f32,bf16,…", help="dtypes at which to run the suite")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that share the suite")
+    parser.add_argument(
+        "--all", action="store_true", help="check every custom_vjp and custom_jvp that runs in the target"
+    )
     parser.add_argument("--mutate", action="store_true", help="also break each rule on purpose and print the score")
     parser.add_argument("--json", metavar="FILE", help="write the reports as JSON (- for standard output)")
     parser.add_argument("--html", metavar="FILE", help="write the reports as one HTML page")
@@ -85,12 +89,21 @@ def _reports(options: argparse.Namespace) -> list[Report]:
 
             jax.config.update("jax_enable_x64", True)
         args = [argument(text, options.seed + n) for n, text in enumerate(options.target[1:])]
+        if options.all:
+            from verify.program.every_rule import check_all
+
+            reports = check_all(rule, *args, seed=options.seed, cases=options.cases)
+            if not reports:
+                raise UncheckableError(f"no custom_vjp or custom_jvp runs in {options.target[0]}")
+            return reports
         report = check(rule, *args, reference=reference, seed=options.seed, cases=options.cases)
         if options.mutate:
             from verify.mutation.score import mutate
 
             print(mutate(rule, *args, reference=reference, seed=options.seed))
         return [report]
+    if options.all:
+        raise UncheckableError("--all needs a function: pkg.mod:step and its arguments")
     try:
         from verify import suite
     except ImportError as error:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,17 +23,23 @@ def is_float(x: Any) -> bool:
     return jnp.issubdtype(x.dtype, jnp.floating)
 
 
+def of_perturbed(flat: Callable, arrays: Sequence[Any], perturbed: Sequence[int]) -> Callable:
+    """`flat` as a function of the perturbed arrays alone, the others as they are."""
+
+    def fun(*chosen):
+        full = list(arrays)
+        for n, a in zip(perturbed, chosen, strict=True):
+            full[n] = a
+        return flat(*full)
+
+    return fun
+
+
 def pullback(flat: Callable, perturbed: list[int]) -> Callable:
     """(arrays, y_bar) -> (outputs, cotangents of the perturbed arrays), through JAX's own reverse mode."""
 
     def pull(arrays, y_bar):
-        def of_perturbed(*chosen):
-            full = list(arrays)
-            for n, a in zip(perturbed, chosen, strict=True):
-                full[n] = a
-            return flat(*full)
-
-        y, back = jax.vjp(of_perturbed, *[arrays[n] for n in perturbed])
+        y, back = jax.vjp(of_perturbed(flat, arrays, perturbed), *[arrays[n] for n in perturbed])
         given = iter(y_bar)
         seeds = [next(given) if is_float(o) else np.zeros(o.shape, jax.dtypes.float0) for o in y]
         return y, list(back(seeds))

@@ -44,6 +44,7 @@ class Subject:
     treedef: Any
     options: Mapping[str, inspect.Parameter]
     calls: Mapping[str, str]  # which hand-written calls the oracle replaces by their primals
+    primitives: frozenset[str] = frozenset()  # every primitive in the rule's jaxpr
     limits: Mapping[str, Any] = field(default_factory=dict)  # declared budgets: residual_bytes, time_ratio
     compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -128,7 +129,9 @@ def describe(
         raise UncheckableError("no floating-point argument has an entry, so there is no cotangent to check")
     treedef = jax.tree_util.tree_structure(tuple(args))
     bare = Subject(rule, reference, tuple(leaves), treedef, {}, {})
-    return replace(bare, options=_shared_options(rule, reference, len(args)), calls=_calls(bare), limits=limits or {})
+    calls, primitives = _calls(bare)
+    options = _shared_options(rule, reference, len(args))
+    return replace(bare, options=options, calls=calls, primitives=primitives, limits=limits or {})
 
 
 def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
@@ -184,8 +187,9 @@ def _same(a: Any, b: Any) -> bool:
         return a is b
 
 
-def _calls(subject: Subject) -> dict[str, str]:
-    """Replace `custom_vjp` calls; in a function that has none, `custom_jvp` calls are what was written by hand."""
+def _calls(subject: Subject) -> tuple[dict[str, str], frozenset[str]]:
+    """Replace `custom_vjp` calls; in a function that has none, `custom_jvp` calls are what was written by hand. Beside
+    them the names of all primitives."""
     arrays = [subject.leaves[k].value for k in subject.arrays]
     try:
         closed = jax.make_jaxpr(subject.flat(subject.rule, {}))(*arrays)
@@ -193,10 +197,11 @@ def _calls(subject: Subject) -> dict[str, str]:
         raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
     if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):
         raise UncheckableError("no output is a floating-point array, so there is nothing to differentiate")
+    names = frozenset(eqn.primitive.name for eqn in primal.equations(closed))
     for calls in (primal.VJP_CALLS, primal.JVP_CALLS):
         if primal.contains(closed, calls):
-            return calls
-    return {}
+            return calls, names
+    return {}, names
 
 
 def first_line(error: BaseException) -> str:

@@ -13,11 +13,12 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks import gradient
+from verify.checks.pushforward import pushforward
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, call, compiled, is_float
+from verify.running import WIDE, call, compiled
 from verify.subject import first_line
 
 NAME = "adjoint"
@@ -27,7 +28,7 @@ RANDOM, SINGLE = 3, 48  # directions per argument; single elements where nothing
 
 def findings(case: Case) -> list[Finding]:
     flat = case.subject.oracle(case.options)
-    run = compiled(case, "forward mode", WIDE, lambda: _pushforward(flat, case.perturbed))
+    run = compiled(case, "forward mode", WIDE, lambda: pushforward(flat, case.perturbed))
     try:
         bars, unit = case.wide[1], case.narrowest
     except NotRunError:
@@ -38,7 +39,7 @@ def findings(case: Case) -> list[Finding]:
         for index, drawn in _directions(case, k):
             u = np.where(left_out[k], 0.0, drawn)
             try:
-                ju = call(run, WIDE, case.at(WIDE), [u if j == k else np.zeros(b.shape) for j, b in enumerate(bars)])
+                _, ju = call(run, WIDE, case.at(WIDE), [u if j == k else np.zeros(b.shape) for j, b in enumerate(bars)])
             except Exception as error:
                 raise NotRunError(f"forward mode does not reach through the function ({first_line(error)})") from error
             pairs = list(zip(case.y_bar, ju, strict=True))
@@ -84,16 +85,3 @@ def _allowed(case: Case, k: int, bar: np.ndarray, unit: float) -> np.ndarray:
 def _at_kink(case: Case, k: int, u: np.ndarray) -> bool:
     direction = [u if j == k else np.zeros(case.arrays[n].shape) for j, n in enumerate(case.perturbed)]
     return kinks.slopes(case, direction, case.y_bar).kink
-
-
-def _pushforward(flat, perturbed):
-    def push(arrays, tangents):
-        def of_perturbed(*chosen):
-            full = list(arrays)
-            for n, a in zip(perturbed, chosen, strict=True):
-                full[n] = a
-            return [o for o in flat(*full) if is_float(o)]
-
-        return jax.jvp(of_perturbed, tuple(arrays[n] for n in perturbed), tuple(tangents))[1]
-
-    return push

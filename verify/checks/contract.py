@@ -25,6 +25,7 @@ UNDIFFERENTIABLE = (
     "JVP rule not implemented",
     "Linearization rule",
     "Transpose rule",
+    "for grad support, subclass",
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.report.finding import Finding
-from verify.running import OWN, call, pullback
+from verify.running import OWN, call, of_perturbed, pullback
 
 NAME = "cost"
 EVERY_CASE = False
@@ -55,13 +55,7 @@ def residuals(case: Case, flat) -> list[tuple[str, int]]:
     arrays = list(case.arrays)
 
     def kept(*chosen):
-        def of_perturbed(*inner):
-            full = list(arrays)
-            for n, a in zip(case.perturbed, inner, strict=True):
-                full[n] = a
-            return flat(*full)
-
-        return jax.tree_util.tree_leaves(jax.vjp(of_perturbed, *chosen)[1])
+        return jax.tree_util.tree_leaves(jax.vjp(of_perturbed(flat, arrays, case.perturbed), *chosen)[1])
 
     shapes = jax.eval_shape(kept, *[arrays[n] for n in case.perturbed])
     return [(f"{s.dtype}[{','.join(map(str, s.shape))}]", int(np.prod(s.shape)) * s.dtype.itemsize) for s in shapes]

@@ -11,7 +11,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, contains, inner, scan_parts, walk
+from verify.oracle.primal import (
+    JVP_CALLS,
+    TRANSPARENT,
+    VJP_CALLS,
+    bind,
+    contains,
+    inner,
+    is_call,
+    kept,
+    scan_parts,
+    walk,
+)
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
@@ -41,8 +52,8 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any) -> tuple[list[Any], 
         elif name == "cond":
             branches = [lambda v, e, b=branch: _evaluate(b, v, e) for branch in eqn.params["branches"]]
             out, ended = jax.lax.switch(values[0], branches, values[1:], ended)
-        elif name in CALLS:
-            out, ended = _evaluate(eqn.params[CALLS[name]], values, ended)
+        elif is_call(eqn, CALLS):
+            out, ended = _evaluate(kept(eqn, CALLS), values, ended)
         elif name in TRANSPARENT:
             out, ended = _evaluate(inner(eqn), values, ended)
         else:  # a mapped or foreign call: its loops are as they were

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, bind, equations, inner, scan_parts, walk
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, bind, equations, inner, is_call, kept, scan_parts, walk
 
 SLOPES = (0.5, 0.0, 1.0)
 MOST = 64  # kinks told apart; more of them share their parameters
@@ -128,7 +128,9 @@ class _Evaluation:
 
     def equation(self, eqn: Any, values: list[Any], moving: list[bool]) -> tuple[list[Any], list[bool]]:
         name, params = eqn.primitive.name, eqn.params
-        if name in TRANSPARENT or (name in JVP_CALLS and _plain(params[JVP_CALLS[name]])):
+        if is_call(eqn, JVP_CALLS) and _plain(kept(eqn, JVP_CALLS)):
+            return self.jaxpr(kept(eqn, JVP_CALLS), values, moving)
+        if name in TRANSPARENT:
             return self.jaxpr(inner(eqn), values, moving)
         moves = [any(moving)] * len(eqn.outvars)
         if name in KINDS and any(moving) and all(_floating(v) for v in values):
@@ -185,7 +187,7 @@ def with_slopes(fun: Callable, kinds: list[str], perturbed: Sequence[int]) -> Ca
 
 
 def _plain(closed: Any) -> bool:
-    return all(e.primitive.name in PLAIN or e.primitive.name in JVP_CALLS for e in equations(closed))
+    return all(e.primitive.name in PLAIN or is_call(e, JVP_CALLS) for e in equations(closed))
 
 
 def _kinked(jaxprs: Any) -> bool:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, inner, scan_parts, walk
+from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, inner, is_call, kept, scan_parts, walk
 
 CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
@@ -66,8 +66,8 @@ def _evaluate(closed: Any, values: Sequence[Any], errors: Sequence[Any], wide: b
 
 def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool) -> tuple[list[Any], list[Any]]:
     name, params = eqn.primitive.name, eqn.params
-    if name in CALLS:
-        return _evaluate(params[CALLS[name]], values, errors, wide)
+    if is_call(eqn, CALLS):
+        return _evaluate(kept(eqn, CALLS), values, errors, wide)
     if name in TRANSPARENT:
         return _evaluate(inner(eqn), values, errors, wide)
     if name == "scan":

@@ -12,8 +12,11 @@ import jax
 from jax.extend import core
 
 # The names these primitives have had over the JAX versions we support, and the parameter that keeps the primal.
-VJP_CALLS = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr"}
-JVP_CALLS = {"custom_jvp_call": "call_jaxpr"}
+# A hijax primitive keeps itself, and its `expand` is the primal; with JAX's flags `jax_custom_vjp3` and
+# `jax_custom_jvp3` every custom_vjp and custom_jvp is one.
+HIJAX = "call_hi_primitive"
+VJP_CALLS = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr", HIJAX: "_prim"}
+JVP_CALLS = {"custom_jvp_call": "call_jaxpr", HIJAX: "_prim"}
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
 
@@ -33,8 +36,8 @@ def evaluate(closed: Any, args: Sequence[Any], calls: dict[str, str]) -> list[An
 
     def equation(eqn, values):
         name, params = eqn.primitive.name, eqn.params
-        if name in calls:
-            return evaluate(params[calls[name]], values, calls)
+        if is_call(eqn, calls):
+            return evaluate(kept(eqn, calls), values, calls)
         if name in TRANSPARENT and contains(eqn, calls):
             return evaluate(inner(eqn), values, calls)
         return bind(eqn, values, {key: _rewritten(value, calls) for key, value in params.items()})
@@ -61,6 +64,35 @@ def walk(
     return [read(v) for v in closed.jaxpr.outvars]
 
 
+def is_call(eqn: Any, calls: dict[str, str]) -> bool:
+    """Whether an equation is one of `calls`. Of the hijax primitives a custom_jvp is one of JVP_CALLS, every other one
+    of VJP_CALLS, but for JAX's own, such as einsum."""
+    name = eqn.primitive.name
+    if name not in calls or name != HIJAX:
+        return name in calls
+    kind = type(eqn.params["_prim"])
+    if kind.__name__ == "CustomJVPTraced":
+        return "custom_jvp_call" in calls
+    return "custom_vjp_call" in calls and not kind.__module__.startswith(("jax._src.numpy", "jax._src.pallas"))
+
+
+def kept(eqn: Any, calls: dict[str, str]) -> Any:
+    """The closed jaxpr of the primal that a call stands for. Raises ValueError where a hijax primitive's `expand` does
+    not return what it announces, as it does not for shapes that it was not made for."""
+    inside = eqn.params[calls[eqn.primitive.name]]
+    if eqn.primitive.name != HIJAX:
+        return inside
+
+    def expanded(*args):
+        return jax.tree_util.tree_leaves(inside.expand(*inside.in_tree.unflatten(args)))
+
+    closed = jax.make_jaxpr(expanded)(*[v.aval for v in eqn.invars])
+    got, announced = ([(a.shape, a.dtype) for a in avals] for avals in (closed.out_avals, inside.out_avals_flat))
+    if got != announced:
+        raise ValueError(f"{type(inside).__name__}: expand returns {got}, out_aval announces {announced}")
+    return closed
+
+
 def inner(eqn: Any) -> Any:
     """The closed jaxpr of a call that only groups equations."""
     jaxpr = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
@@ -80,7 +112,7 @@ def contains(thing: Any, calls: dict[str, str]) -> bool:
     if isinstance(thing, tuple | list):
         return any(contains(t, calls) for t in thing)
     if hasattr(thing, "primitive"):
-        return thing.primitive.name in calls or any(contains(v, calls) for v in thing.params.values())
+        return is_call(thing, calls) or any(contains(v, calls) for v in thing.params.values())
     jaxpr = getattr(thing, "jaxpr", thing)
     return any(contains(eqn, calls) for eqn in getattr(jaxpr, "eqns", ()))
 

@@ -1,0 +1,57 @@
+"""The tangent of a `custom_jvp`, and its value under `jax.jvp`, element by element."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from verify.checking import check
+
+X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+ALONE = ("contract", "pushforward")
+
+
+def joined(fun, jvp):
+    rule = jax.custom_jvp(fun)
+    rule.defjvp(jvp)
+    return rule
+
+
+def squared(x, y):
+    return x**2 * y
+
+
+def jvp_of(value=1.0, slope=1.0):
+    def jvp(primals, tangents):
+        (x, y), (dx, dy) = primals, tangents
+        return value * squared(x, y), 2 * x * y * dx + slope * x**2 * dy
+
+    return jvp
+
+
+def test_right():
+    report = check(joined(squared, jvp_of()), X, X + 3, cases=0)
+    assert report.ok, report
+    assert any(o.check == "pushforward" and o.status == "passed" for o in report.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "argument"),
+    [({"value": 1.01}, "output under jax.jvp"), ({"slope": 1 + 1e-9}, "tangent of output under jax.jvp")],
+    ids=["value", "tangent"],
+)
+def test_wrong(faulty, argument):
+    report = check(joined(squared, jvp_of(**faulty)), X, X + 3, cases=0, checks=ALONE)
+    assert [(f.check, f.argument) for f in report.failures] == [("pushforward", argument)]
+
+
+def test_any_convention_at_a_kink_and_none_elsewhere():
+    at_zero = np.array([-1.0, 0.0, 2.0, 0.0], np.float32)
+
+    def jvp(slope, shift):
+        return lambda p, t: (jnp.abs(p[0]), jnp.where(p[0] == 0, slope, jnp.sign(p[0]) + shift) * t[0])
+
+    for slope in (-1.0, 0.0, 0.5, 1.0):
+        assert check(joined(jnp.abs, jvp(slope, 0.0)), at_zero, cases=0, checks=ALONE).failures == ()
+    assert check(joined(jnp.abs, jvp(3.0, 0.0)), at_zero, cases=0, checks=ALONE).failures
+    assert check(joined(jnp.abs, jvp(0.0, 0.5)), at_zero, cases=0, checks=ALONE).failures

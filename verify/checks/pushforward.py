@@ -1,0 +1,145 @@
+"""The pushforward of a `custom_jvp` or a hijax primitive: tangents of the outputs, element by element, against
+forward-mode autodiff.
+
+For y = f(x) and a tangent ẋ the rule must return ẏ = (∂f/∂x) ẋ, and with it f's own value. Its transpose is what
+`gradient` looks at; the tangent itself, its value, and rules that JAX cannot transpose are looked at here, under
+`jax.jvp` and under `jax.linearize`, for which a hijax primitive has rules of its own. The tangents are random, so that
+each element of ẏ is another combination of partial derivatives.
+"""
+
+import jax
+import numpy as np
+
+from verify.case import Case
+from verify.oracle.compare import differences
+from verify.oracle.magnitude import with_magnitude
+from verify.oracle.primal import HIJAX, JVP_CALLS
+from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
+from verify.report.finding import Finding, NotRunError
+from verify.running import WIDE, call, compiled, is_float, of_perturbed
+from verify.subject import Subject, first_line
+
+NAME = "pushforward"
+EVERY_CASE = False
+# What JAX says of a hijax primitive without such a rule, and of a custom_vjp that is one.
+UNWRITTEN = ("support, subclass", "custom_vjp")
+BESIDE = 1e-6  # how far beside a kink, relative to the array
+
+
+def applies(subject: Subject) -> bool:
+    """A custom_vjp has no pushforward to check."""
+    return _own_methods(subject) or dict(subject.calls) == JVP_CALLS
+
+
+def findings(case: Case) -> list[Finding]:
+    hijax = _own_methods(case.subject)
+    arrays, rng = case.at(WIDE), np.random.default_rng((case.seed, 12))
+    tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
+    oracle = compiled(case, "pushed oracle", WIDE, lambda: measured(case.subject.oracle(case.options), case.perturbed))
+    try:
+        (values, pushed), (value_errors, errors) = call(oracle, WIDE, arrays, tangents)
+    except Exception as error:
+        raise NotRunError(f"forward mode does not reach through the function ({first_line(error)})") from error
+    expected = [np.asarray(a, WIDE) for a in (*values, *pushed)]
+    if not all(np.all(np.isfinite(e)) for e in expected):
+        raise NotRunError("the oracle itself is not finite here")
+    narrow = case.narrowest / unit_roundoff(WIDE)
+    allowed = [allowed_error(np.asarray(m, WIDE), WIDE) * narrow for m in (*value_errors, *errors)]
+    rule, refused = case.subject.flat(case.subject.rule, case.options), []
+    for mode, build in (("jvp", pushforward), ("linearize", linearized)):
+        run = compiled(case, f"pushed rule by {mode}", WIDE, lambda build=build: build(rule, case.perturbed))
+        try:
+            own = [np.asarray(a, WIDE) for part in call(run, WIDE, arrays, tangents) for a in part]
+        except Exception as error:
+            if hijax and any(words in str(error) for words in UNWRITTEN):
+                refused.append(first_line(error))
+                continue
+            text = f"under jax.{mode} the rule raises {first_line(error)}"
+            return [Finding(NAME, "the rule", None, None, None, "raises", text, case.label)]
+        found = _compared(case, mode, oracle, tangents, expected, own, allowed)
+        if found:
+            return found
+    if len(refused) == 2:
+        raise NotRunError(refused[0])
+    return []
+
+
+def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed) -> list[Finding]:
+    count = len(expected) // 2
+    words = [f"{what}{_index(k, count)}" for what in ("output", "tangent of output") for k in range(count)]
+
+    def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
+        if case.subject.reference is not None or not any(b.any() for b in bad):
+            return bad
+        pairs = enumerate(zip(bad, allowed, strict=True))
+        return [b & ~_between(case, oracle, tangents, k, own[k], a) for k, (b, a) in pairs]
+
+    # The methods of a hijax primitive that these come from.
+    methods = (
+        {"jvp": ("jvp", "jvp"), "linearize": ("lin", "linearized")}[mode] if _own_methods(case.subject) else ("", "")
+    )
+    said = [f", the method {m}" if m else "" for m in methods for _ in range(count)]
+    names = [f"{word} under jax.{mode}{method}" for word, method in zip(words, said, strict=True)]
+    return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained)
+
+
+def _own_methods(subject: Subject) -> bool:
+    return HIJAX in subject.primitives and dict(subject.calls) != JVP_CALLS
+
+
+def _index(k: int, count: int) -> str:
+    return f" {k}" if count > 1 else ""
+
+
+def _between(case: Case, oracle, tangents, k: int, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Where the rule's tangent lies between forward mode's a little before and a little after the point: at a kink any
+    value between the one-sided ones is right."""
+    sides = []
+    for sign in (-1.0, 1.0):
+        moved = case.at(WIDE)
+        for n, u in zip(case.perturbed, tangents, strict=True):
+            moved[n] = moved[n] + sign * BESIDE * max(1.0, float(np.abs(moved[n]).max(initial=0))) * u
+        values, pushed = call(oracle, WIDE, moved, tangents)[0]
+        sides.append(np.asarray([*values, *pushed][k], WIDE))
+    low, high = np.minimum(*sides), np.maximum(*sides)
+    # Only a jump excuses: where both sides agree there is no kink.
+    jump = wrong_elements(low, high, 1e-3 * (np.abs(low) + np.abs(high)))
+    slack = allowed + 1e-4 * (high - low)
+    return jump & (got >= low - slack) & (got <= high + slack)
+
+
+def pushforward(flat, perturbed):
+    """(arrays, tangents) -> (floating outputs, their tangents), through JAX's own forward mode."""
+
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
+        return jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
+
+    return push
+
+
+def linearized(flat, perturbed):
+    """The same through `jax.linearize`."""
+
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
+        values, along = jax.linearize(fun, *[arrays[n] for n in perturbed])
+        return values, along(*tangents)
+
+    return push
+
+
+def measured(flat, perturbed):
+    """The same with the magnitudes of both, for their error bounds."""
+    push = pushforward(flat, perturbed)
+
+    def oracle(arrays, tangents):
+        def joined(*everything):
+            values, pushed = push(list(everything[: len(arrays)]), list(everything[len(arrays) :]))
+            return [*values, *pushed]
+
+        values, errors = with_magnitude(joined)(*arrays, *tangents)
+        half = len(values) // 2
+        return (values[:half], values[half:]), (errors[:half], errors[half:])
+
+    return oracle

@@ -1,0 +1,130 @@
+"""`check_all`: every hand-written rule that runs in a program, each checked on the values that reach it."""
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from verify.checking import CHECK_NAMES, check
+from verify.program.recording import Record, recording
+from verify.report.finding import UncheckableError
+from verify.report.remarks import shown
+from verify.report.report import NOT_RUN, Outcome, Report
+from verify.subject import first_line
+
+CASES = 3  # generated calls of a rule's first shape: a program holds many rules, and a fault of geometry shows early
+
+
+def check_all(
+    function: Callable,
+    *args: Any,
+    seed: int = 0,
+    cases: int = CASES,
+    checks: Sequence[str] | None = None,
+    seconds: float = 60.0,
+) -> list[Report]:
+    """Run `function(*args)`, a whole training step for instance, and check every `custom_vjp` and `custom_jvp` that
+    runs in it, under `jit`, `grad`, `vmap`, `scan`, `cond` and `remat` alike.
+
+    Each rule is checked once for each set of shapes, dtypes and static values, on the first values that reach it: of a
+    loop the first iteration, of `vmap` the first row, of `cond` the branch taken. Other shapes and contents are
+    generated for the first shape of each rule; further ones stay at the values that came by.
+
+    Args:
+        function: any callable. It is run once on copies of the arguments, so donated buffers stay usable.
+        *args: its arguments, trees of anything.
+        seed: of every random number used.
+        cases: how many calls of other shape to generate for a rule's first shape; 0 stays at the program's values.
+        checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
+        seconds: after so many no further rule is begun; each one left out has a report that says so.
+
+    Returns:
+        A list of `Report`s, each with the rule's module and name, in the order in which they were called; empty if no
+        hand-written rule runs.
+
+    Raises:
+        UncheckableError: the function itself fails on these arguments.
+    """
+    return checked(recorded(function, *args), seed=seed, cases=cases, checks=checks, seconds=seconds)
+
+
+def recorded(function: Callable, *args: Any) -> list[Record]:
+    """The rules that run in one call. Where the backend takes no callbacks, the shapes are known and normal numbers
+    stand for the values. Raises UncheckableError if the call fails without callbacks, too."""
+    for callbacks in (True, False):
+        try:
+            with recording(callbacks=callbacks) as found:
+                jax.block_until_ready(jax.tree_util.tree_leaves(function(*_copied(args))))
+                jax.effects_barrier()
+        except Exception as error:
+            if not callbacks:
+                raise UncheckableError(f"the function fails on these arguments: {first_line(error)}") from error
+        else:
+            records = [r for r in found.records.values() if r.differentiable]
+            return [r for r in records if r.ran] if callbacks else [drawn(r) for r in records]
+    raise AssertionError("unreachable")
+
+
+def checked(
+    records: Iterable[Record], *, seed: int, cases: int, checks: Sequence[str] | None, seconds: float
+) -> list[Report]:
+    """The records' reports. The first shape of every rule comes before the second of any."""
+    start, reports, order = time.perf_counter(), {}, []
+    seen: set[str] = set()
+    records = list(records)
+    for n, record in enumerate(records):
+        order.append((record.name in seen, n))
+        seen.add(record.name)
+    for again, n in sorted(order):
+        record = records[n]
+        if time.perf_counter() - start > seconds:
+            reports[n] = _left_out(record, checks, f"the {seconds:g} s for all rules were spent")
+            continue
+        # A rule that closes over arrays of the program has their dtype, and is made anew for another.
+        own = [c for c in checks or CHECK_NAMES if c != "low precision"] if record.closed else checks
+        reports[n] = check(
+            record.concrete,
+            *record.args,
+            argnums=record.argnums,
+            seed=seed,
+            cases=0 if again else cases,
+            checks=own,
+            name=record.name,
+        )
+    return [reports[n] for n in range(len(records))]
+
+
+def drawn(record: Record) -> Record:
+    """The record with normal numbers (zeros for integers) where no values came by."""
+    if not record.ran:
+        rng = np.random.default_rng(0)
+        closed = [jax.ShapeDtypeStruct(np.shape(a), a.dtype) for a in record.closed]
+        record.fill(*[_sample(a, rng) for a in (*record.avals, *closed)])
+        record.name += " (on normal numbers: its values could not be seen)"
+    return record
+
+
+def _sample(aval: Any, rng: np.random.Generator) -> Any:
+    if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
+        return jax.random.key_data(jnp.broadcast_to(jax.random.key(0), aval.shape))
+    if jnp.issubdtype(aval.dtype, jnp.inexact):
+        return np.asarray(rng.standard_normal(aval.shape)).astype(aval.dtype)
+    return np.zeros(aval.shape, aval.dtype)
+
+
+def _left_out(record: Record, checks: Sequence[str] | None, reason: str) -> Report:
+    call = ", ".join(shown(a) for a in record.args)
+    outcomes = tuple(Outcome(c, call, NOT_RUN, reason) for c in checks or CHECK_NAMES)
+    return Report(record.name, call, "none", (), outcomes, because=reason)
+
+
+def _copied(args: tuple) -> tuple:
+    """A step may donate its arguments, or, like Flax's nnx, change them."""
+    try:
+        return copy.deepcopy(args)
+    except Exception:  # something in them cannot be copied: the step gets the original
+        return args
