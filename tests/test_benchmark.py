@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from experiments.benchmark import extremes, layers, page
+from experiments.benchmark import extremes, layers, nets, page, specs, with_flax, with_jax
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
@@ -33,6 +33,45 @@ def test_the_plain_net_has_our_loss_and_gradient(name):
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             assert a.dtype == b.dtype == jnp.float64
             assert apart(a, b) < 1e-12
+
+
+SMALL = {
+    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6, 8)), (12, 12, 3), 4, purecnn.models.resnet(features=(4, 6, 8))),
+    "mobilenet": nets.net("mobilenet", specs.mobilenet(((6, 1), (8, 2)), 4, 5), (12, 12, 3), 4),
+    "resnet50 blocks": nets.net("resnet50", specs.resnet50((1, 2), 4, 5), (24, 24, 3), 4),
+    "mobilenet block": nets.net("mobilenet_block", specs.mobilenet_block(4, 2), (16, 16, 3), 4),
+    "convnext block": nets.net("convnext_block", specs.convnext_block(4), (16, 16, 3), 4),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_plain_net_with_normalisations_has_our_loss_and_gradient(name):
+    net = SMALL[name]
+    with jax.enable_x64(True):
+        params, x, labels = example(net)
+        params, x = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x))
+        state = net.chain.init_state(net.shape, jnp.float64)
+        ours = jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True))(params)
+        theirs = jax.jit(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
+        # A bias in front of a normalisation has no gradient but rounding: hence the norm of all, not of each.
+        size = max(float(jnp.linalg.norm(b)) for b in jax.tree.leaves(theirs))
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert a.dtype == b.dtype == jnp.float64
+            assert float(jnp.linalg.norm(a - b)) < 1e-12 * size
+
+
+@pytest.mark.parametrize("name", ["resnet50 blocks", "convnext block"])
+def test_the_net_of_flax_has_the_plain_output(name):
+    net = SMALL[name]
+    params, x, _ = example(net)
+    assert apart(with_flax.forward(net, params, x)(), jax.jit(lambda: plain_logits(net, params, x))()) < 1e-4
+
+
+def test_convolutions_alone_give_the_plain_output():
+    net = nets.net("vgg", specs.convolutions(specs.vgg((4, 1), (6, 2))), (8, 8, 3), 1)
+    functions, args = with_jax.forwards(net)
+    assert functions["purecnn"](*args).shape == (1, 2, 2, 6)
+    assert apart(functions["purecnn"](*args), functions["autodiff"](*args)) < 1e-6
 
 
 def test_the_layers_of_a_plain_net_are_the_models():

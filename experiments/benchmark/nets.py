@@ -1,7 +1,7 @@
-"""The three nets as data, and the same net four times: purecnn's own, plain `lax` for autodiff, Flax and PyTorch.
+"""The nets of the benchmark with their inputs and batches, and each in plain `lax` and `jnp` for autodiff.
 
-All take parameters in purecnn's layout (kernels H W I O, dense weights in × out over rows, columns, channels), so that
-losses and gradients can be compared. Dropout is off in all of them: its draws cannot be made alike.
+All ways take parameters in purecnn's layout (kernels H W I O, dense weights in × out over rows, columns, channels), so
+that losses and gradients can be compared. Dropout is off in all of them: its draws cannot be made alike.
 """
 
 from dataclasses import dataclass
@@ -12,54 +12,32 @@ import optax
 from jax import lax
 
 import purecnn
+from experiments.benchmark import specs
+from experiments.benchmark.specs import (
+    ALEXNET,
+    BATCH_NORM,
+    CIFAR_CNN,
+    DROPOUT,
+    FLATTEN,
+    GLOBAL_POOL,
+    LAYER_NORM,
+    LENET,
+    NORM,
+    RELU,
+    VGG16,
+    Conv,
+    Dense,
+    Pool,
+    Residual,
+)
+from purecnn.ops import accumulation_dtype
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 @dataclass(frozen=True)
-class Conv:
-    features: int
-    window: int
-    padding: int = 0
-    stride: int = 1
-
-
-@dataclass(frozen=True)
-class Pool:
-    window: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Dense:
-    features: int
-
-
-RELU, NORM, FLATTEN, DROPOUT = "relu", "norm", "flatten", "dropout at rate 0"
-
-
-def _conv(*args, **options):
-    return (Conv(*args, **options), RELU)
-
-
-LENET = (
-    *(*_conv(6, 5, 2), Pool(2, 2), *_conv(16, 5, 2), Pool(2, 2), FLATTEN),
-    *(Dense(120), RELU, Dense(84), RELU, Dense(10)),
-)
-CIFAR_CNN = (
-    *(*_conv(32, 3, 1), *_conv(32, 3, 1), Pool(2, 2), *_conv(64, 3, 1), *_conv(64, 3, 1), Pool(2, 2), FLATTEN),
-    *(Dense(256), RELU, Dense(10)),
-)
-ALEXNET = (
-    *(*_conv(96, 11, 0, 4), NORM, Pool(3, 2), *_conv(256, 5, 2), NORM, Pool(3, 2)),
-    *(*_conv(384, 3, 1), *_conv(384, 3, 1), *_conv(256, 3, 1), Pool(3, 2), FLATTEN),
-    *(Dense(4096), RELU, DROPOUT, Dense(4096), RELU, DROPOUT, Dense(1000)),
-)
-
-
-@dataclass(frozen=True)
 class Net:
-    """A net, its customary input and batch, and purecnn's model of it."""
+    """A net, its customary input and batch, and purecnn's form of it."""
 
     spec: tuple
     shape: tuple[int, int, int]
@@ -71,19 +49,34 @@ class Net:
         return self.spec[-1].features
 
 
+def net(name: str, spec: tuple, shape: tuple[int, int, int], batch: int) -> Net:
+    """Of a spec that is no model of purecnn's."""
+    return Net(spec, shape, batch, specs.chain(name, spec))
+
+
 NETS = {
     "lenet": Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()),
     "cifar_cnn": Net(CIFAR_CNN, (32, 32, 3), 128, purecnn.models.cifar_cnn()),
     "alexnet": Net(ALEXNET, (227, 227, 3), 16, purecnn.models.alexnet(grouped=False, dropout=0.0, input_padding=0)),
+    "resnet20": Net(specs.resnet_cifar(), (32, 32, 3), 64, purecnn.models.resnet(blocks_per_stage=3)),
+    "mobilenet": net("mobilenet", specs.mobilenet(), (96, 96, 3), 16),
+    "resnet50 blocks": net("resnet50_blocks", specs.resnet50((1, 1, 1, 1)), (96, 96, 3), 8),
 }
+# For one image, forward alone: what `purecnn predict` waits for.
+PREDICTS = {
+    "alexnet convolutions": net("alexnet", specs.convolutions(ALEXNET), (227, 227, 3), 1),
+    "vgg16 convolutions": net("vgg16", specs.convolutions(VGG16), (224, 224, 3), 1),
+}
+
+
+def images(net: Net, batch: int | None = None):
+    return jax.random.normal(jax.random.key(1), (batch or net.batch, *net.shape))
 
 
 def example(net: Net, batch: int | None = None):
     """(parameters, x, labels) to start from."""
-    n = batch or net.batch
-    x = jax.random.normal(jax.random.key(1), (n, *net.shape))
-    labels = jax.random.randint(jax.random.key(2), (n,), 0, net.classes)
-    return net.chain.init(jax.random.key(0), net.shape), x, labels
+    labels = jax.random.randint(jax.random.key(2), (batch or net.batch,), 0, net.classes)
+    return net.chain.init(jax.random.key(0), net.shape), images(net, batch), labels
 
 
 def plain_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
@@ -92,24 +85,50 @@ def plain_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     return x / (k + alpha * sums) ** beta
 
 
-def plain_logits(net: Net, params, x):
-    """The net in `lax` and `jnp` operations, for autodiff."""
-    for op, p in zip(net.spec, params, strict=True):
+def plain_batch_norm(x, scale, bias, epsilon=1e-5):
+    """With the batch's statistics, in float32 at the least, rounded to x's dtype at the end."""
+    wide = x.astype(accumulation_dtype(x.dtype))
+    mean, variance = wide.mean((0, 1, 2)), wide.var((0, 1, 2))
+    return ((wide - mean) * lax.rsqrt(variance + epsilon) * scale + bias).astype(x.dtype)
+
+
+def plain_forward(spec: tuple, params, x):
+    """The operations in `lax` and `jnp`, for autodiff. Batch normalisation keeps no running statistics here: one
+    vector a channel less than the other ways do."""
+    for op, p in zip(spec, params, strict=True):
         if isinstance(op, Conv):
-            edges = [(op.padding, op.padding)] * 2
-            x = lax.conv_general_dilated(x, p["w"], (op.stride,) * 2, edges, dimension_numbers=DIMENSIONS) + p["b"]
+            options = {"dimension_numbers": DIMENSIONS, "feature_group_count": op.groups}
+            x = lax.conv_general_dilated(x, p["w"], (op.stride,) * 2, [(op.padding, op.padding)] * 2, **options)
+            x = x + p["b"] if op.bias else x
         elif isinstance(op, Pool):
-            x = lax.reduce_window(
-                x, -jnp.inf, lax.max, (1, op.window, op.window, 1), (1, op.stride, op.stride, 1), "VALID"
-            )
+            edges = ((0, 0), (op.padding,) * 2, (op.padding,) * 2, (0, 0))
+            sizes = ((1, op.window, op.window, 1), (1, op.stride, op.stride, 1), edges)
+            x = lax.reduce_window(x, -jnp.inf, lax.max, *sizes)
         elif isinstance(op, Dense):
             x = x @ p["w"] + p["b"]
-        elif op == FLATTEN:
-            x = x.reshape(len(x), -1)
+        elif isinstance(op, Residual):
+            x = plain_forward(op.body, p["body"], x) + plain_forward(op.shortcut, p["shortcut"], x)
+        elif op == BATCH_NORM:
+            x = plain_batch_norm(x, **p)
+        elif op == LAYER_NORM:
+            x = specs.layer_norm(x, **p)
         elif op != DROPOUT:
-            x = jax.nn.relu(x) if op == RELU else plain_norm(x)
+            x = WITHOUT_PARAMETERS[op](x)
     return x
 
 
+WITHOUT_PARAMETERS = {
+    **{RELU: jax.nn.relu, specs.GELU: specs.gelu, NORM: plain_norm},
+    **{FLATTEN: lambda x: x.reshape(len(x), -1), GLOBAL_POOL: lambda x: x.mean((1, 2))},
+}
+
+
+def plain_logits(net: Net, params, x):
+    return plain_forward(net.spec, params, x)
+
+
 def plain_loss(net: Net, params, x, labels):
-    return optax.softmax_cross_entropy_with_integer_labels(plain_logits(net, params, x), labels).mean()
+    """Of logits in float32 at the least."""
+    logits = plain_logits(net, params, x)
+    logits = logits.astype(accumulation_dtype(logits.dtype))
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()

@@ -21,7 +21,7 @@ import numpy as np
 from experiments.benchmark import layers, page, with_jax
 from experiments.benchmark.measure import Timing, taking_turns
 from experiments.benchmark.memory import memory_of
-from experiments.benchmark.nets import NETS, example, plain_loss
+from experiments.benchmark.nets import NETS, PREDICTS, example, plain_loss
 from purecnn.backend import describe_hardware, keep_freed_memory
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -29,6 +29,8 @@ HAS_FLAX = importlib.util.find_spec("flax") is not None
 TURN_S = 0.1
 if HAS_TORCH:
     from experiments.benchmark import with_torch
+if HAS_FLAX:
+    from experiments.benchmark import with_flax
 
 
 def correct(name: str) -> None:
@@ -62,7 +64,7 @@ def whole_steps(name: str, compiled: bool) -> dict[str, Callable]:
     net = NETS[name]
     ways: dict[str, Callable] = {"purecnn": with_jax.purecnn_step(net), "autodiff": with_jax.autodiff_step(net)}
     if HAS_FLAX:
-        ways["flax nnx"] = with_jax.flax_step(net)
+        ways["flax nnx"] = with_flax.step(net, with_jax.OPTIMIZER)
     if HAS_TORCH:
         for layout in with_torch.LAYOUTS:
             ways[f"torch {layout}"] = with_torch.step(net, layout)
@@ -87,6 +89,20 @@ def per_sample_gradients() -> dict[str, Callable]:
     }
     if HAS_TORCH:
         ways |= {f"torch {layout}": with_torch.per_sample(net, layout) for layout in with_torch.LAYOUTS}
+    return ways
+
+
+def forward_ways(name: str) -> dict[str, Callable]:
+    """Compared before they are timed."""
+    net = PREDICTS[name]
+    functions, args = with_jax.forwards(net)
+    difference = apart(functions["purecnn"](*args), functions["autodiff"](*args))
+    assert difference < 1e-4, f"{name}: the outputs are apart by {difference:.1e}"
+    ways = {way: _blocking(f, args) for way, f in functions.items()}
+    if HAS_FLAX:
+        ways["flax nnx"] = with_flax.forward(net, *args)
+    if HAS_TORCH:
+        ways |= {f"torch {layout}": with_torch.forward(net, *args, layout) for layout in with_torch.LAYOUTS}
     return ways
 
 
@@ -136,9 +152,11 @@ def flops(row: str) -> float:
     if name in layers.CONVS:
         *geometry, input_too = layers.CONVS[name]
         return layers.conv_flops(*geometry) * (1 if way == "forward" else 1 + input_too)
-    if way == "step":
-        net = NETS[name]
-        forward = sum(r.flops for r in net.chain.summary(net.shape).rows)
+    if way in ("step", "predict"):
+        net = (NETS if way == "step" else PREDICTS)[name]
+        forward = net.chain.summary(net.shape).flops
+        if way == "predict":
+            return forward
         first = net.chain.summary(net.shape).rows[0].flops  # whose x̄ nobody asks for
         return net.batch * (3 * forward - first)
     return 0.0
@@ -179,6 +197,7 @@ def main() -> int:
     rounds = 3 if options.quick else 11
     rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
     rows["lenet gradients per sample"] = per_sample_gradients
+    rows |= {f"{name} predict": lambda name=name: forward_ways(name) for name in PREDICTS}
     rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
     for kind, names in (("depthwise", layers.DEPTHWISE), ("batch norm", layers.BATCH_NORMS)):
         rows |= {f"{name} both": lambda name=name, kind=kind: layer_ways(kind, name) for name in names}

@@ -1,4 +1,4 @@
-"""Whole training steps in JAX: purecnn's, autodiff of plain `lax`, and Flax NNX; SGD with momentum in all."""
+"""Whole training steps in JAX: purecnn's and autodiff of plain `lax`, SGD with momentum in both; forward alone."""
 
 from collections.abc import Callable
 
@@ -7,19 +7,7 @@ import jax.numpy as jnp
 import optax
 
 import purecnn
-from experiments.benchmark.nets import (
-    DROPOUT,
-    FLATTEN,
-    NORM,
-    RELU,
-    Conv,
-    Dense,
-    Net,
-    Pool,
-    example,
-    plain_loss,
-    plain_norm,
-)
+from experiments.benchmark.nets import Net, example, images, plain_logits, plain_loss
 from purecnn.train.objectives import OBJECTIVES
 from purecnn.train.step import TrainState, training_step
 
@@ -69,57 +57,13 @@ def gradients(net: Net, loss: Callable):
 
 def purecnn_gradients(net: Net):
     params, x, labels = example(net)
-    return jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels))(params)
+    state = net.chain.init_state(net.shape)
+    return jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True, key=jax.random.key(0)))(
+        params
+    )
 
 
-def flax_step(net: Net) -> Callable:
-    """Raises ImportError where Flax is not installed."""
-    from flax import nnx
-
-    class Model(nnx.Module):
-        def __init__(self, rngs):
-            layers, shape = [], net.shape
-            for op in net.spec:
-                if isinstance(op, Conv):
-                    size, sides = (op.window,) * 2, [(op.padding, op.padding)] * 2
-                    layers.append(nnx.Conv(shape[-1], op.features, size, strides=op.stride, padding=sides, rngs=rngs))
-                elif isinstance(op, Pool):
-                    k, s = (op.window,) * 2, (op.stride,) * 2
-                    layers.append(lambda x, k=k, s=s: nnx.max_pool(x, k, strides=s))
-                elif isinstance(op, Dense):
-                    layers.append(nnx.Linear(shape[-1], op.features, rngs=rngs))
-                else:
-                    layers.append(
-                        {
-                            RELU: nnx.relu,
-                            NORM: plain_norm,
-                            FLATTEN: lambda x: x.reshape(len(x), -1),
-                            DROPOUT: lambda x: x,
-                        }[op]
-                    )
-                sample = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-                shape = nnx.eval_shape(layers[-1], sample).shape[1:]
-            self.layers = nnx.List(layers)
-
-        def __call__(self, x):
-            for layer in self.layers:
-                x = layer(x)
-            return x
-
-    params, x, labels = example(net)
-    model = Model(nnx.Rngs(0))
-    for layer, p in zip(model.layers, params, strict=True):
-        if p:
-            layer.kernel[...], layer.bias[...] = p["w"], p["b"]
-    optimizer = nnx.Optimizer(model, OPTIMIZER, wrt=nnx.Param)
-
-    @nnx.jit
-    def step(model, optimizer, x, labels):
-        def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
-
-        value, gradient = nnx.value_and_grad(loss)(model)
-        optimizer.update(model, gradient)
-        return value
-
-    return lambda: jax.block_until_ready((step(model, optimizer, x, labels), nnx.state(model)))
+def forwards(net: Net):
+    """({way: jitted function of (params, x) -> y}, its arguments)."""
+    args = net.chain.init(jax.random.key(0), net.shape), images(net)
+    return {"purecnn": jax.jit(net.chain.apply), "autodiff": jax.jit(lambda p, x: plain_logits(net, p, x))}, args
