@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from experiments.benchmark import extremes, layers, nets, page, specs, with_flax, with_jax
+from experiments.benchmark import extremes, gpu, gpu_row, layers, nets, page, specs, with_flax, with_jax
+from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
-from experiments.benchmark.run import apart
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_the_plain_net_has_our_loss_and_gradient(name):
 
 
 SMALL = {
-    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6, 8)), (12, 12, 3), 4, purecnn.models.resnet(features=(4, 6, 8))),
+    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6)), (12, 12, 3), 4, purecnn.models.resnet(features=(4, 6))),
     "mobilenet": nets.net("mobilenet", specs.mobilenet(((6, 1), (8, 2)), 4, 5), (12, 12, 3), 4),
     "resnet50 blocks": nets.net("resnet50", specs.resnet50((1, 2), 4, 5), (24, 24, 3), 4),
     "mobilenet block": nets.net("mobilenet_block", specs.mobilenet_block(4, 2), (16, 16, 3), 4),
@@ -133,3 +133,50 @@ def test_extremes_refuse_other_values():
     ways = {"purecnn": lambda x: 1.001 * x, "lax": lambda x: x}
     with pytest.raises(AssertionError, match="apart by"):
         extremes.row("scaled", ways, (jnp.ones(3),), 1)
+
+
+def test_a_gpu_row_at_a_tiny_size_goes_through_a_process_of_its_own_and_into_the_table(tmp_path):
+    """Flags, result and table; torch is not installed here, which is one way's failure and not the row's."""
+    row = gpu.run_row("lenet", "bfloat16", "deterministic", compiled=False, tiny=True)
+    assert set(row["ways"]) == {"purecnn", "autodiff"}
+    for found in row["ways"].values():
+        assert found["ms"] > 0
+        assert found["bytes"] > 0
+        assert found["temporaries"] > 0
+    assert gpu.losses_apart(row) == []
+    rows = {"lenet bfloat16 normal": row, "lenet bfloat16 deterministic": row, "vgg16 float32 normal": {"failed": "no"}}
+    text = gpu.table("a machine", rows)
+    assert "- vgg16 float32 normal: no" in text
+    assert text.count("| lenet") == 2
+
+
+def test_the_steps_of_a_gpu_row_lose_alike_and_a_failure_is_one_ways(monkeypatch):
+    def no_memory(net, dtype):
+        raise MemoryError("none left")
+
+    monkeypatch.setitem(gpu_row.BUILDERS, "torch compiled", no_memory)
+    net = nets.gpu_net("convnext block", tiny=True)
+    found = gpu_row.measure(net, "float32", ["purecnn", "autodiff", "flax nnx", "torch compiled"], 1, 0.0)
+    assert found.pop("torch compiled") == {"failed": "MemoryError: none left"}
+    assert all(way["ms"] > 0 for way in found.values())
+    row = {"ways": found}
+    assert gpu.losses_apart(row, 1e-4) == []
+    found["autodiff"]["losses"][1] *= 1.1
+    assert len(gpu.losses_apart(row)) == 1
+
+
+def test_a_gpu_row_that_ends_its_process_says_so(monkeypatch):
+    monkeypatch.setattr(gpu.sys, "executable", "false")
+    assert gpu.run_row("lenet", "float32", "normal", False, True)["failed"].startswith("exit status 1")
+
+
+@pytest.mark.parametrize("name", nets.GPU_NETS)
+@pytest.mark.parametrize("tiny", [False, True])
+def test_the_nets_of_the_gpu_half_fit_their_images(name, tiny):
+    net = nets.gpu_net(name, tiny)
+    params, x, _ = jax.eval_shape(lambda: example(net))
+    ours = jax.eval_shape(lambda p, x: net.chain.apply(p, x, state=net.chain.init_state(net.shape)), params, x)
+    assert (
+        ours.shape == jax.eval_shape(lambda p, x: plain_logits(net, p, x), params, x).shape == (net.batch, net.classes)
+    )
+    assert nets.step_flops(net) > 0

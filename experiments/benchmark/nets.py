@@ -4,7 +4,7 @@ All ways take parameters in purecnn's layout (kernels H W I O, dense weights in 
 that losses and gradients can be compared. Dropout is off in all of them: its draws cannot be made alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +67,27 @@ PREDICTS = {
     "alexnet convolutions": net("alexnet", specs.convolutions(ALEXNET), (227, 227, 3), 1),
     "vgg16 convolutions": net("vgg16", specs.convolutions(VGG16), (224, 224, 3), 1),
 }
+# On a GPU, and beside each what tests run on a CPU.
+GPU_NETS = {
+    "alexnet": (net("alexnet", specs.ALEXNET_NO_NORM, (227, 227, 3), 1024), (67, 67, 3)),
+    "vgg16": (net("vgg16", VGG16, (224, 224, 3), 128), (32, 32, 3)),
+    "resnet50": (net("resnet50", specs.resnet50(), (224, 224, 3), 256), (32, 32, 3)),
+    "cifar_cnn": (Net(CIFAR_CNN, (32, 32, 3), 512, purecnn.models.cifar_cnn()), (8, 8, 3)),
+    "lenet": (Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()), (8, 8, 1)),
+    "mobilenet block": (net("mobilenet_block", specs.mobilenet_block(), (224, 224, 3), 256), (16, 16, 3)),
+    "convnext block": (net("convnext_block", specs.convnext_block(), (224, 224, 3), 128), (16, 16, 3)),
+}
+
+
+def gpu_net(name: str, tiny: bool) -> Net:
+    full, small = GPU_NETS[name]
+    return replace(full, shape=small, batch=2) if tiny else full
+
+
+def step_flops(net: Net) -> float:
+    """Of the products of a training step: forward once, backward twice that but for the first layer's x̄."""
+    rows = net.chain.summary(net.shape).rows
+    return net.batch * (3 * sum(row.flops for row in rows) - rows[0].flops)
 
 
 def images(net: Net, batch: int | None = None):

@@ -4,24 +4,25 @@
 
 All ways of a row take turns of a tenth of a second, round by round, in one process. Loss and gradients are compared
 before anything is timed. Flax and torch are the extra `bench`; without them their columns are left out, with a line
-that says so.
+that says so. Where JAX finds a GPU, the rows of `gpu.py` run instead.
 """
 
 import argparse
 import importlib.util
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from experiments.benchmark import layers, page, with_jax
+from experiments.benchmark import gpu, layers, page, with_jax
+from experiments.benchmark.agreement import apart, correct
 from experiments.benchmark.measure import Timing, taking_turns
 from experiments.benchmark.memory import memory_of
-from experiments.benchmark.nets import NETS, PREDICTS, example, plain_loss
+from experiments.benchmark.nets import NETS, PREDICTS, example, plain_loss, step_flops
 from purecnn.backend import describe_hardware, keep_freed_memory
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -33,38 +34,11 @@ if HAS_FLAX:
     from experiments.benchmark import with_flax
 
 
-def correct(name: str) -> None:
-    """Print how far apart losses and gradients are; raise AssertionError where they do not agree."""
-    net = NETS[name]
-    loss, ours = with_jax.purecnn_gradients(net)
-    others = {"autodiff": with_jax.gradients(net, plain_loss)}
-    for way, (value, theirs) in others.items():
-        worst = max(apart(a, b) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
-        report(name, way, abs(float(value) / float(loss) - 1), worst)
-    if HAS_TORCH:
-        value, theirs = with_torch.gradients(net)
-        in_torchs = [t.numpy() for t in with_torch.parameters(net, ours)]
-        worst = max(apart(a, b) for a, b in zip(in_torchs, theirs, strict=True))
-        report(name, "torch", abs(value / float(loss) - 1), worst)
-
-
-def apart(a, b) -> float:
-    """‖a − b‖ / ‖b‖. Where two entries of a pool's window are equal but for rounding, float32 programs may send a
-    cotangent to either, so that gradients of millions of windows agree to some 1e-3 and no better."""
-    return float(np.linalg.norm(np.asarray(a) - np.asarray(b)) / np.linalg.norm(np.asarray(b)))
-
-
-def report(name: str, way: str, loss: float, gradient: float) -> None:
-    print(f"  {name}: against {way}, the loss is apart by {loss:.1e}, the worst gradient by {gradient:.1e}", flush=True)
-    assert loss < 1e-4, f"{name}: the loss is not {way}'s"
-    assert gradient < 1e-2, f"{name}: the gradient is not {way}'s"
-
-
 def whole_steps(name: str, compiled: bool) -> dict[str, Callable]:
     net = NETS[name]
     ways: dict[str, Callable] = {"purecnn": with_jax.purecnn_step(net), "autodiff": with_jax.autodiff_step(net)}
     if HAS_FLAX:
-        ways["flax nnx"] = with_flax.step(net, with_jax.OPTIMIZER)
+        ways["flax nnx"] = with_flax.Way(net, with_jax.OPTIMIZER)
     if HAS_TORCH:
         for layout in with_torch.LAYOUTS:
             ways[f"torch {layout}"] = with_torch.step(net, layout)
@@ -152,13 +126,10 @@ def flops(row: str) -> float:
     if name in layers.CONVS:
         *geometry, input_too = layers.CONVS[name]
         return layers.conv_flops(*geometry) * (1 if way == "forward" else 1 + input_too)
-    if way in ("step", "predict"):
-        net = (NETS if way == "step" else PREDICTS)[name]
-        forward = net.chain.summary(net.shape).flops
-        if way == "predict":
-            return forward
-        first = net.chain.summary(net.shape).rows[0].flops  # whose x̄ nobody asks for
-        return net.batch * (3 * forward - first)
+    if way == "step":
+        return step_flops(NETS[name])
+    if way == "predict":
+        return PREDICTS[name].chain.summary(PREDICTS[name].shape).flops
     return 0.0
 
 
@@ -185,11 +156,15 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="rows whose names begin with one of these")
     parser.add_argument("--compile", action="store_true", help="torch.compile too (it needs a C++ compiler)")
     parser.add_argument("--out", type=Path, help="write results.json, README-table and plot here")
+    parser.add_argument("--tiny", action="store_true", help="the GPU half at tiny sizes, on a CPU too")
     options = parser.parse_args()
+    keeps = keep_freed_memory()  # before JAX has threads: theirs would take large arrays from the system all the same
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for the processes of its rows
+    if options.tiny or jax.default_backend() == "gpu":
+        return gpu.main(options.only, options.compile or not options.tiny, options.tiny, options.out)
     for library, there in (("flax", HAS_FLAX), ("torch", HAS_TORCH)):
         if not there:
             print(f"{library} is not installed (pip install 'purecnn[bench]'): its columns are left out")
-    keeps = keep_freed_memory()  # before JAX has threads: theirs would take large arrays from the system all the same
     print(f"hardware: {describe_hardware()}")
     peak = peak_gflops()
     print(f"largest matrix product: {peak:.0f} GFLOP/s")
@@ -212,7 +187,7 @@ def main() -> int:
     print("correct?")
     for name in NETS:
         if f"{name} step" in chosen:
-            correct(name)
+            correct(name, with_torch.gradients if HAS_TORCH else None)
     memory = {name: memory_of(NETS[name]) for name in NETS if f"{name} step" in chosen}
     for name, held in memory.items():
         print(page.memory_line(name, held), flush=True)

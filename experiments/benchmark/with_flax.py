@@ -12,10 +12,10 @@ from experiments.benchmark.specs import BATCH_NORM, DROPOUT, LAYER_NORM, Conv, D
 
 
 class Sequence(nnx.Module):
-    """The operations of `spec` with `params`, which are purecnn's."""
+    """The operations of `spec` with `params`, which are purecnn's, computed in `dtype`."""
 
-    def __init__(self, spec: tuple, params, rngs):
-        self.layers = nnx.List([_layer(op, p, rngs) for op, p in zip(spec, params, strict=True)])
+    def __init__(self, spec: tuple, params, rngs, dtype=None):
+        self.layers = nnx.List([_layer(op, p, rngs, dtype) for op, p in zip(spec, params, strict=True)])
 
     def __call__(self, x):
         for layer in self.layers:
@@ -31,22 +31,26 @@ class Sum(nnx.Module):
         return self.body(x) + self.shortcut(x)
 
 
-def _layer(op, p, rngs) -> Callable:
+def _layer(op, p, rngs, dtype) -> Callable:
     if isinstance(op, Pool):
         k, s, edges = (op.window,) * 2, (op.stride,) * 2, [(op.padding,) * 2] * 2
         return lambda x: nnx.max_pool(x, k, strides=s, padding=edges)
     if isinstance(op, Residual):
-        return Sum(*(Sequence(part, p[name], rngs) for part, name in ((op.body, "body"), (op.shortcut, "shortcut"))))
+        return Sum(
+            *(Sequence(part, p[name], rngs, dtype) for part, name in ((op.body, "body"), (op.shortcut, "shortcut")))
+        )
     if isinstance(op, Conv):
         inputs, edges = p["w"].shape[2] * op.groups, [(op.padding,) * 2] * 2
         options = {"strides": op.stride, "padding": edges, "feature_group_count": op.groups, "use_bias": op.bias}
-        layer = nnx.Conv(inputs, op.features, (op.window,) * 2, **options, rngs=rngs)
+        layer = nnx.Conv(inputs, op.features, (op.window,) * 2, **options, rngs=rngs, dtype=dtype)
     elif isinstance(op, Dense):
-        layer = nnx.Linear(len(p["w"]), op.features, rngs=rngs)
+        layer = nnx.Linear(len(p["w"]), op.features, rngs=rngs, dtype=dtype)
     elif op == BATCH_NORM:
-        layer = nnx.BatchNorm(len(p["scale"]), use_running_average=False, momentum=0.9, epsilon=1e-5, rngs=rngs)
+        layer = nnx.BatchNorm(
+            len(p["scale"]), use_running_average=False, momentum=0.9, epsilon=1e-5, rngs=rngs, dtype=dtype
+        )
     elif op == LAYER_NORM:
-        layer = nnx.LayerNorm(len(p["scale"]), epsilon=1e-6, rngs=rngs)
+        layer = nnx.LayerNorm(len(p["scale"]), epsilon=1e-6, rngs=rngs, dtype=dtype)
     else:
         return (lambda x: x) if op == DROPOUT else WITHOUT_PARAMETERS[op]
     for name, array in p.items():
@@ -54,21 +58,36 @@ def _layer(op, p, rngs) -> Callable:
     return layer
 
 
-def step(net: Net, optimizer: optax.GradientTransformation) -> Callable[[], object]:
-    params, x, labels = example(net)
-    model = Sequence(net.spec, params, nnx.Rngs(0))
-    state = nnx.Optimizer(model, optimizer, wrt=nnx.Param)
+class Way:
+    """A training step; batch normalisation's statistics and the optimiser's state are updated in place."""
 
-    @nnx.jit
-    def one(model, state, x, labels):
-        def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
+    def __init__(self, net: Net, optimizer: optax.GradientTransformation, precision=None):
+        params, x, labels = example(net)
+        self.data = (x if precision is None else x.astype(precision)), labels
+        self.model = Sequence(net.spec, params, nnx.Rngs(0), precision)
+        self.optimizer = nnx.Optimizer(self.model, optimizer, wrt=nnx.Param)
 
-        value, gradient = nnx.value_and_grad(loss)(model)
-        state.update(model, gradient)
-        return value
+        @nnx.jit
+        def step(model, optimizer, x, labels):
+            def loss(model):
+                logits = model(x).astype(jnp.float32)
+                return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-    return lambda: jax.block_until_ready((one(model, state, x, labels), nnx.state(model)))
+            value, gradient = nnx.value_and_grad(loss)(model)
+            optimizer.update(model, gradient)
+            return value
+
+        self.step = step
+
+    def __call__(self):
+        return self.steps(1)
+
+    def steps(self, n: int) -> float:
+        """`n` steps without waiting between them; the loss of the last."""
+        for _ in range(n):
+            loss = self.step(self.model, self.optimizer, *self.data)
+        jax.block_until_ready(nnx.state(self.model))
+        return float(loss)
 
 
 def forward(net: Net, params, x) -> Callable[[], object]:

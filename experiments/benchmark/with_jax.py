@@ -18,14 +18,26 @@ class Way:
     """A step that can be run again and again on its own copy of the state; donated, so it is handed on."""
 
     def __init__(self, step: Callable, state, *data):
-        self.step, self.state, self.data = step, state, data
+        self.step, self.state, self.data = jax.jit(step, donate_argnums=0), state, data
 
     def __call__(self):
         self.state, loss = self.step(self.state, *self.data)
         return jax.block_until_ready((self.state, loss))
 
+    def compile(self) -> dict[str, float]:
+        """Compile ahead of time; bytes read and written, and of temporary arrays, as XLA counts them."""
+        self.step = self.step.lower(self.state, *self.data).compile()
+        cost, memory = self.step.cost_analysis() or {}, self.step.memory_analysis()
+        return {"bytes": cost.get("bytes accessed", 0.0), "temporaries": memory.temp_size_in_bytes}
 
-def purecnn_step(net: Net) -> Way:
+    def steps(self, n: int) -> float:
+        """`n` steps without waiting between them, as in training; the loss of the last."""
+        for _ in range(n):
+            self.state, loss = self.step(self.state, *self.data)
+        return float(jax.block_until_ready((self.state, loss))[1])
+
+
+def purecnn_step(net: Net, precision=jnp.float32) -> Way:
     params, x, labels = example(net)
     now = TrainState(
         params,
@@ -34,20 +46,29 @@ def purecnn_step(net: Net) -> Way:
         jax.random.key(0),
         jnp.zeros((), jnp.int32),
     )
-    step = training_step(net.chain, OBJECTIVES["softmax_cross_entropy"], OPTIMIZER)
-    return Way(jax.jit(step, donate_argnums=0), now, x, labels)
+    step = training_step(net.chain, OBJECTIVES["softmax_cross_entropy"], OPTIMIZER, precision=precision)
+
+    def with_loss(now, x, labels):
+        now, measured = step(now, x, labels)
+        return now, measured.loss
+
+    return Way(with_loss, now, x.astype(precision), labels)
 
 
-def autodiff_step(net: Net) -> Way:
+def autodiff_step(net: Net, precision=jnp.float32) -> Way:
     params, x, labels = example(net)
 
     def step(state, x, labels):
         params, opt_state = state
-        loss, gradient = jax.value_and_grad(lambda p: plain_loss(net, p, x, labels))(params)
+
+        def loss(p):
+            return plain_loss(net, jax.tree.map(lambda a: a.astype(precision), p), x, labels)
+
+        loss, gradient = jax.value_and_grad(loss)(params)
         updates, opt_state = OPTIMIZER.update(gradient, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
 
-    return Way(jax.jit(step, donate_argnums=0), (params, OPTIMIZER.init(params)), x, labels)
+    return Way(step, (params, OPTIMIZER.init(params)), x.astype(precision), labels)
 
 
 def gradients(net: Net, loss: Callable):

@@ -131,6 +131,35 @@ def step(net: Net, layout: str, compiled: bool = False) -> Callable[[], object]:
     return run
 
 
+class Way:
+    """A training step on `device`, channels last; `bfloat16` is torch's autocast, else TF32 where there is one."""
+
+    def __init__(self, net: Net, device: str, bfloat16: bool, compiled: bool):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        tensors, x, labels = _start(net, "channels last")
+        self.tensors = [t.detach().to(device).requires_grad_() for t in tensors]
+        self.data = x.to(device, torch.bfloat16 if bfloat16 else torch.float32), labels.to(device)
+        self.optimizer = torch.optim.SGD(self.tensors, lr=0.01, momentum=0.9, fused=device == "cuda")
+
+        def value(tensors, x, labels):
+            with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+                return loss(net, tensors, x, labels)
+
+        self.value = torch.compile(value, dynamic=False) if compiled else value
+
+    def steps(self, n: int) -> float:
+        """`n` steps without waiting between them; the loss of the last."""
+        for _ in range(n):
+            self.optimizer.zero_grad(set_to_none=True)
+            value = self.value(self.tensors, *self.data)
+            value.backward()
+            self.optimizer.step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return value.item()
+
+
 def per_sample(net: Net, layout: str) -> Callable[[], object]:
     """One gradient for each sample, by torch.func."""
     tensors, x, labels = _start(net, layout)
