@@ -57,7 +57,9 @@ def line(name: str, row: dict) -> str:
 
 
 def losses_apart(row: dict, tolerance: float = 0.02) -> list[str]:
-    """A warning for each way whose losses are not purecnn's: of the first step, and after some updates."""
+    """A warning for each way whose losses are not purecnn's: of the first step, and after some updates.
+
+    By more than `tolerance` times the first loss: a loss near 0 has no relative accuracy."""
     ours = row["ways"].get("purecnn", {}).get("losses")
     if ours is None:
         return []
@@ -65,7 +67,7 @@ def losses_apart(row: dict, tolerance: float = 0.02) -> list[str]:
         f"LOSSES APART: {way} {found['losses']}, purecnn {ours}"
         for way, found in row["ways"].items()
         if "losses" in found
-        and any(abs(a - b) > tolerance * abs(b) for a, b in zip(found["losses"], ours, strict=True))
+        and any(abs(a - b) > tolerance * ours[0] for a, b in zip(found["losses"], ours, strict=True))
     ]
 
 
