@@ -71,7 +71,7 @@ PREDICTS = {
 GPU_NETS = {
     "alexnet": (net("alexnet", specs.ALEXNET_NO_NORM, (227, 227, 3), 1024), (67, 67, 3)),
     "vgg16": (net("vgg16", VGG16, (224, 224, 3), 128), (32, 32, 3)),
-    "resnet50": (net("resnet50", specs.resnet50(), (224, 224, 3), 256), (32, 32, 3)),
+    "resnet50": (net("resnet50", specs.resnet50(), (224, 224, 3), 256), (96, 96, 3)),  # its last maps are 3×3
     "cifar_cnn": (Net(CIFAR_CNN, (32, 32, 3), 512, purecnn.models.cifar_cnn()), (8, 8, 3)),
     "lenet": (Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()), (8, 8, 1)),
     "mobilenet block": (net("mobilenet_block", specs.mobilenet_block(), (224, 224, 3), 256), (16, 16, 3)),
