@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from experiments.benchmark import extremes, layers, page
+from experiments.benchmark import extremes, gpu, gpu_row, layers, nets, page, specs, with_flax, with_jax
+from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
-from experiments.benchmark.run import apart
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,45 @@ def test_the_plain_net_has_our_loss_and_gradient(name):
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             assert a.dtype == b.dtype == jnp.float64
             assert apart(a, b) < 1e-12
+
+
+SMALL = {
+    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6)), (12, 12, 3), 4, purecnn.models.resnet(features=(4, 6))),
+    "mobilenet": nets.net("mobilenet", specs.mobilenet(((6, 1), (8, 2)), 4, 5), (12, 12, 3), 4),
+    "resnet50 blocks": nets.net("resnet50", specs.resnet50((1, 2), 4, 5), (24, 24, 3), 4),
+    "mobilenet block": nets.net("mobilenet_block", specs.mobilenet_block(4, 2), (16, 16, 3), 4),
+    "convnext block": nets.net("convnext_block", specs.convnext_block(4), (16, 16, 3), 4),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_plain_net_with_normalisations_has_our_loss_and_gradient(name):
+    net = SMALL[name]
+    with jax.enable_x64(True):
+        params, x, labels = example(net)
+        params, x = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x))
+        state = net.chain.init_state(net.shape, jnp.float64)
+        ours = jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True))(params)
+        theirs = jax.jit(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
+        # A bias in front of a normalisation has no gradient but rounding: hence the norm of all, not of each.
+        size = max(float(jnp.linalg.norm(b)) for b in jax.tree.leaves(theirs))
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert a.dtype == b.dtype == jnp.float64
+            assert float(jnp.linalg.norm(a - b)) < 1e-12 * size
+
+
+@pytest.mark.parametrize("name", ["resnet50 blocks", "convnext block"])
+def test_the_net_of_flax_has_the_plain_output(name):
+    net = SMALL[name]
+    params, x, _ = example(net)
+    assert apart(with_flax.forward(net, params, x)(), jax.jit(lambda: plain_logits(net, params, x))()) < 1e-4
+
+
+def test_convolutions_alone_give_the_plain_output():
+    net = nets.net("vgg", specs.convolutions(specs.vgg((4, 1), (6, 2))), (8, 8, 3), 1)
+    functions, args = with_jax.forwards(net)
+    assert functions["purecnn"](*args).shape == (1, 2, 2, 6)
+    assert apart(functions["purecnn"](*args), functions["autodiff"](*args)) < 1e-6
 
 
 def test_the_layers_of_a_plain_net_are_the_models():
@@ -86,11 +125,58 @@ def test_layers_compute_the_same_in_every_way(kind, arguments):
 
 
 def test_extremes_compare_values_before_times():
-    lines = list(extremes.rows(1, windows=((3, 2),), large=(((1, 6, 6, 2), (3, 3, 2, 4)),), sizes=(67, 32)))
-    assert [line.count("|") for line in lines] == [6] * 4
+    lines = list(extremes.rows(1, windows=((3, 2),), large=(((1, 6, 6, 2), (3, 3, 2, 4)),)))
+    assert [line.count("|") for line in lines] == [6] * 2
 
 
 def test_extremes_refuse_other_values():
     ways = {"purecnn": lambda x: 1.001 * x, "lax": lambda x: x}
     with pytest.raises(AssertionError, match="apart by"):
         extremes.row("scaled", ways, (jnp.ones(3),), 1)
+
+
+def test_a_gpu_row_at_a_tiny_size_goes_through_a_process_of_its_own_and_into_the_table(tmp_path):
+    """Flags, result and table; torch is not installed here, which is one way's failure and not the row's."""
+    row = gpu.run_row("lenet", "bfloat16", "deterministic", compiled=False, tiny=True)
+    assert set(row["ways"]) == {"purecnn", "autodiff"}
+    for found in row["ways"].values():
+        assert found["ms"] > 0
+        assert found["bytes"] > 0
+        assert found["temporaries"] > 0
+    assert gpu.losses_apart(row) == []
+    rows = {"lenet bfloat16 normal": row, "lenet bfloat16 deterministic": row, "vgg16 float32 normal": {"failed": "no"}}
+    text = gpu.table("a machine", rows)
+    assert "- vgg16 float32 normal: no" in text
+    assert text.count("| lenet") == 2
+
+
+def test_the_steps_of_a_gpu_row_lose_alike_and_a_failure_is_one_ways(monkeypatch):
+    def no_memory(net, dtype):
+        raise MemoryError("none left")
+
+    monkeypatch.setitem(gpu_row.BUILDERS, "torch compiled", no_memory)
+    net = nets.gpu_net("convnext block", tiny=True)
+    found = gpu_row.measure(net, "float32", ["purecnn", "autodiff", "flax nnx", "torch compiled"], 1, 0.0)
+    assert found.pop("torch compiled") == {"failed": "MemoryError: none left"}
+    assert all(way["ms"] > 0 for way in found.values())
+    row = {"ways": found}
+    assert gpu.losses_apart(row, 1e-4) == []
+    found["autodiff"]["losses"][0] *= 1.1
+    assert len(gpu.losses_apart(row)) == 1
+
+
+def test_a_gpu_row_that_ends_its_process_says_so(monkeypatch):
+    monkeypatch.setattr(gpu.sys, "executable", "false")
+    assert gpu.run_row("lenet", "float32", "normal", False, True)["failed"].startswith("exit status 1")
+
+
+@pytest.mark.parametrize("name", nets.GPU_NETS)
+@pytest.mark.parametrize("tiny", [False, True], ids=["full", "tiny"])
+def test_the_nets_of_the_gpu_half_fit_their_images(name, tiny):
+    net = nets.gpu_net(name, tiny)
+    params, x, _ = jax.eval_shape(lambda: example(net))
+    ours = jax.eval_shape(lambda p, x: net.chain.apply(p, x, state=net.chain.init_state(net.shape)), params, x)
+    assert (
+        ours.shape == jax.eval_shape(lambda p, x: plain_logits(net, p, x), params, x).shape == (net.batch, net.classes)
+    )
+    assert nets.step_flops(net) > 0

@@ -1,8 +1,7 @@
-"""Sizes at the ends: large windows, single large images, batches of one.
+"""Sizes at the ends: large windows, single large images.
 
 `python -m experiments.benchmark.extremes [--out FILE]` compares values first, then compilation, temporaries and time
-beside `lax`: pooling with many offsets in a window, w̄ of one or two large images, and the convolutional part of AlexNet
-and VGG-16 forward alone.
+beside `lax`: pooling with many offsets in a window, and w̄ of a few large images.
 """
 
 import argparse
@@ -14,7 +13,7 @@ import jax
 
 import purecnn
 from experiments.benchmark.measure import taking_turns
-from experiments.benchmark.nets import FLATTEN, NETS, NORM, RELU, Conv, Pool, plain_conv, plain_pool
+from experiments.benchmark.nets import plain_conv, plain_pool
 from experiments.benchmark.page import print_table
 from experiments.comparing import largest_difference
 from purecnn.backend import describe_hardware, keep_freed_memory
@@ -22,37 +21,6 @@ from purecnn.backend import describe_hardware, keep_freed_memory
 OURS, LAX = "purecnn", "lax"
 WINDOWS = ((5, 1), (7, 1), (7, 7), (13, 1), (28, 28), (28, 1))  # window, stride
 LARGE = (((1, 256, 256, 32), (7, 7, 32, 32)), ((2, 512, 512, 64), (3, 3, 64, 64)), ((4, 224, 224, 64), (3, 3, 64, 64)))
-BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # VGG-16: channels, convolutions
-VGG16 = tuple(op for channels, count in BLOCKS for op in (*(Conv(channels, 3, 1, 1), RELU) * count, Pool(2, 2)))
-_CONVOLUTIONAL = NETS["alexnet"].spec[: NETS["alexnet"].spec.index(FLATTEN)]
-ALEXNET = tuple(op for op in _CONVOLUTIONAL if op != NORM)
-
-
-def forward(spec: tuple, conv: Callable, pool: Callable) -> Callable:
-    """The layers of `spec` as a function of (kernels, x)."""
-
-    def run(kernels, x):
-        rest = iter(kernels)
-        for op in spec:
-            if isinstance(op, Conv):
-                x = conv(x, next(rest), stride=op.stride, padding=op.padding)
-            elif isinstance(op, Pool):
-                x = pool(x, op.window, op.stride)
-            else:
-                x = jax.nn.relu(x)
-        return x
-
-    return run
-
-
-def kernels_of(spec: tuple, channels: int = 3) -> list[jax.Array]:
-    found = []
-    for op in spec:
-        if isinstance(op, Conv):
-            shape = (op.window, op.window, channels, op.features)
-            found.append(jax.random.normal(jax.random.key(len(found)), shape) / (op.window**2 * channels) ** 0.5)
-            channels = op.features
-    return found
 
 
 def row(name: str, ways: dict[str, Callable], args: tuple, rounds: int) -> str:
@@ -73,7 +41,7 @@ def row(name: str, ways: dict[str, Callable], args: tuple, rounds: int) -> str:
     return f"| {name} | {' | '.join(cells)} | {timed[OURS].ratio:.2f} |"
 
 
-def rows(rounds: int, windows=WINDOWS, large=LARGE, sizes=(227, 224)):
+def rows(rounds: int, windows=WINDOWS, large=LARGE):
     x = jax.random.normal(jax.random.key(0), (4, 56, 56, 16))
     for window, stride in windows:
         ours = jax.grad(lambda x, k=window, s=stride: (purecnn.max_pool2d(x, window=k, stride=s) ** 2).sum())
@@ -87,11 +55,6 @@ def rows(rounds: int, windows=WINDOWS, large=LARGE, sizes=(227, 224)):
             for way, f in {OURS: purecnn.conv2d, LAX: plain_conv}.items()
         }
         yield row(f"w̄ of {'×'.join(map(str, x_shape))}, {w_shape[0]}×{w_shape[1]}", ways, (x, w, y_bar), rounds)
-    for name, spec, size in (("AlexNet", ALEXNET, sizes[0]), ("VGG-16", VGG16, sizes[1])):
-        x, kernels = jax.random.normal(jax.random.key(4), (1, size, size, 3)), kernels_of(spec)
-        ours = forward(spec, purecnn.conv2d, lambda x, k, s: purecnn.max_pool2d(x, window=k, stride=s))
-        ways = {OURS: ours, LAX: forward(spec, plain_conv, plain_pool)}
-        yield row(f"{name}'s convolutions forward, batch 1", ways, (kernels, x), rounds)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ def memory_of(net: Net) -> dict[str, dict[str, int]]:
     params, x, labels = jax.eval_shape(lambda: example(net))
     losses = {
         "purecnn": lambda p, x, labels: purecnn.softmax_cross_entropy(
-            net.chain.apply(p, x, train=True, key=jax.random.key(0)), labels
+            net.chain.apply(p, x, state=net.chain.init_state(net.shape), train=True, key=jax.random.key(0)), labels
         ).mean(),
         "autodiff": lambda p, x, labels: plain_loss(net, p, x, labels),
     }

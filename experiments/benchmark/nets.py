@@ -1,10 +1,10 @@
-"""The three nets as data, and the same net four times: purecnn's own, plain `lax` for autodiff, Flax and PyTorch.
+"""The nets of the benchmark with their inputs and batches, and each in plain `lax` and `jnp` for autodiff.
 
-All take parameters in purecnn's layout (kernels H W I O, dense weights in × out over rows, columns, channels), so that
-losses and gradients can be compared. Dropout is off in all of them: its draws cannot be made alike.
+All ways take parameters in purecnn's layout (kernels H W I O, dense weights in × out over rows, columns, channels), so
+that losses and gradients can be compared. Dropout is off in all of them: its draws cannot be made alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -12,54 +12,32 @@ import optax
 from jax import lax
 
 import purecnn
+from experiments.benchmark import specs
+from experiments.benchmark.specs import (
+    ALEXNET,
+    BATCH_NORM,
+    CIFAR_CNN,
+    DROPOUT,
+    FLATTEN,
+    GLOBAL_POOL,
+    LAYER_NORM,
+    LENET,
+    NORM,
+    RELU,
+    VGG16,
+    Conv,
+    Dense,
+    Pool,
+    Residual,
+)
+from purecnn.ops import accumulation_dtype
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 @dataclass(frozen=True)
-class Conv:
-    features: int
-    window: int
-    padding: int = 0
-    stride: int = 1
-
-
-@dataclass(frozen=True)
-class Pool:
-    window: int
-    stride: int
-
-
-@dataclass(frozen=True)
-class Dense:
-    features: int
-
-
-RELU, NORM, FLATTEN, DROPOUT = "relu", "norm", "flatten", "dropout at rate 0"
-
-
-def _conv(*args, **options):
-    return (Conv(*args, **options), RELU)
-
-
-LENET = (
-    *(*_conv(6, 5, 2), Pool(2, 2), *_conv(16, 5, 2), Pool(2, 2), FLATTEN),
-    *(Dense(120), RELU, Dense(84), RELU, Dense(10)),
-)
-CIFAR_CNN = (
-    *(*_conv(32, 3, 1), *_conv(32, 3, 1), Pool(2, 2), *_conv(64, 3, 1), *_conv(64, 3, 1), Pool(2, 2), FLATTEN),
-    *(Dense(256), RELU, Dense(10)),
-)
-ALEXNET = (
-    *(*_conv(96, 11, 0, 4), NORM, Pool(3, 2), *_conv(256, 5, 2), NORM, Pool(3, 2)),
-    *(*_conv(384, 3, 1), *_conv(384, 3, 1), *_conv(256, 3, 1), Pool(3, 2), FLATTEN),
-    *(Dense(4096), RELU, DROPOUT, Dense(4096), RELU, DROPOUT, Dense(1000)),
-)
-
-
-@dataclass(frozen=True)
 class Net:
-    """A net, its customary input and batch, and purecnn's model of it."""
+    """A net, its customary input and batch, and purecnn's form of it."""
 
     spec: tuple
     shape: tuple[int, int, int]
@@ -71,28 +49,65 @@ class Net:
         return self.spec[-1].features
 
 
+def net(name: str, spec: tuple, shape: tuple[int, int, int], batch: int) -> Net:
+    """Of a spec that is no model of purecnn's."""
+    return Net(spec, shape, batch, specs.chain(name, spec))
+
+
 NETS = {
     "lenet": Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()),
     "cifar_cnn": Net(CIFAR_CNN, (32, 32, 3), 128, purecnn.models.cifar_cnn()),
     "alexnet": Net(ALEXNET, (227, 227, 3), 16, purecnn.models.alexnet(grouped=False, dropout=0.0, input_padding=0)),
+    "resnet20": Net(specs.resnet_cifar(), (32, 32, 3), 64, purecnn.models.resnet(blocks_per_stage=3)),
+    "mobilenet": net("mobilenet", specs.mobilenet(), (96, 96, 3), 16),
+    "resnet50 blocks": net("resnet50_blocks", specs.resnet50((1, 1, 1, 1)), (96, 96, 3), 8),
 }
+# For one image, forward alone: what `purecnn predict` waits for.
+PREDICTS = {
+    "alexnet convolutions": net("alexnet", specs.convolutions(ALEXNET), (227, 227, 3), 1),
+    "vgg16 convolutions": net("vgg16", specs.convolutions(VGG16), (224, 224, 3), 1),
+}
+# On a GPU, and beside each what tests run on a CPU.
+GPU_NETS = {
+    "alexnet": (net("alexnet", specs.ALEXNET_NO_NORM, (227, 227, 3), 1024), (67, 67, 3)),
+    "vgg16": (net("vgg16", VGG16, (224, 224, 3), 128), (32, 32, 3)),
+    "resnet50": (net("resnet50", specs.resnet50(), (224, 224, 3), 256), (96, 96, 3)),  # its last maps are 3×3
+    "cifar_cnn": (Net(CIFAR_CNN, (32, 32, 3), 512, purecnn.models.cifar_cnn()), (8, 8, 3)),
+    "lenet": (Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()), (8, 8, 1)),
+    "mobilenet block": (net("mobilenet_block", specs.mobilenet_block(), (224, 224, 3), 256), (16, 16, 3)),
+    "convnext block": (net("convnext_block", specs.convnext_block(), (224, 224, 3), 128), (16, 16, 3)),
+}
+
+
+def gpu_net(name: str, tiny: bool) -> Net:
+    full, small = GPU_NETS[name]
+    return replace(full, shape=small, batch=2) if tiny else full
+
+
+def step_flops(net: Net) -> float:
+    """Of the products of a training step: forward once, backward twice that but for the first layer's x̄."""
+    rows = net.chain.summary(net.shape).rows
+    return net.batch * (3 * sum(row.flops for row in rows) - rows[0].flops)
+
+
+def images(net: Net, batch: int | None = None):
+    return jax.random.normal(jax.random.key(1), (batch or net.batch, *net.shape))
 
 
 def example(net: Net, batch: int | None = None):
     """(parameters, x, labels) to start from."""
-    n = batch or net.batch
-    x = jax.random.normal(jax.random.key(1), (n, *net.shape))
-    labels = jax.random.randint(jax.random.key(2), (n,), 0, net.classes)
-    return net.chain.init(jax.random.key(0), net.shape), x, labels
+    labels = jax.random.randint(jax.random.key(2), (batch or net.batch,), 0, net.classes)
+    return net.chain.init(jax.random.key(0), net.shape), images(net, batch), labels
 
 
-def plain_conv(x, w, stride: int = 1, padding: int = 0):
-    edges = [(padding, padding)] * 2
-    return lax.conv_general_dilated(x, w, (stride, stride), edges, dimension_numbers=DIMENSIONS)
+def plain_conv(x, w, stride: int = 1, padding: int = 0, groups: int = 1):
+    options = {"dimension_numbers": DIMENSIONS, "feature_group_count": groups}
+    return lax.conv_general_dilated(x, w, (stride, stride), [(padding, padding)] * 2, **options)
 
 
-def plain_pool(x, window: int, stride: int):
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), "VALID")
+def plain_pool(x, window: int, stride: int, padding: int = 0):
+    edges = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), edges)
 
 
 def plain_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
@@ -101,21 +116,47 @@ def plain_norm(x, size=5, alpha=1e-4, beta=0.75, k=2.0):
     return x / (k + alpha * sums) ** beta
 
 
-def plain_logits(net: Net, params, x):
-    """The net in `lax` and `jnp` operations, for autodiff."""
-    for op, p in zip(net.spec, params, strict=True):
+def plain_batch_norm(x, scale, bias, epsilon=1e-5):
+    """With the batch's statistics, in float32 at the least, rounded to x's dtype at the end."""
+    wide = x.astype(accumulation_dtype(x.dtype))
+    mean, variance = wide.mean((0, 1, 2)), wide.var((0, 1, 2))
+    return ((wide - mean) * lax.rsqrt(variance + epsilon) * scale + bias).astype(x.dtype)
+
+
+def plain_forward(spec: tuple, params, x):
+    """The operations in `lax` and `jnp`, for autodiff. Batch normalisation keeps no running statistics here: one
+    vector a channel less than the other ways do."""
+    for op, p in zip(spec, params, strict=True):
         if isinstance(op, Conv):
-            x = plain_conv(x, p["w"], op.stride, op.padding) + p["b"]
+            x = plain_conv(x, p["w"], op.stride, op.padding, op.groups)
+            x = x + p["b"] if op.bias else x
         elif isinstance(op, Pool):
-            x = plain_pool(x, op.window, op.stride)
+            x = plain_pool(x, op.window, op.stride, op.padding)
         elif isinstance(op, Dense):
             x = x @ p["w"] + p["b"]
-        elif op == FLATTEN:
-            x = x.reshape(len(x), -1)
+        elif isinstance(op, Residual):
+            x = plain_forward(op.body, p["body"], x) + plain_forward(op.shortcut, p["shortcut"], x)
+        elif op == BATCH_NORM:
+            x = plain_batch_norm(x, **p)
+        elif op == LAYER_NORM:
+            x = specs.layer_norm(x, **p)
         elif op != DROPOUT:
-            x = jax.nn.relu(x) if op == RELU else plain_norm(x)
+            x = WITHOUT_PARAMETERS[op](x)
     return x
 
 
+WITHOUT_PARAMETERS = {
+    **{RELU: jax.nn.relu, specs.GELU: specs.gelu, NORM: plain_norm},
+    **{FLATTEN: lambda x: x.reshape(len(x), -1), GLOBAL_POOL: lambda x: x.mean((1, 2))},
+}
+
+
+def plain_logits(net: Net, params, x):
+    return plain_forward(net.spec, params, x)
+
+
 def plain_loss(net: Net, params, x, labels):
-    return optax.softmax_cross_entropy_with_integer_labels(plain_logits(net, params, x), labels).mean()
+    """Of logits in float32 at the least."""
+    logits = plain_logits(net, params, x)
+    logits = logits.astype(accumulation_dtype(logits.dtype))
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()

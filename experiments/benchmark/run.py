@@ -4,24 +4,25 @@
 
 All ways of a row take turns of a tenth of a second, round by round, in one process. Loss and gradients are compared
 before anything is timed. Flax and torch are the extra `bench`; without them their columns are left out, with a line
-that says so.
+that says so. Where JAX finds a GPU, the rows of `gpu.py` run instead.
 """
 
 import argparse
 import importlib.util
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from experiments.benchmark import layers, page, with_jax
+from experiments.benchmark import gpu, layers, page, with_jax
+from experiments.benchmark.agreement import apart, correct
 from experiments.benchmark.measure import Timing, taking_turns
 from experiments.benchmark.memory import memory_of
-from experiments.benchmark.nets import NETS, example, plain_loss
+from experiments.benchmark.nets import NETS, PREDICTS, example, plain_loss, step_flops
 from purecnn.backend import describe_hardware, keep_freed_memory
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -29,40 +30,15 @@ HAS_FLAX = importlib.util.find_spec("flax") is not None
 TURN_S = 0.1
 if HAS_TORCH:
     from experiments.benchmark import with_torch
-
-
-def correct(name: str) -> None:
-    """Print how far apart losses and gradients are; raise AssertionError where they do not agree."""
-    net = NETS[name]
-    loss, ours = with_jax.purecnn_gradients(net)
-    others = {"autodiff": with_jax.gradients(net, plain_loss)}
-    for way, (value, theirs) in others.items():
-        worst = max(apart(a, b) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
-        report(name, way, abs(float(value) / float(loss) - 1), worst)
-    if HAS_TORCH:
-        value, theirs = with_torch.gradients(net)
-        in_torchs = [t.numpy() for t in with_torch.parameters(net, ours)]
-        worst = max(apart(a, b) for a, b in zip(in_torchs, theirs, strict=True))
-        report(name, "torch", abs(value / float(loss) - 1), worst)
-
-
-def apart(a, b) -> float:
-    """‖a − b‖ / ‖b‖. Where two entries of a pool's window are equal but for rounding, float32 programs may send a
-    cotangent to either, so that gradients of millions of windows agree to some 1e-3 and no better."""
-    return float(np.linalg.norm(np.asarray(a) - np.asarray(b)) / np.linalg.norm(np.asarray(b)))
-
-
-def report(name: str, way: str, loss: float, gradient: float) -> None:
-    print(f"  {name}: against {way}, the loss is apart by {loss:.1e}, the worst gradient by {gradient:.1e}", flush=True)
-    assert loss < 1e-4, f"{name}: the loss is not {way}'s"
-    assert gradient < 1e-2, f"{name}: the gradient is not {way}'s"
+if HAS_FLAX:
+    from experiments.benchmark import with_flax
 
 
 def whole_steps(name: str, compiled: bool) -> dict[str, Callable]:
     net = NETS[name]
     ways: dict[str, Callable] = {"purecnn": with_jax.purecnn_step(net), "autodiff": with_jax.autodiff_step(net)}
     if HAS_FLAX:
-        ways["flax nnx"] = with_jax.flax_step(net)
+        ways["flax nnx"] = with_flax.Way(net, with_jax.OPTIMIZER)
     if HAS_TORCH:
         for layout in with_torch.LAYOUTS:
             ways[f"torch {layout}"] = with_torch.step(net, layout)
@@ -87,6 +63,20 @@ def per_sample_gradients() -> dict[str, Callable]:
     }
     if HAS_TORCH:
         ways |= {f"torch {layout}": with_torch.per_sample(net, layout) for layout in with_torch.LAYOUTS}
+    return ways
+
+
+def forward_ways(name: str) -> dict[str, Callable]:
+    """Compared before they are timed."""
+    net = PREDICTS[name]
+    functions, args = with_jax.forwards(net)
+    difference = apart(functions["purecnn"](*args), functions["autodiff"](*args))
+    assert difference < 1e-4, f"{name}: the outputs are apart by {difference:.1e}"
+    ways = {way: _blocking(f, args) for way, f in functions.items()}
+    if HAS_FLAX:
+        ways["flax nnx"] = with_flax.forward(net, *args)
+    if HAS_TORCH:
+        ways |= {f"torch {layout}": with_torch.forward(net, *args, layout) for layout in with_torch.LAYOUTS}
     return ways
 
 
@@ -137,10 +127,9 @@ def flops(row: str) -> float:
         *geometry, input_too = layers.CONVS[name]
         return layers.conv_flops(*geometry) * (1 if way == "forward" else 1 + input_too)
     if way == "step":
-        net = NETS[name]
-        forward = sum(r.flops for r in net.chain.summary(net.shape).rows)
-        first = net.chain.summary(net.shape).rows[0].flops  # whose x̄ nobody asks for
-        return net.batch * (3 * forward - first)
+        return step_flops(NETS[name])
+    if way == "predict":
+        return PREDICTS[name].chain.summary(PREDICTS[name].shape).flops
     return 0.0
 
 
@@ -167,11 +156,15 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="rows whose names begin with one of these")
     parser.add_argument("--compile", action="store_true", help="torch.compile too (it needs a C++ compiler)")
     parser.add_argument("--out", type=Path, help="write results.json, README-table and plot here")
+    parser.add_argument("--tiny", action="store_true", help="the GPU half at tiny sizes, on a CPU too")
     options = parser.parse_args()
+    keeps = keep_freed_memory()  # before JAX has threads: theirs would take large arrays from the system all the same
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for the processes of its rows
+    if options.tiny or jax.default_backend() == "gpu":
+        return gpu.main(options.only, options.compile or not options.tiny, options.tiny, options.out)
     for library, there in (("flax", HAS_FLAX), ("torch", HAS_TORCH)):
         if not there:
             print(f"{library} is not installed (pip install 'purecnn[bench]'): its columns are left out")
-    keeps = keep_freed_memory()  # before JAX has threads: theirs would take large arrays from the system all the same
     print(f"hardware: {describe_hardware()}")
     peak = peak_gflops()
     print(f"largest matrix product: {peak:.0f} GFLOP/s")
@@ -179,6 +172,7 @@ def main() -> int:
     rounds = 3 if options.quick else 11
     rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
     rows["lenet gradients per sample"] = per_sample_gradients
+    rows |= {f"{name} predict": lambda name=name: forward_ways(name) for name in PREDICTS}
     rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
     for kind, names in (("depthwise", layers.DEPTHWISE), ("batch norm", layers.BATCH_NORMS)):
         rows |= {f"{name} both": lambda name=name, kind=kind: layer_ways(kind, name) for name in names}
@@ -193,7 +187,7 @@ def main() -> int:
     print("correct?")
     for name in NETS:
         if f"{name} step" in chosen:
-            correct(name)
+            correct(name, with_torch.gradients if HAS_TORCH else None)
     memory = {name: memory_of(NETS[name]) for name in NETS if f"{name} step" in chosen}
     for name, held in memory.items():
         print(page.memory_line(name, held), flush=True)

@@ -1,4 +1,4 @@
-"""Whole training steps in JAX: purecnn's, autodiff of plain `lax`, and Flax NNX; SGD with momentum in all."""
+"""Whole training steps in JAX: purecnn's and autodiff of plain `lax`, SGD with momentum in both; forward alone."""
 
 from collections.abc import Callable
 
@@ -7,19 +7,7 @@ import jax.numpy as jnp
 import optax
 
 import purecnn
-from experiments.benchmark.nets import (
-    DROPOUT,
-    FLATTEN,
-    NORM,
-    RELU,
-    Conv,
-    Dense,
-    Net,
-    Pool,
-    example,
-    plain_loss,
-    plain_norm,
-)
+from experiments.benchmark.nets import Net, example, images, plain_logits, plain_loss
 from purecnn.train.objectives import OBJECTIVES
 from purecnn.train.step import TrainState, training_step
 
@@ -30,14 +18,26 @@ class Way:
     """A step that can be run again and again on its own copy of the state; donated, so it is handed on."""
 
     def __init__(self, step: Callable, state, *data):
-        self.step, self.state, self.data = step, state, data
+        self.step, self.state, self.data = jax.jit(step, donate_argnums=0), state, data
 
     def __call__(self):
         self.state, loss = self.step(self.state, *self.data)
         return jax.block_until_ready((self.state, loss))
 
+    def compile(self) -> dict[str, float]:
+        """Compile ahead of time; bytes read and written, and of temporary arrays, as XLA counts them."""
+        self.step = self.step.lower(self.state, *self.data).compile()
+        cost, memory = self.step.cost_analysis() or {}, self.step.memory_analysis()
+        return {"bytes": cost.get("bytes accessed", 0.0), "temporaries": memory.temp_size_in_bytes}
 
-def purecnn_step(net: Net) -> Way:
+    def steps(self, n: int) -> float:
+        """`n` steps without waiting between them, as in training; the loss of the last."""
+        for _ in range(n):
+            self.state, loss = self.step(self.state, *self.data)
+        return float(jax.block_until_ready((self.state, loss))[1])
+
+
+def purecnn_step(net: Net, precision=jnp.float32) -> Way:
     params, x, labels = example(net)
     now = TrainState(
         params,
@@ -46,20 +46,29 @@ def purecnn_step(net: Net) -> Way:
         jax.random.key(0),
         jnp.zeros((), jnp.int32),
     )
-    step = training_step(net.chain, OBJECTIVES["softmax_cross_entropy"], OPTIMIZER)
-    return Way(jax.jit(step, donate_argnums=0), now, x, labels)
+    step = training_step(net.chain, OBJECTIVES["softmax_cross_entropy"], OPTIMIZER, precision=precision)
+
+    def with_loss(now, x, labels):
+        now, measured = step(now, x, labels)
+        return now, measured.loss
+
+    return Way(with_loss, now, x.astype(precision), labels)
 
 
-def autodiff_step(net: Net) -> Way:
+def autodiff_step(net: Net, precision=jnp.float32) -> Way:
     params, x, labels = example(net)
 
     def step(state, x, labels):
         params, opt_state = state
-        loss, gradient = jax.value_and_grad(lambda p: plain_loss(net, p, x, labels))(params)
+
+        def loss(p):
+            return plain_loss(net, jax.tree.map(lambda a: a.astype(precision), p), x, labels)
+
+        loss, gradient = jax.value_and_grad(loss)(params)
         updates, opt_state = OPTIMIZER.update(gradient, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
 
-    return Way(jax.jit(step, donate_argnums=0), (params, OPTIMIZER.init(params)), x, labels)
+    return Way(step, (params, OPTIMIZER.init(params)), x.astype(precision), labels)
 
 
 def gradients(net: Net, loss: Callable):
@@ -69,57 +78,13 @@ def gradients(net: Net, loss: Callable):
 
 def purecnn_gradients(net: Net):
     params, x, labels = example(net)
-    return jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels))(params)
+    state = net.chain.init_state(net.shape)
+    return jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True, key=jax.random.key(0)))(
+        params
+    )
 
 
-def flax_step(net: Net) -> Callable:
-    """Raises ImportError where Flax is not installed."""
-    from flax import nnx
-
-    class Model(nnx.Module):
-        def __init__(self, rngs):
-            layers, shape = [], net.shape
-            for op in net.spec:
-                if isinstance(op, Conv):
-                    size, sides = (op.window,) * 2, [(op.padding, op.padding)] * 2
-                    layers.append(nnx.Conv(shape[-1], op.features, size, strides=op.stride, padding=sides, rngs=rngs))
-                elif isinstance(op, Pool):
-                    k, s = (op.window,) * 2, (op.stride,) * 2
-                    layers.append(lambda x, k=k, s=s: nnx.max_pool(x, k, strides=s))
-                elif isinstance(op, Dense):
-                    layers.append(nnx.Linear(shape[-1], op.features, rngs=rngs))
-                else:
-                    layers.append(
-                        {
-                            RELU: nnx.relu,
-                            NORM: plain_norm,
-                            FLATTEN: lambda x: x.reshape(len(x), -1),
-                            DROPOUT: lambda x: x,
-                        }[op]
-                    )
-                sample = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-                shape = nnx.eval_shape(layers[-1], sample).shape[1:]
-            self.layers = nnx.List(layers)
-
-        def __call__(self, x):
-            for layer in self.layers:
-                x = layer(x)
-            return x
-
-    params, x, labels = example(net)
-    model = Model(nnx.Rngs(0))
-    for layer, p in zip(model.layers, params, strict=True):
-        if p:
-            layer.kernel[...], layer.bias[...] = p["w"], p["b"]
-    optimizer = nnx.Optimizer(model, OPTIMIZER, wrt=nnx.Param)
-
-    @nnx.jit
-    def step(model, optimizer, x, labels):
-        def loss(model):
-            return optax.softmax_cross_entropy_with_integer_labels(model(x), labels).mean()
-
-        value, gradient = nnx.value_and_grad(loss)(model)
-        optimizer.update(model, gradient)
-        return value
-
-    return lambda: jax.block_until_ready((step(model, optimizer, x, labels), nnx.state(model)))
+def forwards(net: Net):
+    """({way: jitted function of (params, x) -> y}, its arguments)."""
+    args = net.chain.init(jax.random.key(0), net.shape), images(net)
+    return {"purecnn": jax.jit(net.chain.apply), "autodiff": jax.jit(lambda p, x: plain_logits(net, p, x))}, args

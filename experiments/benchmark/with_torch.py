@@ -1,12 +1,26 @@
 """The same steps in PyTorch: NCHW or channels-last, eager or compiled. Importing this needs torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from experiments.benchmark.nets import DROPOUT, FLATTEN, NORM, Conv, Dense, Net, Pool, example
+from experiments.benchmark.nets import Net, example
+from experiments.benchmark.specs import (
+    BATCH_NORM,
+    DROPOUT,
+    FLATTEN,
+    GELU,
+    GLOBAL_POOL,
+    LAYER_NORM,
+    NORM,
+    RELU,
+    Conv,
+    Dense,
+    Pool,
+    Residual,
+)
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}
 
@@ -23,34 +37,66 @@ def kernel(w, layout: str) -> torch.Tensor:
 
 def parameters(net: Net, params, layout: str = "NCHW") -> list[torch.Tensor]:
     """purecnn's parameters in torch's order of axes: behind a flatten, torch reads channels, rows, columns."""
+    return _parameters(net.spec, params, net.chain.shapes(net.shape), layout)
+
+
+def _parameters(spec: tuple, params, shapes, layout: str) -> list[torch.Tensor]:
     tensors, flat = [], None
-    for op, p, shape in zip(net.spec, params, net.chain.shapes(net.shape), strict=False):
+    for op, p, shape in zip(spec, params, shapes, strict=False):
         if op == FLATTEN:
             flat = shape
+        elif isinstance(op, Residual):
+            for part, name in ((op.body, "body"), (op.shortcut, "shortcut")):
+                tensors += _parameters(part, p[name], [()] * len(part), layout)  # without a flatten
         elif isinstance(op, Conv):
-            tensors += [kernel(p["w"], layout), torch.from_numpy(np.array(p["b"]))]
+            tensors += [kernel(p["w"], layout), *_vectors(p, ["b"] * op.bias)]
         elif isinstance(op, Dense):
             w = np.array(p["w"])
             if flat is not None:
                 w, flat = w.reshape(*flat, -1).transpose(2, 0, 1, 3).reshape(w.shape), None
-            tensors += [torch.from_numpy(np.ascontiguousarray(w.T)), torch.from_numpy(np.array(p["b"]))]
+            tensors += [torch.from_numpy(np.ascontiguousarray(w.T)), *_vectors(p, ["b"])]
+        else:
+            tensors += _vectors(p, ["scale", "bias"] if p else [])
     return tensors
 
 
+def _vectors(p, names: list[str]) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.array(p[name])) for name in names]
+
+
 def logits(net: Net, tensors: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    rest = iter(tensors)
-    for op in net.spec:
+    return _forward(net.spec, iter(tensors), x)
+
+
+def _forward(spec: tuple, rest: Iterator[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    for op in spec:
         if isinstance(op, Conv):
-            x = F.conv2d(x, next(rest), next(rest), stride=op.stride, padding=op.padding)
+            w, b = next(rest), next(rest) if op.bias else None
+            x = F.conv2d(x, w, b, stride=op.stride, padding=op.padding, groups=op.groups)
         elif isinstance(op, Pool):
-            x = F.max_pool2d(x, op.window, op.stride)
+            x = F.max_pool2d(x, op.window, op.stride, padding=op.padding)
         elif isinstance(op, Dense):
             x = F.linear(x, next(rest), next(rest))
-        elif op == FLATTEN:
-            x = x.flatten(1)
+        elif isinstance(op, Residual):
+            x = _forward(op.body, rest, x) + _forward(op.shortcut, rest, x)
+        elif op == BATCH_NORM:
+            x = F.batch_norm(x, None, None, next(rest), next(rest), training=True)
+        elif op == LAYER_NORM:
+            x = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], next(rest), next(rest), 1e-6).permute(0, 3, 1, 2)
         elif op != DROPOUT:
-            x = F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0) if op == NORM else F.relu(x)
+            x = WITHOUT_PARAMETERS[op](x)
     return x
+
+
+WITHOUT_PARAMETERS = {
+    NORM: lambda x: F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0),
+    **{RELU: F.relu, GELU: F.gelu, FLATTEN: lambda x: x.flatten(1), GLOBAL_POOL: lambda x: x.mean((2, 3))},
+}
+
+
+def forward(net: Net, params, x, layout: str) -> Callable[[], object]:
+    tensors, x = parameters(net, params, layout), images(x, layout)
+    return lambda: logits(net, tensors, x)
 
 
 def loss(net: Net, tensors: list[torch.Tensor], x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -83,6 +129,35 @@ def step(net: Net, layout: str, compiled: bool = False) -> Callable[[], object]:
         return value.item()
 
     return run
+
+
+class Way:
+    """A training step on `device`, channels last; `bfloat16` is torch's autocast, else TF32 where there is one."""
+
+    def __init__(self, net: Net, device: str, bfloat16: bool, compiled: bool):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        tensors, x, labels = _start(net, "channels last")
+        self.tensors = [t.detach().to(device).requires_grad_() for t in tensors]
+        self.data = x.to(device, torch.bfloat16 if bfloat16 else torch.float32), labels.to(device)
+        self.optimizer = torch.optim.SGD(self.tensors, lr=0.01, momentum=0.9, fused=device == "cuda")
+
+        def value(tensors, x, labels):
+            with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+                return loss(net, tensors, x, labels)
+
+        self.value = torch.compile(value, dynamic=False) if compiled else value
+
+    def steps(self, n: int) -> float:
+        """`n` steps without waiting between them; the loss of the last."""
+        for _ in range(n):
+            self.optimizer.zero_grad(set_to_none=True)
+            value = self.value(self.tensors, *self.data)
+            value.backward()
+            self.optimizer.step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return value.item()
 
 
 def per_sample(net: Net, layout: str) -> Callable[[], object]:

@@ -8,7 +8,6 @@ its own directions, so that a large one cannot hide a small one; where there is 
 are tried too.
 """
 
-import jax
 import numpy as np
 
 from verify.case import Case
