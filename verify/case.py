@@ -15,7 +15,7 @@ import numpy as np
 from jax.extend import core
 
 from verify.oracle.primal import HIJAX, equations
-from verify.oracle.tolerance import smallest_normal, unit_roundoff
+from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
 from verify.running import (
     OWN,
@@ -216,7 +216,7 @@ def _wide(arrays: list[Any]) -> list[np.ndarray]:
 
 def _uniform(a: np.ndarray) -> np.ndarray:
     """A generous magnitude for float64 runs: 1e-10 of the largest element, once multiplied by the unit roundoff."""
-    return np.full(a.shape, 1e5 * float(np.abs(a).max(initial=0)))
+    return np.full(a.shape, 1e5 * largest(np.asarray(a, WIDE)))
 
 
 def float_outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:

@@ -1,8 +1,10 @@
 """`check` and `assert_ok`: run every check on the example call, then on generated ones, and report."""
 
+import shutil
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +33,7 @@ from verify.generate import calls
 from verify.oracle import canary
 from verify.program.recording import unrecorded
 from verify.report.finding import Finding, NotRunError, UncheckableError
-from verify.report.remarks import blindness_of, equation_of, name_of, notes_on, oracle_name, shown
+from verify.report.remarks import blindness_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome, Report
 from verify.subject import Subject, describe, first_line
 
@@ -41,6 +43,8 @@ LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, se
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
+PATIENCE = 1.0  # seconds
+SPENT = "the time for the whole check was spent (seconds=…)"
 ORACLES = {"gradient", "differences", "adjoint", "exact"}
 
 
@@ -51,10 +55,12 @@ class Log:
     findings: list[Finding] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    start: float = field(default_factory=time.perf_counter)
 
     def run(self, check: ModuleType, case: Case) -> bool:
         """Run one check on one case; True if it found nothing wrong."""
         start, reason, found = time.perf_counter(), "", []
+        self.tell(f"{check.NAME} on {case.label}")
         try:
             found = check.findings(case)
         except NotRunError as why:
@@ -71,6 +77,12 @@ class Log:
         self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
         return not found
 
+    def tell(self, text: str) -> None:
+        """On a terminal, what is being done, once a check takes longer than one waits for without asking."""
+        if sys.stderr.isatty() and time.perf_counter() - self.start > PATIENCE:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\033[K{text[:width]}", end="" if text else "\r", file=sys.stderr, flush=True)
+
     def skip(self, checks: Iterable[ModuleType], case: str, reason: str) -> None:
         self.outcomes += [Outcome(c.NAME, case, NOT_RUN, reason) for c in checks]
 
@@ -80,10 +92,13 @@ def check(
     rule: Callable,
     *args: Any,
     reference: Callable | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     argnums: int | Sequence[int] | None = None,
+    domain: Mapping[str, Any] | None = None,
     seed: int = 0,
     checks: Sequence[str] | None = None,
     cases: int = 8,
+    seconds: float = 60.0,
     residual_bytes: int | None = None,
     time_ratio: float | None = None,
     name: str | None = None,
@@ -98,9 +113,15 @@ def check(
         reference: a plain forward function of the same arguments, differentiated by JAX in float64 for comparison, tie
             convention included. Without it the rule's own primal is differentiated, and at ties any slope between the
             one-sided ones passes.
+        kwargs: arguments of the call that are given by name.
         argnums: which positional arguments to differentiate; by default all with floating arrays.
+        domain: what generated numbers may be, by the argument's name: one of the words below or several, or a function
+            from any array to one that may be; without it, what the example shows. "positive", "nonnegative", "(0, 1)",
+            "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis), "increasing" (along
+            it), "symmetric", "positive definite", "lower triangular", "upper triangular"; "any" for all numbers.
         seed: of every random number used.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
+        seconds: after so many nothing further is begun; what is left out is listed.
         cases: how many calls of other shape or options to generate; 0 stays at the example.
         residual_bytes: how much the rule may keep for its backward pass; by default it is only reported.
         time_ratio: how much longer than autodiff forward and backward may take; by default it is not measured.
@@ -110,7 +131,7 @@ def check(
         A `Report`. Nothing is raised for a rule that is wrong or cannot be checked: the report says so.
     """
     start = time.perf_counter()
-    call = ", ".join(shown(a) for a in args)
+    call = ", ".join([*(shown(a) for a in args), *(f"{n}={shown(a)}" for n, a in (kwargs or {}).items())])
     log, because, subject, example = Log(), "", None, None
     blindness: tuple[tuple[str, float], ...] = ()
     chosen = [c for c in CHECKS if checks is None or c.NAME in checks]
@@ -119,13 +140,16 @@ def check(
         if sick:
             raise UncheckableError(f"this backend computes wrong numbers: {sick}")
         limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
-        subject = describe(rule, args, reference, argnums, limits)
+        subject = describe(rule, args, reference, argnums, limits, kwargs, domain)
         chosen = [c for c in chosen if c is not pushforward or pushforward.applies(subject)]
-        example = _example(subject, call, seed)
+        given = _example(subject, call, seed)
+        example = calls.affordable(given)
         # Saturated inputs overflow on purpose; what comes of it is judged by the checks, not by NumPy's warnings.
         with np.errstate(all="ignore"):
-            because = _run(log, example, chosen, cases)
+            if example is given or _once(log, given, example, chosen):
+                because = _run(log, example, chosen, cases, start + seconds)
         log.notes += notes_on(example, chosen)
+        log.notes += not_varied(example) if cases > 0 else []
         blindness = blindness_of(example)
     except UncheckableError as why:
         because = str(why)
@@ -133,6 +157,7 @@ def check(
     except Exception as error:  # whatever a rule does, the report says so
         because = f"the check itself failed on this rule: {first_line(error)}"
         log.skip(chosen, call, because)
+    log.tell("")
     return Report(
         name or name_of(rule),
         call,
@@ -164,21 +189,28 @@ def _example(subject: Subject, label: str, seed: int) -> Case:
         raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
 
 
-def _run(log: Log, example: Case, chosen: list[ModuleType], cases: int) -> str:
-    """Run the checks; the reason why the gradient could not be judged, if it could not."""
+def _run(log: Log, example: Case, chosen: list[ModuleType], cases: int, end: float) -> str:
+    """Run the checks, until the clock says `end`; the reason why the gradient could not be judged, if it could not."""
     first = [c for c in chosen if c in FIRST]
     later = [c for c in chosen if c not in FIRST]
     for n, one in enumerate(first):
         if one is conditioning:
             continue  # asked of saturated inputs only
         if not log.run(one, example) and one in (contract, gradient, finite):
-            log.skip([*first[n + 1 :], *later], example.label, f"{one.NAME} failed already")
+            rest = [*first[n + 1 :], *later]
+            if one is gradient and linearity in rest:  # what clips or squares the cotangent is better named by this
+                log.run(linearity, example)
+                rest.remove(linearity)
+            log.skip(rest, example.label, f"{one.NAME} failed already")
             return ""
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
     failed = 0
     for case in _generated(example, cases):
+        if time.perf_counter() > end:
+            log.skip(first, "further generated calls", SPENT)
+            break
         asked = [c for c in first if _asked(c, case)]
         right = all([log.run(c, case) for c in asked])  # noqa: C419 (all of them run, whatever the first says)
         failed += not right
@@ -188,10 +220,26 @@ def _run(log: Log, example: Case, chosen: list[ModuleType], cases: int) -> str:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
     for one in later:
-        log.run(one, example)
+        if time.perf_counter() > end:
+            log.skip([one], example.label, SPENT)
+        else:
+            log.run(one, example)
     judged = {o.check for o in log.outcomes if o.status == PASSED} & ORACLES
     reasons = [o.reason for o in log.outcomes if o.check in ORACLES and o.status == NOT_RUN]
     return "" if judged or log.findings else (reasons[0] if reasons else "no check with an oracle was asked for")
+
+
+def _once(log: Log, given: Case, example: Case, chosen: list[ModuleType]) -> bool:
+    """Compare a call that is too large to be run again and again a single time, in float64, or not at all; True if
+    nothing is wrong with it."""
+    log.notes.append(calls.why_smaller(given, example))
+    if calls.affordable_once(given):
+        full = replace(given, reshaped=True)
+        for n, one in enumerate(chosen):
+            if one in (contract, gradient, forward) and not log.run(one, full):
+                log.skip(chosen[n + 1 :], given.label, "the rule is wrong already")
+                return False
+    return True
 
 
 def _asked(check: ModuleType, case: Case) -> bool:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from verify.generate.domain import Domain, said, seen
 from verify.oracle import primal
 from verify.report.finding import UncheckableError
 
@@ -28,6 +29,7 @@ class Leaf:
     path: str
     kind: str
     value: Any
+    domain: tuple[Domain, ...] = ()  # what floating numbers may be
 
     @property
     def dtype(self) -> Any:
@@ -36,13 +38,15 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Subject:
-    """A rule under test. `options` are the keyword-only options both the rule and its reference accept."""
+    """A rule under test. `options` are those that rule and reference both hear of: keywords, and `positions` of Python
+    values given by position, which an option of that name replaces. `treedef` is that of (args, kwargs)."""
 
     rule: Callable
     reference: Callable | None
     leaves: tuple[Leaf, ...]
     treedef: Any
     options: Mapping[str, inspect.Parameter]
+    positions: Mapping[str, int]
     calls: Mapping[str, str]  # which hand-written calls the oracle replaces by their primals
     primitives: frozenset[str] = frozenset()  # every primitive in the rule's jaxpr
     limits: Mapping[str, Any] = field(default_factory=dict)  # declared budgets: residual_bytes, time_ratio
@@ -64,17 +68,24 @@ class Subject:
             rest = iter(arrays)
             leaves = [leaf.value if leaf.kind == STATIC else next(rest) for leaf in self.leaves]
             try:
-                return _called(fun, self.treedef, leaves, options)
+                return self._called(fun, leaves, options)
             except Exception:
                 # A rule that insists on its example's dtypes gets them; what it returns is as wide as what came in.
                 own = [_as_example(leaf, given) for leaf, given in zip(self.leaves, leaves, strict=True)]
                 if all(a is b for a, b in zip(own, leaves, strict=True)):
                     raise
                 widest = jnp.result_type(*[leaves[k].dtype for k in self.perturbed])
-                outs = _called(fun, self.treedef, own, options)
+                outs = self._called(fun, own, options)
                 return [o.astype(widest) if jnp.issubdtype(o.dtype, jnp.floating) else o for o in outs]
 
         return flattened
+
+    def _called(self, fun: Callable, leaves: list[Any], options: Mapping[str, Any]) -> list[Any]:
+        args, kwargs = jax.tree_util.tree_unflatten(self.treedef, leaves)
+        chosen = {self.positions[name]: value for name, value in options.items() if name in self.positions}
+        args = [chosen.get(n, arg) for n, arg in enumerate(args)]
+        kwargs |= {name: value for name, value in options.items() if name not in self.positions}
+        return [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **kwargs))]
 
     def oracle(self, options: Mapping[str, Any]) -> Callable:
         """The flat function whose autodiff is taken for the truth: the reference, or the rule without its rule."""
@@ -86,11 +97,6 @@ class Subject:
     def arrays(self) -> tuple[int, ...]:
         """Positions of the leaves that are arrays."""
         return tuple(k for k, leaf in enumerate(self.leaves) if leaf.kind != STATIC)
-
-
-def _called(fun: Callable, treedef: Any, leaves: list[Any], options: Mapping[str, Any]) -> list[Any]:
-    args = jax.tree_util.tree_unflatten(treedef, leaves)
-    return [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **options))]
 
 
 def _as_example(leaf: Leaf, given: Any) -> Any:
@@ -105,8 +111,11 @@ def describe(
     reference: Callable | None,
     argnums: int | Sequence[int] | None,
     limits: Mapping[str, Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    domain: Mapping[str, Any] | None = None,
 ) -> Subject:
     """Take an example call apart. Raises UncheckableError where there is nothing to differentiate."""
+    kwargs = dict(sorted((kwargs or {}).items()))  # in the order of a tree's leaves
     if not callable(rule):
         raise UncheckableError(f"the rule is a {type(rule).__name__}, not a function")
     chosen = (argnums,) if isinstance(argnums, int) else argnums
@@ -116,22 +125,69 @@ def describe(
             raise UncheckableError(f"argnums is {argnums} but the call has {len(args)} arguments")
     names = _argument_names(rule, len(args))
     leaves: list[Leaf] = []
-    for n, (name, arg) in enumerate(zip(names, args, strict=True)):
+    owners: list[int | str] = []  # the argument that each leaf is part of: its position or its name
+    for owner, name, arg in [*zip(range(len(args)), names, args, strict=True), *((k, k, v) for k, v in kwargs.items())]:
         for path, value in jax.tree_util.tree_flatten_with_path(arg)[0]:
-            wanted = chosen is None or n in chosen
+            wanted = chosen is None or owner in chosen
             leaves.append(_leaf(name + jax.tree_util.keystr(path), value, wanted, explicit=chosen is not None))
+            owners.append(owner)
     if not any(leaf.kind == PERTURBED for leaf in leaves):  # Python floats are arguments where there is no array
-        wanted = [chosen is None or n in chosen for n, a in enumerate(args) for _ in jax.tree_util.tree_leaves(a)]
+        wanted = [chosen is None or owner in chosen for owner in owners]
         leaves = [_leaf(f.path, f.value, w, explicit=True) for f, w in zip(leaves, wanted, strict=True)]
     if not any(leaf.kind == PERTURBED for leaf in leaves):
         raise UncheckableError("no argument is a floating-point array, so there is no cotangent to check")
     if not any(leaf.value.size for leaf in leaves if leaf.kind == PERTURBED):
         raise UncheckableError("no floating-point argument has an entry, so there is no cotangent to check")
-    treedef = jax.tree_util.tree_structure(tuple(args))
-    bare = Subject(rule, reference, tuple(leaves), treedef, {}, {})
+    treedef = jax.tree_util.tree_structure((tuple(args), kwargs))
+    bare = Subject(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
     calls, primitives = _calls(bare)
-    options = _shared_options(rule, reference, len(args))
-    return replace(bare, options=options, calls=calls, primitives=primitives, limits=limits or {})
+    arrays = {owner for owner, leaf in zip(owners, leaves, strict=True) if leaf.kind != STATIC}
+    given, positions = _given(rule, args, kwargs, arrays)
+    options = {**_shared_options(rule, reference, len(args)), **given}
+    options = {n: p for n, p in options.items() if n in given or n not in kwargs}
+    limits = limits or {}
+    return replace(bare, options=options, positions=positions, calls=calls, primitives=primitives, limits=limits)
+
+
+def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Leaf, ...]:
+    """What `domain` says of each floating array, else what the example shows."""
+    floats = [leaf for leaf in leaves if leaf.kind in (PERTURBED, FLOAT)]
+    unknown = [
+        n for n in domain if not any(leaf.path == n or leaf.path.startswith((f"{n}[", f"{n}.")) for leaf in floats)
+    ]
+    if unknown:
+        known = ", ".join(leaf.path for leaf in floats)
+        raise UncheckableError(f"domain names {unknown[0]!r}; the floating-point arguments are {known}")
+    alone = len(floats) == 1
+    found = []
+    for leaf in leaves:
+        if leaf in floats:
+            try:
+                words = said(leaf.path, leaf.value, domain)
+            except ValueError as error:
+                raise UncheckableError(str(error)) from error
+            leaf = replace(leaf, domain=seen(leaf.value, alone) if words is None else words)
+        found.append(leaf)
+    return tuple(found)
+
+
+def _given(
+    rule: Callable, args: Sequence[Any], kwargs: Mapping[str, Any], arrays: set[int | str]
+) -> tuple[dict[str, inspect.Parameter], dict[str, int]]:
+    """Arguments in which no leaf is an array, as options with the given value for a default; where those that were
+    given by position stand."""
+    try:
+        parameters = inspect.signature(rule).parameters
+    except (TypeError, ValueError):
+        parameters = {}
+    by_position = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][: len(args)]
+    positions = {name: n for n, name in enumerate(by_position) if n not in arrays}
+    values = {name: args[n] for name, n in positions.items()} | {n: v for n, v in kwargs.items() if n not in arrays}
+    kind = inspect.Parameter.KEYWORD_ONLY
+    notes = {n: parameters[n].annotation for n in values if n in parameters}
+    return {
+        n: inspect.Parameter(n, kind, default=v, annotation=notes.get(n, Any)) for n, v in values.items()
+    }, positions
 
 
 def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:

@@ -18,7 +18,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks import gradient
-from verify.generate.contents import mirrored
+from verify.generate.domain import mirrored
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, unit_roundoff

@@ -9,7 +9,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks.contract import cause_of
-from verify.generate.contents import positive
+from verify.generate.domain import POSITIVE
 from verify.report.finding import Finding, NotRunError
 from verify.running import is_float
 from verify.subject import first_line
@@ -60,9 +60,8 @@ def _finite_inputs(case: Case) -> bool:
 
 def _on_the_boundary(case: Case) -> bool:
     """Whether an argument that is positive in the example holds a 0 here."""
-    example = [case.subject.leaves[k].value for k in case.subject.arrays]
-    floats = [(e, a) for e, a in zip(example, case.arrays, strict=True) if jnp.issubdtype(a.dtype, jnp.floating)]
-    return any(positive(e) and bool(np.any(a == 0)) for e, a in floats)
+    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+    return any(POSITIVE in f.domain and bool(np.any(a == 0)) for f, a in zip(leaves, case.arrays, strict=True))
 
 
 def _finite_truth(case: Case, k: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,12 +4,14 @@ Under differentiation JAX takes y from the forward rule, not from the function, 
 rule with another output trains on one function and predicts with another.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from verify.case import Case
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float
 
@@ -30,12 +32,14 @@ def findings(case: Case) -> list[Finding]:
         magnitudes = case.truth.output_magnitudes
     except NotRunError:
         magnitudes = [np.abs(np.asarray(y, WIDE)) * np.sqrt(y.size) for y in plain]
-    if not all(np.all(np.isfinite(np.asarray(y, WIDE))) for y in plain if is_float(y)):
+    if not any(np.any(_finite(y)) for y in plain):
         raise NotRunError("the function's own value is not finite here")
     allowed = [_allowed(m, y) for m, y in zip(magnitudes, plain, strict=True)]
     doubled = [2 * a for a in allowed]
     what = "the function's value without differentiation"
-    found = differences(NAME, case, plain, case.own[0], doubled, names=_names(plain), what=what)
+    found = differences(
+        NAME, case, plain, case.own[0], doubled, names=_names(plain), what=what, unexplained=_where_finite(plain)
+    )
     return found or _value(case, plain, allowed)
 
 
@@ -46,7 +50,7 @@ def _wide(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
     if own == WIDE:
         return y, allowed
     # Run in float64 for the sake of one program; what the call's own dtype cannot resolve is no fault.
-    sizes = [4 * unit_roundoff(own) * float(np.abs(v).max(initial=0)) if is_float(v) else 0.0 for v in y]
+    sizes = [4 * unit_roundoff(own) * largest(v) if is_float(v) else 0.0 for v in y]
     return y, [np.maximum(a, s) for a, s in zip(allowed, sizes, strict=True)]
 
 
@@ -56,13 +60,16 @@ def _value(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> li
         exact = case.truth.outputs
     except NotRunError:
         return []
-    if not all(np.all(np.isfinite(y)) for y in exact if is_float(y)):
+    if not any(np.any(_finite(y)) for y in exact):
         raise NotRunError("the oracle itself is not finite here")
     noise = loop_noise(case)
     if noise:
-        sizes = [noise * float(np.abs(y).max(initial=0)) if is_float(y) else 0.0 for y in exact]
+        sizes = [noise * largest(y) if is_float(y) else 0.0 for y in exact]
         allowed = [a + s for a, s in zip(allowed, sizes, strict=True)]
-    found = differences(NAME, case, exact, plain, allowed, names=_names(plain), what="the reference's value")
+    what = "the reference's value"
+    found = differences(
+        NAME, case, exact, plain, allowed, names=_names(plain), what=what, unexplained=_where_finite(exact)
+    )
     if found and not case.reshaped and not _as_at_own_dtype(case, plain, allowed):
         return found
     return []
@@ -73,11 +80,12 @@ def _without_gradient(case: Case) -> list[Finding]:
     if case.subject.reference is None:
         raise NotRunError("the function cannot be differentiated here")
     got, exact = case.value(case.at(WIDE), case.subject.rule, "rule's value"), case.value(case.at(WIDE))
-    if not all(np.all(np.isfinite(y)) for y in exact):
+    if not any(np.any(_finite(y)) for y in exact):
         raise NotRunError("the oracle itself is not finite here")
     room = ROOM * unit_roundoff(case.subject.dtype)
-    allowed = [np.full(y.shape, room * np.sqrt(y.size) * float(np.abs(y).max(initial=0))) for y in exact]
-    return differences(NAME, case, exact, got, allowed, names=_names(got), what="the reference's value")
+    allowed = [np.full(y.shape, room * np.sqrt(y.size) * largest(y)) for y in exact]
+    what = "the reference's value"
+    return differences(NAME, case, exact, got, allowed, names=_names(got), what=what, unexplained=_where_finite(exact))
 
 
 def _as_at_own_dtype(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
@@ -88,6 +96,15 @@ def _as_at_own_dtype(case: Case, plain: list[np.ndarray], allowed: list[np.ndarr
     except Exception:
         return False
     return not any(wrong_elements(t, y, a).any() for t, y, a in zip(theirs, plain, allowed, strict=True))
+
+
+def _finite(y: np.ndarray) -> np.ndarray:
+    return np.isfinite(np.asarray(y, WIDE)) if is_float(y) else np.ones(y.shape, bool)
+
+
+def _where_finite(expected: list[np.ndarray]) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """An element that is not finite where it should be known drops itself."""
+    return lambda bad: [b & _finite(e) for b, e in zip(bad, expected, strict=True)]
 
 
 def _allowed(magnitude: np.ndarray, y: np.ndarray) -> np.ndarray:

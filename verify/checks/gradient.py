@@ -24,7 +24,7 @@ EVERY_CASE = True
 
 
 def findings(case: Case) -> list[Finding]:
-    if not usable(case):
+    if not any(mask.any() for mask in _finite(case)):
         raise NotRunError("the oracle itself is not finite here")
     try:
         wide = case.wide[1]
@@ -34,13 +34,20 @@ def findings(case: Case) -> list[Finding]:
     if wide is not None:
         found = _at(case, WIDE, wide, case.narrowest)
     faults = [f for f in found if not f.note]
-    if not faults and (wide is None or not case.reshaped) and not case.flushed:
+    if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
         found += _at(case, OWN, case.own[1], unit_roundoff(case.subject.dtype))
     return found
 
 
+def _finite(case: Case) -> list[np.ndarray]:
+    """Per leaf, where the oracle and its error bound are finite: an element where they are not says nothing."""
+    pairs = zip(case.truth.cotangents, case.truth.magnitudes, strict=True)
+    return [np.isfinite(e) & np.isfinite(m) & (np.abs(e) < 1e300) for e, m in pairs]
+
+
 def usable(case: Case) -> bool:
-    """The oracle is finite, with room to spare at the example's own dtype."""
+    """The whole oracle is finite, with room to spare at the example's own dtype, where one overflow spoils what it is
+    summed with."""
     limit = 1e300 if case.subject.dtype == WIDE else float(np.finfo(np.float32).max) / 1e6
     if case.subject.dtype == np.float16:
         limit = 6e4 / 16
@@ -60,7 +67,8 @@ def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[F
         allowed_error(m, d) * _narrowing(case, unit / unit_roundoff(d))
         for m, d in zip(truth.magnitudes, dtypes, strict=True)
     ]
-    bad = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, got, allowed, strict=True)]
+    quadruples = zip(truth.cotangents, got, allowed, _finite(case), strict=True)
+    bad = [wrong_elements(e, g, a) & judged for e, g, a, judged in quadruples]
     if level is OWN and case.subject.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
     bad = kinks.unexplained(case, level, got, allowed, bad)

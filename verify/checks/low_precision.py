@@ -14,7 +14,8 @@ import numpy as np
 
 from verify.case import Case
 from verify.generate import shapes
-from verify.generate.contents import fill, on_simplex
+from verify.generate.contents import fill
+from verify.generate.domain import SIGN
 from verify.oracle import kinks
 from verify.oracle.compare import finding
 from verify.oracle.tolerance import (
@@ -77,15 +78,17 @@ def _outputs(case: Case, arrays) -> list:
 
 def _rounded(case: Case, dtype, label: str) -> Case:
     """Positive numbers that `dtype` holds exactly, kept in the example's dtype."""
-    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
 
-    def rounded(a):
-        values = (
-            a if on_simplex(a) else np.abs(a.astype(WIDE)) * min(1.0, 4 / max(1e-30, float(np.abs(a).max(initial=0))))
-        )
+    def rounded(a, domain):
+        plain = all(d in SIGN for d in domain)
+        values = np.abs(a.astype(WIDE)) * min(1.0, 4 / max(1e-30, float(np.abs(a).max(initial=0)))) if plain else a
         return values.astype(dtype).astype(a.dtype)
 
-    arrays = [rounded(a) if kind in (PERTURBED, FLOAT) else a for a, kind in zip(case.arrays, kinds, strict=True)]
+    arrays = [
+        rounded(a, leaf.domain) if leaf.kind in (PERTURBED, FLOAT) else a
+        for a, leaf in zip(case.arrays, leaves, strict=True)
+    ]
     y_bar = [(np.abs(g.astype(WIDE)) + 0.25).astype(dtype).astype(g.dtype) for g in case.y_bar]
     return replace(case, arrays=tuple(arrays), y_bar=tuple(y_bar), label=label, example=False)
 

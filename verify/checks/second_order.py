@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.case import Case
-from verify.generate.contents import mirrored, on_simplex
+from verify.generate.domain import mirrored, on_simplex
 from verify.oracle import kinks
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
-from verify.generate import contents
+from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
@@ -135,13 +135,19 @@ def pair(a, b):
 
 def _other(case: Case, arrays: list) -> list:
     """A second example: the same numbers in another order, so that domains and spacings stay as they were."""
-    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
-    flips = {PERTURBED, FLOAT}
+    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+
+    def other(a, domain):
+        if any(d.words in ("lower triangular", "upper triangular") for d in domain) or (
+            INCREASING in domain and a.ndim == 1
+        ):
+            return a / 2
+        both = any(d.words in ("positive definite", "symmetric") for d in domain)
+        return np.ascontiguousarray(np.flip(a, (-1, -2) if both else 0))
+
     return [
-        np.ascontiguousarray(np.flip(a, (-1, -2) if contents.positive_definite(a) else 0))
-        if kind in flips and a.ndim
-        else a
-        for a, kind in zip(arrays, kinds, strict=True)
+        other(a, leaf.domain) if leaf.kind in (PERTURBED, FLOAT) and a.ndim else a
+        for a, leaf in zip(arrays, leaves, strict=True)
     ]
 
 

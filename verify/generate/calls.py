@@ -13,9 +13,12 @@ import numpy as np
 
 from verify.case import Case, with_cotangent
 from verify.generate import contents, shapes
+from verify.generate.effort import operations
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 LONG, FEW_CLASSES, MOST_ELEMENTS = 130, 3, 20_000  # one long size an axis, of rules that are cheap at it
+OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
+OPERATIONS_ONCE = 2e10  # of the example itself
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
@@ -44,7 +47,20 @@ def content_cases(example: Case) -> Iterator[Case]:
     for index, (label, fillers, stress) in enumerate(contents.plans(example)):
         rng = np.random.default_rng((example.seed, 1, index))
         arrays = contents.fill(example, rng, fillers, sizes)
-        yield with_cotangent(replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=()), rng)
+        case = replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=())
+        yield with_cotangent(case, rng)
+        if not index:
+            yield from _other_cotangents(with_cotangent(case, rng), rng)
+
+
+def _other_cotangents(case: Case, rng: np.random.Generator) -> Iterator[Case]:
+    """The two that people have most: of a sum, and of one entry."""
+    yield replace(case, label="a cotangent of ones", y_bar=tuple(np.ones_like(g) for g in case.y_bar))
+    one_hot = tuple(np.zeros_like(g) for g in case.y_bar)
+    for g in one_hot:
+        if g.size:
+            g.flat[int(rng.integers(g.size))] = 1
+    yield replace(case, label="a one-hot cotangent", y_bar=one_hot)
 
 
 def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
@@ -63,7 +79,47 @@ def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
         fillers = {example.perturbed[0]: filler}
         arrays = contents.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
-        yield with_cotangent(case, rng)
+        case = with_cotangent(case, rng)
+        if operations_of(case) <= OPERATIONS:
+            yield case
+
+
+def affordable(example: Case) -> Case:
+    """The example, or, where that takes too long to be run again and again, a call like it with smaller sizes."""
+    if operations_of(example) <= OPERATIONS:
+        return example
+    sizes = [tuple(a.shape) for a in example.arrays]
+    classes = shapes.free_classes(example)
+    for most in (64, 32, 24, 16, 12, 8, 6, 4, 3):
+        smaller = sizes
+        for axes in classes:
+            candidate = shapes.set_class(smaller, axes, most) if _size(smaller, axes) > most else smaller
+            smaller = candidate if shapes.accepted(example, candidate, example.options) else smaller
+        rng = np.random.default_rng((example.seed, 4))
+        arrays = contents.fill(example, rng, {}, smaller)
+        case = with_cotangent(replace(example, label=f"sizes {_shown(smaller)}", arrays=arrays, y_bar=()), rng)
+        if smaller != sizes and operations_of(case) <= OPERATIONS:
+            return case
+    return example  # nothing about it is free
+
+
+def affordable_once(example: Case) -> bool:
+    return operations_of(example) <= OPERATIONS_ONCE
+
+
+def why_smaller(example: Case, smaller: Case) -> str:
+    """What the report says of a call that is too large."""
+    once = "its gradient was compared once, in float64" if affordable_once(example) else "it was not run at all"
+    count = operations_of(example) / 1e9
+    return f"the call takes {count:.3g} billion operations: {once}; everything else was run at {smaller.label}"
+
+
+def operations_of(case: Case) -> float:
+    """Floating-point operations of rule and pullback; 0 where they cannot be traced, which `contract` says."""
+    try:
+        return operations(case.trace[0])
+    except Exception:
+        return 0.0
 
 
 def _plans(example: Case, rng: np.random.Generator) -> Iterator[tuple[str, list, dict[str, Any], contents.Filler]]:
@@ -140,13 +196,21 @@ def option_values(example: Case) -> dict[str, list[Any]]:
     for name, parameter in example.subject.options.items():
         values = list(GEOMETRY.get(name, ()))
         values += [v for v in _literals(parameter.annotation) if v not in values]
-        if isinstance(parameter.default, bool):
-            values.append(not parameter.default)
+        values += [v for v in _near(parameter.default) if not values]
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
         if values:
             found[name] = values
     return found
+
+
+def _near(default: Any) -> list[Any]:
+    """Another value of an option nobody has told us about: whatever it is, one close by is of the same kind."""
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, int):
+        return [default + 1]
+    return [0.75 * default] if isinstance(default, float) and np.isfinite(default) and default else []
 
 
 def _literals(annotation: Any) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from verify.case import Case
+from verify.generate.domain import POSITIVE, scale_of
 from verify.subject import FLOAT, INTEGER, PERTURBED
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
@@ -66,90 +67,30 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("signed zeros", signed_zeros),
     ("subnormal", subnormal),
 )
+MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
-
-
-def scale_of(value: np.ndarray) -> float:
-    """The size of the example's numbers, so that generated ones are of the same kind."""
-    v = np.abs(np.asarray(value, np.float64))
-    v = v[np.isfinite(v)]
-    size = float(np.sqrt(np.mean(v**2))) if v.size else 0.0
-    return size if size > 0 else 1.0
-
-
-def on_simplex(value: np.ndarray) -> bool:
-    """Rows of probabilities: they stay probabilities in every generated call."""
-    v = np.asarray(value, np.float64)
-    if v.ndim < 1 or v.shape[-1] < 2 or v.size == 0:
-        return False
-    return bool(np.all(v >= 0) and np.all(np.abs(v.sum(-1) - 1) < 1e-2))
-
-
-def probabilities(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    p = np.exp(rng.standard_normal(shape))
-    return p / p.sum(-1, keepdims=True)
-
-
-def positive(value: np.ndarray) -> bool:
-    """Every number is above zero."""
-    return value.size > 0 and bool(np.all(np.asarray(value, np.float64) > 0))
-
-
-def symmetric(value: np.ndarray) -> bool:
-    """Symmetric matrices, above 1×1."""
-    v = np.asarray(value)
-    square = v.ndim > 1 and v.shape[-1] == v.shape[-2] > 1
-    return square and bool(np.array_equal(v, np.swapaxes(v, -1, -2)))
-
-
-def mirrored(a: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """`a`, a change of `like`, made symmetric where that is: only such changes are calls, and a solver may read one
-    triangle alone."""
-    return (a + np.swapaxes(a, -1, -2)) / 2 if symmetric(like) else a
-
-
-def positive_definite(value: np.ndarray) -> bool:
-    """Symmetric positive definite matrices, above 1×1: they stay so in every generated call."""
-    v = np.asarray(value, np.float64)
-    if v.ndim < 2 or v.shape[-1] != v.shape[-2] or v.shape[-1] < 2 or not v.size or not np.all(np.isfinite(v)):
-        return False
-    mirrored = np.swapaxes(v, -1, -2)
-    return bool(np.allclose(v, mirrored, rtol=1e-5, atol=1e-6 * scale_of(v)) and np.linalg.eigvalsh(v).min() > 0)
-
-
-def spd(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> np.ndarray:
-    n = shape[-1]
-    a = rng.standard_normal(shape)
-    if shape[-2] != n:  # no longer square: not such a matrix, and the function has taken the shape
-        return scale * a
-    return scale * (a @ np.swapaxes(a, -1, -2) / n + np.eye(n))
 
 
 def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]) -> tuple:
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
-    example's size, labels drawn from the example's labels, probabilities, and unchanged keys."""
+    example's size and domain, labels drawn from the example's labels, and unchanged keys."""
     example = [case.subject.leaves[k] for k in case.subject.arrays]
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):
-            if on_simplex(leaf.value):
-                values = probabilities(rng, shape)
-            elif positive_definite(leaf.value):
-                values = spd(rng, shape, scale_of(leaf.value))
-            elif n in fillers:
-                values = fillers[n](rng, shape, scale_of(leaf.value))
-                if positive(leaf.value):
-                    values = np.abs(values)  # positive in the example: not below the boundary of what it shows
-            elif positive(leaf.value):
-                # an argument that is positive in the example (a variance, a temperature) stays so unless asked
-                values = np.abs(normal(rng, shape, scale_of(leaf.value))) + 0.1 * scale_of(leaf.value)
-            else:
-                values = normal(rng, shape, scale_of(leaf.value))
+            scale = scale_of(leaf.value)
+            values = fillers.get(n, normal)(rng, shape, scale)
+            for domain in leaf.domain:
+                values = domain.onto(rng, values, scale)
+            if n not in fillers and POSITIVE in leaf.domain:
+                values = values + 0.1 * scale  # at the boundary only if asked
             with np.errstate(over="ignore"):
                 arrays.append(values.astype(leaf.value.dtype))
+        elif leaf.kind == INTEGER and leaf.value.dtype == bool:
+            arrays.append(rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape))
         elif leaf.kind == INTEGER and leaf.value.size:
             drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
-            arrays.append(drawn % _classes(example, shapes, leaf.value) if leaf.value.dtype != bool else drawn)
+            arrays.append(drawn % _classes(example, shapes, leaf.value))
         else:
             arrays.append(leaf.value)
     return tuple(arrays)
@@ -177,7 +118,8 @@ def plans(case: Case) -> Iterator[tuple[str, dict[int, Filler], bool]]:
         for label, filler in ORDINARY:
             yield f"{names[n]} {label}", {n: filler}, False
     # What is positive in the example reaches zero alone: where all are zero, a quotient of them has no value.
-    several = [n for n in case.perturbed if not positive(case.arrays[n])]
+    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+    several = [n for n in case.perturbed if POSITIVE not in leaves[n].domain]
     if len(several) > 1:
         yield "every argument tied", dict.fromkeys(several, tied), False
         yield "every argument all zero", dict.fromkeys(several, zero), False

@@ -70,10 +70,12 @@ def class_of(
     size = shapes[axis[0]][axis[1]]
     mates = [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] != axis[0]]
     mates += [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] == axis[0]]
-    if size == 1:  # broadcasting takes such an axis alone; where the arrays' axes correspond they stay equal
-        tied = tuple(a for a in mates if a[0] != axis[0] and a[1] == axis[1] and a[1] < len(shapes[a[0]]) - 1)
-        if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
-            return (axis, *tied)
+    # Axes that correspond, at one place in arrays of one rank, and are equal in the example stay equal: who writes a
+    # rule for pairs of rows need not have meant any other number of them, though the function may take it.
+    rank = len(shapes[axis[0]])
+    tied = tuple(a for a in mates if a[0] != axis[0] and a[1] == axis[1] and len(shapes[a[0]]) == rank)
+    if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
+        return (axis, *tied)
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
             group = (axis, *others)

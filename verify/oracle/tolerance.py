@@ -37,8 +37,12 @@ def allowed_error(magnitude: np.ndarray, dtype: Any, room: float = ROOM) -> np.n
     magnitude, which in float64 is still 1e-16 of it. The third is underflow.
     """
     u = unit_roundoff(dtype)
-    largest = float(magnitude.max()) if magnitude.size else 0.0
-    return room * u * (magnitude + largest / 4) + room * smallest_normal(dtype) * (1 + magnitude)
+    return room * u * (magnitude + largest(magnitude) / 4) + room * smallest_normal(dtype) * (1 + magnitude)
+
+
+def largest(a: np.ndarray) -> float:
+    """The largest magnitude among the finite elements."""
+    return float(np.max(np.abs(a), initial=0.0, where=np.isfinite(a)))
 
 
 def resolution(magnitude: np.ndarray, dtype: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
+from verify.generate.calls import option_values
 from verify.oracle import kinks
 from verify.oracle.tolerance import allowed_error, unit_roundoff
 from verify.report.finding import NotRunError
@@ -73,6 +74,14 @@ def notes_on(example: Case, chosen: list[ModuleType]) -> list[str]:
             except Exception as error:
                 notes.append(f"{one.NAME}: nothing to tell ({first_line(error)})")
     return [n for n in notes if n]
+
+
+def not_varied(example: Case) -> list[str]:
+    """The options of which no other value was tried, as a note."""
+    options, tried = example.subject.options, option_values(example)
+    empty = inspect.Parameter.empty
+    fixed = [f"{n}={p.default!r}" for n, p in options.items() if n not in tried and p.default is not empty]
+    return [f"not varied: {', '.join(fixed)}"] if fixed else []
 
 
 def blindness_of(example: Case) -> tuple[tuple[str, float], ...]:

@@ -77,11 +77,16 @@ class Report:
         return "\n".join(lines)
 
     def _not_run(self) -> list[str]:
-        """Checks that never ran, with the reason; a check that ran on some calls only is no news."""
+        """Checks that never ran, with the reason, and calls on which no gradient could be compared."""
         ran = {o.check for o in self.outcomes if o.status != NOT_RUN}
         first = {o.check: o.reason for o in reversed(self.outcomes) if o.status == NOT_RUN and o.check not in ran}
         reasons: dict[str, list[str]] = {}
         for o in self.outcomes:
             if o.check in first:
                 reasons.setdefault(first.pop(o.check), []).append(o.check)
-        return [f"not run: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        lines = [f"not run: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        dropped: dict[str, list[str]] = {}
+        for o in self.outcomes:
+            if o.check == "gradient" and o.status == NOT_RUN and "gradient" in ran:
+                dropped.setdefault(o.reason, []).append(o.case)
+        return lines + [f"no gradient compared on: {'; '.join(calls)}: {reason}" for reason, calls in dropped.items()]

@@ -1,0 +1,238 @@
+"""What the numbers of an argument may be, read from the example or said by `check(…, domain=)`.
+
+A function of a matrix that is positive definite in the example is asked about such matrices only: elsewhere nobody has
+promised anything. Each domain maps any numbers to numbers of its own, so that what a filler draws (ties, zeros,
+saturation) keeps its character: the largest of a row stays the largest.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+ORDER_BY_CHANCE = 0.01  # probability of a random array being sorted, below which one is sorted on purpose
+FEWEST = 4  # numbers between −1 and 1 that show an interval
+SMALL = 0.5  # of an argument whose numbers are all below it, the interval is no limit
+
+
+@dataclass(frozen=True)
+class Domain:
+    """`shown(example)`: whether all of it lies inside; `onto(rng, values, scale)`: any numbers to ones inside, where
+    `scale` is the size of the example's."""
+
+    words: str
+    shown: Callable[[np.ndarray], bool]
+    onto: Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
+
+
+def scale_of(value: np.ndarray) -> float:
+    """The size of the example's numbers, so that generated ones are of the same kind."""
+    v = np.abs(np.asarray(value, np.float64))
+    v = v[np.isfinite(v)]
+    size = float(np.sqrt(np.mean(v**2))) if v.size else 0.0
+    return size if size > 0 else 1.0
+
+
+def _rows(v: np.ndarray) -> bool:
+    return v.ndim > 0 and v.shape[-1] > 1 and v.size > 0
+
+
+def _square(v: np.ndarray) -> bool:
+    return v.ndim > 1 and v.shape[-1] == v.shape[-2] > 1 and v.size > 0
+
+
+def on_simplex(value: np.ndarray) -> bool:
+    """Rows of probabilities."""
+    v = np.asarray(value, np.float64)
+    return _rows(v) and bool(np.all(v >= 0) and np.all(np.abs(v.sum(-1) - 1) < 1e-2))
+
+
+def _probabilities(rng, values, scale):
+    logits = 4 * np.tanh(values / scale / 4)
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+def _binary(v: np.ndarray) -> bool:
+    return v.size > 0 and bool(np.all((v == 0) | (v == 1)))
+
+
+def _one_hot(rng, values, scale):
+    order = np.argsort(np.argsort(values + 1e-9 * scale * rng.standard_normal(values.shape), -1), -1)
+    return (order == values.shape[-1] - 1).astype(float)
+
+
+def symmetric(value: np.ndarray) -> bool:
+    """Symmetric matrices, above 1×1."""
+    v = np.asarray(value)
+    return _square(v) and bool(np.array_equal(v, np.swapaxes(v, -1, -2)))
+
+
+def mirrored(a: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`a`, a change of `like`, made symmetric where that is: only such changes are calls, and a solver may read one
+    triangle alone."""
+    return (a + np.swapaxes(a, -1, -2)) / 2 if symmetric(like) else a
+
+
+def positive_definite(value: np.ndarray) -> bool:
+    """Symmetric positive definite matrices, above 1×1."""
+    v = np.asarray(value, np.float64)
+    if not _square(v) or not np.all(np.isfinite(v)):
+        return False
+    equal = np.allclose(v, np.swapaxes(v, -1, -2), rtol=1e-5, atol=1e-6 * scale_of(v))
+    return bool(equal and np.linalg.eigvalsh(v).min() > 0)
+
+
+def _spd(rng, values, scale):
+    n = values.shape[-1]
+    if values.shape[-2] != n:  # no longer square: not such a matrix, and the function has taken the shape
+        return values
+    a = rng.standard_normal(values.shape)
+    return scale * (a @ np.swapaxes(a, -1, -2) / n + np.eye(n))
+
+
+def _mirror(rng, values, scale):
+    square = values.shape[-1] == values.shape[-2]
+    return (values + np.swapaxes(values, -1, -2)) / 2 if square else values
+
+
+def _triangular(part: Callable) -> Callable[[np.ndarray], bool]:
+    def shown(v):
+        return _square(v) and np.array_equal(v, part(v)) and not np.array_equal(v, part(np.swapaxes(v, -1, -2)))
+
+    return shown
+
+
+def _triangle(part: Callable) -> Callable:
+    def onto(rng, values, scale):
+        diagonal = np.eye(*values.shape[-2:])
+        # Away from 0: a triangular matrix is solved with, and a 0 there leaves no solution.
+        return part(values) * (1 - diagonal) + diagonal * (np.abs(values) + scale / 2)
+
+    return onto
+
+
+def _unit_rows(v: np.ndarray) -> bool:
+    return _rows(v) and not _binary(v) and bool(np.all(np.abs(np.sqrt((v**2).sum(-1)) - 1) < 1e-4))
+
+
+def _normalised(rng, values, scale):
+    norms = np.sqrt((values**2).sum(-1, keepdims=True))
+    values = np.where(norms > 0, values, rng.standard_normal(values.shape))
+    return values / np.sqrt((values**2).sum(-1, keepdims=True))
+
+
+def _increasing(v: np.ndarray) -> bool:
+    if not _rows(v) or not np.all(np.diff(v, axis=-1) > 0):
+        return False
+    rows, length = v.size // v.shape[-1], v.shape[-1]
+    return math.exp(-rows * math.lgamma(length + 1)) < ORDER_BY_CHANCE
+
+
+def _evenly_spaced(v: np.ndarray) -> bool:
+    steps = np.diff(v.ravel())
+    return bool(np.allclose(steps, steps.mean(), rtol=1e-3))
+
+
+def _sorted(rng, values, scale):
+    return np.sort(values, -1) + 0.05 * scale * np.arange(values.shape[-1])
+
+
+def positive(value: np.ndarray) -> bool:
+    """Every number is above zero."""
+    return value.size > 0 and bool(np.all(np.asarray(value, np.float64) > 0))
+
+
+def _within(low: float, high: float) -> Callable[[np.ndarray], bool]:
+    def shown(v):
+        return v.size >= FEWEST and bool(np.all((v > low) & (v < high)) and np.abs(v).max() >= SMALL)
+
+    return shown
+
+
+def _squashed(v: np.ndarray) -> np.ndarray:
+    """Between −1 and 1, in bfloat16 too."""
+    v = np.clip(v, -30, 30)
+    return v / (1 + np.abs(v))
+
+
+POSITIVE = Domain("positive", positive, lambda rng, v, scale: np.abs(v))
+INCREASING = Domain("increasing", _increasing, _sorted)
+# Of each group the first that the example shows; what several groups say holds together.
+STRUCTURE = (
+    Domain("one-hot", lambda v: on_simplex(v) and _binary(v), _one_hot),
+    Domain("probabilities", on_simplex, _probabilities),
+    Domain("{0, 1}", lambda v: _binary(v) and 0 < v.mean() < 1, lambda rng, v, scale: (v > 0).astype(float)),
+    Domain("positive definite", positive_definite, _spd),
+    Domain("lower triangular", _triangular(np.tril), _triangle(np.tril)),
+    Domain("upper triangular", _triangular(np.triu), _triangle(np.triu)),
+)
+SIGN = (
+    Domain("(0, 1)", _within(0, 1), lambda rng, v, scale: 0.5 + 0.5 * _squashed(v / scale)),
+    POSITIVE,
+    Domain("nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0)), lambda rng, v, scale: np.abs(v)),
+    Domain("(-1, 1)", _within(-1, 1), lambda rng, v, scale: _squashed(v / scale)),
+)
+FORM = (
+    Domain("symmetric", symmetric, _mirror),
+    Domain("unit rows", _unit_rows, _normalised),
+    INCREASING,
+)
+NAMED = {d.words: d for d in (*STRUCTURE, *SIGN, *FORM)}
+
+
+def seen(value: np.ndarray, alone: bool) -> tuple[Domain, ...]:
+    """What an example's array shows. `alone`: nothing else is differentiated; numbers at even steps are then how
+    people write any example, and no order."""
+    v = np.asarray(value, np.float64)
+    if not v.size or not np.all(np.isfinite(v)):
+        return ()
+    structure = next((d for d in STRUCTURE if d.shown(v)), None)
+    if structure is not None:
+        return (structure,)
+    form = next((d for d in FORM if d.shown(v)), None)
+    if form is INCREASING and alone and _evenly_spaced(v):
+        form = None
+    sign = next((d for d in SIGN if d.shown(v)), None) if form is None or form.words != "unit rows" else None
+    return tuple(d for d in (sign, form) if d is not None)
+
+
+def said(path: str, value: np.ndarray, given: Mapping[str, Any]) -> tuple[Domain, ...] | None:
+    """What `domain=` says of the leaf at `path`; None where it says nothing. Raises ValueError for other words, or
+    where the example itself lies outside."""
+    name = next((n for n in given if path == n or path.startswith((f"{n}[", f"{n}."))), None)
+    if name is None:
+        return None
+    words = given[name]
+    if callable(words):
+        return (Domain("as given", lambda v: True, lambda rng, v, scale: np.asarray(words(v))),)
+    words = [words] if isinstance(words, str) else list(words) if isinstance(words, Sequence) else [words]
+    found = []
+    for word in words:
+        if word == "any":
+            continue
+        if word not in NAMED:
+            known = ", ".join(map(repr, ["any", *NAMED]))
+            raise ValueError(f"domain: {name} is {word!r}; expected a function of an array, or {known}")
+        if not _holds(NAMED[word], np.asarray(value, np.float64)):
+            raise ValueError(f"domain: {name} is said to be {word}, and the example's {path} is not")
+        found.append(NAMED[word])
+    return tuple(found)
+
+
+# Said rather than guessed, a domain needs no evidence but that the example lies in it.
+PLAIN = {
+    "{0, 1}": _binary,
+    "(0, 1)": lambda v: bool(np.all((v > 0) & (v < 1))),
+    "(-1, 1)": lambda v: bool(np.all((v > -1) & (v < 1))),
+    "nonnegative": lambda v: bool(np.all(v >= 0)),
+    "increasing": lambda v: v.ndim > 0 and bool(np.all(np.diff(v, axis=-1) > 0)),
+    "lower triangular": lambda v: v.ndim > 1 and np.array_equal(v, np.tril(v)),
+    "upper triangular": lambda v: v.ndim > 1 and np.array_equal(v, np.triu(v)),
+}
+
+
+def _holds(domain: Domain, value: np.ndarray) -> bool:
+    return PLAIN.get(domain.words, domain.shown)(value)
