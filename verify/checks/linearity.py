@@ -5,6 +5,8 @@
 A rule that ignores its cotangent, squares it, clips it or adds a constant fails one of these.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from verify.case import Case
@@ -15,6 +17,8 @@ from verify.running import OWN, WIDE
 
 NAME = "linearity"
 EVERY_CASE = False
+ZERO = "the cotangent 0"
+CAUSES = {ZERO: "the cotangent does not multiply all of the result: it is left out of a term, or a constant is added"}
 
 
 def findings(case: Case) -> list[Finding]:
@@ -29,7 +33,7 @@ def findings(case: Case) -> list[Finding]:
     near = [_room(b, unit) for b in bars]
     second = case.pull(level, other)[1]
     laws = (
-        ("the cotangent 0 must give 0", [0 * g for g in case.y_bar], exact, [0 * b for b in bars]),
+        (f"{ZERO} must give 0", [0 * g for g in case.y_bar], exact, [0 * b for b in bars]),
         ("twice the cotangent must give twice the result", [2 * g for g in case.y_bar], exact, [2 * b for b in bars]),
         ("minus the cotangent must give minus the result", [-g for g in case.y_bar], exact, [-b for b in bars]),
         *_scaled(case, bars, exact, unit),
@@ -47,7 +51,8 @@ def findings(case: Case) -> list[Finding]:
         for name, e, g, a, t in zip(case.names, expected, got, allowed, tiny, strict=True):
             bad = wrong_elements(e, g, a + t) if e.shape == g.shape else np.zeros(0, bool)
             if bad.any():
-                found.append(finding(NAME, case, name, e, g, bad, a + t, what=f"what linearity asks ({text})"))
+                one = finding(NAME, case, name, e, g, bad, a + t, what=f"what linearity asks ({text})")
+                found.append(replace(one, cause=CAUSES.get(text.partition(" must")[0], one.cause)))
         if found:
             return found
     return []

@@ -19,6 +19,7 @@ FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to w
 LONG, FEW_CLASSES, MOST_ELEMENTS = 130, 3, 20_000  # one long size an axis, of rules that are cheap at it
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
+UNROLLED = 800  # equations
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
@@ -80,7 +81,7 @@ def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
         arrays = contents.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
         case = with_cotangent(case, rng)
-        if operations_of(case) <= OPERATIONS:
+        if operations_of(case) <= OPERATIONS and not unrolled(case, example):
             yield case
 
 
@@ -105,6 +106,15 @@ def affordable(example: Case) -> Case:
 
 def affordable_once(example: Case) -> bool:
     return operations_of(example) <= OPERATIONS_ONCE
+
+
+def unrolled(case: Case, example: Case) -> bool:
+    """Whether a loop in Python has made the program much longer than the example's: compiling it would take minutes, and
+    XLA ends the process over chains of some thousands of operations."""
+    try:
+        return case.length > max(UNROLLED, 2 * example.length)
+    except Exception:  # it cannot be traced, which `contract` says
+        return False
 
 
 def why_smaller(example: Case, smaller: Case) -> str:

@@ -172,7 +172,9 @@ STRUCTURE = (
 SIGN = (
     Domain("(0, 1)", _within(0, 1), lambda rng, v, scale: 0.5 + 0.5 * _squashed(v / scale)),
     POSITIVE,
-    Domain("nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0)), lambda rng, v, scale: np.abs(v)),
+    Domain(
+        "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
+    ),
     Domain("(-1, 1)", _within(-1, 1), lambda rng, v, scale: _squashed(v / scale)),
 )
 FORM = (

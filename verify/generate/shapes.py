@@ -70,10 +70,9 @@ def class_of(
     size = shapes[axis[0]][axis[1]]
     mates = [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] != axis[0]]
     mates += [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] == axis[0]]
-    # Axes that correspond, at one place in arrays of one rank, and are equal in the example stay equal: who writes a
-    # rule for pairs of rows need not have meant any other number of them, though the function may take it.
-    rank = len(shapes[axis[0]])
-    tied = tuple(a for a in mates if a[0] != axis[0] and a[1] == axis[1] and len(shapes[a[0]]) == rank)
+    # Axes that correspond and are equal in the example stay equal: who writes a rule for pairs of rows need not have
+    # meant any other number of them, though the function may take it.
+    tied = tuple(a for a in mates if _correspond(axis, a, shapes))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
     for count in (0, 1, 2):
@@ -87,6 +86,16 @@ def class_of(
         if accepted(case, resized(shapes, sizes), case.options):
             return (axis, other)
     return None
+
+
+def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tuple[int, ...]]) -> bool:
+    """Whether two axes at one place in two arrays are likely to be one and the same: of arrays of one shape, first axes
+    of arrays of one rank (an image and a kernel apart), and axes of 1, which broadcasting takes alone."""
+    (n, k), (m, j) = axis, other
+    if n == m or k != j:
+        return False
+    rows = k == 0 and len(shapes[n]) == len(shapes[m]) <= 3
+    return shapes[n] == shapes[m] or rows or (shapes[n][k] == 1 and k < len(shapes[m]) - 1)
 
 
 def resized(shapes: list[tuple[int, ...]], sizes: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]:

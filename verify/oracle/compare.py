@@ -9,6 +9,10 @@ from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import Finding
 from verify.report.pattern import pattern_of
 
+ROUNDING = (
+    0.01  # of the largest element: a difference as large, and still below the dtype, has nothing but noise beside it
+)
+
 
 def differences(
     check: str,
@@ -54,7 +58,7 @@ def below_dtype(check: str, case: Case, name: str, expected: np.ndarray, got: np
     worst = float(np.abs(g - e)[bad].max())
     size = float(np.abs(e).max(initial=0))
     dtype = np.dtype(case.subject.dtype).name
-    by = f"{worst / size:.1e} of the largest element" if worst <= size else f"{worst:.1e} where 0 is expected"
+    by = f"{worst / size:.1e} of the largest element" if worst < ROUNDING * size else f"{worst:.1e} beside 0"
     text = f"beyond {dtype}: {by} ({int(bad.sum())} of {e.size} elements), less than {dtype} can resolve"
     return Finding(check, name, None, None, None, "", text, case.label, note=True)
 

@@ -1,0 +1,110 @@
+"""Other calls made from the example: sizes, options however they were given, masks, cotangents."""
+
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from verify.checking import _example
+from verify.generate import calls, shapes
+from verify.subject import describe
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((2, 4, 6)).astype(np.float32)
+
+
+def example(fun, *args, kwargs=None):
+    return _example(describe(fun, args, None, None, None, kwargs), "example", 0)
+
+
+def paired(x, y):
+    """A contrastive loss: row k of x belongs to row k of y. It can be evaluated for other numbers of rows."""
+    logits = x @ y.T
+    return -jax.nn.log_softmax(logits)[jnp.arange(len(x)), jnp.arange(len(x)) % len(y)].sum()
+
+
+def test_axes_that_correspond_and_are_equal_stay_equal():
+    assert shapes.free_classes(example(paired, X, Y)) == [((0, 0), (1, 0)), ((0, 1), (1, 1))]
+    # But for those that cannot: a square product's inner size is another axis than its outer ones.
+    square = shapes.free_classes(example(lambda a, b: a @ b, X[:, :4], Y[:, :4]))
+    assert square == [((0, 0),), ((0, 1), (1, 0)), ((1, 1),)]
+
+
+def test_a_rule_for_pairs_is_right():
+    def bwd(res, g):
+        x, y = res
+        p = jax.nn.softmax(x @ y.T) - jnp.eye(len(x), dtype=x.dtype)
+        return g * (p @ y), g * (p.T @ x)
+
+    rule = jax.custom_vjp(paired)
+    rule.defvjp(lambda x, y: (paired(x, y), (x, y)), bwd)
+    report = verify.check(rule, X, Y)
+    assert report.ok, report
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def power(x, n, shift):
+    return x**n + shift
+
+
+power.defvjp(lambda x, n, shift: (power(x, n, shift), x), lambda n, shift, x, g: (3 * x**2 * g,))  # right for n = 3
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [((X, 3, 0.5), {}), ((X,), {"n": 3, "shift": 0.5}), ((X, 3), {"shift": 0.5})],
+    ids=["by position", "by name", "both"],
+)
+def test_an_option_is_varied_however_it_was_given(args, kwargs):
+    fun = lambda x, n, shift: power(x, n, shift)  # noqa: E731
+    report = verify.check(fun, *args, kwargs=kwargs)
+    assert report.failures[0].case.startswith("n=4")
+
+
+def test_values_tried_for_an_option():
+    case = example(lambda x, a, b, c, d: x, X, True, 2, 0.5, None)
+    assert calls.option_values(case) == {"a": [False], "b": [3], "c": [0.375]}
+    report = verify.check(lambda x, scale, rest: x * scale, X, 1.5, "plain")
+    assert "not varied: rest='plain'" in report.notes
+
+
+def test_arrays_may_be_given_by_name():
+    fun = lambda x, *, w: x @ w  # noqa: E731
+    case = example(fun, X, kwargs={"w": Y.T})
+    assert case.names == ["x", "w"]
+    assert ((0, 1), (1, 0)) in shapes.free_classes(case)
+    wrong = jax.custom_vjp(lambda x, w: x @ w)
+    wrong.defvjp(lambda x, w: (x @ w, (x, w)), lambda r, g: (g @ r[1].T, 2 * (r[0].T @ g)))
+    report = verify.check(lambda x, *, w: wrong(x, w), X, kwargs={"w": Y.T})
+    assert report.failures[0].argument == "w"
+    assert report.call == "f32[4,6], w=f32[6,4]"
+
+
+def masked_sum(x, mask):
+    return jnp.where(mask, x, 0).sum()
+
+
+def test_a_mask_that_is_all_true_is_varied():
+    rule = jax.custom_vjp(masked_sum)
+    rule.defvjp(lambda x, m: (masked_sum(x, m), m), lambda m, g: (jnp.broadcast_to(g, m.shape), None))
+    report = verify.check(rule, X, np.ones(X.shape, bool))
+    assert report.failures[0].argument == "x"
+
+
+def test_cotangents_of_ones_and_of_one_entry():
+    """A rule that takes any cotangent for a full one."""
+    rule = jax.custom_vjp(lambda x: x * 1.0)
+    rule.defvjp(lambda x: (x * 1.0, None), lambda _, g: (jnp.where((g == 0).any(), 0.0, g),))
+    report = verify.check(rule, X, checks=["gradient"])
+    assert report.failures[0].case == "a one-hot cotangent"
+
+
+def test_the_signature_of_what_is_given_by_position_is_kept():
+    subject = describe(lambda x, stride=1: x, (X, 2), None, None)
+    assert subject.positions == {"stride": 1}
+    assert subject.options["stride"].default == 2
+    assert subject.options["stride"].kind is inspect.Parameter.KEYWORD_ONLY

@@ -1,0 +1,124 @@
+"""What generated numbers may be: read from the example, or said."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from verify.generate import contents
+from verify.generate.domain import NAMED, scale_of, seen
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape)
+
+
+A = normal(2, 4, 4)
+EXAMPLES = {
+    "one-hot": np.eye(5)[[0, 3, 2]],
+    "probabilities": np.exp(normal(3, 4)) / np.exp(normal(3, 4)).sum(-1, keepdims=True),
+    "{0, 1}": np.array([0.0, 1, 1, 0, 1]),
+    "positive definite": A @ np.swapaxes(A, -1, -2) + np.eye(4),
+    "lower triangular": np.tril(A),
+    "upper triangular": np.triu(A),
+    "(0, 1)": 1 / (1 + np.exp(-normal(8))),
+    "positive": np.abs(normal(7)) + 2,
+    "nonnegative": np.maximum(normal(12), 0) * 3,
+    "(-1, 1)": np.tanh(normal(3, 5)),
+    "symmetric": A + np.swapaxes(A, -1, -2),
+    "unit rows": normal(6, 3) / np.linalg.norm(normal(6, 3), axis=-1, keepdims=True),
+    "increasing": np.cumsum(np.abs(normal(2, 7)), -1) - 5,
+}
+EXAMPLES["probabilities"] /= EXAMPLES["probabilities"].sum(-1, keepdims=True)
+EXAMPLES["unit rows"] /= np.linalg.norm(EXAMPLES["unit rows"], axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("words", NAMED)
+def test_an_example_shows_its_domain_and_what_is_drawn_lies_in_it(words):
+    example = EXAMPLES[words]
+    found = seen(example, alone=True)
+    assert [d.words for d in found] == [words]
+    for _, filler in (*contents.ORDINARY, *contents.STRESS, ("normal", contents.normal)):
+        values = found[0].onto(RNG, filler(RNG, example.shape, scale_of(example)), scale_of(example))
+        assert values.shape == example.shape
+        if words == "positive":
+            assert np.all(values >= 0)  # the boundary is looked at, too
+        elif words == "(0, 1)":
+            assert np.all((values > 0) & (values < 1))
+        elif words == "(-1, 1)":
+            assert np.all(np.abs(values) < 1)
+        elif words == "{0, 1}":
+            assert set(np.unique(values)) <= {0.0, 1.0}
+        elif words == "nonnegative":
+            assert np.all(values >= 0)
+        elif words in ("lower triangular", "upper triangular", "symmetric"):
+            like = np.tril if words.startswith("lower") else np.triu
+            other = np.swapaxes(values, -1, -2) if words == "symmetric" else like(values)
+            np.testing.assert_array_equal(values, other)
+        else:
+            assert NAMED[words].shown(values)
+
+
+def test_ordinary_numbers_show_nothing():
+    for example in (
+        normal(4, 6),
+        normal(3),
+        np.zeros((2, 3)),
+        np.ones(5) * -1,
+        0.1 * normal(5),
+        np.array([-2.0, 0, 2]),
+    ):
+        assert seen(example, alone=True) == ()
+
+
+def test_sign_and_order_hold_together_and_even_steps_alone_are_no_order():
+    times = np.array([0.5, 1, 2, 4, 8, 16])
+    assert [d.words for d in seen(times, alone=True)] == ["positive", "increasing"]
+    steps = np.linspace(-3, 3, 7)
+    assert seen(steps, alone=True) == ()
+    assert [d.words for d in seen(steps, alone=False)] == ["increasing"]
+
+
+def entropy(p, q):
+    return -(p * jnp.log(jnp.clip(q, 1e-6, 1 - 1e-6)) + (1 - p) * jnp.log(1 - jnp.clip(q, 1e-6, 1 - 1e-6))).sum()
+
+
+bce = jax.custom_vjp(entropy)
+bce.defvjp(
+    lambda p, q: (entropy(p, q), (p, q)),
+    lambda r, g: (g * (jnp.log(1 - r[1]) - jnp.log(r[1])), g * (r[1] - r[0]) / (r[1] * (1 - r[1]))),
+)
+INSIDE = EXAMPLES["(0, 1)"].astype(np.float32)
+
+
+def test_a_rule_is_asked_only_where_the_example_lies():
+    """Beyond (0, 1) the function is clipped, the rule is not, and nobody has promised anything."""
+    assert verify.check(bce, np.round(INSIDE), INSIDE).ok
+    outside = verify.check(bce, np.round(INSIDE), INSIDE, domain={"q": "any"})
+    assert outside.verdict == "wrong"
+
+
+def test_domain_may_be_said_as_a_word_several_or_a_function():
+    scaled = np.float32(0.2) * EXAMPLES["symmetric"][0].astype(np.float32)
+    for domain in ("symmetric", ["symmetric"], lambda a: (a + a.T) / 2):
+        fun = jax.custom_vjp(lambda m: jnp.trace(m @ m))
+        fun.defvjp(lambda m: (jnp.trace(m @ m), m), lambda m, g: (2 * g * m,))  # of a symmetric matrix only
+        report = verify.check(fun, scaled, domain={"m": domain}, checks=["contract", "gradient"])
+        assert report.ok, report
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"),
+    [
+        ({"y": "positive"}, "domain names 'y'; the floating-point arguments are x"),
+        ({"x": "positive"}, "x is said to be positive, and the example's x is not"),
+        ({"x": "even"}, "domain: x is 'even'; expected a function of an array, or 'any', 'one-hot'"),
+    ],
+)
+def test_a_domain_that_cannot_be_is_said(domain, words):
+    report = verify.check(lambda x: jnp.sin(x), normal(4, 3), domain=domain)
+    assert report.verdict == "could not be checked"
+    assert words in report.because
