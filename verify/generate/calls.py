@@ -109,8 +109,8 @@ def affordable_once(example: Case) -> bool:
 
 
 def unrolled(case: Case, example: Case) -> bool:
-    """Whether a loop in Python has made the program much longer than the example's: compiling it would take minutes, and
-    XLA ends the process over chains of some thousands of operations."""
+    """Whether a loop in Python has made the program much longer than the example's: compiling it would take minutes,
+    and XLA ends the process over chains of some thousands of operations."""
     try:
         return case.length > max(UNROLLED, 2 * example.length)
     except Exception:  # it cannot be traced, which `contract` says

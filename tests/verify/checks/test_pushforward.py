@@ -55,3 +55,18 @@ def test_any_convention_at_a_kink_and_none_elsewhere():
         assert check(joined(jnp.abs, jvp(slope, 0.0)), at_zero, cases=0, checks=ALONE).failures == ()
     assert check(joined(jnp.abs, jvp(3.0, 0.0)), at_zero, cases=0, checks=ALONE).failures
     assert check(joined(jnp.abs, jvp(0.0, 0.5)), at_zero, cases=0, checks=ALONE).failures
+
+
+def guarded(x, y):
+    """x log y, 0 where x is: smooth, and its autodiff at x = 0 sees the guard alone."""
+    return jnp.where(x == 0, 0.0, x * jnp.log(jnp.where(x == 0, 1.0, y)))
+
+
+def test_a_guard_at_one_point_is_the_formulas_fault_and_nothing_else_is_excused_there():
+    x, y = np.array([0, 0.5, 1, 0, 2], np.float32), np.array([0.3, 0.5, 0.7, 0.2, 0.9], np.float32)
+
+    def jvp(factor):
+        return lambda p, t: (guarded(*p), factor * t[0] * jnp.log(p[1]) + t[1] * p[0] / p[1])
+
+    assert check(joined(guarded, jvp(1.0)), x, y, cases=0, checks=ALONE).failures == ()
+    assert check(joined(guarded, jvp(1.01)), x, y, cases=0, checks=ALONE).failures
