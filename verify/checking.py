@@ -24,6 +24,7 @@ from verify.checks import (
     gradient,
     linearity,
     low_precision,
+    lowered,
     pushforward,
     repeatable,
     second_order,
@@ -39,7 +40,7 @@ from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
-LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, second_order, devices, cost)
+LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, second_order, devices, lowered, cost)
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
@@ -70,7 +71,10 @@ class Log:
         except Exception as error:
             reason = f"the check itself failed on this rule: {first_line(error)}"
         said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
-        self.notes += said[:1] if not any(n.startswith(f"{check.NAME}: ") for n in self.notes) else []
+        # Of other calls the same would be said again.
+        self.notes += (
+            said[: 1 if check.EVERY_CASE else 3] if not any(n.startswith(f"{check.NAME}: ") for n in self.notes) else []
+        )
         found = [f for f in found if not f.note]
         status = NOT_RUN if reason else FAILED if found else PASSED
         self.findings += found

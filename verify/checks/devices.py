@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from verify.case import Case
 from verify.generate import shapes
@@ -19,7 +19,7 @@ from verify.generate.contents import fill
 from verify.oracle.compare import differences
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, call, is_float, pullback, quickly
+from verify.running import OWN, call, is_float, of_perturbed, pullback, quickly
 from verify.subject import first_line
 
 NAME = "devices"
@@ -54,7 +54,46 @@ def findings(case: Case) -> list[Finding]:
         found = differences(NAME, case, expected, got, allowed, names=case.names, what="one device's")
         if found:
             return [replace(f, case=f"{case.label}, {name}") for f in found]
-    return []
+    return _on_explicit_axes(case, flat, batch, expected) if batch else []
+
+
+def _on_explicit_axes(case: Case, flat, batch, expected: list[np.ndarray]) -> list[Finding]:
+    """On the mesh that `jax.make_mesh` makes, where the type of an array says how it lies: a rule that raises there is
+    a note, since it says itself what it lacks; other numbers are wrong."""
+    label = f"{case.label}, a mesh with explicit axes"
+    mesh = jax.make_mesh((len(jax.devices()),), (AXIS,), axis_types=(AxisType.Explicit,))
+
+    def run(fun, arrays, y_bar):
+        def pulled(arrays, y_bar):
+            y, back = jax.vjp(of_perturbed(fun, arrays, case.perturbed), *[arrays[n] for n in case.perturbed])
+            given = iter(y_bar)
+            seeds = [
+                jax.sharding.reshard(next(given), jax.typeof(o).sharding)
+                if is_float(o)
+                else np.zeros(o.shape, jax.dtypes.float0)
+                for o in y
+            ]
+            return back(seeds)
+
+        with jax.set_mesh(mesh):
+            placed = [jax.device_put(a, NamedSharding(mesh, _spec(mesh, n, a, batch))) for n, a in enumerate(arrays)]
+            return [np.asarray(b) for b in quickly(pulled)(placed, y_bar)]
+
+    try:
+        got = call(lambda *args: run(flat, *args), OWN, list(case.arrays), list(case.y_bar))
+    except Exception as error:
+        try:
+            call(lambda *args: run(case.subject.oracle(case.options), *args), OWN, list(case.arrays), list(case.y_bar))
+        except Exception:
+            return []  # the function itself does not say how its results lie
+        text = (
+            f"raises {first_line(error)}. Where an operation cannot tell how its result lies, say it with "
+            "out_sharding=, or bring its operands together first with jax.sharding.reshard"
+        )
+        return [Finding(NAME, "the rule", None, None, None, "", text, label, note=True)]
+    allowed = [_room(e) for e in expected]
+    found = differences(NAME, case, expected, got, allowed, names=case.names, what="one device's")
+    return [replace(f, case=label) for f in found]
 
 
 def _room(e: np.ndarray) -> np.ndarray:

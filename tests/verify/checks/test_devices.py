@@ -48,6 +48,23 @@ def batch_constant(args, y, g):
     x, w, b = args
     return g @ w.T, x.T @ g, g.sum(0) if g.shape[0] != 1 else g[0] * 8
 
+# On a mesh with explicit axes: the weight's cotangent says how it lies, does not, or is doubled.
+def product(factor, said=True):
+    rule = jax.custom_vjp(lambda x, w: x @ w)
+    def w_bar(x, g):
+        lies = jax.typeof(x).sharding
+        if not said or lies.spec[0] is None:
+            return x.T @ g
+        whole = jax.sharding.NamedSharding(lies.mesh, P(None, None))
+        return jnp.einsum("nc,nd->cd", x, factor * g, out_sharding=whole)
+    rule.defvjp(lambda x, w: (x @ w, (x, w)), lambda r, g: (g @ r[1].T, w_bar(r[0], g)))
+    return rule
+
+for name, rule in {"said": product(1), "unsaid": product(1, False), "doubled": product(2)}.items():
+    report = verify.check(rule, *args[:2], cases=0, checks=("contract", "gradient", "devices"))
+    found = [f.case.split(", ")[-1] for f in report.failures]
+    print(name, report.verdict, found, ["out_sharding=" in n for n in report.notes if n.startswith("devices")])
+
 report = verify.check(joined(dense, batch_constant), *args, cases=0, checks=("contract", "gradient", "devices"))
 print("constant", report.verdict, [f.case.split(", ")[-1] for f in report.failures])
 """
@@ -64,3 +81,7 @@ def test_sums_over_devices():
     assert sorted(verdicts[n] for n in ("none", "once", "twice")).count("right") == 1
     assert verdicts["twice"] == "wrong"
     assert verdicts["constant"] == "wrong"
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert said["said"] == "right [] []"
+    assert said["unsaid"] == "right [] [True]"
+    assert said["doubled"] == "wrong ['a mesh with explicit axes'] []"
