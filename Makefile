@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
+.PHONY: help train test proofs verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -16,8 +16,14 @@ $(READY): requirements/lock.txt pyproject.toml
 train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
 	$(BIN)/purecnn train
 
-test: $(READY)   ## every test but the slow ones, which prove-resume has
-	$(BIN)/python -m pytest -n auto
+# Tests of whole experiments and of every rule and net on every mesh: a quarter of the time.
+PROOFS := tests/experiments tests/test_benchmark.py tests/test_shardings.py
+
+test: $(READY)   ## every test but those of proofs and prove-resume
+	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)
+
+proofs: $(READY) ## the experiments and the benchmark at small sizes; every rule and net on every mesh of four devices
+	$(BIN)/python -m pytest -n auto $(PROOFS)
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
 	$(BIN)/python -m verify --dtypes f32,bf16
