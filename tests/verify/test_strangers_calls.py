@@ -64,3 +64,32 @@ def cosine(x, g):
 )
 def test_no_call_raises(function, argument, verdict):
     assert verify.check(function, argument).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "checks"),
+    [
+        (jnp.cbrt, (X,), ("gradient", "forward")),
+        (jnp.std, (X,), ("gradient", "forward")),
+    ],
+    ids=["subnormal numbers", "the deviation of equal numbers"],
+)
+def test_rounding_of_the_function_itself_is_no_fault(function, args, checks):
+    report = verify.check(function, *args, checks=checks)
+    assert report.ok, report
+
+
+def test_what_float16_cannot_hold_is_a_note_of_a_float32_call_and_wrong_of_a_float16_one():
+    overflowing = rule(lambda x: x * 1.0, lambda x, g: (g * 7e4 / 7e4,))  # 70,000 is beyond float16
+    report = verify.check(overflowing, X, cases=0, checks=("gradient", "low precision"))
+    assert report.ok
+    assert any("in float16, " in n and "not finite" in n for n in report.notes), report
+    half = verify.check(overflowing, X.astype(np.float16), cases=0, checks=("gradient", "finite", "low precision"))
+    assert half.verdict == "wrong"
+
+
+def test_a_forward_rule_with_another_value_is_still_seen_where_rounding_is_loud():
+    other = jax.custom_vjp(lambda x: jnp.std(x))
+    other.defvjp(lambda x: (jnp.std(x) + 1e-3, x), lambda x, g: (jax.grad(jnp.std)(x) * g,))
+    report = verify.check(other, X, checks=("gradient", "forward"))
+    assert report.failures[0].check == "forward"
