@@ -1,6 +1,6 @@
 """Is one rule for batch normalisation, addition and ReLU worth its place?
 
-    python -m experiments.batch_norm_relu.run [--quick]
+    python -m experiments.batch_norm_relu.run [--quick] [--only NET …]
 
 A step of each net with the library's three rules and with the one, after their losses and gradients have been compared:
 residuals, temporaries, bytes accessed as XLA counts them, and time, in turn in one process.
@@ -24,7 +24,11 @@ from purecnn.backend import describe_hardware, keep_freed_memory
 from purecnn.chain import Chain, backprop
 
 THREE, ONE = "three rules", "one rule"
-WHOLE = net("resnet50", specs.resnet50(), (96, 96, 3), 8)
+CASES = {  # and whether it is timed
+    "resnet20": (NETS["resnet20"], True),
+    "resnet50 blocks": (NETS["resnet50 blocks"], True),
+    "resnet50": (net("resnet50", specs.resnet50(), (96, 96, 3), 8), False),
+}
 
 
 def merged(plain: Net) -> Net:
@@ -70,6 +74,7 @@ def compare(plain: Net, rounds: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tiny net, nothing written")
+    parser.add_argument("--only", nargs="*", default=list(CASES), help="some of the nets; the others' results stay")
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
     keep_freed_memory()
@@ -77,15 +82,13 @@ def main() -> None:
         tiny = net("tiny", specs.resnet_cifar(1, (4, 8)), (8, 8, 3), 4)
         print(json.dumps(compare(tiny, 1), indent=1))
         return
-    result = {"hardware": describe_hardware(), "jax": jax.__version__}
-    for name, each, rounds in (
-        ("resnet20, batch 64", NETS["resnet20"], options.rounds),
-        ("resnet50 blocks, 96×96, batch 8", NETS["resnet50 blocks"], options.rounds),
-        ("resnet50, 96×96, batch 8", WHOLE, 0),
-    ):
-        result[name] = compare(each, rounds)
-        print(name, json.dumps(result[name], indent=1), flush=True)
     where = Path(__file__).parent / "results" / f"{jax.default_backend()}.json"
+    result = json.loads(where.read_text(encoding="utf-8")) if where.exists() else {}
+    result |= {"hardware": describe_hardware(), "jax": jax.__version__}
+    for name in options.only:
+        plain, timed = CASES[name]
+        result[name] = compare(plain, options.rounds if timed else 0)
+        print(name, json.dumps(result[name], indent=1), flush=True)
     where.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
