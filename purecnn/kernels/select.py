@@ -142,7 +142,8 @@ def _few_channels(dims: ConvDims) -> bool:
 
 def _large_kernel(dims: ConvDims) -> bool:
     """Over few images, of many channels: w̄ of 256×256×32 → 32, 7×7, takes XLA half of the time of wgrad_chunked."""
-    if dims.groups > 1 or min(dims.size) < LARGE_KERNEL or min(dims.in_channels, dims.out_channels) < 2 * FEW_CHANNELS:
+    channels = min(dims.in_channels, dims.out_channels)
+    if dims.groups > 1 or dims.dilation != (1, 1) or min(dims.size) < LARGE_KERNEL or channels < 2 * FEW_CHANNELS:
         return False
     y_bytes = 4 * dims.batch * math.prod(dims.output) * dims.out_channels
     return dims.batch <= FEW_IMAGES and y_bytes <= COTANGENT_BYTES

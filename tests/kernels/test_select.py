@@ -102,7 +102,7 @@ def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(t
 
 def test_large_kernels_over_few_images_of_many_channels_take_xlas_weight_cotangent(taken):
     assert taken(32, 32, size=7, batch=16) == taken(384, 384, size=7, stride=2) == [None, None, None]
-    for fewer in ({"size": (7, 4)}, {"size": 7, "batch": 17}, {"size": 7, "groups": 2}):
+    for fewer in ({"size": (7, 4)}, {"size": 7, "batch": 17}, {"size": 7, "groups": 2}, {"size": 7, "dilation": 2}):
         assert taken(64, 64, **fewer)[2] is CHUNKED
     assert taken(31, 64, size=7)[2] is taken(64, 31, size=7)[2] is CHUNKED
     assert taken(32, 2048, size=5, batch=16)[2] is None  # 13 MB of ȳ
