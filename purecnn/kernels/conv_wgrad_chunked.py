@@ -12,8 +12,7 @@ image whose patches alone are too many is taken a strip of rows at a time.
 
 `cifar_cnn`'s layers take 0.3 to 0.6 of the page's time, whose window is the whole image, AlexNet's 0.65 to 0.8; LeNet's
 second takes 1.1. Kernels from 5×5 on, over few images of 32 channels or more, take 0.9 to 2.7, in the median 1.6: there
-the page is taken. One image of 256×256×32 under 7×7 kernels takes 14 MB of temporaries (the page 9, autodiff 17), two of
-512×512×64 under 3×3 142 (autodiff 269).
+the page is taken. Two images of 512×512×64 under 3×3 kernels take 142 MB of temporaries where autodiff takes 269.
 """
 
 from __future__ import annotations
