@@ -19,6 +19,7 @@ from purecnn.geometry import Pair
 
 NHWC, HWIO = "NHWC", "HWIO"
 FEW_ROWS, LARGE_MATRIX = 64, 1 << 20  # rows of a, entries of b
+ROWS = 4  # added in one pass over the accumulator
 
 
 def accumulation_dtype(dtype: Any) -> jnp.dtype:
@@ -95,8 +96,8 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array) ->
     """Σ over every axis but the last of each of `terms(*arrays)`, (C,) in the accumulation dtype, with one read.
 
     `terms` is elementwise. XLA:CPU adds over the leading axes at an eighth to a half of the memory's speed: there the
-    rows of all images, (N, W, C), are added to an accumulator that stays in the cache. The batch is no axis of that
-    loop, so that where it is sharded no device needs another's images.
+    rows of all images, (N, W, C), are added to an accumulator that stays in the cache, several in one pass over it. The
+    batch is no axis of that loop, so that where it is sharded no device needs another's images.
     """
     shape, wide = arrays[0].shape, accumulation_dtype(arrays[0].dtype)
 
@@ -113,7 +114,7 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array) ->
 
         count = len(jax.eval_shape(widened, *arrays))
         zeros = [lax.full_like(arrays[0], 0, wide, (shape[0], *shape[2:]))] * count
-        totals, _ = lax.scan(add, zeros, jnp.arange(shape[1]))
+        totals, _ = lax.scan(add, zeros, jnp.arange(shape[1]), unroll=ROWS)
         return [total.sum(axis=tuple(range(total.ndim - 1))) for total in totals]
 
     return direct(*arrays) if len(shape) < 3 else lax.platform_dependent(*arrays, cpu=row_on_row, default=direct)

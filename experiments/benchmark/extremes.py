@@ -20,7 +20,13 @@ from purecnn.backend import describe_hardware, keep_freed_memory
 
 OURS, LAX = "purecnn", "lax"
 WINDOWS = ((5, 1), (7, 1), (7, 7), (13, 1), (28, 28), (28, 1))  # window, stride
-LARGE = (((1, 256, 256, 32), (7, 7, 32, 32)), ((2, 512, 512, 64), (3, 3, 64, 64)), ((4, 224, 224, 64), (3, 3, 64, 64)))
+LARGE = (  # x, w
+    ((1, 256, 256, 32), (7, 7, 32, 32)),
+    ((2, 256, 256, 64), (5, 5, 64, 32)),
+    ((1, 512, 512, 16), (3, 3, 16, 16)),
+    ((2, 512, 512, 64), (3, 3, 64, 64)),
+    ((4, 224, 224, 64), (3, 3, 64, 64)),
+)
 
 
 def row(name: str, ways: dict[str, Callable], args: tuple, rounds: int) -> str:

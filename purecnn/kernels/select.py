@@ -9,10 +9,12 @@
     x̄            winograd as for y; banded for ≤ 16 channels and     as y
                  stride 1
     w̄            winograd as for y; banded for single-channel        as y; wgrad_offsets for more than
-                 images; wgrad_chunked for everything else           8 groups
+                 images; the page for kernels from 5×5 on            8 groups
+                 over few images of ≥ 32 channels;
+                 wgrad_chunked for everything else
 
-and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. A CPU never takes the page's w̄,
-which XLA runs at a third of a matrix product's speed, and inside `lax.scan` at a hundredth.
+and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a
+third of a matrix product's speed and less, but near it where x is read at many kernel offsets.
 
 `python -m experiments.benchmark.kernels` times every kernel beside the page. Where the batch is no number
 (`jax.export` with a symbolic one) the page is taken everywhere.
@@ -21,6 +23,7 @@ which XLA runs at a third of a matrix product's speed, and inside `lax.scan` at 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from types import ModuleType
 
@@ -58,6 +61,9 @@ IMAGE_BYTES = 24 << 20  # of an image in the transform domain, above which it fa
 IMAGE_CHANNELS = 4
 FEW_GROUPS = 8  # each of which has a convolution of its own in the page's w̄
 FEW_CHANNELS = 16  # a vector register of float32 holds as many
+FEW_IMAGES = 16
+LARGE_KERNEL = 5
+COTANGENT_BYTES = 24 << 20  # of ȳ, above which the page's w̄ reads it from memory at every kernel offset
 
 
 def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -96,11 +102,13 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         return _named(algorithm, dims, page, "weight_cotangent")
     if _depthwise(dims):
         return conv_depthwise.weight_cotangent
-    cpu = conv_wgrad_chunked.weight_cotangent
+    cpu: Kernel | None = conv_wgrad_chunked.weight_cotangent
     if _winograd_wins(dims):
         cpu = conv_winograd.weight_cotangent
     elif _few_channels(dims) and dims.stride == (1, 1) and dims.in_channels == 1:
         cpu = conv_banded.weight_cotangent
+    elif _large_kernel(dims):
+        cpu = None
     return _by_platform(page, cpu, conv_space_to_depth.weight_cotangent if _strided_images(dims) else None)
 
 
@@ -130,6 +138,15 @@ def _winograd_wins(dims: ConvDims) -> bool:
 def _few_channels(dims: ConvDims) -> bool:
     """LeNet's layers."""
     return max(dims.in_channels, dims.out_channels) <= FEW_CHANNELS and dims.groups == 1
+
+
+def _large_kernel(dims: ConvDims) -> bool:
+    """Over few images, of many channels: w̄ of 256×256×32 → 32, 7×7, takes XLA half of the time of wgrad_chunked."""
+    channels = min(dims.in_channels, dims.out_channels)
+    if dims.groups > 1 or dims.dilation != (1, 1) or min(dims.size) < LARGE_KERNEL or channels < 2 * FEW_CHANNELS:
+        return False
+    y_bytes = 4 * dims.batch * math.prod(dims.output) * dims.out_channels
+    return dims.batch <= FEW_IMAGES and y_bytes <= COTANGENT_BYTES
 
 
 def _colour_images(dims: ConvDims) -> bool:

@@ -95,9 +95,18 @@ def test_a_stride_leaves_banded_to_y_of_few_channels(taken):
     assert taken(8, 16, stride=2) == [None, None, CHUNKED]
 
 
-@pytest.mark.parametrize(("size", "options"), [(3, {"stride": 2}), (1, {}), ((1, 3), {}), (7, {}), (13, {})])
+@pytest.mark.parametrize(("size", "options"), [(3, {"stride": 2}), (1, {}), ((1, 3), {}), ((7, 3), {})])
 def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(taken, size, options):
     assert taken(384, 384, size=size, **options) == [None, None, CHUNKED]
+
+
+def test_large_kernels_over_few_images_of_many_channels_take_xlas_weight_cotangent(taken):
+    assert taken(32, 32, size=7, batch=16) == taken(384, 384, size=7, stride=2) == [None, None, None]
+    for fewer in ({"size": (7, 4)}, {"size": 7, "batch": 17}, {"size": 7, "groups": 2}, {"size": 7, "dilation": 2}):
+        assert taken(64, 64, **fewer)[2] is CHUNKED
+    assert taken(31, 64, size=7)[2] is taken(64, 31, size=7)[2] is CHUNKED
+    assert taken(32, 2048, size=5, batch=16)[2] is None  # 13 MB of ȳ
+    assert taken(32, 4096, size=5, batch=16)[2] is CHUNKED
 
 
 def test_many_groups_have_products_where_a_cpu_has_chunks(taken, monkeypatch):
