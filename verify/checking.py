@@ -153,7 +153,7 @@ def check(
         with np.errstate(all="ignore"):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, start + seconds)
-        log.notes += [*_blamed(log, example, rule, args, kwargs or {}), *notes_on(example, chosen)]
+        log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
         log.notes += not_varied(example) if cases > 0 else []
         blindness = blindness_of(example)
     except UncheckableError as why:
@@ -183,17 +183,6 @@ def assert_ok(rule: Callable, *args: Any, **options: Any) -> Report:
     if not report.ok:
         raise AssertionError(str(report))
     return report
-
-
-def _blamed(log: Log, example: Case, rule: Callable, args: tuple, kwargs: Mapping[str, Any]) -> list[str]:
-    """Of the rules inside a wrong function, which is wrong; looked at only where there may be several."""
-    if not log.findings or example.subject.rules < 2:
-        return []
-    seen_at_once = any(f.case == example.label for f in log.findings)
-    try:
-        return blame(rule, args, kwargs, check, 0 if seen_at_once else 4)
-    except Exception as error:
-        return [f"the rules inside could not be looked at one by one: {first_line(error)}"]
 
 
 def _example(subject: Subject, label: str, seed: int) -> Case:

@@ -47,6 +47,12 @@ class Evidence:
     devices: tuple[int, ...] = ()
     returned: str = ""
 
+    @property
+    def scalars(self) -> list[tuple[str, float]]:
+        """The other arguments that are one number, by path."""
+        single = [(o.name, float(o.value.reshape(()))) for o in self.others if o.value.size == 1]
+        return [*self.numbers, *single]
+
     def like(self, a: np.ndarray, b: np.ndarray) -> bool:
         return alike(a, b, self.tolerance)
 

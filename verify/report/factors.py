@@ -14,7 +14,7 @@ def constant(seen: Evidence) -> str:
     r = ratio(seen.expected, seen.got, seen.tolerance)
     if r is None or near(r, 1, seen.tolerance) or seen.expected.size < 2:
         return ""
-    for name, value in _numbers(seen):
+    for name, value in seen.scalars:
         if value in (0, 1, -1):
             continue
         factor = f"{short(value)}, or {name}," if value == round(value) else name  # a whole number may be another
@@ -63,13 +63,6 @@ def of_an_array(seen: Evidence) -> str:
             if alike(g * shaped**2, e, seen.tolerance):
                 return f"{bar(seen.name)} is divided by {name} where it should be multiplied by it"
     return ""
-
-
-def _numbers(seen: Evidence) -> Iterator[tuple[str, float]]:
-    yield from seen.numbers
-    for other in seen.others:
-        if other.value.size == 1:
-            yield other.name, float(other.value.reshape(()))
 
 
 def _arrays(seen: Evidence) -> Iterator[tuple[str, np.ndarray]]:

@@ -71,9 +71,12 @@ def reversed_gradient(seen: Evidence) -> str:
     r = ratio(y_bar, seen.got, seen.tolerance)
     if r is None or r >= 0:
         return ""
-    x, scale = seen.name, "" if near(-r, 1, seen.tolerance) else f"{short(-r)} "
-    said = f"reference=lambda {x}: {short(1 - r)} * stop_gradient({x}) - {scale and scale + '* '}{x}"
-    return f"gradient reversal: {bar(x)} = −{scale}ȳ, and the function returns its argument; {said} declares it"
+    x, named = seen.name, next((n for n, v in seen.scalars if near(v, -r, seen.tolerance)), "")
+    one, scale = near(-r, 1, seen.tolerance), named or short(-r)
+    kept, turned = (f"(1 + {named})", f"{named} * ") if named else (short(1 - r), "" if one else f"{scale} * ")
+    said = f"reference=lambda {_arguments(seen)}: {kept} * stop_gradient({x}) - {turned}{x}"
+    times = "" if one and not named else f"{scale} "
+    return f"gradient reversal: {bar(x)} = −{times}ȳ, and the function returns its argument; {said} declares it"
 
 
 def clipped(seen: Evidence) -> str:
@@ -174,5 +177,8 @@ def _declared(seen: Evidence, slope: str) -> str:
     derivatives, only what stands for this one."""
     if any(o.expected is not None and np.any(o.expected) for o in seen.others):
         return f"a reference= with {slope} + stop_gradient(y - {slope}) in the place of the flat part y"
-    arguments = seen.rule.partition("(")[2].rstrip(")")
-    return f"reference=lambda {arguments}: {slope} + stop_gradient({seen.rule} - {slope})"
+    return f"reference=lambda {_arguments(seen)}: {slope} + stop_gradient({seen.rule} - {slope})"
+
+
+def _arguments(seen: Evidence) -> str:
+    return seen.rule.partition("(")[2].rstrip(")")

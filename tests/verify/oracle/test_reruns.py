@@ -110,6 +110,13 @@ def decaying(x):
 CARRIES = {
     "a sum": (lambda x: jnp.cumsum(x, 0), blocks(lambda x, g: jnp.cumsum(g[::-1], 0)[::-1]), "is lost every 4 steps"),
     "a recurrence": (decaying, blocks(lambda x, g: jax.vjp(decaying, x)[1](g)[0]), "is lost every 4 steps of axis 0"),
+    "with its end": (
+        lambda x: (jnp.cumsum(x, 0), x.sum(0)),
+        lambda x, g: (
+            jnp.concatenate([jnp.cumsum(p[::-1], 0)[::-1] for p in jnp.split(g[0], 3)]).at[8:].add(g[1][None]),
+        ),
+        "is lost every 4 steps of axis 0",
+    ),
     "every step": (decaying, lambda x, g: (g * jnp.cos(x),), "the carry's cotangent is not passed on"),
 }
 

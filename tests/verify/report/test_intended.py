@@ -80,6 +80,16 @@ def test_is_named_and_declared_by_the_reference_that_the_finding_gives(kind):
     assert report.ok, f"{code}\n{report}"
 
 
+def test_the_strength_of_a_reversal_is_called_by_its_name():
+    rule, cause = said(lambda x, strength: x * 1, lambda x, s, g: (-s * g, jnp.zeros_like(s)), X, np.float32(0.7))
+    assert cause.startswith("gradient reversal: x̄ = −strength ȳ")
+    code = cause.partition("reference=")[2].removesuffix(" declares it")
+    assert code == "lambda x, strength: (1 + strength) * stop_gradient(x) - strength * x"
+    reference = eval(code, {"stop_gradient": jax.lax.stop_gradient})
+    # Of x alone: no function has 0 for the derivative by the strength and a slope by x that depends on it.
+    assert verify.check(rule, X, np.float32(0.7), reference=reference, argnums=0, cases=2, checks=FEW).ok
+
+
 def test_a_surrogate_of_no_known_form_is_named_all_the_same():
     cause = said(step, lambda v, g: (g * jnp.exp(-jnp.abs(v)),), X)[1]
     assert cause.startswith("a surrogate gradient: the rule returns a slope where the function is flat")
