@@ -6,29 +6,42 @@ from typing import Any
 
 import jax
 
+from verify.case import Case
 from verify.program.identity import name_of
 from verify.program.recording import Record
 from verify.program.records import recorded
+from verify.report.finding import Finding
 from verify.report.report import UNCHECKED, Report
+from verify.subject import first_line
 
 CHECKS = ("contract", "gradient", "forward")
 MOST, SECONDS = 12, 5.0  # rules looked at one by one, and for how long each
+OTHERS = 4  # calls of other shapes that each gets, where the example showed nothing
 
 
 def blame(
-    function: Callable, args: Sequence[Any], kwargs: Mapping[str, Any], check: Callable[..., Report], cases: int
+    example: Case,
+    findings: Sequence[Finding],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    check: Callable[..., Report],
 ) -> list[str]:
-    """A note about each hand-written rule that runs in `function(*args, **kwargs)` and is wrong by itself, on the
-    values that reach it; if all are right, one note that says so. Nothing where there are fewer than two rules, or
-    where the function is one itself, whose backward rule then stands for those inside.
-
-    `check` is `verify.check`; `cases` how many calls of other shapes it is to try.
-    """
-    if isinstance(function, jax.custom_vjp | jax.custom_jvp):
+    """A note about each hand-written rule that runs in the function of a wrong example, called with `args` and
+    `kwargs`, and is wrong by itself on the values that reach it; if all are right, one note that says so. Nothing where
+    there are no findings or fewer than two rules, or where the function is a rule itself, which stands for those
+    inside. `check` is `verify.check`."""
+    function = example.subject.rule
+    if not findings or example.subject.rules < 2 or isinstance(function, jax.custom_vjp | jax.custom_jvp):
         return []
-    records = [
-        r for r in recorded(functools.partial(function, **kwargs), *args) if not name_of(r.rule).startswith("jax.")
-    ]
+    at_once = any(f.case == example.label for f in findings)
+    try:
+        return _notes(functools.partial(function, **kwargs), args, check, 0 if at_once else OTHERS)
+    except Exception as error:  # a program may not run a second time
+        return [f"the rules inside could not be looked at one by one: {first_line(error)}"]
+
+
+def _notes(function: Callable, args: Sequence[Any], check: Callable[..., Report], cases: int) -> list[str]:
+    records = [r for r in recorded(function, *args) if not name_of(r.rule).startswith("jax.")]
     if len({r.name for r in records}) < 2:
         return []
     reports = [_checked(r, check, cases) for r in records[:MOST]]
