@@ -58,8 +58,8 @@ class Evidence:
 
 
 def bar(name: str) -> str:
-    """x̄ for x; words for a longer path."""
-    return f"{name}\u0304" if len(name) == 1 else f"the cotangent of {name}"
+    """x̄ for x; words for a longer path, and for y: ȳ is the output's."""
+    return f"{name}\u0304" if len(name) == 1 and name != "y" else f"the cotangent of {name}"
 
 
 def alike(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:

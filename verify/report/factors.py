@@ -55,9 +55,9 @@ def of_an_array(seen: Evidence) -> str:
             if np.any(shaped == 0) or near(float(shaped.min()), float(shaped.max()), 1e-3):
                 continue
             if alike(e * shaped, g, seen.tolerance):
-                return f"{bar(seen.name)} is multiplied by {name} once too often"
+                return f"{bar(seen.name)} is {name} times too large: a factor too many, or no division by it"
             if alike(g * shaped, e, seen.tolerance):
-                return f"a factor {name} is missing in {bar(seen.name)}"
+                return f"a factor {name} is missing in {bar(seen.name)}, or a division by it is one too many"
             if alike(g, e * shaped**2, seen.tolerance):
                 return f"{bar(seen.name)} is multiplied by {name} where it should be divided by it"
             if alike(g * shaped**2, e, seen.tolerance):

@@ -56,6 +56,8 @@ def passed_through(seen: Evidence) -> str:
     y_bar = _same_shape(seen)
     if y_bar is None or not alike(y_bar, seen.got, seen.tolerance):
         return ""
+    if ratio(seen.expected, y_bar, seen.tolerance) is not None:
+        return ""  # a number is missing, or a sign
     return (
         f"{bar(seen.name)} is ȳ itself: the slope of the function is forgotten, or this is a straight-through "
         f"estimator, which {_declared(seen, seen.name)} declares"
@@ -103,12 +105,14 @@ def clipped(seen: Evidence) -> str:
 
 
 def _bounds(e: np.ndarray, g: np.ndarray, tolerance: float) -> str:
-    """±c, or "a and b" if `g` is `e` cut off there; at least two elements must be, and as many be left as they are."""
+    """±c, or "a and b" if `g` is `e` cut off there; at least two elements must be, or one at a round number."""
     room = tolerance * max(float(np.abs(e).max()), float(np.abs(g).max()))
     low, high = g > e + room, g < e - room
     cut = low | high
-    if cut.sum() < 2 or (cut.all() and cut.sum() < FEWEST) or np.ptp(g) <= room:
+    if not cut.any() or (cut.all() and cut.sum() < FEWEST) or np.ptp(g) <= room:
         return ""
+    if cut.sum() == 1 and (e.size <= FEWEST or not is_round(float(np.abs(g[cut][0])), tolerance)):
+        return ""  # one element may be anything, unless it is a number that somebody chose
     limits = []
     for which in (low, high):
         values = g[which]

@@ -89,3 +89,5 @@ def test_a_number_is_said_last():
     assert diagnose(seen(E, 2 * E)) == ""
     assert at_last(seen(E, 2 * E)).startswith("×2: a factor 2 too many")
     assert at_last(seen(E, Y_BAR)).startswith("x̄ is ȳ itself")
+    assert at_last(seen(-Y_BAR, Y_BAR)) == ""  # a sign, which the pattern names
+    assert at_last(seen(E, Y_BAR, name="y")).startswith("the cotangent of y is ȳ itself")

@@ -18,13 +18,13 @@ def seen(got, **more):
 
 
 ARRAYS = {
-    "a factor a is missing in x̄": E / A,
-    "x̄ is multiplied by a once too often": E * A,
+    "a factor a is missing in x̄, or a division by it is one too many": E / A,
+    "x̄ is a times too large: a factor too many, or no division by it": E * A,
     "x̄ is multiplied by a where it should be divided by it": E * A**2,
     "x̄ is divided by a where it should be multiplied by it": E / A**2,
-    "a factor rows is missing in x̄": E / ROWS[:, None],
-    "x̄ is multiplied by x once too often": E * X,
-    "a factor y (the output) is missing in x̄": E / Y,
+    "a factor rows is missing in x̄, or a division by it is one too many": E / ROWS[:, None],
+    "x̄ is x times too large: a factor too many, or no division by it": E * X,
+    "a factor y (the output) is missing in x̄, or a division by it is one too many": E / Y,
     "": E * (1 + A),
 }
 

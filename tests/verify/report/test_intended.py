@@ -127,6 +127,12 @@ def test_clipping_is_named(kind):
     assert ("no function has such a derivative" in cause) == (kind != "the slope")
 
 
+def test_of_one_element_only_a_round_bound_tells():
+    large = lambda bound: lambda x, g: (jnp.minimum(g, bound),)  # noqa: E731
+    assert "cut off at 1.5;" in said(same, large(1.5), X)[1]
+    assert "clipped" not in said(same, large(1.5167), X)[1]
+
+
 def test_a_reference_that_clips_as_well_declares_it_and_one_that_does_not_does_not():
     rule = joined(same, lambda args, y, g: (jnp.clip(g, -1, 1),))
     twin = joined(same, lambda args, y, g: (jnp.minimum(jnp.maximum(g, -1), 1),))
