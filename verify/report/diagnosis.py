@@ -60,7 +60,7 @@ def overwritten(seen: Evidence) -> str:
     """Where several entries of ȳ meet at an element, one of them arrives: `.set` for `.add`."""
     e, g, bad = seen.expected, seen.got, seen.bad
     entries = np.concatenate([y.ravel() for y in seen.y_bar]) if seen.y_bar else np.zeros(0)
-    text = "of the cotangents that meet at an element one arrives, where they add up: .at[].set for .at[].add"
+    text = "cotangents that meet at one element overwrite each other instead of adding up: .at[].set for .at[].add"
     # Where entries are only copied and added, no two elements get the same one and none is lost in the sum; that each
     # right element is an entry of ȳ, or 0, shows that none is multiplied by anything.
     some = bad.sum() >= 2 and np.isin(g[bad][:16], entries).all()
@@ -73,7 +73,7 @@ def overwritten(seen: Evidence) -> str:
         and np.isin(e[~bad], [*entries, 0.0]).all()
         and near(e.sum(), entries.sum(), seen.tolerance)
     ):
-        return f"{text}, or windows that overlap overwrite each other"
+        return f"{text}, or windows that overlap"
     for name, index in seen.indices:
         for axis in range(e.ndim):
             n = e.shape[axis]

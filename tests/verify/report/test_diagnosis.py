@@ -50,11 +50,11 @@ NAMED = {
     "mask": (seen(MASK * Y_BAR, ~MASK * Y_BAR), "the mask is inverted"),
     "set for add": (
         seen(added(PICKED), kept(PICKED), y_bar=(PICKED,)),
-        "of the cotangents that meet at an element one arrives, where they add up: .at[].set for .at[].add, or windows",
+        "cotangents that meet at one element overwrite each other instead of adding up: .at[].set for .at[].add, or",
     ),
     "set for add, weighted": (
         seen(added(PICKED**3), kept(PICKED**3), y_bar=(PICKED,), indices=PLACES),
-        "wrong exactly where labels holds an index twice: of the cotangents that meet",
+        "wrong exactly where labels holds an index twice: cotangents that meet",
     ),
 }
 
