@@ -10,7 +10,7 @@ import verify
 from ..wrong_rules.joined import normal
 
 FEW = ("contract", "gradient")
-Z, T = normal(1, 6, 4), np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 1, 2]]
+Z, T = normal(1, 4, 3), np.eye(3, dtype=np.float32)[[0, 1, 2, 1]]
 GAMMA = np.float32(1.5)
 
 
