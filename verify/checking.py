@@ -32,6 +32,7 @@ from verify.checks import (
 )
 from verify.generate import calls
 from verify.oracle import canary
+from verify.program.blame import blame
 from verify.program.recording import unrecorded
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.remarks import blindness_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
@@ -152,7 +153,7 @@ def check(
         with np.errstate(all="ignore"):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, start + seconds)
-        log.notes += notes_on(example, chosen)
+        log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
         log.notes += not_varied(example) if cases > 0 else []
         blindness = blindness_of(example)
     except UncheckableError as why:
@@ -188,7 +189,7 @@ def _example(subject: Subject, label: str, seed: int) -> Case:
     arrays = tuple(subject.leaves[k].value for k in subject.arrays)
     case = Case(subject, label, arrays, {}, seed, example=True)
     try:
-        return with_cotangent(case, np.random.default_rng((seed, 0)))
+        return with_cotangent(case, np.random.default_rng((seed, 14)))
     except Exception as error:
         raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
 

@@ -77,7 +77,8 @@ class Session:
 
         import jax
 
-        from verify.program.every_rule import CASES, checked, drawn
+        from verify.program.every_rule import CASES, checked
+        from verify.program.records import drawn
 
         jax.effects_barrier()
         self.open.__exit__(None, None, None)

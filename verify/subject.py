@@ -49,6 +49,7 @@ class Subject:
     positions: Mapping[str, int]
     calls: Mapping[str, str]  # which hand-written calls the oracle replaces by their primals
     primitives: frozenset[str] = frozenset()  # every primitive in the rule's jaxpr
+    rules: int = 0  # how many hand-written calls the rule's jaxpr holds, JAX's own among them
     limits: Mapping[str, Any] = field(default_factory=dict)  # declared budgets: residual_bytes, time_ratio
     compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -140,13 +141,14 @@ def describe(
         raise UncheckableError("no floating-point argument has an entry, so there is no cotangent to check")
     treedef = jax.tree_util.tree_structure((tuple(args), kwargs))
     bare = Subject(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
-    calls, primitives = _calls(bare)
+    calls, primitives, rules = _calls(bare)
     arrays = {owner for owner, leaf in zip(owners, leaves, strict=True) if leaf.kind != STATIC}
     given, positions = _given(rule, args, kwargs, arrays)
     options = {**_shared_options(rule, reference, len(args)), **given}
     options = {n: p for n, p in options.items() if n in given or n not in kwargs}
     limits = limits or {}
-    return replace(bare, options=options, positions=positions, calls=calls, primitives=primitives, limits=limits)
+    bare = replace(bare, calls=calls, primitives=primitives, rules=rules)
+    return replace(bare, options=options, positions=positions, limits=limits)
 
 
 def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Leaf, ...]:
@@ -243,21 +245,30 @@ def _same(a: Any, b: Any) -> bool:
         return a is b
 
 
-def _calls(subject: Subject) -> tuple[dict[str, str], frozenset[str]]:
+def _calls(subject: Subject) -> tuple[dict[str, str], frozenset[str], int]:
     """Replace `custom_vjp` calls; in a function that has none, `custom_jvp` calls are what was written by hand. Beside
-    them the names of all primitives."""
+    them the names of all primitives, and how many calls of either kind there are."""
     arrays = [subject.leaves[k].value for k in subject.arrays]
     try:
         closed = jax.make_jaxpr(subject.flat(subject.rule, {}))(*arrays)
     except Exception as error:
-        raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
+        raise UncheckableError(f"the call itself fails: {first_line(error)}{unbound(error)}") from error
     if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):
         raise UncheckableError("no output is a floating-point array, so there is nothing to differentiate")
     names = frozenset(eqn.primitive.name for eqn in primal.equations(closed))
-    for calls in (primal.VJP_CALLS, primal.JVP_CALLS):
+    kinds = (primal.VJP_CALLS, primal.JVP_CALLS)
+    rules = sum(any(primal.is_call(eqn, calls) for calls in kinds) for eqn in primal.equations(closed))
+    for calls in kinds:
         if primal.contains(closed, calls):
-            return calls, names
-    return {}, names
+            return calls, names, rules
+    return {}, names, rules
+
+
+def unbound(error: BaseException) -> str:
+    """What to do about a rule that names an axis of a mesh which nothing around it has; empty for other errors."""
+    if "unbound axis name" not in str(error):
+        return ""
+    return " (check it through a function that gives it the axis: jax.shard_map(rule, mesh=…) on several devices)"
 
 
 def first_line(error: BaseException) -> str:

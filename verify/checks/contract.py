@@ -10,7 +10,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.report.finding import Finding, NotRunError, UncheckableError
-from verify.subject import first_line
+from verify.subject import first_line, unbound
 
 NAME = "contract"
 EVERY_CASE = True
@@ -47,8 +47,13 @@ def findings(case: Case) -> list[Finding]:
         for what, got, expected in (("shape", bar.shape, primal.shape), ("dtype", bar.dtype, primal.dtype)):
             if got != expected:
                 text = f"the cotangent's {what} is {got}, its argument's is {expected}"
-                found.append(Finding(NAME, name, None, None, None, what, text, case.label))
+                cause = _placeholder(name) if got == jax.dtypes.float0 else ""
+                found.append(Finding(NAME, name, None, None, None, what, text, case.label, cause))
     return found
+
+
+def _placeholder(name: str) -> str:
+    return f"the rule returns float0, the cotangent of an integer, for {name}: a zero gradient, so nothing is learnt"
 
 
 def _apart(case: Case) -> bool:
@@ -62,10 +67,16 @@ def _apart(case: Case) -> bool:
 def cause_of(error: Exception) -> str:
     """What usually makes JAX say this about a `custom_vjp`."""
     text = str(error)
+    if advice := unbound(error):
+        return f"the rule sums over an axis of a mesh {advice.strip()}"
+    if "manual axis types" in text and "bwd" in text:
+        return "a psum is missing or one too many: the cotangent must vary over the devices as its argument does"
     if ("tuple" in text and "bwd" in text) or "must return" in text or "pytree" in text or "structure" in text:
         return "the backward rule must return a tuple with one cotangent per differentiable argument, shaped like it"
     if isinstance(error, jax.errors.TracerArrayConversionError | jax.errors.ConcretizationTypeError):
         return "the rule uses NumPy, or Python control flow, on values that are only known at run time"
+    if "dot_general" in text and "contracting" in text:
+        return "a matrix product whose sizes do not meet: a transpose is missing or one too many (A for Aᵀ)"
     if "shape" in text or "incompatible" in text or "broadcast" in text:
         return "shapes do not fit inside the rule: an axis or a geometry it does not handle"
     return ""

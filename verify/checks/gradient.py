@@ -14,6 +14,7 @@ import numpy as np
 from verify.case import Case
 from verify.oracle import kinks
 from verify.oracle.compare import below_dtype, finding
+from verify.oracle.explain import explained
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
@@ -80,7 +81,8 @@ def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[F
         real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
         if real.any():
             primal = case.arrays[case.perturbed[k]]
-            found.append(finding(NAME, case, name, e, g, real, allowed[k], primal=primal))
+            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal)
+            found.append(explained(said, case, k, got, real, unit))
         elif case.subject.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, b))
     return found

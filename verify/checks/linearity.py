@@ -12,13 +12,17 @@ import numpy as np
 from verify.case import Case
 from verify.oracle.compare import finding
 from verify.oracle.tolerance import unit_roundoff, wrong_elements
+from verify.report.evidence import Evidence
 from verify.report.finding import Finding, NotRunError
+from verify.report.intended import clipped
 from verify.running import OWN, WIDE
 
 NAME = "linearity"
 EVERY_CASE = False
 ZERO = "the cotangent 0"
 CAUSES = {ZERO: "the cotangent does not multiply all of the result: it is left out of a term, or a constant is added"}
+
+NONLINEAR = "the rule is not linear in the cotangent: it clips, normalises, rounds or squares it, or takes its sign"
 
 
 def findings(case: Case) -> list[Finding]:
@@ -51,11 +55,24 @@ def findings(case: Case) -> list[Finding]:
         for name, e, g, a, t in zip(case.names, expected, got, allowed, tiny, strict=True):
             bad = wrong_elements(e, g, a + t) if e.shape == g.shape else np.zeros(0, bool)
             if bad.any():
-                one = finding(NAME, case, name, e, g, bad, a + t, what=f"what linearity asks ({text})")
-                found.append(replace(one, cause=CAUSES.get(text.partition(" must")[0], one.cause)))
-        if found:
+                said = finding(NAME, case, name, e, g, bad, a + t, what=f"what linearity asks ({text})")
+                seen = Evidence(name, g, np.asarray(e, WIDE), np.asarray(g, WIDE), bad, tuple(y_bar))
+                usual = CAUSES.get(text.partition(" must")[0], NONLINEAR)
+                found.append(replace(said, cause=clipped(seen) or usual))
+        if found and not _declared(case, level, y_bar, case.pull(level, y_bar)[1], unit):
             return found
     return []
+
+
+def _declared(case: Case, level: object, y_bar: list, bars: list, unit: float) -> bool:
+    """Whether a reference was given that has the same cotangents here: one that clips them, on purpose, as well."""
+    if case.subject.reference is None:
+        return False
+    try:
+        theirs = case.pull(level, y_bar, case.subject.oracle(case.options), "reference")[1]
+    except Exception:
+        return False  # a reference without a derivative declares none
+    return not any(wrong_elements(e, g, _room(e, unit)).any() for e, g in zip(theirs, bars, strict=True))
 
 
 def _scaled(case: Case, bars: list, exact: list, unit: float) -> list[tuple]:

@@ -40,9 +40,19 @@ def evaluate(closed: Any, args: Sequence[Any], calls: dict[str, str]) -> list[An
             return evaluate(kept(eqn, calls), values, calls)
         if name in TRANSPARENT and contains(eqn, calls):
             return evaluate(inner(eqn), values, calls)
+        if name == "shard_map" and "in_specs" in params and contains(eqn, calls):
+            return _mapped(eqn, values, calls)
         return bind(eqn, values, {key: _rewritten(value, calls) for key, value in params.items()})
 
     return walk(closed, args, equation)
+
+
+def _mapped(eqn: Any, values: Sequence[Any], calls: dict[str, str]) -> list[Any]:
+    """A `shard_map` with the rules inside of it inlined: traced anew, since its axes are bound there alone."""
+    keys = ("mesh", "in_specs", "out_specs", "check_vma")
+    body = core.ClosedJaxpr(eqn.params["jaxpr"], ())
+    options = {key: eqn.params[key] for key in keys if key in eqn.params}
+    return list(jax.shard_map(lambda *args: tuple(evaluate(body, args, calls)), **options)(*values))
 
 
 def walk(

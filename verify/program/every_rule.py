@@ -1,20 +1,14 @@
 """`check_all`: every hand-written rule that runs in a program, each checked on the values that reach it."""
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
 from verify.checking import CHECK_NAMES, check
-from verify.program.recording import Record, recording
-from verify.report.finding import UncheckableError
+from verify.program.recording import Record
+from verify.program.records import recorded
 from verify.report.remarks import shown
 from verify.report.report import NOT_RUN, Outcome, Report
-from verify.subject import first_line
 
 CASES = 3  # generated calls of a rule's first shape: a program holds many rules, and a fault of geometry shows early
 
@@ -52,23 +46,6 @@ def check_all(
     return checked(recorded(function, *args), seed=seed, cases=cases, checks=checks, seconds=seconds)
 
 
-def recorded(function: Callable, *args: Any) -> list[Record]:
-    """The rules that run in one call. Where the backend takes no callbacks, the shapes are known and normal numbers
-    stand for the values. Raises UncheckableError if the call fails without callbacks, too."""
-    for callbacks in (True, False):
-        try:
-            with recording(callbacks=callbacks) as found:
-                jax.block_until_ready(jax.tree_util.tree_leaves(function(*_copied(args))))
-                jax.effects_barrier()
-        except Exception as error:
-            if not callbacks:
-                raise UncheckableError(f"the function fails on these arguments: {first_line(error)}") from error
-        else:
-            records = [r for r in found.records.values() if r.differentiable]
-            return [r for r in records if r.ran] if callbacks else [drawn(r) for r in records]
-    raise AssertionError("unreachable")
-
-
 def checked(
     records: Iterable[Record], *, seed: int, cases: int, checks: Sequence[str] | None, seconds: float
 ) -> list[Report]:
@@ -98,33 +75,7 @@ def checked(
     return [reports[n] for n in range(len(records))]
 
 
-def drawn(record: Record) -> Record:
-    """The record with normal numbers (zeros for integers) where no values came by."""
-    if not record.ran:
-        rng = np.random.default_rng(0)
-        closed = [jax.ShapeDtypeStruct(np.shape(a), a.dtype) for a in record.closed]
-        record.fill(*[_sample(a, rng) for a in (*record.avals, *closed)])
-        record.name += " (on normal numbers: its values could not be seen)"
-    return record
-
-
-def _sample(aval: Any, rng: np.random.Generator) -> Any:
-    if jnp.issubdtype(aval.dtype, jax.dtypes.prng_key):
-        return jax.random.key_data(jnp.broadcast_to(jax.random.key(0), aval.shape))
-    if jnp.issubdtype(aval.dtype, jnp.inexact):
-        return np.asarray(rng.standard_normal(aval.shape)).astype(aval.dtype)
-    return np.zeros(aval.shape, aval.dtype)
-
-
 def _left_out(record: Record, checks: Sequence[str] | None, reason: str) -> Report:
     call = ", ".join(shown(a) for a in record.args)
     outcomes = tuple(Outcome(c, call, NOT_RUN, reason) for c in checks or CHECK_NAMES)
     return Report(record.name, call, "none", (), outcomes, because=reason)
-
-
-def _copied(args: tuple) -> tuple:
-    """A step may donate its arguments, or, like Flax's nnx, change them."""
-    try:
-        return copy.deepcopy(args)
-    except Exception:  # something in them cannot be copied: the step gets the original
-        return args

@@ -71,8 +71,8 @@ def _shift(e: np.ndarray, axis: int, step: int) -> np.ndarray:
 def _how(e: np.ndarray, g: np.ndarray, batch: int | None) -> str:
     if not np.all(np.isfinite(g)):
         return "not finite"
-    if np.all(g == 0):
-        return "zero"
+    if np.all(np.abs(g) <= 1e-12 * np.abs(e).max(initial=0)):
+        return "zero"  # or the rounding of it
     clear = np.abs(e) > 1e-6 * np.abs(e).max(initial=0)
     if clear.any():
         ratios = g[clear] / e[clear]

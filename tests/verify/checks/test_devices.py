@@ -20,12 +20,16 @@ assert report.ok and {o.check for o in report.outcomes if o.status == "passed"} 
 
 mesh = Mesh(np.array(jax.devices()), ("d",))
 
-def summing(sum_of):
-    # x split over devices, w on each of them; the rule of one device sums w's cotangent as it sees fit
+def local_of(sum_of):
     @jax.custom_vjp
     def local(x, w):
         return x * w[None, :]
     local.defvjp(lambda x, w: (x * w[None, :], (x, w)), lambda r, g: (g * r[1][None, :], sum_of((g * r[0]).sum(0))))
+    return local
+
+def summing(sum_of):
+    # x split over devices, w on each of them; the rule of one device sums w's cotangent as it sees fit
+    local = local_of(sum_of)
     def rule(x, w):
         return jax.shard_map(local, mesh=mesh, in_specs=(P("d"), P()), out_specs=P("d"), check_vma=False)(x, w)
     return rule
@@ -36,8 +40,31 @@ def plain(x, w):
 x, w = normal(4, 16, 3), normal(5, 3)
 total = lambda v: jax.lax.psum(v, "d")
 for name, sum_of in {"none": lambda v: v, "once": total, "twice": lambda v: total(total(v))}.items():
-    report = verify.check(summing(sum_of), x, w, reference=plain, cases=0, checks=("gradient",))
-    print(name, report.verdict, [f.pattern for f in report.failures])
+    for what, reference in {"with": plain, "without": None}.items():
+        report = verify.check(summing(sum_of), x, w, reference=reference, cases=0, checks=("gradient",))
+        print(f"{name} {what}: {report.verdict}", *[f.cause for f in report.failures])
+
+# JAX asks that a cotangent vary over the devices as its argument does, and says so in words of its own.
+def strict(x, w):
+    return jax.shard_map(local_of(lambda v: v), mesh=mesh, in_specs=(P("d"), P()), out_specs=P("d"))(x, w)
+report = verify.check(strict, x, w, reference=plain, cases=0)
+print(f"varying: {report.verdict}", report.failures[0].cause)
+
+# A rule that maps its own backward rule over the devices and forgets the sum: the first device's share is left.
+@jax.custom_vjp
+def whole(x, w):
+    return plain(x, w)
+def shares(r, g):
+    body = lambda x, w, g: (g * w[None], (g * x).sum(0))
+    specs = {"in_specs": (P("d"), P(), P("d")), "out_specs": (P("d"), P())}
+    return jax.shard_map(body, mesh=mesh, check_vma=False, **specs)(*r, g)
+whole.defvjp(lambda x, w: (whole(x, w), (x, w)), shares)
+report = verify.check(whole, x, w, cases=0, checks=("gradient",))
+print(f"share: {report.verdict}", *[f.cause for f in report.failures])
+
+# Called where nothing has the axis.
+report = verify.check(local_of(total), x, w, cases=0)
+print(f"unbound: {report.verdict}", *[f.cause for f in report.failures])
 
 # A rule that asks which device it is on is right on one and wrong on many.
 def by_device(args, y, g):
@@ -63,10 +90,10 @@ def product(factor, said=True):
 for name, rule in {"said": product(1), "unsaid": product(1, False), "doubled": product(2)}.items():
     report = verify.check(rule, *args[:2], cases=0, checks=("contract", "gradient", "devices"))
     found = [f.case.split(", ")[-1] for f in report.failures]
-    print(name, report.verdict, found, ["out_sharding=" in n for n in report.notes if n.startswith("devices")])
+    print(f"{name}: {report.verdict}", found, ["out_sharding=" in n for n in report.notes if n.startswith("devices")])
 
 report = verify.check(joined(dense, batch_constant), *args, cases=0, checks=("contract", "gradient", "devices"))
-print("constant", report.verdict, [f.case.split(", ")[-1] for f in report.failures])
+print(f"constant: {report.verdict}", [f.case.split(", ")[-1] for f in report.failures])
 """
 
 
@@ -76,12 +103,17 @@ def test_sums_over_devices():
         [sys.executable, "-c", PROGRAM], cwd=root, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    verdicts = dict(line.split(" ")[:2] for line in done.stdout.splitlines())
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     # check_vma=False makes autodiff sum replicated cotangents itself: one more sum is one too many.
-    assert sorted(verdicts[n] for n in ("none", "once", "twice")).count("right") == 1
-    assert verdicts["twice"] == "wrong"
-    assert verdicts["constant"] == "wrong"
-    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    for reference in ("with", "without"):
+        assert said[f"none {reference}"] == "right"
+        assert said[f"once {reference}"] == "wrong ×8 = the number of devices: a psum too many"
+        assert said[f"twice {reference}"] == "wrong ×64 = the number of devices, squared: two psums too many"
+    assert said["varying"].startswith("wrong a psum is missing or one too many")
+    assert said["share"].startswith("wrong only the first 2 of the 16 entries of ȳ")
+    assert said["share"].endswith("the share of one device: a psum is missing")
+    assert said["unbound"].startswith("wrong the rule sums over an axis of a mesh (check it through a function")
+    assert said["constant"].startswith("wrong")
     assert said["said"] == "right [] []"
     assert said["unsaid"] == "right [] [True]"
     assert said["doubled"] == "wrong ['a mesh with explicit axes'] []"

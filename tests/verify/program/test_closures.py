@@ -7,7 +7,7 @@ import pytest
 
 import verify
 from verify.program.closures import closed_over, replaced
-from verify.program.every_rule import recorded
+from verify.program.records import recorded
 
 X = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32)
 

@@ -8,7 +8,7 @@ import pytest
 
 import verify
 from verify import cli
-from verify.program.every_rule import recorded
+from verify.program.records import recorded
 from verify.report.finding import UncheckableError
 
 RNG = np.random.default_rng(0)

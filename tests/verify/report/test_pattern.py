@@ -49,6 +49,11 @@ def test_is_named(pattern):
     assert cause
 
 
+def test_what_cancels_but_for_rounding_is_zero():
+    g = 1e-16 * E
+    assert pattern_of(E, g, g != E)[0] == "zero, everywhere"
+
+
 def test_ties_are_named():
     x = np.array([[1.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
     e = np.arange(1.0, 7).reshape(2, 3)

@@ -1,0 +1,38 @@
+"""What is not linear in ȳ: a clipped gradient is named at whatever ȳ it shows."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import verify
+
+from ..wrong_rules.joined import joined, normal
+
+ARGS = normal(3, 4, 5), normal(4, 5, 3)
+
+
+@pytest.mark.parametrize(("bound", "check"), [(0.5, "gradient"), (9.0, "linearity")])
+def test_a_cotangent_clipped_at_any_bound_is_named(bound, check):
+    rule = joined(lambda x: x * 1, lambda args, y, g: (jnp.clip(g, -bound, bound),))
+    found = verify.check(rule, ARGS[0], cases=0).failures
+    assert found[0].check == check
+    assert f"cut off at ±{bound:g};" in found[0].cause
+    assert all("clips" in f.cause for f in found)
+
+
+def test_a_reference_without_a_derivative_declares_nothing():
+    def plain(x):
+        return jax.pure_callback(lambda v: v, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="sequential")
+
+    rule = joined(lambda x: x * 1, lambda args, y, g: (jnp.clip(g, -0.5, 0.5),))
+    report = verify.check(rule, ARGS[0], reference=plain, cases=0, checks=("contract", "gradient", "linearity"))
+    assert [f.check for f in report.failures] == ["linearity"]
+
+
+def test_what_is_not_linear_for_another_reason_is_not_called_clipped():
+    def backward(args, y, g):
+        return g @ args[1].T, args[0].T @ (g + jnp.where(jnp.abs(g) > 20, g, 0))
+
+    found = verify.check(joined(lambda x, w: x @ w, backward), *ARGS, cases=0).failures
+    assert {f.check for f in found} == {"linearity"}
+    assert not any("clipped" in f.cause for f in found)

@@ -1,0 +1,65 @@
+"""Which of the rules inside a function is wrong, once the function is."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from verify.case import Case
+from verify.program.identity import name_of
+from verify.program.recording import Record
+from verify.program.records import recorded
+from verify.report.finding import Finding
+from verify.report.report import UNCHECKED, Report
+from verify.subject import first_line
+
+CHECKS = ("contract", "gradient", "forward")
+MOST, SECONDS = 12, 5.0  # rules looked at one by one, and for how long each
+OTHERS = 4  # calls of other shapes that each gets, where the example showed nothing
+
+
+def blame(
+    example: Case,
+    findings: Sequence[Finding],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    check: Callable[..., Report],
+) -> list[str]:
+    """A note about each hand-written rule that runs in the function of a wrong example, called with `args` and
+    `kwargs`, and is wrong by itself on the values that reach it; if all are right, one note that says so. Nothing where
+    there are no findings or fewer than two rules, or where the function is a rule itself, which stands for those
+    inside. `check` is `verify.check`."""
+    function = example.subject.rule
+    if not findings or example.subject.rules < 2 or isinstance(function, jax.custom_vjp | jax.custom_jvp):
+        return []
+    at_once = any(f.case == example.label for f in findings)
+    try:
+        return _notes(functools.partial(function, **kwargs), args, check, 0 if at_once else OTHERS)
+    except Exception as error:  # a program may not run a second time
+        return [f"the rules inside could not be looked at one by one: {first_line(error)}"]
+
+
+def _notes(function: Callable, args: Sequence[Any], check: Callable[..., Report], cases: int) -> list[str]:
+    records = [r for r in recorded(function, *args) if not name_of(r.rule).startswith("jax.")]
+    if len({r.name for r in records}) < 2:
+        return []
+    reports = [_checked(r, check, cases) for r in records[:MOST]]
+    wrong = {r.rule: r for r in reversed(reports) if r.failures}
+    unknown = [r.rule for r in reports if r.verdict == UNCHECKED]
+    right = ", ".join(dict.fromkeys(r.rule for r in reports if r.rule not in {*wrong, *unknown}))
+    if not wrong:
+        left = f"; {', '.join(unknown)} could not be checked" if unknown else ""
+        return [f"of the rules inside, each is right by itself on this call: {right}{left}"] if right else []
+    notes = [f"of the rules inside, {name} is wrong: {_said(r)}" for name, r in reversed(wrong.items())]
+    return [*notes[:-1], notes[-1] + (f"; right: {right}" if right else "")]
+
+
+def _checked(record: Record, check: Callable[..., Report], cases: int) -> Report:
+    options = {"argnums": record.argnums, "checks": CHECKS, "cases": cases, "seconds": SECONDS, "name": record.name}
+    return check(record.concrete, *record.args, **options)
+
+
+def _said(report: Report) -> str:
+    first = report.failures[0]
+    return f"{first.check}: {first.argument}: {first.cause or first.message}"
