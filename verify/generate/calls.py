@@ -3,8 +3,6 @@
 A call that the function or its reference refuses is simply not a case, so nothing has to be known about either.
 """
 
-import inspect
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from verify.case import Case, with_cotangent
 from verify.generate import contents, shapes
 from verify.generate.effort import operations
+from verify.generate.options import mixtures, option_values
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 LONG, FEW_CLASSES, MOST_ELEMENTS = 130, 3, 20_000  # one long size an axis, of rules that are cheap at it
@@ -21,25 +20,6 @@ OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on
 OPERATIONS_ONCE = 2e10  # of the example itself
 UNROLLED = 800  # equations
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
-
-# Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
-GEOMETRY: dict[str, tuple[Any, ...]] = {
-    "stride": (2, (2, 1), (1, 3)),
-    "strides": (2, (2, 1), (1, 3)),
-    "padding": ("SAME", "VALID", ((1, 0), (0, 2)), 1),
-    "dilation": (2, (1, 2)),
-    "window": (3, (3, 2), 1, (2, 3)),
-    "window_size": (3, (3, 2), 1),
-    "groups": (2,),
-    "slope_at_zero": (0.0, 0.5, 1.0),
-    "label_smoothing": (0.1,),
-    "negative_slope": (0.2,),
-    "axis": (0, -1),
-    "size": (3, 1),
-    "algorithm": ("xla", "im2col"),
-    # "all" is left to those who declare it: what it returns is no subgradient.
-    "ties": ("last", "split"),
-}
 
 
 def content_cases(example: Case) -> Iterator[Case]:
@@ -151,7 +131,7 @@ def _plans(example: Case, rng: np.random.Generator) -> Iterator[tuple[str, list,
             if shapes.accepted(example, sizes, default):
                 yield f"batch {size}: {_shown(sizes)}", sizes, default, contents.normal
     choices = option_values(example)
-    for mixture in _mixtures(choices, rng):
+    for mixture in mixtures(choices, rng):
         yield from _fitted(example, classes, varied, mixture, contents.distinct)
     for name, values in choices.items():
         for value in values:
@@ -162,7 +142,7 @@ def _plans(example: Case, rng: np.random.Generator) -> Iterator[tuple[str, list,
             if shapes.accepted(example, sizes, default):
                 yield f"{_named(example, axes)} of {size}: {_shown(sizes)}", sizes, default, contents.distinct
     for _ in range(4):
-        for mixture in _mixtures(choices, rng):
+        for mixture in mixtures(choices, rng):
             yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, contents.tied)
 
 
@@ -198,48 +178,6 @@ def _fitted(example: Case, classes: list, sizes: list, given: Mapping[str, Any],
             text = ", ".join(f"{k}={v!r}" for k, v in given.items())
             yield f"{text}: {_shown(candidate)}", candidate, options, filler
             return
-
-
-def option_values(example: Case) -> dict[str, list[Any]]:
-    """For each option that may vary, the values worth trying beside its default."""
-    found = {}
-    for name, parameter in example.subject.options.items():
-        values = list(GEOMETRY.get(name, ()))
-        values += [v for v in _literals(parameter.annotation) if v not in values]
-        values += [v for v in _near(parameter.default) if not values]
-        if parameter.default is not inspect.Parameter.empty:
-            values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
-        if values:
-            found[name] = values
-    return found
-
-
-def _near(default: Any) -> list[Any]:
-    """Another value of an option nobody has told us about: whatever it is, one close by is of the same kind."""
-    if isinstance(default, bool):
-        return [not default]
-    if isinstance(default, int):
-        return [default + 1]
-    return [0.75 * default] if isinstance(default, float) and np.isfinite(default) and default else []
-
-
-def _literals(annotation: Any) -> list[Any]:
-    """The strings, numbers and booleans of a `Literal`, at any depth of unions; also written as text."""
-    if isinstance(annotation, str):
-        try:
-            annotation = eval(annotation, vars(typing) | {"Literal": typing.Literal})  # names of typing only
-        except Exception:
-            return []
-    if typing.get_origin(annotation) is typing.Literal:
-        return list(typing.get_args(annotation))
-    return [v for part in typing.get_args(annotation) for v in _literals(part)]
-
-
-def _mixtures(choices: Mapping[str, list[Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Three settings of several options at once: most faults of geometry need two of them together."""
-    if len(choices) < 2:
-        return []
-    return [{n: v[int(rng.integers(len(v)))] for n, v in choices.items() if rng.random() < 0.6} for _ in range(3)]
 
 
 def _jittered(classes: list, sizes: list, rng: np.random.Generator) -> list[tuple[int, ...]]:

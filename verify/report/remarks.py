@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
-from verify.generate.calls import option_values
+from verify.generate.options import option_values
 from verify.oracle import kinks
 from verify.oracle.tolerance import allowed_error, unit_roundoff
 from verify.report.finding import NotRunError

@@ -10,7 +10,8 @@ import pytest
 
 import verify
 from verify.checking import _example
-from verify.generate import calls, shapes
+from verify.generate import shapes
+from verify.generate.options import option_values
 from verify.subject import describe
 
 RNG = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def test_an_option_is_varied_however_it_was_given(args, kwargs):
 
 def test_values_tried_for_an_option():
     case = example(lambda x, a, b, c, d: x, X, True, 2, 0.5, None)
-    assert calls.option_values(case) == {"a": [False], "b": [3], "c": [0.375]}
+    assert option_values(case) == {"a": [False], "b": [3], "c": [0.375]}
     report = verify.check(lambda x, scale, rest: x * scale, X, 1.5, "plain")
     assert "not varied: rest='plain'" in report.notes
 
