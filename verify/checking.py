@@ -26,6 +26,7 @@ from verify.checks import (
     low_precision,
     lowered,
     pushforward,
+    reached,
     repeatable,
     second_order,
     transforms,
@@ -41,7 +42,8 @@ from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
-LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, second_order, devices, lowered, cost)
+PROGRAM = (reached, lowered, cost)
+LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, second_order, devices, *PROGRAM)
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
