@@ -31,6 +31,9 @@ UNDIFFERENTIABLE = (
 
 
 def findings(case: Case) -> list[Finding]:
+    found = _announced(case)
+    if found:
+        return found
     try:
         bars = case.trace[1]
     except NotRunError:
@@ -42,9 +45,6 @@ def findings(case: Case) -> list[Finding]:
             raise NotRunError("at sizes that differ where the example's are equal the rule is not defined") from error
         text = f"differentiating the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
-    found = _announced(case)
-    if found:
-        return found
     for name, position, bar in zip(case.names, case.perturbed, bars, strict=True):
         primal = case.arrays[position]
         for what, got, expected in (("shape", bar.shape, primal.shape), ("dtype", bar.dtype, primal.dtype)):
