@@ -1,8 +1,8 @@
 """A hijax primitive's methods under calls that ordinary ones do not make.
 
-JAX hands `jvp` and `linearized` a symbolic `hijax.Zero` for an argument without tangent, and `vjp_bwd` one for an output
-without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says which: asked
-here over the first and the second axis, and over one argument alone. `remat` is called only where `jax_remat3` is on.
+JAX hands `jvp` and `linearized` a symbolic `hijax.Zero` for an argument without tangent, and `vjp_bwd` one for an
+output without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says which:
+asked here over the first and the second axis, and over one argument alone. `remat` is called only where `jax_remat3` is on.
 What the full call gives is the truth: the other checks have looked at it.
 """
 

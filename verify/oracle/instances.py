@@ -1,8 +1,9 @@
-"""Hijax primitives as objects: which ones a function calls and with what, the method that raised, one at another dtype."""
+"""Hijax primitives as objects: which ones a function calls, which method raised, one at another dtype."""
 
 import contextlib
 import copy
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,6 +42,16 @@ def method_in(error: BaseException) -> str:
             found = frame.f_code.co_name
         trace = trace.tb_next
     return found
+
+
+def within_own_method(prim: Any) -> bool:
+    """Whether the code that runs is, at any depth, in a method of a primitive of this class, `expand` excepted."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in METHODS[1:] and type(frame.f_locals.get("self")) is type(prim):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def function_of(prim: Any) -> Callable:
