@@ -1,8 +1,9 @@
 """A hijax primitive's methods under calls that ordinary ones do not make.
 
 JAX hands `jvp` and `linearized` a symbolic `hijax.Zero` for an argument without tangent, and `vjp_bwd` one for an
-output without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says which:
-asked here over the first and the second axis, and over one argument alone. `remat` is called only where `jax_remat3` is on.
+output without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says
+which: asked here over the first and the second axis, and over one argument alone. `remat` is called only where
+`jax_remat3` is on.
 What the full call gives is the truth: the other checks have looked at it.
 """
 
@@ -14,8 +15,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.oracle.compare import differences
-from verify.oracle.instances import UNWRITTEN, method_in
-from verify.oracle.primal import HIJAX, JVP_CALLS
+from verify.oracle.instances import INSTANCE, UNWRITTEN, method_in
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, is_float, of_perturbed, pullback, quickly, setting
@@ -32,8 +32,8 @@ Run = tuple[str, str, Callable, list, list[np.ndarray]]
 
 
 def applies(subject: Subject) -> bool:
-    """Of hijax primitives only."""
-    return HIJAX in subject.primitives and dict(subject.calls) != JVP_CALLS
+    """Of hijax primitives only, not of those that JAX makes of a custom_vjp."""
+    return INSTANCE in subject.primitives
 
 
 def findings(case: Case) -> list[Finding]:

@@ -1,7 +1,8 @@
 """A hijax primitive as an object: equality, `transpose` and `dce`.
 
-Two primitives that compare equal and yet differ are looked for among the instances of other options. `transpose` must be
-the transpose of `expand`, which JAX asks of arguments in which it is linear; what `dce` leaves must compute the same.
+Two primitives that compare equal and yet differ are looked for among the instances of other options. `transpose` must
+be the transpose of `expand`, which JAX asks of arguments in which it is linear; what `dce` leaves must compute the
+same.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 from jax.interpreters import partial_eval
 
 from verify.case import Case
@@ -131,7 +133,7 @@ def _pruned(case: Case, prim: Any, values: list) -> list[Finding]:
         try:
             left, used_ins = partial_eval.dce_jaxpr(closed.jaxpr, [k == n for n in range(len(truth))])
             kept = [v for v, u in zip(values, used_ins, strict=True) if u]
-            got = [np.asarray(o) for o in jax.core.eval_jaxpr(left, closed.consts, *kept)]
+            got = [np.asarray(o) for o in core.jaxpr_as_fun(core.ClosedJaxpr(left, closed.consts))(*kept)]
         except Exception as error:
             text = f"where output {k} alone is used it raises {first_line(error)}"
             return [Finding(NAME, "dce", None, None, None, "raises", text, case.label)]

@@ -14,6 +14,7 @@ from jax.experimental import hijax
 from verify.oracle.primal import HIJAX, TRANSPARENT, VJP_CALLS, bind, inner, is_call, walk
 
 BASE: Any = getattr(hijax, "HiPrim", getattr(hijax, "VJPHiPrimitive", None))  # the older name: JAX 0.10
+INSTANCE = "a hijax primitive by hand"  # among the names of a rule's primitives: one that is not JAX's own
 # The methods that a primitive may be given.
 METHODS = (
     *("expand", "vjp_fwd", "vjp_bwd", "vjp_bwd_retval", "jvp", "lin", "linearized"),

@@ -53,3 +53,31 @@ def test_the_wrong_method_is_named(kind, fault, check, words):
     rule, args = made(kind, fault)
     report = verify.check(rule, *args, cases=0, checks=("contract", check))
     assert any(f.check == check and words in f.argument for f in report.failures), report
+
+
+@pytest.mark.parametrize(("fault", "verdict"), [("", "right"), ("vjp_bwd", "wrong")])
+def test_an_instance_is_taken_at_its_own_shapes(fault, verdict):
+    kind = type("Instance", (Product,), {"fault": fault})
+    x, w = CALLS[Product][0]
+    prim = kind(jax.typeof(x), jax.typeof(w))
+    report = verify.check(prim, x, w, checks=("contract", "gradient"))
+    assert (report.rule, report.verdict) == ("Instance", verdict)
+    assert all("sizes" not in o.case and "batch" not in o.case for o in report.outcomes)
+    assert any("shapes are fixed" in note for note in report.notes)
+
+
+def test_params_that_cannot_be_hashed():
+    x = CALLS[Total][0][0]
+    report = verify.check(lambda x: Total(jax.typeof(x), axis=1, extra=[1])(x), x, cases=0, checks=("primitive",))
+    assert any("cannot be hashed" in f.message for f in report.failures), report
+
+
+def test_what_is_not_written_is_a_note():
+    report = verify.check(*_spread(made(Product)), cases=0, checks=("contract", "gradient", "primitive"))
+    assert report.ok
+    assert any("not written, so not checked: transpose, dce" in note for note in report.notes), report
+
+
+def _spread(rule_and_args):
+    rule, args = rule_and_args
+    return rule, *args

@@ -86,6 +86,6 @@ def test_custom_rules_that_jax_makes_primitives_are_found_once():
 
     with setting("jax_custom_vjp3", True), setting("jax_custom_jvp3", True):
         reports = verify.check_all(jax.jit(step), X, checks=FEW)
-    assert sorted(r.rule.split(".")[-1] for r in reports)[0] == "Pair"
-    assert len(reports) == 3
+    names = sorted(r.rule.split(".")[-1].partition(" ")[0] for r in reports)
+    assert names == ["<lambda>", "<lambda>", "Pair"]
     assert all(r.ok for r in reports), reports
