@@ -25,6 +25,8 @@ from verify.checks import (
     linearity,
     low_precision,
     lowered,
+    methods,
+    primitive,
     pushforward,
     reached,
     repeatable,
@@ -33,6 +35,7 @@ from verify.checks import (
 )
 from verify.generate import calls
 from verify.oracle import canary
+from verify.oracle.instances import function_of, is_instance
 from verify.program.blame import blame
 from verify.program.recording import unrecorded
 from verify.report.finding import Finding, NotRunError, UncheckableError
@@ -43,12 +46,17 @@ from verify.subject import Subject, describe, first_line
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
 PROGRAM = (reached, lowered, cost)
-LATER = (exact, adjoint, pushforward, differences, low_precision, transforms, second_order, devices, *PROGRAM)
+LATER = (
+    *(exact, adjoint, pushforward, methods, primitive, differences, low_precision, transforms, second_order),
+    *(devices, *PROGRAM),
+)
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
+FIXED = "the rule is one instance of a hijax primitive, whose shapes are fixed: only other contents were tried"
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
 PATIENCE = 1.0  # seconds
 SPENT = "the time for the whole check was spent (seconds=…)"
+ONLY_WHERE_WRITTEN = (pushforward, methods, primitive)  # asked of the rules that have such methods
 ORACLES = {"gradient", "differences", "adjoint", "exact"}
 
 
@@ -114,7 +122,7 @@ def check(
 
     Args:
         rule: any differentiable callable; its hand-written rules (`custom_vjp`, or `custom_jvp` where there is no
-            `custom_vjp`) are what is under test.
+            `custom_vjp`) are what is under test. An instance of a hijax primitive is taken at its own shapes.
         *args: one ordinary call. Arrays or trees of arrays; integer arrays and random keys are not perturbed, Python
             values are part of the function. Floating arrays of any dtype.
         reference: a plain forward function of the same arguments, differentiated by JAX in float64 for comparison, tie
@@ -147,14 +155,16 @@ def check(
         if sick:
             raise UncheckableError(f"this backend computes wrong numbers: {sick}")
         limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
-        subject = describe(rule, args, reference, argnums, limits, kwargs, domain)
-        chosen = [c for c in chosen if c is not pushforward or pushforward.applies(subject)]
+        own = function_of(rule) if is_instance(rule) else rule
+        subject = describe(own, args, reference, argnums, limits, kwargs, domain)
+        chosen = [c for c in chosen if c not in ONLY_WHERE_WRITTEN or c.applies(subject)]
         given = _example(subject, call, seed)
         example = calls.affordable(given)
         # Saturated inputs overflow on purpose; what comes of it is judged by the checks, not by NumPy's warnings.
         with np.errstate(all="ignore"):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, start + seconds)
+        log.notes += [FIXED] if is_instance(rule) else []
         log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
         log.notes += not_varied(example) if cases > 0 else []
         blindness = blindness_of(example)

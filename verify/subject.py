@@ -11,6 +11,7 @@ import numpy as np
 
 from verify.generate.domain import Domain, said, seen
 from verify.oracle import primal
+from verify.oracle.instances import INSTANCE, is_instance
 from verify.report.finding import UncheckableError
 
 # What a leaf is to the check.
@@ -255,7 +256,7 @@ def _calls(subject: Subject) -> tuple[dict[str, str], frozenset[str], int]:
         raise UncheckableError(f"the call itself fails: {first_line(error)}{unbound(error)}") from error
     if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):
         raise UncheckableError("no output is a floating-point array, so there is nothing to differentiate")
-    names = frozenset(eqn.primitive.name for eqn in primal.equations(closed))
+    names = frozenset(name for eqn in primal.equations(closed) for name in _names(eqn))
     kinds = (primal.VJP_CALLS, primal.JVP_CALLS)
     rules = sum(any(primal.is_call(eqn, calls) for calls in kinds) for eqn in primal.equations(closed))
     for calls in kinds:
@@ -269,6 +270,12 @@ def unbound(error: BaseException) -> str:
     if "unbound axis name" not in str(error):
         return ""
     return " (check it through a function that gives it the axis: jax.shard_map(rule, mesh=…) on several devices)"
+
+
+def _names(eqn: Any) -> list[str]:
+    """A hijax primitive that is not JAX's own counts as INSTANCE, too."""
+    own = eqn.primitive.name == primal.HIJAX and is_instance(eqn.params["_prim"])
+    return [eqn.primitive.name, *([INSTANCE] if own else [])]
 
 
 def first_line(error: BaseException) -> str:

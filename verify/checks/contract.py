@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
+from verify.oracle.primal import HIJAX, AnnouncedError
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.subject import first_line, unbound
 
@@ -30,6 +31,9 @@ UNDIFFERENTIABLE = (
 
 
 def findings(case: Case) -> list[Finding]:
+    found = _announced(case)
+    if found:
+        return found
     try:
         bars = case.trace[1]
     except NotRunError:
@@ -41,7 +45,6 @@ def findings(case: Case) -> list[Finding]:
             raise NotRunError("at sizes that differ where the example's are equal the rule is not defined") from error
         text = f"differentiating the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
-    found = []
     for name, position, bar in zip(case.names, case.perturbed, bars, strict=True):
         primal = case.arrays[position]
         for what, got, expected in (("shape", bar.shape, primal.shape), ("dtype", bar.dtype, primal.dtype)):
@@ -54,6 +57,17 @@ def findings(case: Case) -> list[Finding]:
 
 def _placeholder(name: str) -> str:
     return f"the rule returns float0, the cotangent of an integer, for {name}: a zero gradient, so nothing is learnt"
+
+
+def _announced(case: Case) -> list[Finding]:
+    """Whether a hijax primitive's `expand` returns what its `out_aval` says: nobody else compares them."""
+    if HIJAX not in case.subject.primitives or case.subject.reference is not None:
+        return []
+    try:
+        jax.eval_shape(case.subject.oracle(case.options), *case.arrays)
+    except AnnouncedError as error:
+        return [Finding(NAME, "expand", None, None, None, "out_aval", str(error), case.label)]
+    return []
 
 
 def _apart(case: Case) -> bool:

@@ -21,6 +21,10 @@ JVP_CALLS = {"custom_jvp_call": "call_jaxpr", HIJAX: "_prim"}
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
 
 
+class AnnouncedError(ValueError):
+    """What a hijax primitive's `expand` returns is not what its `out_aval` announces."""
+
+
 def inlined(fun: Callable, calls: dict[str, str]) -> Callable:
     """`fun` (flat arrays to a flat list of arrays) with every call named in `calls` replaced by its primal."""
 
@@ -87,11 +91,15 @@ def is_call(eqn: Any, calls: dict[str, str]) -> bool:
 
 
 def kept(eqn: Any, calls: dict[str, str]) -> Any:
-    """The closed jaxpr of the primal that a call stands for. Raises ValueError where a hijax primitive's `expand` does
-    not return what it announces, as it does not for shapes that it was not made for."""
+    """The closed jaxpr of the primal that a call stands for. Raises AnnouncedError where a hijax primitive's `expand`
+    does not return what it announces, ValueError where it is called at shapes that it was not made for."""
     inside = eqn.params[calls[eqn.primitive.name]]
     if eqn.primitive.name != HIJAX:
         return inside
+
+    given, taken = ([tuple(a.shape) for a in avals] for avals in ([v.aval for v in eqn.invars], inside.in_avals_flat))
+    if given != taken:
+        raise ValueError(f"{type(inside).__name__} is made for {taken}, not for {given}")
 
     def expanded(*args):
         return jax.tree_util.tree_leaves(inside.expand(*inside.in_tree.unflatten(args)))
@@ -99,7 +107,7 @@ def kept(eqn: Any, calls: dict[str, str]) -> Any:
     closed = jax.make_jaxpr(expanded)(*[v.aval for v in eqn.invars])
     got, announced = ([(a.shape, a.dtype) for a in avals] for avals in (closed.out_avals, inside.out_avals_flat))
     if got != announced:
-        raise ValueError(f"{type(inside).__name__}: expand returns {got}, out_aval announces {announced}")
+        raise AnnouncedError(f"{type(inside).__name__}: expand returns {got}, out_aval announces {announced}")
     return closed
 
 

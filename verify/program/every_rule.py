@@ -2,9 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from verify.checking import CHECK_NAMES, check
+from verify.checks.primitive import NAME as PRIMITIVE
+from verify.oracle.instances import is_instance
+from verify.program.equality import unequal
 from verify.program.recording import Record
 from verify.program.records import recorded
 from verify.report.remarks import shown
@@ -21,8 +25,8 @@ def check_all(
     checks: Sequence[str] | None = None,
     seconds: float = 60.0,
 ) -> list[Report]:
-    """Run `function(*args)`, a whole training step for instance, and check every `custom_vjp` and `custom_jvp` that
-    runs in it, under `jit`, `grad`, `vmap`, `scan`, `cond` and `remat` alike.
+    """Run `function(*args)`, a whole training step for instance, and check every `custom_vjp`, `custom_jvp`
+    and hijax primitive that runs in it, under `jit`, `grad`, `vmap`, `scan`, `cond` and `remat` alike.
 
     Each rule is checked once for each set of shapes, dtypes and static values, on the first values that reach it: of a
     loop the first iteration, of `vmap` the first row, of `cond` the branch taken. Other shapes and contents are
@@ -72,7 +76,17 @@ def checked(
             checks=own,
             name=record.name,
         )
+        reports[n] = _with_equals(reports[n], record, records[:n])
     return [reports[n] for n in range(len(records))]
+
+
+def _with_equals(report: Report, record: Record, before: Iterable[Record]) -> Report:
+    """The report of a hijax primitive, with a finding where JAX takes it for one that ran before."""
+    if not is_instance(record.rule):
+        return report
+    others = [r.rule for r in before if type(r.rule) is type(record.rule)]
+    found = [f for other in others for f in unequal(PRIMITIVE, report.call, [other, record.rule])]
+    return replace(report, failures=(*report.failures, *found[:1]))
 
 
 def _left_out(record: Record, checks: Sequence[str] | None, reason: str) -> Report:

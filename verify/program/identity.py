@@ -8,10 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from verify.oracle.instances import is_instance, kept_beside
+
 
 def name_of(rule: Any) -> str:
     """Module and qualified name of the function that a rule is of. One that a wrapper made, such as Equinox's
     `filter_custom_vjp`, has its line and the name of the function inside it, too."""
+    if is_instance(rule):
+        return f"{type(rule).__module__}.{type(rule).__qualname__}"
     fun = _bare(rule.fun)
     name = _named(fun)
     if "<" not in name or not hasattr(fun, "__code__"):
@@ -52,6 +56,12 @@ def key_of(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool | int | float | str | bytes | tuple | np.dtype):
         return repr(value)
     return ("array", tuple(np.shape(value))) if is_array(value) else type(value).__qualname__
+
+
+def key_of_instance(prim: Any) -> Any:
+    """Of a hijax primitive its class and all that it holds, whatever its own `==` looks at."""
+    held = {**prim.params, **kept_beside(prim)}
+    return (type(prim), str(prim.out_avals_flat), repr([(k, key_of(v)) for k, v in sorted(held.items())]))
 
 
 def _keys(values: Any, depth: int) -> Sequence[Any]:

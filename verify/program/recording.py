@@ -1,10 +1,10 @@
 """Which hand-written rules run in a program, and the values that reach them.
 
 Under `jax.grad` a `custom_vjp` call leaves nothing behind but its forward rule, so a step that differentiates shows
-none in its jaxpr. The call itself is looked at instead: while a recording lasts, `jax.custom_vjp.__call__` and
-`jax.custom_jvp.__call__` note the rule and its arguments before they go on. Under `jit`, `vmap`, `scan` and `grad`
-the arguments are tracers, and a `jax.debug.callback`, which every one of those carries along, brings the values out of
-the running program: of the first iteration, the first row, the branch taken.
+none in its jaxpr. The call itself is looked at instead: while a recording lasts, `__call__` of `jax.custom_vjp`, of
+`jax.custom_jvp` and of hijax primitives notes the rule and its arguments before it goes on. Under `jit`, `vmap`, `scan`
+and `grad` the arguments are tracers, and a `jax.debug.callback`, which every one of those carries along, brings the
+values out of the running program: of the first iteration, the first row, the branch taken.
 """
 
 import contextlib
@@ -20,10 +20,11 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from verify.oracle.instances import BASE, is_instance, within_own_method
 from verify.program.closures import PARTS, closed_over, replaced
-from verify.program.identity import is_array, key_of, name_of
+from verify.program.identity import is_array, key_of, key_of_instance, name_of
 
-KINDS = (jax.custom_vjp, jax.custom_jvp)
+KINDS = (jax.custom_vjp, jax.custom_jvp, *([BASE] if BASE is not None else []))
 
 
 @dataclass
@@ -150,11 +151,19 @@ def _noting(call: Callable) -> Callable:
     @functools.wraps(call)
     def noted(self, *args, **kwargs):
         now = ACTIVE[-1] if ACTIVE else None
-        if now is not None and not now.paused:
+        if now is not None and not now.paused and _of_the_program(self):
             _note(now, self, args, kwargs)
         return call(self, *args, **kwargs)
 
     return noted
+
+
+def _of_the_program(rule: Any) -> bool:
+    """Not of JAX, which makes a primitive of a custom_vjp where its flags say so, nor of a primitive's own methods:
+    `batch` calls it again, at shapes that the program does not have."""
+    if BASE is None or not isinstance(rule, BASE):
+        return True
+    return is_instance(rule) and not within_own_method(rule)
 
 
 def _note(now: Recording, rule: Any, args: tuple, kwargs: dict[str, Any]) -> None:
@@ -166,7 +175,8 @@ def _note(now: Recording, rule: Any, args: tuple, kwargs: dict[str, Any]) -> Non
     avals = [jax.ShapeDtypeStruct(np.shape(leaves[k]), leaves[k].dtype) for k in indices]
     static = [(k, key_of(leaf)) for k, leaf in enumerate(leaves) if not is_array(leaf)]
     shapes = tuple((a.shape, str(a.dtype)) for a in avals)
-    key = (tuple(key_of(getattr(rule, part, None)) for part in PARTS), str(treedef), shapes, repr(static))
+    parts = key_of_instance(rule) if is_instance(rule) else tuple(key_of(getattr(rule, part, None)) for part in PARTS)
+    key = (parts, str(treedef), shapes, repr(static))
     record = now.records.get(key)
     if record is None:
         numbers = tuple(getattr(rule, "nondiff_argnums", ()))

@@ -82,7 +82,7 @@ def test_right():
         ("jvp's value", "pushforward", "output under jax.jvp, the method jvp"),
         ("lin", "pushforward", "output under jax.linearize, the method lin"),
         ("linearized", "pushforward", "tangent of output under jax.linearize, the method linearized"),
-        ("batch", "transforms", "x"),
+        ("batch", "methods", "batch"),
     ],
 )
 def test_the_wrong_method_is_found_and_named(faulty, check, words):

@@ -1,0 +1,171 @@
+"""A hijax primitive's methods under calls that ordinary ones do not make.
+
+JAX hands `jvp` and `linearized` a symbolic `hijax.Zero` for an argument without tangent, and `vjp_bwd` one for an
+output without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says
+which: asked here over the first and the second axis, and over one argument alone. `remat` is called only where
+`jax_remat3` is on.
+What the full call gives is the truth: the other checks have looked at it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from verify.case import Case
+from verify.oracle.compare import differences
+from verify.oracle.instances import INSTANCE, UNWRITTEN, method_in
+from verify.oracle.tolerance import ROOM, unit_roundoff
+from verify.report.finding import Finding, NotRunError
+from verify.running import OWN, WIDE, call, is_float, of_perturbed, pullback, quickly, setting
+from verify.subject import FLOAT, PERTURBED, Subject, first_line
+
+NAME = "methods"
+EVERY_CASE = False
+MOST = 3  # arguments and outputs looked at one by one
+ROWS = 5  # of a batch
+REMAT = "jax_remat3"
+
+# (the methods looked at, what was done, function, its arguments, what it must return)
+Run = tuple[str, str, Callable, list, list[np.ndarray]]
+
+
+def applies(subject: Subject) -> bool:
+    """Of hijax primitives only, not of those that JAX makes of a custom_vjp."""
+    return INSTANCE in subject.primitives
+
+
+def findings(case: Case) -> list[Finding]:
+    try:
+        level, (outs, bars), unit = WIDE, case.wide, case.narrowest
+    except NotRunError:
+        level, (outs, bars), unit = OWN, case.own, unit_roundoff(case.subject.dtype)
+    flat = case.subject.flat(case.subject.rule, case.options)
+    found: list[Finding] = []
+    for runs in (
+        _one_argument(case, level, flat, bars),
+        _one_output(case, level, flat, outs),
+        _batched(case, level, flat),
+        _recomputed(case, level, flat, outs, bars),
+    ):
+        for run in runs:
+            found += _compared(case, level, unit, run)
+            if found:
+                return found
+    return []
+
+
+def _compared(case: Case, level: Any, unit: float, run: Run) -> list[Finding]:
+    method, text, fun, inputs, expected = run
+    try:
+        with setting(REMAT, True) if method == "remat" else setting("", None):
+            got = [np.asarray(a) for a in call(quickly(fun), level, *inputs)]
+    except NotRunError:
+        raise
+    except Exception as error:
+        if UNWRITTEN in str(error) or "forward-mode autodiff" in str(error):
+            return []  # pushforward and transforms say so
+        message = f"{text} it raises {first_line(error)}"
+        return [Finding(NAME, method_in(error) or method, None, None, None, "raises", message, case.label)]
+    size = max((float(np.abs(e).max(initial=0)) for e in expected if is_float(e)), default=0.0)
+    allowed = [np.full(e.shape, 4 * ROOM * unit * (1 + np.sqrt(e.size)) * size + 1e-300) for e in expected]
+    names = [method] * len(expected)
+    return differences(NAME, case, expected, got, allowed, names=names, what=f"the full call's, {text}")[:1]
+
+
+def _one_argument(case: Case, level: Any, flat: Callable, bars: list[np.ndarray]) -> Iterator[Run]:
+    """Forward and reverse mode along one argument, the others without tangent."""
+    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    if sum(kind in (PERTURBED, FLOAT) for kind in kinds) < 2:
+        return
+    arrays, rng = case.at(level), np.random.default_rng((case.seed, 21))
+    y_bar = case.cotangent(level, case.y_bar)
+    for k, n in list(enumerate(case.perturbed))[:MOST]:
+        tangents = [np.zeros_like(arrays[m]) for m in case.perturbed]
+        tangents[k] = np.asarray(rng.standard_normal(arrays[n].shape)).astype(arrays[n].dtype)
+        for methods, forward in (("jvp", _pushed), ("linearized", _linearized)):
+            text = f"under jax.{methods.replace('linearized', 'linearize')} along {case.names[k]} alone"
+            try:
+                dense = [np.asarray(a) for a in call(quickly(forward(flat, case.perturbed)), level, arrays, tangents)]
+            except Exception:  # pushforward's business
+                continue
+            yield methods, text, forward(flat, [n]), [arrays, [tangents[k]]], dense
+        alone = pullback(flat, [n])
+        text = f"differentiated by {case.names[k]} alone"
+        yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, y_bar], [bars[k]]
+
+
+def _one_output(case: Case, level: Any, flat: Callable, outs: list[np.ndarray]) -> Iterator[Run]:
+    """Reverse mode where one output alone is used."""
+    floats = [k for k, o in enumerate(outs) if is_float(o)]
+    if len(outs) < 2:
+        return
+    arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
+    for n, k in list(enumerate(floats))[:MOST]:
+        dense = [g if m == n else np.zeros_like(g) for m, g in enumerate(y_bar)]
+        alone = pullback(lambda *a, k=k: [flat(*a)[k]], case.perturbed)
+        text = f"where output {k} alone is used"
+        bars = case.pull(level, dense)[1]
+        yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, [y_bar[n]]], bars
+
+
+def _batched(case: Case, level: Any, flat: Callable) -> Iterator[Run]:
+    """`vmap` over axis 0 and 1 of all arguments, and over one argument alone."""
+    arrays = case.at(level)
+    moving = [k for k, a in enumerate(arrays) if isinstance(a, np.ndarray)]
+    floats = [k for k in moving if is_float(arrays[k])]
+    plans = [("axis 0", 0, 0, moving), ("axis 1", 1, 1, moving)]
+    if len(moving) > 1:
+        names = [case.subject.leaves[k].path for k in case.subject.arrays]
+        plans += [(f"{names[k]} alone", 0, 0, [k]) for k in floats[:MOST]]
+        plans += [(f"axis 1 of {names[k]} alone", 1, 1, [k]) for k in floats[:MOST] if arrays[k].ndim]
+    plain = quickly(lambda a: flat(*a))
+    for text, axis, out_axis, which in plans:
+        which = [k for k in which if arrays[k].ndim >= axis]
+        rows = [[_rolled(a, r) if k in which else a for k, a in enumerate(arrays)] for r in range(ROWS)]
+        values = [[np.asarray(o) for o in call(plain, level, row)] for row in rows]
+        if not which or any(o.ndim < out_axis for o in values[0]):
+            continue
+        expected = [np.stack(o, out_axis) for o in zip(*values, strict=True)]
+        inputs = [np.stack([row[k] for row in rows], axis) if k in which else a for k, a in enumerate(arrays)]
+        axes = [axis if k in which else None for k in range(len(arrays))]
+        fun = lambda a, axes=axes, out=out_axis: jax.vmap(flat, axes, out)(*a)  # noqa: E731
+        yield "batch", f"vmap over {text}", fun, [inputs], expected
+
+
+def _rolled(array: np.ndarray, by: int) -> np.ndarray:
+    """The same numbers at other places; integers, which may be indices, stay."""
+    return np.roll(array, by) if is_float(array) else array
+
+
+def _recomputed(case: Case, level: Any, flat: Callable, outs: list, bars: list) -> Iterator[Run]:
+    """The pullback under `jax.checkpoint`, as `jax_remat3` has it."""
+    if REMAT not in jax.config.values:
+        return
+    arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
+    pull = pullback(jax.checkpoint(flat), case.perturbed)
+
+    def run(a, g):
+        y, back = pull(a, g)
+        return [*y, *back]
+
+    yield "remat", f"under jax.checkpoint with {REMAT}", run, [arrays, y_bar], [*outs, *bars]
+
+
+def _pushed(flat: Callable, perturbed: list[int]) -> Callable:
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *a: [o for o in flat(*a) if is_float(o)], arrays, perturbed)
+        values, along = jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
+        return [*values, *along]
+
+    return push
+
+
+def _linearized(flat: Callable, perturbed: list[int]) -> Callable:
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *a: [o for o in flat(*a) if is_float(o)], arrays, perturbed)
+        values, along = jax.linearize(fun, *[arrays[n] for n in perturbed])
+        return [*values, *along(*tangents)]
+
+    return push

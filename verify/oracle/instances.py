@@ -1,0 +1,129 @@
+"""Hijax primitives as objects: which ones a function calls, which method raised, one at another dtype."""
+
+import contextlib
+import copy
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import hijax
+
+from verify.oracle.primal import HIJAX, TRANSPARENT, VJP_CALLS, bind, inner, is_call, walk
+
+BASE: Any = getattr(hijax, "HiPrim", getattr(hijax, "VJPHiPrimitive", None))  # the older name: JAX 0.10
+INSTANCE = "a hijax primitive by hand"  # among the names of a rule's primitives: one that is not JAX's own
+# The methods that a primitive may be given.
+METHODS = (
+    *("expand", "vjp_fwd", "vjp_bwd", "vjp_bwd_retval", "jvp", "lin", "linearized"),
+    *("batch", "transpose", "remat", "dce"),
+)
+# What JAX says where a method is not written: nothing is promised, so nothing is wrong.
+UNWRITTEN = "support, subclass"
+GIVEN = {"in_avals", "out_aval", "params", "in_avals_flat", "out_avals_flat", "in_tree", "out_tree", "effects"}
+
+
+def is_instance(rule: Any) -> bool:
+    """Whether a rule is somebody's hijax primitive, not one of JAX's own."""
+    return BASE is not None and isinstance(rule, BASE) and not type(rule).__module__.startswith("jax._src")
+
+
+def written(prim: Any, method: str) -> bool:
+    return getattr(type(prim), method, None) is not getattr(BASE, method, None)
+
+
+def method_in(error: BaseException) -> str:
+    """The method that an exception came out of, the innermost; "" where it was none."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_name in METHODS and is_instance(frame.f_locals.get("self")):
+            found = frame.f_code.co_name
+        trace = trace.tb_next
+    return found
+
+
+def within_own_method(prim: Any) -> bool:
+    """Whether the code that runs is, at any depth, in a method of a primitive of this class, `expand` excepted."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name in METHODS[1:] and type(frame.f_locals.get("self")) is type(prim):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def function_of(prim: Any) -> Callable:
+    """An instance as a function of arrays of its own shapes, at any floating dtype: for another than its own it is
+    copied with the types of the arguments. Raises ValueError for other shapes."""
+
+    def rule(*args):
+        return _typed(prim, args)(*args)
+
+    rule.__name__ = type(prim).__name__
+    with contextlib.suppress(TypeError, ValueError):
+        rule.__signature__ = inspect.signature(prim.expand)  # type: ignore[attr-defined]
+    return rule
+
+
+def _typed(prim: Any, args: tuple) -> Any:
+    """The instance, or a copy that takes the dtypes of `args` and returns the widest of them."""
+    types = [jax.typeof(a) for a in jax.tree_util.tree_leaves(args)]
+    made_for = prim.in_avals_flat
+    if [t.shape for t in types] != [t.shape for t in made_for]:
+        raise ValueError(f"this {type(prim).__name__} is made for {made_for}, not for {types}")
+    if [t.dtype for t in types] == [t.dtype for t in made_for]:
+        return prim
+    floats = [t.dtype for t in types if jnp.issubdtype(t.dtype, jnp.floating)]
+    widest = jnp.result_type(*floats)
+    made = copy.copy(prim)
+    made.in_avals_flat = types
+    made.out_avals_flat = [
+        o.update(dtype=widest) if jnp.issubdtype(o.dtype, jnp.floating) else o for o in prim.out_avals_flat
+    ]
+    made.in_avals = jax.tree_util.tree_unflatten(prim.in_tree, made.in_avals_flat)
+    made.out_aval = jax.tree_util.tree_unflatten(prim.out_tree, made.out_avals_flat)
+    return made
+
+
+def used(closed: Any, args: Any) -> list[tuple[Any, list[Any]]]:
+    """The hijax primitives that a closed jaxpr calls outside of loops and branches, each with its operands."""
+    found: list[tuple[Any, list[Any]]] = []
+
+    def equation(eqn, values):
+        if eqn.primitive.name == HIJAX and is_call(eqn, VJP_CALLS) and is_instance(eqn.params["_prim"]):
+            found.append((eqn.params["_prim"], list(values)))
+        elif eqn.primitive.name in TRANSPARENT:
+            return walk(inner(eqn), values, equation)
+        return bind(eqn, values, eqn.params)
+
+    walk(closed, args, equation)
+    return found
+
+
+def kept_beside(prim: Any) -> dict[str, Any]:
+    """What an instance holds beside its types and `params`."""
+    return {k: v for k, v in vars(prim).items() if k not in GIVEN and k not in prim.params}
+
+
+@contextlib.contextmanager
+def constructions(kind: type) -> Iterator[list[tuple[tuple, dict[str, Any]]]]:
+    """The arguments of each construction of a primitive of this class meanwhile."""
+    seen: list[tuple[tuple, dict[str, Any]]] = []
+    before = kind.__init__
+
+    def noting(self, *args, **kwargs):
+        seen.append((args, kwargs))
+        before(self, *args, **kwargs)
+
+    own = "__init__" in vars(kind)
+    kind.__init__ = noting  # type: ignore[misc]
+    try:
+        yield seen
+    finally:
+        if own:
+            kind.__init__ = before  # type: ignore[misc]
+        else:
+            del kind.__init__
