@@ -1,10 +1,8 @@
 """`check` and `assert_ok`: run every check on the example call, then on generated ones, and report."""
 
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -34,13 +32,14 @@ from verify.checks import (
     transforms,
 )
 from verify.generate import calls
+from verify.log import Log
 from verify.oracle import canary
 from verify.oracle.instances import function_of, is_instance
 from verify.program.blame import blame
 from verify.program.recording import unrecorded
-from verify.report.finding import Finding, NotRunError, UncheckableError
+from verify.report.finding import UncheckableError
 from verify.report.remarks import blindness_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
-from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome, Report
+from verify.report.report import NOT_RUN, PASSED, Report
 from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
@@ -54,52 +53,9 @@ CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 FIXED = "the rule is one instance of a hijax primitive, whose shapes are fixed: only other contents were tried"
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
-PATIENCE = 1.0  # seconds
 SPENT = "the time for the whole check was spent (seconds=…)"
 ONLY_WHERE_WRITTEN = (pushforward, methods, primitive)  # asked of the rules that have such methods
 ORACLES = {"gradient", "differences", "adjoint", "exact"}
-
-
-@dataclass
-class Log:
-    """What has happened so far in one `check`."""
-
-    findings: list[Finding] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    start: float = field(default_factory=time.perf_counter)
-
-    def run(self, check: ModuleType, case: Case) -> bool:
-        """Run one check on one case; True if it found nothing wrong."""
-        start, reason, found = time.perf_counter(), "", []
-        self.tell(f"{check.NAME} on {case.label}")
-        try:
-            found = check.findings(case)
-        except NotRunError as why:
-            reason = str(why)
-        except UncheckableError:
-            raise
-        except Exception as error:
-            reason = f"the check itself failed on this rule: {first_line(error)}"
-        said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
-        # Of other calls the same would be said again.
-        self.notes += (
-            said[: 1 if check.EVERY_CASE else 3] if not any(n.startswith(f"{check.NAME}: ") for n in self.notes) else []
-        )
-        found = [f for f in found if not f.note]
-        status = NOT_RUN if reason else FAILED if found else PASSED
-        self.findings += found
-        self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
-        return not found
-
-    def tell(self, text: str) -> None:
-        """On a terminal, what is being done, once a check takes longer than one waits for without asking."""
-        if sys.stderr.isatty() and time.perf_counter() - self.start > PATIENCE:
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r\033[K{text[:width]}", end="" if text else "\r", file=sys.stderr, flush=True)
-
-    def skip(self, checks: Iterable[ModuleType], case: str, reason: str) -> None:
-        self.outcomes += [Outcome(c.NAME, case, NOT_RUN, reason) for c in checks]
 
 
 @unrecorded

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from verify import arguments
 from verify.generate.domain import Domain, said, seen
 from verify.oracle import primal
 from verify.oracle.instances import INSTANCE, is_instance
@@ -125,7 +126,7 @@ def describe(
         chosen = tuple(n % len(args) if -len(args) <= n < len(args) else n for n in chosen)
         if any(n >= len(args) or n < 0 for n in chosen):
             raise UncheckableError(f"argnums is {argnums} but the call has {len(args)} arguments")
-    names = _argument_names(rule, len(args))
+    names = arguments.names(rule, len(args))
     leaves: list[Leaf] = []
     owners: list[int | str] = []  # the argument that each leaf is part of: its position or its name
     for owner, name, arg in [*zip(range(len(args)), names, args, strict=True), *((k, k, v) for k, v in kwargs.items())]:
@@ -144,8 +145,8 @@ def describe(
     bare = Subject(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
     calls, primitives, rules = _calls(bare)
     arrays = {owner for owner, leaf in zip(owners, leaves, strict=True) if leaf.kind != STATIC}
-    given, positions = _given(rule, args, kwargs, arrays)
-    options = {**_shared_options(rule, reference, len(args)), **given}
+    given, positions = arguments.given(rule, args, kwargs, arrays)
+    options = {**arguments.shared_options(rule, reference, len(args)), **given}
     options = {n: p for n, p in options.items() if n in given or n not in kwargs}
     limits = limits or {}
     bare = replace(bare, calls=calls, primitives=primitives, rules=rules)
@@ -174,25 +175,6 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
     return tuple(found)
 
 
-def _given(
-    rule: Callable, args: Sequence[Any], kwargs: Mapping[str, Any], arrays: set[int | str]
-) -> tuple[dict[str, inspect.Parameter], dict[str, int]]:
-    """Arguments in which no leaf is an array, as options with the given value for a default; where those that were
-    given by position stand."""
-    try:
-        parameters = inspect.signature(rule).parameters
-    except (TypeError, ValueError):
-        parameters = {}
-    by_position = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][: len(args)]
-    positions = {name: n for n, name in enumerate(by_position) if n not in arrays}
-    values = {name: args[n] for name, n in positions.items()} | {n: v for n, v in kwargs.items() if n not in arrays}
-    kind = inspect.Parameter.KEYWORD_ONLY
-    notes = {n: parameters[n].annotation for n in values if n in parameters}
-    return {
-        n: inspect.Parameter(n, kind, default=v, annotation=notes.get(n, Any)) for n, v in values.items()
-    }, positions
-
-
 def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
     if isinstance(value, float) and wanted and explicit:
         value = jnp.asarray(value)
@@ -207,43 +189,6 @@ def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
         return Leaf(path, PERTURBED if wanted else FLOAT, array)
     # Two unsigned words are how raw random keys look; resampling other unsigned arrays would gain little.
     return Leaf(path, KEY if jnp.issubdtype(array.dtype, jnp.unsignedinteger) else INTEGER, array)
-
-
-def _argument_names(rule: Callable, count: int) -> list[str]:
-    fallback = [f"args[{n}]" for n in range(count)]
-    try:
-        parameters = list(inspect.signature(rule).parameters.values())
-    except (TypeError, ValueError):
-        return fallback
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return (names + fallback[len(names) :])[:count]
-
-
-def _not_given(fun: Callable, count: int) -> tuple[dict[str, inspect.Parameter], bool]:
-    try:
-        parameters = inspect.signature(fun).parameters
-    except (TypeError, ValueError):
-        return {}, False
-    named = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    left = [(n, p) for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD][count:]
-    named |= {n: p for n, p in left if p.default is not p.empty}  # static or default: said by name
-    return named, any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _shared_options(rule: Callable, reference: Callable | None, count: int) -> dict[str, inspect.Parameter]:
-    """Options may vary only where rule and reference would both hear of it, from the same default."""
-    own, _ = _not_given(rule, count)
-    if reference is None:
-        return own
-    theirs, anything = _not_given(reference, count)
-    return {n: p for n, p in own.items() if anything or (n in theirs and _same(theirs[n].default, p.default))}
-
-
-def _same(a: Any, b: Any) -> bool:
-    try:
-        return bool(a == b)
-    except Exception:
-        return a is b
 
 
 def _calls(subject: Subject) -> tuple[dict[str, str], frozenset[str], int]:

@@ -1,0 +1,57 @@
+"""What has happened so far in one `check`."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from verify.case import Case
+from verify.report.finding import Finding, NotRunError, UncheckableError
+from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome
+from verify.subject import first_line
+
+PATIENCE = 1.0  # seconds
+
+
+@dataclass
+class Log:
+    """What has happened so far in one `check`."""
+
+    findings: list[Finding] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    start: float = field(default_factory=time.perf_counter)
+
+    def run(self, check: ModuleType, case: Case) -> bool:
+        """Run one check on one case; True if it found nothing wrong."""
+        start, reason, found = time.perf_counter(), "", []
+        self.tell(f"{check.NAME} on {case.label}")
+        try:
+            found = check.findings(case)
+        except NotRunError as why:
+            reason = str(why)
+        except UncheckableError:
+            raise
+        except Exception as error:
+            reason = f"the check itself failed on this rule: {first_line(error)}"
+        said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
+        # Of other calls the same would be said again.
+        self.notes += (
+            said[: 1 if check.EVERY_CASE else 3] if not any(n.startswith(f"{check.NAME}: ") for n in self.notes) else []
+        )
+        found = [f for f in found if not f.note]
+        status = NOT_RUN if reason else FAILED if found else PASSED
+        self.findings += found
+        self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
+        return not found
+
+    def tell(self, text: str) -> None:
+        """On a terminal, what is being done, once a check takes longer than one waits for without asking."""
+        if sys.stderr.isatty() and time.perf_counter() - self.start > PATIENCE:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\033[K{text[:width]}", end="" if text else "\r", file=sys.stderr, flush=True)
+
+    def skip(self, checks: Iterable[ModuleType], case: str, reason: str) -> None:
+        self.outcomes += [Outcome(c.NAME, case, NOT_RUN, reason) for c in checks]
