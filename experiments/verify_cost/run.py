@@ -1,6 +1,6 @@
 """How long does `verify` take? Run from the repository: `python -m experiments.verify_cost.run`.
 
-Each layer of LeNet, batch 8, all default checks, in a fresh process held to one core; then `import verify`; then, with
+Each layer of LeNet, batch 8, and one large convolution, all default checks, in a fresh process held to one core; then `import verify`; then, with
 `--suite`, the whole suite as `make verify` runs it.
 """
 
@@ -18,6 +18,7 @@ LAYERS = {
     "relu": ("purecnn:relu", "f32[8,28,28,6]"),
     "flatten": ("purecnn:flatten", "f32[8,5,5,16]"),
     "dense": ("purecnn:dense", "f32[8,400]", "f32[400,120]", "f32[120]"),
+    "conv2d, 8×56×56×32": ("purecnn:conv2d", "f32[8,56,56,32]", "f32[3,3,32,32]", "f32[32]"),
     "softmax_cross_entropy": ("purecnn:softmax_cross_entropy", "f32[8,10]", "i32[8]<10"),
 }
 
