@@ -1,7 +1,7 @@
 """How long does `verify` take? Run from the repository: `python -m experiments.verify_cost.run`.
 
-Each layer of LeNet, batch 8, and one large convolution, all default checks, in a fresh process held to one core; then `import verify`; then, with
-`--suite`, the whole suite as `make verify` runs it.
+Each layer of LeNet, batch 8, and one large convolution, all default checks, in a fresh process held to one core; then
+`import verify`; then, with `--suite`, the whole suite as `make verify` runs it.
 """
 
 import argparse

@@ -93,3 +93,17 @@ def test_a_forward_rule_with_another_value_is_still_seen_where_rounding_is_loud(
     other.defvjp(lambda x: (jnp.std(x) + 1e-3, x), lambda x, g: (jax.grad(jnp.std)(x) * g,))
     report = verify.check(other, X, checks=("gradient", "forward"))
     assert report.failures[0].check == "forward"
+
+
+class Literal(float):
+    """As JAX's own typed literals, which reach a rule that a test suite calls: a dtype, and no shape."""
+
+    dtype = np.dtype("float32")
+
+
+def test_a_number_with_a_dtype_and_no_shape_is_a_python_number():
+    scaled = jax.custom_vjp(lambda x, s: x * float(s), nondiff_argnums=(1,))
+    scaled.defvjp(lambda x, s: (x * float(s), None), lambda s, _, g: (g * float(s),))
+    report = verify.check(scaled, X, Literal(0.5), cases=0)
+    assert report.ok, report
+    assert report.call == "f32[4,6], 0.5"

@@ -25,7 +25,7 @@ def name_of(rule: Any) -> str:
 
 def shown(arg: Any) -> str:
     def leaf(a: Any) -> str:
-        if not hasattr(a, "dtype"):
+        if not isinstance(a, np.ndarray | np.generic | jax.Array):  # JAX's own literals have a dtype, and no shape
             return repr(a)
         short = str(a.dtype).replace("bfloat", "bf").replace("float", "f").replace("uint", "u").replace("int", "i")
         return f"{short}[{','.join(map(str, a.shape))}]"

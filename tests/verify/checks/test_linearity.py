@@ -36,3 +36,21 @@ def test_what_is_not_linear_for_another_reason_is_not_called_clipped():
     found = verify.check(joined(lambda x, w: x @ w, backward), *ARGS, cases=0).failures
     assert {f.check for f in found} == {"linearity"}
     assert not any("clipped" in f.cause for f in found)
+
+
+def pairs_normalised(x):
+    """Of two numbers: ±1 but for ε, and x̄ a small difference of large terms."""
+    y = x.reshape(-1, 2)
+    centred = y - y.mean(1, keepdims=True)
+    return (centred * jax.lax.rsqrt((centred**2).mean(1, keepdims=True) + 1e-6)).reshape(x.shape)
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(0.0, "right"), (1e-4, "wrong")])
+def test_what_cancels_is_linear_within_its_rounding(off, verdict):
+    def backward(args, y, g):
+        return (jax.vjp(pairs_normalised, args[0])[1](g)[0] + off * g * jnp.abs(g),)
+
+    rule = joined(pairs_normalised, backward)
+    assert (
+        verify.check(rule, 3 * ARGS[0][:, :4], cases=0, checks=("contract", "linearity", "gradient")).verdict == verdict
+    )
