@@ -36,11 +36,9 @@ class Log:
             raise
         except Exception as error:
             reason = f"the check itself failed on this rule: {first_line(error)}"
-        said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
-        # Of other calls the same would be said again.
-        self.notes += (
-            said[: 1 if check.EVERY_CASE else 3] if not any(n.startswith(f"{check.NAME}: ") for n in self.notes) else []
-        )
+        if not any(n.startswith(f"{check.NAME}: ") for n in self.notes):  # of other calls the same would be said again
+            said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
+            self.notes += said[: 1 if check.EVERY_CASE else 3]
         found = [f for f in found if not f.note]
         status = NOT_RUN if reason else FAILED if found else PASSED
         self.findings += found

@@ -35,13 +35,16 @@ def of_perturbed(flat: Callable, arrays: Sequence[Any], perturbed: Sequence[int]
     return fun
 
 
-def pullback(flat: Callable, perturbed: list[int]) -> Callable:
-    """(arrays, y_bar) -> (outputs, cotangents of the perturbed arrays), through JAX's own reverse mode."""
+def pullback(
+    flat: Callable, perturbed: list[int], placed: Callable[[Any, Any], Any] = lambda given, output: given
+) -> Callable:
+    """(arrays, y_bar) -> (outputs, cotangents of the perturbed arrays), through JAX's own reverse mode. `placed` brings
+    a cotangent to where its output lies."""
 
     def pull(arrays, y_bar):
         y, back = jax.vjp(of_perturbed(flat, arrays, perturbed), *[arrays[n] for n in perturbed])
         given = iter(y_bar)
-        seeds = [next(given) if is_float(o) else np.zeros(o.shape, jax.dtypes.float0) for o in y]
+        seeds = [placed(next(given), o) if is_float(o) else np.zeros(o.shape, jax.dtypes.float0) for o in y]
         return y, list(back(seeds))
 
     return pull

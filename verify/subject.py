@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify import arguments
-from verify.generate.domain import Domain, said, seen
+from verify.generate.domain import Domain, said, seen, within
 from verify.oracle import primal
 from verify.oracle.instances import INSTANCE, is_instance
 from verify.report.finding import UncheckableError
@@ -148,17 +148,14 @@ def describe(
     given, positions = arguments.given(rule, args, kwargs, arrays)
     options = {**arguments.shared_options(rule, reference, len(args)), **given}
     options = {n: p for n, p in options.items() if n in given or n not in kwargs}
-    limits = limits or {}
-    bare = replace(bare, calls=calls, primitives=primitives, rules=rules)
-    return replace(bare, options=options, positions=positions, limits=limits)
+    known = {"calls": calls, "primitives": primitives, "rules": rules}
+    return replace(bare, options=options, positions=positions, limits=limits or {}, **known)
 
 
 def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Leaf, ...]:
     """What `domain` says of each floating array, else what the example shows."""
     floats = [leaf for leaf in leaves if leaf.kind in (PERTURBED, FLOAT)]
-    unknown = [
-        n for n in domain if not any(leaf.path == n or leaf.path.startswith((f"{n}[", f"{n}.")) for leaf in floats)
-    ]
+    unknown = [n for n in domain if not any(within(leaf.path, n) for leaf in floats)]
     if unknown:
         known = ", ".join(leaf.path for leaf in floats)
         raise UncheckableError(f"domain names {unknown[0]!r}; the floating-point arguments are {known}")

@@ -22,7 +22,7 @@ def judged(name: str) -> tuple[str, str, float, dict[str, bool]]:
     import numpy as np
 
     import verify
-    from experiments.verify_elsewhere.functions import public
+    from experiments.verify_elsewhere.libraries import public
 
     warnings.simplefilter("ignore")
     function, *args = public()[name]
@@ -35,7 +35,7 @@ def judged(name: str) -> tuple[str, str, float, dict[str, bool]]:
 
 
 def main() -> None:
-    from experiments.verify_elsewhere.functions import public
+    from experiments.verify_elsewhere.libraries import public
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="functions whose names contain one of these")

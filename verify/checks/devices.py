@@ -19,7 +19,7 @@ from verify.generate.contents import fill
 from verify.oracle.compare import differences
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, call, is_float, of_perturbed, pullback, quickly
+from verify.running import OWN, call, is_float, pullback, quickly
 from verify.subject import first_line
 
 NAME = "devices"
@@ -64,20 +64,10 @@ def _on_explicit_axes(case: Case, flat, batch, expected: list[np.ndarray]) -> li
     mesh = jax.make_mesh((len(jax.devices()),), (AXIS,), axis_types=(AxisType.Explicit,))
 
     def run(fun, arrays, y_bar):
-        def pulled(arrays, y_bar):
-            y, back = jax.vjp(of_perturbed(fun, arrays, case.perturbed), *[arrays[n] for n in case.perturbed])
-            given = iter(y_bar)
-            seeds = [
-                jax.sharding.reshard(next(given), jax.typeof(o).sharding)
-                if is_float(o)
-                else np.zeros(o.shape, jax.dtypes.float0)
-                for o in y
-            ]
-            return back(seeds)
-
+        pull = pullback(fun, case.perturbed, lambda g, y: jax.sharding.reshard(g, jax.typeof(y).sharding))
         with jax.set_mesh(mesh):
             placed = [jax.device_put(a, NamedSharding(mesh, _spec(mesh, n, a, batch))) for n, a in enumerate(arrays)]
-            return [np.asarray(b) for b in quickly(pulled)(placed, y_bar)]
+            return [np.asarray(b) for b in quickly(pull)(placed, y_bar)[1]]
 
     try:
         got = call(lambda *args: run(flat, *args), OWN, list(case.arrays), list(case.y_bar))

@@ -14,11 +14,12 @@ import jax
 import numpy as np
 
 from verify.case import Case
+from verify.checks.pushforward import linearized, pushforward
 from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE, UNWRITTEN, method_in
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, WIDE, call, is_float, of_perturbed, pullback, quickly, setting
+from verify.running import OWN, WIDE, call, is_float, pullback, quickly, setting
 from verify.subject import FLOAT, PERTURBED, Subject, first_line
 
 NAME = "methods"
@@ -84,13 +85,14 @@ def _one_argument(case: Case, level: Any, flat: Callable, bars: list[np.ndarray]
     for k, n in list(enumerate(case.perturbed))[:MOST]:
         tangents = [np.zeros_like(arrays[m]) for m in case.perturbed]
         tangents[k] = np.asarray(rng.standard_normal(arrays[n].shape)).astype(arrays[n].dtype)
-        for methods, forward in (("jvp", _pushed), ("linearized", _linearized)):
+        for methods, forward in (("jvp", pushforward), ("linearized", linearized)):
             text = f"under jax.{methods.replace('linearized', 'linearize')} along {case.names[k]} alone"
+            full = _joined(forward(flat, case.perturbed))
             try:
-                dense = [np.asarray(a) for a in call(quickly(forward(flat, case.perturbed)), level, arrays, tangents)]
+                dense = [np.asarray(a) for a in call(quickly(full), level, arrays, tangents)]
             except Exception:  # pushforward's business
                 continue
-            yield methods, text, forward(flat, [n]), [arrays, [tangents[k]]], dense
+            yield methods, text, _joined(forward(flat, [n])), [arrays, [tangents[k]]], dense
         alone = pullback(flat, [n])
         text = f"differentiated by {case.names[k]} alone"
         yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, y_bar], [bars[k]]
@@ -144,28 +146,15 @@ def _recomputed(case: Case, level: Any, flat: Callable, outs: list, bars: list) 
     if REMAT not in jax.config.values:
         return
     arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
-    pull = pullback(jax.checkpoint(flat), case.perturbed)
-
-    def run(a, g):
-        y, back = pull(a, g)
-        return [*y, *back]
-
+    run = _joined(pullback(jax.checkpoint(flat), case.perturbed))
     yield "remat", f"under jax.checkpoint with {REMAT}", run, [arrays, y_bar], [*outs, *bars]
 
 
-def _pushed(flat: Callable, perturbed: list[int]) -> Callable:
-    def push(arrays, tangents):
-        fun = of_perturbed(lambda *a: [o for o in flat(*a) if is_float(o)], arrays, perturbed)
-        values, along = jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
-        return [*values, *along]
+def _joined(run: Callable) -> Callable:
+    """What `run` returns in two parts, as one list."""
 
-    return push
+    def joined(*inputs):
+        first, second = run(*inputs)
+        return [*first, *second]
 
-
-def _linearized(flat: Callable, perturbed: list[int]) -> Callable:
-    def push(arrays, tangents):
-        fun = of_perturbed(lambda *a: [o for o in flat(*a) if is_float(o)], arrays, perturbed)
-        values, along = jax.linearize(fun, *[arrays[n] for n in perturbed])
-        return [*values, *along(*tangents)]
-
-    return push
+    return joined

@@ -17,13 +17,13 @@ from jax.interpreters import partial_eval
 
 from verify.case import Case
 from verify.checks.methods import applies as applies
-from verify.generate.calls import option_values
+from verify.generate.options import option_values
 from verify.oracle.compare import differences
 from verify.oracle.instances import METHODS, constructions, used, written
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.program.equality import changed, unequal
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, is_float, widened
+from verify.running import WIDE, is_float, of_perturbed, widened
 from verify.subject import first_line
 
 NAME = "primitive"
@@ -96,7 +96,7 @@ def _transposed(case: Case, prim: Any, values: list) -> list[Finding]:
     raised = []
     for group in groups:
         given = [jnp.asarray(values[k]) for k in group]
-        expanded, bound = (_of(fun, values, group) for fun in (_expanded(prim), _bound(prim)))
+        expanded, bound = (of_perturbed(fun, values, group) for fun in (_expanded(prim), _bound(prim)))
         y, back = jax.vjp(expanded, *given)
         rng = np.random.default_rng((case.seed, 22))
         bars = [jnp.asarray(rng.standard_normal(o.shape), o.dtype) for o in y]
@@ -117,7 +117,7 @@ def _transposed(case: Case, prim: Any, values: list) -> list[Finding]:
 
 def _linear(prim: Any, values: list, group: list[int]) -> bool:
     given = [jnp.asarray(values[k]) for k in group]
-    fun, other = _of(_expanded(prim), values, group), [jnp.flip(g) + 1 for g in given]
+    fun, other = of_perturbed(_expanded(prim), values, group), [jnp.flip(g) + 1 for g in given]
     first, second, both = fun(*given), fun(*other), fun(*[a + b for a, b in zip(given, other, strict=True)])
     size = max(float(jnp.abs(y).max(initial=0)) for y in both)
     return all(bool(jnp.all(jnp.abs(c - a - b) <= 1e-5 * size)) for a, b, c in zip(first, second, both, strict=True))
@@ -157,18 +157,6 @@ def _expanded(prim: Any):
 
 def _bound(prim: Any):
     return lambda *leaves: jax.tree_util.tree_leaves(prim(*prim.in_tree.unflatten(leaves)))
-
-
-def _of(fun: Any, values: list, group: list[int]):
-    """`fun` of these operands alone, the others as they are."""
-
-    def of(*chosen):
-        full = list(values)
-        for k, v in zip(group, chosen, strict=True):
-            full[k] = v
-        return fun(*full)
-
-    return of
 
 
 def _unwritten(case: Case, prims: list[Any]) -> list[Finding]:

@@ -20,7 +20,6 @@ from verify.running import pullback
 NAME = "reached"
 EVERY_CASE = False
 STOP = "stop_gradient"
-CALLS = {**primal.VJP_CALLS, **primal.JVP_CALLS}
 
 
 def findings(case: Case) -> list[Finding]:
@@ -41,7 +40,7 @@ def _nested(closed: Any) -> list[tuple[str, str]]:
     """(rule, the rule around it) for each `custom_vjp` inside of another rule."""
     found = []
     for eqn in primal.equations(closed):
-        if primal.is_call(eqn, CALLS) and eqn.primitive.name != primal.HIJAX:
+        if primal.is_call(eqn, primal.CALLS) and eqn.primitive.name != primal.HIJAX:
             calls = primal.VJP_CALLS if primal.is_call(eqn, primal.VJP_CALLS) else primal.JVP_CALLS
             inside = [e for e in primal.equations(primal.kept(eqn, calls)) if primal.is_call(e, primal.VJP_CALLS)]
             found += [(_name(e), _name(eqn)) for e in inside]

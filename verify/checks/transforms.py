@@ -15,6 +15,7 @@ import numpy as np
 from verify.case import Case
 from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
+from verify.oracle.instances import UNWRITTEN
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
 from verify.report.finding import Finding, NotRunError
@@ -23,9 +24,6 @@ from verify.subject import FLOAT, KEY, PERTURBED, first_line
 
 NAME = "transforms"
 EVERY_CASE = False
-UNWRITTEN = (
-    "support, subclass"  # what JAX says where a hijax primitive has no such rule: nothing promised, nothing wrong
-)
 
 
 def findings(case: Case) -> list[Finding]:

@@ -29,9 +29,10 @@ def content_cases(example: Case) -> Iterator[Case]:
         rng = np.random.default_rng((example.seed, 1, index))
         arrays = contents.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=())
-        yield with_cotangent(case, rng)
+        case = with_cotangent(case, rng)
+        yield case
         if not index:
-            yield from _other_cotangents(with_cotangent(case, rng), rng)
+            yield from _other_cotangents(case, rng)
 
 
 def _other_cotangents(case: Case, rng: np.random.Generator) -> Iterator[Case]:

@@ -201,10 +201,15 @@ def seen(value: np.ndarray, alone: bool) -> tuple[Domain, ...]:
     return tuple(d for d in (sign, form) if d is not None)
 
 
+def within(path: str, name: str) -> bool:
+    """Whether a leaf is the argument `name`, or a part of it."""
+    return path == name or path.startswith((f"{name}[", f"{name}."))
+
+
 def said(path: str, value: np.ndarray, given: Mapping[str, Any]) -> tuple[Domain, ...] | None:
     """What `domain=` says of the leaf at `path`; None where it says nothing. Raises ValueError for other words, or
     where the example itself lies outside."""
-    name = next((n for n in given if path == n or path.startswith((f"{n}[", f"{n}."))), None)
+    name = next((n for n in given if within(path, n)), None)
     if name is None:
         return None
     words = given[name]

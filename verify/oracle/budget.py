@@ -11,22 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from verify.oracle.primal import (
-    JVP_CALLS,
-    TRANSPARENT,
-    VJP_CALLS,
-    bind,
-    contains,
-    inner,
-    is_call,
-    kept,
-    scan_parts,
-    walk,
-)
+from verify.oracle.primal import CALLS, TRANSPARENT, bind, contains, inner, is_call, kept, scan_parts, walk
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
-CALLS = VJP_CALLS | JVP_CALLS
 
 
 def within_budget(closed: Any) -> Callable:

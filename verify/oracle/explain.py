@@ -87,9 +87,13 @@ def _number(value: object) -> bool:
 def _written(case: Case) -> str:
     """The call as code, "f" for a function without a name: for the reference to be written with."""
     name = getattr(case.subject.rule, "__name__", "")
-    heads = dict.fromkeys(leaf.path.split("[")[0].split(".")[0] for leaf in case.subject.leaves)
-    heads = [h if h.isidentifier() else f"a{n}" for n, h in enumerate(h or "a" for h in heads)]
+    heads = [h if h.isidentifier() else f"a{n}" for n, h in enumerate(h or "a" for h in _heads(case))]
     return f"{name if name.isidentifier() else 'f'}({', '.join(heads)})"
+
+
+def _heads(case: Case) -> list[str]:
+    """The names of the arguments."""
+    return list(dict.fromkeys(leaf.path.split("[")[0].split(".")[0] for leaf in case.subject.leaves))
 
 
 def _devices(case: Case) -> tuple[int, ...]:
@@ -146,8 +150,7 @@ def _nones(case: Case) -> set[str] | None:
         ones = jax.tree_util.tree_map(jnp.ones_like, y)
         bars = backward(*(args[n] for n in static), residuals, ones)
         paths = [leaf.path for leaf in case.subject.leaves]
-        heads = list(dict.fromkeys(p.split("[")[0].split(".")[0] for p in paths))
-        moving = [h for n, h in enumerate(heads) if n not in static]
+        moving = [h for n, h in enumerate(_heads(case)) if n not in static]
         for head, given in zip(moving, bars, strict=True):
             for path, leaf in jax.tree_util.tree_flatten_with_path(given, is_leaf=lambda v: v is None)[0]:
                 if leaf is None:

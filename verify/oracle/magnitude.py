@@ -20,9 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, inner, is_call, kept, scan_parts, walk
+from verify.oracle.primal import CALLS, TRANSPARENT, bind, inner, is_call, kept, scan_parts, walk
 
-CALLS = VJP_CALLS | JVP_CALLS
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
 PRODUCTS = {"mul", "square", "integer_pow"}
 MOVES = {

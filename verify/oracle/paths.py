@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.case import Case
-from verify.oracle.primal import JVP_CALLS, TRANSPARENT, VJP_CALLS, bind, inner, is_call, kept, walk
+from verify.oracle.primal import CALLS, TRANSPARENT, bind, inner, is_call, kept, walk
 from verify.report.evidence import Evidence, alike, bar, near, ratio, short
 from verify.running import WIDE, call, pullback, quickly, widened
 
 REDUCTIONS = {"reduce_sum": "sum (or mean)", "reduce_max": "maximum", "reduce_min": "minimum", "reduce_prod": "product"}
-CALLS = {**VJP_CALLS, **JVP_CALLS}
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 MOST = len(ORDINALS)  # reductions looked at, the first ones
 FEWEST = 3  # elements that must agree on a weight
@@ -46,7 +45,7 @@ def through_a_reduction(case: Case, k: int, seen: Evidence) -> str:
             which = f"{ORDINALS[names[:n].count(words)]} " if names.count(words) > 1 else ""
             return f"{bar(seen.name)} {text.format(what=f'the {which}{words}')}"
     if len(found) > 1 and alike(without(range(len(found))), seen.got, seen.tolerance):
-        whole = "lacks the terms through every sum and maximum of the function, which are taken for constants"
+        whole = "lacks the terms through every sum and maximum of the function, which are treated as constants"
         return f"{bar(seen.name)} {whole}"
     return ""
 
@@ -58,7 +57,7 @@ def _said(base: np.ndarray, seen: Evidence, size: int) -> str:
     if float(np.abs(term).max()) <= 1e-3 * largest or (np.abs(term) > 1e-6 * largest).sum() < FEWEST:
         return ""
     if alike(base, seen.got, seen.tolerance):
-        return "lacks the term through {what}, which is taken for a constant"
+        return "lacks the term through {what}, which is treated as a constant"
     weight = ratio(term, seen.got - base, seen.tolerance)
     if weight is None or near(weight, 1, seen.tolerance):
         return ""

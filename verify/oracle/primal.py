@@ -17,6 +17,7 @@ from jax.extend import core
 HIJAX = "call_hi_primitive"
 VJP_CALLS = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr", HIJAX: "_prim"}
 JVP_CALLS = {"custom_jvp_call": "call_jaxpr", HIJAX: "_prim"}
+CALLS = VJP_CALLS | JVP_CALLS
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
 

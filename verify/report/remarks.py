@@ -13,6 +13,7 @@ from verify.case import Case
 from verify.generate.options import option_values
 from verify.oracle import kinks
 from verify.oracle.tolerance import allowed_error, unit_roundoff
+from verify.program.identity import is_array
 from verify.report.finding import NotRunError
 from verify.running import WIDE
 from verify.subject import Subject, first_line
@@ -25,7 +26,7 @@ def name_of(rule: Any) -> str:
 
 def shown(arg: Any) -> str:
     def leaf(a: Any) -> str:
-        if not isinstance(a, np.ndarray | np.generic | jax.Array):  # JAX's own literals have a dtype, and no shape
+        if not is_array(a):  # JAX's own literals have a dtype, and no shape
             return repr(a)
         short = str(a.dtype).replace("bfloat", "bf").replace("float", "f").replace("uint", "u").replace("int", "i")
         return f"{short}[{','.join(map(str, a.shape))}]"

@@ -36,9 +36,9 @@ def cause(primal, backward, *args):
 
 FIRST, SECOND = (f"the {n} sum (or mean) over axis 1" for n in ("first", "second"))
 NORMALISED = {
-    (0, 1): f"x̄ lacks the term through {FIRST}, which is taken for a constant",
-    (1, 0): f"x̄ lacks the term through {SECOND}, which is taken for a constant",
-    (0, 0): "x̄ lacks the terms through every sum and maximum of the function, which are taken for constants",
+    (0, 1): f"x̄ lacks the term through {FIRST}, which is treated as a constant",
+    (1, 0): f"x̄ lacks the term through {SECOND}, which is treated as a constant",
+    (0, 0): "x̄ lacks the terms through every sum and maximum of the function, which are treated as constants",
     (-1, 1): f"x̄ has the term through {FIRST} with the wrong sign",
     (1, -1): f"x̄ has the term through {SECOND} with the wrong sign",
     (6, 1): f"x̄ has the term through {FIRST} times 6, its length: a sum for a mean, or the reverse",
@@ -54,7 +54,7 @@ def test_the_term_of_a_normalisation_is_named(mean, variance):
 def test_the_normaliser_of_a_softmax_inside_of_somebodys_rule_is_named():
     softmax = lambda x: jax.nn.softmax(x, 1)  # noqa: E731 (a custom_jvp)
     assert cause(softmax, lambda args, y, g: (g * y,), X) == (
-        "x̄ lacks the term through the sum (or mean) over axis 1, which is taken for a constant"
+        "x̄ lacks the term through the sum (or mean) over axis 1, which is treated as a constant"
     )
 
 

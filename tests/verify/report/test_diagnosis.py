@@ -65,8 +65,8 @@ def test_is_named(mistake):
     assert diagnose(evidence).startswith(words)
     # To within what the dtype resolves it is the mistake; beyond it, it is another.
     assert diagnose(replace(evidence, got=evidence.got * (1 + 1e-9))).startswith(words) or "set" in mistake
-    spoilt = evidence.got + 1e-2 * RNG.standard_normal(evidence.got.shape)
-    assert diagnose(replace(evidence, got=spoilt, bad=np.ones_like(evidence.bad))) == ""
+    corrupted = evidence.got + 1e-2 * RNG.standard_normal(evidence.got.shape)
+    assert diagnose(replace(evidence, got=corrupted, bad=np.ones_like(evidence.bad))) == ""
 
 
 LIKE = {
