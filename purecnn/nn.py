@@ -5,13 +5,11 @@ Chain("net", (nn.conv2d(6, 5, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.fl
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from purecnn.chain import Chain, Layer
+from purecnn.chain import Layer
+from purecnn.composition import residual as residual
 from purecnn.geometry import pair
 from purecnn.initializers import he_normal, ones, zeros
 from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
@@ -180,50 +178,3 @@ def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5) -> Layer:
         return {"mean": jnp.zeros(shape[-1:], wide), "variance": jnp.ones(shape[-1:], wide)}
 
     return Layer("batch_norm", apply, forward, backward, init, init_state)
-
-
-def residual(*body: Layer, shortcut: tuple[Layer, ...] = ()) -> Layer:
-    """y = body(x) + shortcut(x): the residual block of He et al. 2015; an empty shortcut is x itself.
-
-    Both see x, so both send it a cotangent: x̄ = body̅(ȳ) + shortcut̅(ȳ). Parameters and state are
-    `{"body": […], "shortcut": […]}`.
-    """
-    ways = {"body": Chain("body", body), "shortcut": Chain("shortcut", shortcut)}
-
-    def each(call: Callable[[str, Chain], Any]) -> dict[str, Any]:
-        return {name: call(name, way) for name, way in ways.items()}
-
-    def split(key):
-        return dict(zip(ways, (None, None) if key is None else jax.random.split(key), strict=True))
-
-    def add(outputs):
-        a, b = outputs
-        if a.shape != b.shape:
-            raise ValueError(
-                f"residual: body: got samples of shape {a.shape[1:]}, expected {b.shape[1:]}, the shortcut's"
-            )
-        return a + b
-
-    def apply(params, state, x, train, key):
-        keys = split(key)
-        out = each(lambda n, way: way.apply_with_state(params[n], x, state=state.get(n), train=train, key=keys[n]))
-        return add([y for y, _ in out.values()]), {n: s for n, (_, s) in out.items()}
-
-    def forward(params, state, x, train, key):
-        keys = split(key)
-        out = each(lambda n, way: way.forward(params[n], x, state=state.get(n), train=train, key=keys[n]))
-        y = add([y for y, _, _ in out.values()])
-        return y, {n: s for n, (_, s, _) in out.items()}, {n: r for n, (_, _, r) in out.items()}
-
-    def backward(residuals, y_bar, train):
-        out = each(lambda n, way: way.backward(residuals[n], y_bar, train=train))
-        return add([x_bar for x_bar, _ in out.values()]), {n: p for n, (_, p) in out.items()}
-
-    def init(key, shape, dtype):
-        keys = split(key)
-        return each(lambda n, way: way.init(keys[n], shape, dtype))
-
-    def init_state(shape, dtype):
-        return each(lambda _, way: way.init_state(shape, dtype))
-
-    return Layer("residual", apply, forward, backward, init, init_state)
