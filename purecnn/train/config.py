@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from purecnn.data.augmentation import make_augmentation
 from purecnn.data.readers import Data
+from purecnn.train.freezing import is_freeze
 
 Model = Literal["lenet", "alexnet", "alexnet_one_tower", "cifar_cnn", "resnet", "mlp"]
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
@@ -53,6 +54,10 @@ class Config:
     """A run or a file of weights of the same model to begin with. The last layer is new if the classes are others."""
     loss: Loss | None = None
     """None: squared_error for mlp, as in the lecture, softmax_cross_entropy for the others."""
+    freeze: str | None = None
+    """Layers that are not trained: all-but-head, or numbers as `purecnn summary` counts them, 0-12,15. None: none."""
+    layer_decay: float = 1.0
+    """The learning rate of every layer with parameters is this times that of the next: 1 is one rate for all."""
     label_smoothing: float = 0.0
     """Of softmax_cross_entropy while training: this share of every label is spread over all classes."""
     augmentation: str = "warp"
@@ -92,6 +97,8 @@ class Config:
         for name in ("run_dir", "data_dir", "init_weights"):
             path = getattr(self, name)
             require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
+        expected = "all-but-head, layers such as 0-12,15, or None"
+        require("freeze", self.freeze, self.freeze is None or is_freeze(self.freeze), expected)
         make_augmentation(self.augmentation)  # raises, with the names there are
         smoothing, loss = self.label_smoothing, resolved_loss(self)
         require(
@@ -121,6 +128,7 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "weight_decay": NOT_NEGATIVE,
     "clip_norm": POSITIVE,
     "warmup_epochs": NOT_NEGATIVE,
+    "layer_decay": (int | float, lambda v: 0 < v <= 1, "a number above 0, at most 1"),
     "label_smoothing": SHARE,
     "patience": COUNT,
     "tolerance": SHARE,

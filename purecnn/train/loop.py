@@ -28,6 +28,7 @@ from purecnn.train.compilation import loaded_programs
 from purecnn.train.config import Config, require, resolved
 from purecnn.train.devices import Devices, agree, all_devices, is_first_process, supply, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
+from purecnn.train.freezing import frozen_layers
 from purecnn.train.interruption import asked_to_stop
 from purecnn.train.nets import begin_from, seen
 from purecnn.train.objectives import OBJECTIVES, smoothed
@@ -116,7 +117,9 @@ def train(
     now, progress = found or (plan.start, saved.Progress())
     step, total = int(now.step), plan.steps_per_epoch * config.epochs
     hardware = describe_hardware()
-    weighted = [f"{i} {layer.name}" for i, layer in enumerate(net.layers) if jax.tree.leaves(now.params[i])]
+    frozen = frozen_layers(config.freeze, now.params)
+    trained = [i for i, each in enumerate(now.params) if jax.tree.leaves(each) and i not in frozen]
+    weighted = [f"{i} {net.layers[i].name}" for i in trained]
     console.print(opening_lines(net, data, now.params, hardware))
     if devices.count > 1:
         console.print(f"on {devices.count} devices, {config.batch_size // devices.count} images of a batch on each")
@@ -136,6 +139,7 @@ def train(
         lambda key, x: seen(about, augment(key, x)),
         jnp.dtype(config.precision),
         min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
+        frozen,
     )
     steps = steps_in_one_dispatch(one_step, devices.everywhere)
     lengths = {len(part) for part in cut(np.arange(plan.steps_per_epoch), config)}

@@ -6,6 +6,7 @@ import jax
 import optax
 
 from purecnn.train.config import Config, require
+from purecnn.train.freezing import fine_tuning
 
 
 def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
@@ -24,7 +25,7 @@ def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransf
         "rmsprop": lambda: [into_gradient, optax.rmsprop(rate, momentum=momentum)],
         "adagrad": lambda: [into_gradient, optax.adagrad(rate)],
     }[config.optimizer]()
-    optimizer = optax.chain(*clip, *parts)
+    optimizer = fine_tuning(optax.chain(*clip, *parts), config.freeze, config.layer_decay)
     if config.accumulate == 1:
         return optimizer
     return optax.MultiSteps(optimizer, every_k_schedule=config.accumulate).gradient_transformation()  # type: ignore

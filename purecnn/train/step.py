@@ -17,6 +17,7 @@ import optax
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import to_float
+from purecnn.train.freezing import with_frozen
 from purecnn.train.objectives import Objective
 
 NORMS_EVERY = 8  # steps: so they take 0.5 % of LeNet's on a CPU, and at every step 2.6 % (experiments/gradient_norms)
@@ -35,8 +36,8 @@ class TrainState(NamedTuple):
 class Measured(NamedTuple):
     """Of one step: the mean loss of its batch before the update, and how many predictions were right.
 
-    `norms` has an entry for every layer with parameters, in the chain's order: the length of its gradient, or −1 at
-    steps where it is not measured.
+    `norms` has an entry for every layer with parameters that are trained, in the chain's order: the length of its
+    gradient, or −1 at steps where it is not measured.
     """
 
     loss: Array
@@ -67,12 +68,15 @@ def training_step(
     augment: Callable[[Array, Array], Array] = lambda key, x: x,
     precision: Any = jnp.float32,
     norms_every: int = NORMS_EVERY,
+    frozen: frozenset[int] = frozenset(),
 ) -> Callable[..., Any]:
     """A pure function (TrainState, x, labels) -> (TrainState, Measured) for one batch; not jitted yet.
 
     With the `precision` bfloat16 the two lists are computed in it, sums inside the rules in float32; the weights that
-    are kept, the loss, running statistics and the optimiser's update stay float32.
+    are kept, the loss, running statistics and the optimiser's update stay float32. Layers at the places in `frozen`
+    run as they do without `train`; that `optimizer` leaves their parameters alone is its affair.
     """
+    net = with_frozen(net, frozen)
 
     def step(now: TrainState, x: Array, labels: Array) -> tuple[TrainState, Measured]:
         augment_key, net_key = jax.random.split(jax.random.fold_in(now.key, now.step))
@@ -87,7 +91,8 @@ def training_step(
         gradient = _cast(gradient, jnp.float32)
         updates, opt_state = optimizer.update(gradient, now.opt_state, now.params)
         params: Any = optax.apply_updates(now.params, updates)
-        norms = jax.lax.cond(now.step % norms_every == 0, _norms, lambda g: -jnp.ones(len(_weighted(g))), gradient)
+        trained = [g for i, g in enumerate(gradient) if i not in frozen]
+        norms = jax.lax.cond(now.step % norms_every == 0, _norms, lambda g: -jnp.ones(len(_weighted(g))), trained)
         correct = (y.argmax(axis=1).astype(labels.dtype) == labels).sum()
         return TrainState(params, state, opt_state, now.key, now.step + 1), Measured(losses.mean(), correct, norms)
 
