@@ -10,6 +10,8 @@ never changed in place.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array
+from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.summary import Summary, summarise
@@ -26,12 +29,25 @@ Params = dict[str, Any]
 Shape = tuple[int, ...]
 
 
-def _no_params(key: Array, shape: Shape, dtype: Any) -> Params:
+def no_params(key: Array, shape: Shape, dtype: Any) -> Params:
     return {}
 
 
-def _no_state(shape: Shape, dtype: Any) -> Params:
+def no_state(shape: Shape, dtype: Any) -> Params:
     return {}
+
+
+class Partial(functools.partial):
+    """A `functools.partial` that equals another of the same function and arguments, where they are hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Partial) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.func, self.args, tuple(sorted(self.keywords.items()))
 
 
 @dataclass(frozen=True)
@@ -39,15 +55,37 @@ class Layer:
     """One link of a chain: pure functions around a rule, made by the functions of `purecnn.nn`.
 
     `shape` is that of one sample, without the batch axis. `apply` calls the rule, so that `jax.grad` of it uses the
-    hand-written backward rule; `fwd` and `bwd` are the pair itself.
+    hand-written backward rule; `fwd` and `bwd` are the pair itself. Layers are equal, and hash alike, where their
+    functions are; with functions of a module, and `Partial`s of them, two made alike are, and pickle.
+
+    Raises TypeError where one of the pair is given without the other.
     """
 
     name: str
     apply: Callable[..., tuple[Array, Params]]  # (params, state, x, train, key) -> y, state
-    fwd: Callable[..., tuple[Array, Params, Any]]  # (params, state, x, train, key) -> y, state, residuals
-    bwd: Callable[..., tuple[Array, Params]]  # (residuals, y_bar, train) -> x_bar, params_bar
-    init: Callable[[Array, Shape, Any], Params] = _no_params  # (key, shape, dtype) -> params
-    init_state: Callable[[Shape, Any], Params] = _no_state  # (shape, dtype) -> state
+    fwd: Callable[..., tuple[Array, Params, Any]] | None = None  # (params, state, x, train, key) -> y, state, residuals
+    bwd: Callable[..., tuple[Array, Params]] | None = None  # (residuals, y_bar, train) -> x_bar, params_bar
+    init: Callable[[Array, Shape, Any], Params] = no_params  # (key, shape, dtype) -> params
+    init_state: Callable[[Shape, Any], Params] = no_state  # (shape, dtype) -> state
+    plain: Callable[..., tuple[Array, Params]] | None = None  # `apply` without rules; None: as it is
+    inner: tuple[Chain, ...] = ()  # what it is made of
+
+    def __post_init__(self) -> None:
+        if (self.fwd is None) != (self.bwd is None):
+            raise TypeError(f"{self.name}: {_missing(self)}")
+
+    @property
+    def by_autodiff(self) -> bool:
+        """Whether `jax.vjp` takes the place of a backward rule, here or further in."""
+        return self.bwd is vjp_backward or any(layer.by_autodiff for way in self.inner for layer in way.layers)
+
+    def without_rules(self) -> Layer:
+        """The same function with the same parameters, of plain primals that JAX differentiates."""
+        plain = self.plain or self.apply
+        inner = tuple(way.without_rules() for way in self.inner)
+        return dataclasses.replace(
+            self, apply=plain, fwd=Partial(vjp_forward, plain), bwd=vjp_backward, plain=None, inner=inner
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +131,7 @@ class Chain:
         """The first list: the output, the state after it, and the residuals of every layer."""
         new_state, residuals = [], []
         for i, (layer, p, s) in enumerate(self._links(params, state)):
-            x, s, r = self._at(i, x.shape[1:], layer.fwd, p, s, x, train, _key(key, i))
+            x, s, r = self._at(i, x.shape[1:], _pair(layer)[0], p, s, x, train, _key(key, i))
             new_state.append(s)
             residuals.append(r)
         return x, new_state, residuals
@@ -103,9 +141,18 @@ class Chain:
         params_bar = []
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
             with self._scope(i):
-                y_bar, p_bar = self.layers[i].bwd(r, y_bar, train)
+                y_bar, p_bar = _pair(self.layers[i])[1](r, y_bar, train)
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]
+
+    def without_rules(self) -> Chain:
+        """The same net, with the same parameters and numbers, of plain primals, for what a `custom_vjp` refuses.
+
+        That is forward mode: `jax.jvp`, `linearize`, `jacfwd`, `hessian`, tangent kernels. Every gradient of it is
+        autodiff's, that of `backprop` layer by layer; at kinks (ties of a pool, say) it follows JAX's conventions. A
+        user's own layer without `plain` is taken as it is.
+        """
+        return Chain(self.name, tuple(layer.without_rules() for layer in self.layers))
 
     def shapes(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Shape]:
         """The shape of one sample in front of every layer, and behind the last."""
@@ -170,6 +217,20 @@ def backprop(
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.shape[0]))
     _, grads = net.backward(residuals, y_bar, train=train)
     return losses.mean(), grads
+
+
+def _pair(layer: Layer) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    if layer.fwd is None or layer.bwd is None:
+        raise TypeError(_missing(layer))
+    return layer.fwd, layer.bwd
+
+
+def _missing(layer: Layer) -> str:
+    missing = ", ".join(name for name in ("fwd", "bwd") if getattr(layer, name) is None)
+    return (
+        f"{missing}: got None, expected a pair: nn.from_rule(rule) takes that of a rule, "
+        "nn.function(f) has JAX differentiate f"
+    )
 
 
 def _key(key, i):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from purecnn.chain import Layer
+from purecnn.chain import Layer, Partial
 from purecnn.rules import Rule, with_pair
 
 Replaceable = TypeVar("Replaceable", Layer, Rule)
@@ -43,7 +43,9 @@ def with_backward(
     Raises TypeError where `original` is neither.
     """
     if isinstance(original, Layer):
-        return _layer(original, fwd or original.fwd, bwd)
+        if (fwd := fwd or original.fwd) is None:
+            raise TypeError(f"with_backward: fwd: got None for {original.name}, which has none either")
+        return _layer(original, fwd, bwd)
     if isinstance(original, Rule):
         return with_pair(original, fwd or original.fwd, bwd)
     raise TypeError(
@@ -53,18 +55,25 @@ def with_backward(
 
 def _layer(original: Layer, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Layer:
     """The new pair in `fwd` and `bwd` for the two lists, and joined in `apply` for `jax.grad`."""
+    plain = original.plain or original.apply
+    return dataclasses.replace(
+        original, apply=Partial(_joined, original.apply, fwd, bwd), fwd=fwd, bwd=bwd, plain=plain
+    )
 
-    @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-    def joined(params, state, x, train, key):
-        return original.apply(params, state, x, train, key)
 
-    def joined_fwd(params, state, x, train, key):
-        y, new_state, residuals = fwd(params, state, x, train, key)
-        return (y, new_state), residuals
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 6))
+def _joined(apply, fwd, bwd, params, state, x, train, key):
+    return apply(params, state, x, train, key)
 
-    def joined_bwd(train, residuals, bars):
-        x_bar, params_bar = bwd(residuals, bars[0], train)  # nothing flows back through running statistics
-        return params_bar, None, x_bar, None
 
-    joined.defvjp(joined_fwd, joined_bwd)
-    return dataclasses.replace(original, apply=joined, fwd=fwd, bwd=bwd)
+def _joined_fwd(apply, fwd, bwd, params, state, x, train, key):
+    y, new_state, residuals = fwd(params, state, x, train, key)
+    return (y, new_state), residuals
+
+
+def _joined_bwd(apply, fwd, bwd, train, residuals, bars):
+    x_bar, params_bar = bwd(residuals, bars[0], train)  # nothing flows back through running statistics
+    return params_bar, None, x_bar, None
+
+
+_joined.defvjp(_joined_fwd, _joined_bwd)
