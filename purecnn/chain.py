@@ -27,6 +27,9 @@ from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
 Shape = tuple[int, ...]
+NO_PAIR = (
+    "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) leaves a plain f to autodiff"
+)
 
 
 def no_params(key: Array, shape: Shape, dtype: Any) -> Params:
@@ -35,6 +38,14 @@ def no_params(key: Array, shape: Shape, dtype: Any) -> Params:
 
 def no_state(shape: Shape, dtype: Any) -> Params:
     return {}
+
+
+def _no_fwd(params, state, x, train, key):
+    raise TypeError(NO_PAIR.format("fwd, bwd"))
+
+
+def _no_bwd(residuals, y_bar, train):
+    raise TypeError(NO_PAIR.format("bwd"))
 
 
 class Partial(functools.partial):
@@ -63,16 +74,16 @@ class Layer:
 
     name: str
     apply: Callable[..., tuple[Array, Params]]  # (params, state, x, train, key) -> y, state
-    fwd: Callable[..., tuple[Array, Params, Any]] | None = None  # (params, state, x, train, key) -> y, state, residuals
-    bwd: Callable[..., tuple[Array, Params]] | None = None  # (residuals, y_bar, train) -> x_bar, params_bar
+    fwd: Callable[..., tuple[Array, Params, Any]] = _no_fwd  # (params, state, x, train, key) -> y, state, residuals
+    bwd: Callable[..., tuple[Array, Params]] = _no_bwd  # (residuals, y_bar, train) -> x_bar, params_bar
     init: Callable[[Array, Shape, Any], Params] = no_params  # (key, shape, dtype) -> params
     init_state: Callable[[Shape, Any], Params] = no_state  # (shape, dtype) -> state
     plain: Callable[..., tuple[Array, Params]] | None = None  # `apply` without rules; None: as it is
     inner: tuple[Chain, ...] = ()  # what it is made of
 
     def __post_init__(self) -> None:
-        if (self.fwd is None) != (self.bwd is None):
-            raise TypeError(f"{self.name}: {_missing(self)}")
+        if (self.fwd is _no_fwd) != (self.bwd is _no_bwd):
+            raise TypeError(f"{self.name}: {NO_PAIR.format('fwd' if self.fwd is _no_fwd else 'bwd')}")
 
     @property
     def by_autodiff(self) -> bool:
@@ -131,7 +142,7 @@ class Chain:
         """The first list: the output, the state after it, and the residuals of every layer."""
         new_state, residuals = [], []
         for i, (layer, p, s) in enumerate(self._links(params, state)):
-            x, s, r = self._at(i, x.shape[1:], _pair(layer)[0], p, s, x, train, _key(key, i))
+            x, s, r = self._at(i, x.shape[1:], layer.fwd, p, s, x, train, _key(key, i))
             new_state.append(s)
             residuals.append(r)
         return x, new_state, residuals
@@ -140,8 +151,7 @@ class Chain:
         """The second list: the cotangents of the input and of the parameters, from that of the output."""
         params_bar = []
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
-            with self._scope(i):
-                y_bar, p_bar = _pair(self.layers[i])[1](r, y_bar, train)
+            y_bar, p_bar = self._at(i, y_bar.shape[1:], self.layers[i].bwd, r, y_bar, train, fed="sent cotangents")
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]
 
@@ -184,13 +194,13 @@ class Chain:
         """What profiles and HLO metadata call the layer at place i: `lenet/3_conv2d`."""
         return jax.named_scope(f"{self.name}/{i}_{self.layers[i].name}")
 
-    def _at(self, i, shape, function, *args):
+    def _at(self, i, shape, function, *args, fed="fed samples"):
         """Call `function`, and have an error say at which layer of the chain it arose."""
         try:
             with self._scope(i):
                 return function(*args)
         except (ValueError, TypeError) as error:
-            place = f"{self.name}: layer {i} ({self.layers[i].name}), fed samples of shape {tuple(shape)}"
+            place = f"{self.name}: layer {i} ({self.layers[i].name}), {fed} of shape {tuple(shape)}"
             error.add_note(place)
             error.args = (f"{place}: {error}",)
             raise
@@ -217,20 +227,6 @@ def backprop(
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.shape[0]))
     _, grads = net.backward(residuals, y_bar, train=train)
     return losses.mean(), grads
-
-
-def _pair(layer: Layer) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    if layer.fwd is None or layer.bwd is None:
-        raise TypeError(_missing(layer))
-    return layer.fwd, layer.bwd
-
-
-def _missing(layer: Layer) -> str:
-    missing = ", ".join(name for name in ("fwd", "bwd") if getattr(layer, name) is None)
-    return (
-        f"{missing}: got None, expected a pair: nn.from_rule(rule) takes that of a rule, "
-        "nn.function(f) has JAX differentiate f"
-    )
 
 
 def _key(key, i):

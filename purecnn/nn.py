@@ -5,6 +5,10 @@ Chain("net", (nn.conv2d(6, 5, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.fl
 
 from __future__ import annotations
 
+import dataclasses
+
+import jax.numpy as jnp
+
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.chain import Layer, Partial, no_params
 from purecnn.composition import branches as branches
@@ -94,7 +98,12 @@ def _init_dense(features, bias, init_w, key, shape, dtype):
 
 
 def relu(**options) -> Layer:
-    return from_rule(relu_rule, **options)
+    return dataclasses.replace(from_rule(relu_rule, **options), plain=Partial(_apply, _relu, **options))
+
+
+def _relu(x, *, slope_at_zero=0.0):
+    """ReLU's primal, which JAX would give the slope ½ at zero, whatever the rule's is."""
+    return jnp.where(x == 0, slope_at_zero * x, relu_rule.primal(x, slope_at_zero=slope_at_zero))
 
 
 def sigmoid() -> Layer:

@@ -43,9 +43,7 @@ def with_backward(
     Raises TypeError where `original` is neither.
     """
     if isinstance(original, Layer):
-        if (fwd := fwd or original.fwd) is None:
-            raise TypeError(f"with_backward: fwd: got None for {original.name}, which has none either")
-        return _layer(original, fwd, bwd)
+        return _layer(original, fwd or original.fwd, bwd)
     if isinstance(original, Rule):
         return with_pair(original, fwd or original.fwd, bwd)
     raise TypeError(
@@ -56,9 +54,11 @@ def with_backward(
 def _layer(original: Layer, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Layer:
     """The new pair in `fwd` and `bwd` for the two lists, and joined in `apply` for `jax.grad`."""
     plain = original.plain or original.apply
-    return dataclasses.replace(
-        original, apply=Partial(_joined, original.apply, fwd, bwd), fwd=fwd, bwd=bwd, plain=plain
-    )
+    return dataclasses.replace(original, apply=Partial(_apply, original.apply, fwd, bwd), fwd=fwd, bwd=bwd, plain=plain)
+
+
+def _apply(apply, fwd, bwd, params, state, x, train, key):  # a function, which pickles; a custom_vjp does not
+    return _joined(apply, fwd, bwd, params, state, x, train, key)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 6))
