@@ -10,6 +10,8 @@ never changed in place.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,20 +20,45 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array
+from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
 Shape = tuple[int, ...]
+NO_PAIR = (
+    "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) leaves a plain f to autodiff"
+)
 
 
-def _no_params(key: Array, shape: Shape, dtype: Any) -> Params:
+def no_params(key: Array, shape: Shape, dtype: Any) -> Params:
     return {}
 
 
-def _no_state(shape: Shape, dtype: Any) -> Params:
+def no_state(shape: Shape, dtype: Any) -> Params:
     return {}
+
+
+def _no_fwd(params, state, x, train, key):
+    raise TypeError(NO_PAIR.format("fwd, bwd"))
+
+
+def _no_bwd(residuals, y_bar, train):
+    raise TypeError(NO_PAIR.format("bwd"))
+
+
+class Partial(functools.partial):
+    """A `functools.partial` that equals another of the same function and arguments, where they are hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Partial) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.func, self.args, tuple(sorted(self.keywords.items()))
 
 
 @dataclass(frozen=True)
@@ -39,15 +66,37 @@ class Layer:
     """One link of a chain: pure functions around a rule, made by the functions of `purecnn.nn`.
 
     `shape` is that of one sample, without the batch axis. `apply` calls the rule, so that `jax.grad` of it uses the
-    hand-written backward rule; `fwd` and `bwd` are the pair itself.
+    hand-written backward rule; `fwd` and `bwd` are the pair itself. Layers are equal, and hash alike, where their
+    functions are; with functions of a module, and `Partial`s of them, two made alike are, and pickle.
+
+    Raises TypeError where one of the pair is given without the other.
     """
 
     name: str
     apply: Callable[..., tuple[Array, Params]]  # (params, state, x, train, key) -> y, state
-    fwd: Callable[..., tuple[Array, Params, Any]]  # (params, state, x, train, key) -> y, state, residuals
-    bwd: Callable[..., tuple[Array, Params]]  # (residuals, y_bar, train) -> x_bar, params_bar
-    init: Callable[[Array, Shape, Any], Params] = _no_params  # (key, shape, dtype) -> params
-    init_state: Callable[[Shape, Any], Params] = _no_state  # (shape, dtype) -> state
+    fwd: Callable[..., tuple[Array, Params, Any]] = _no_fwd  # (params, state, x, train, key) -> y, state, residuals
+    bwd: Callable[..., tuple[Array, Params]] = _no_bwd  # (residuals, y_bar, train) -> x_bar, params_bar
+    init: Callable[[Array, Shape, Any], Params] = no_params  # (key, shape, dtype) -> params
+    init_state: Callable[[Shape, Any], Params] = no_state  # (shape, dtype) -> state
+    plain: Callable[..., tuple[Array, Params]] | None = None  # `apply` without rules; None: as it is
+    inner: tuple[Chain, ...] = ()  # what it is made of
+
+    def __post_init__(self) -> None:
+        if (self.fwd is _no_fwd) != (self.bwd is _no_bwd):
+            raise TypeError(f"{self.name}: {NO_PAIR.format('fwd' if self.fwd is _no_fwd else 'bwd')}")
+
+    @property
+    def by_autodiff(self) -> bool:
+        """Whether `jax.vjp` takes the place of a backward rule, here or further in."""
+        return self.bwd is vjp_backward or any(layer.by_autodiff for way in self.inner for layer in way.layers)
+
+    def without_rules(self) -> Layer:
+        """The same function with the same parameters, of plain primals that JAX differentiates."""
+        plain = self.plain or self.apply
+        inner = tuple(way.without_rules() for way in self.inner)
+        return dataclasses.replace(
+            self, apply=plain, fwd=Partial(vjp_forward, plain), bwd=vjp_backward, plain=None, inner=inner
+        )
 
 
 @dataclass(frozen=True)
@@ -102,10 +151,18 @@ class Chain:
         """The second list: the cotangents of the input and of the parameters, from that of the output."""
         params_bar = []
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
-            with self._scope(i):
-                y_bar, p_bar = self.layers[i].bwd(r, y_bar, train)
+            y_bar, p_bar = self._at(i, y_bar.shape[1:], self.layers[i].bwd, r, y_bar, train, fed="sent cotangents")
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]
+
+    def without_rules(self) -> Chain:
+        """The same net, with the same parameters and numbers, of plain primals, for what a `custom_vjp` refuses.
+
+        That is forward mode: `jax.jvp`, `linearize`, `jacfwd`, `hessian`, tangent kernels. Every gradient of it is
+        autodiff's, that of `backprop` layer by layer; at kinks (ties of a pool, say) it follows JAX's conventions. A
+        user's own layer without `plain` is taken as it is.
+        """
+        return Chain(self.name, tuple(layer.without_rules() for layer in self.layers))
 
     def shapes(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Shape]:
         """The shape of one sample in front of every layer, and behind the last."""
@@ -137,13 +194,13 @@ class Chain:
         """What profiles and HLO metadata call the layer at place i: `lenet/3_conv2d`."""
         return jax.named_scope(f"{self.name}/{i}_{self.layers[i].name}")
 
-    def _at(self, i, shape, function, *args):
+    def _at(self, i, shape, function, *args, fed="fed samples"):
         """Call `function`, and have an error say at which layer of the chain it arose."""
         try:
             with self._scope(i):
                 return function(*args)
         except (ValueError, TypeError) as error:
-            place = f"{self.name}: layer {i} ({self.layers[i].name}), fed samples of shape {tuple(shape)}"
+            place = f"{self.name}: layer {i} ({self.layers[i].name}), {fed} of shape {tuple(shape)}"
             error.add_note(place)
             error.args = (f"{place}: {error}",)
             raise

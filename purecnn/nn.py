@@ -5,19 +5,19 @@ Chain("net", (nn.conv2d(6, 5, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.fl
 
 from __future__ import annotations
 
-import jax
+import dataclasses
+
 import jax.numpy as jnp
 
-from purecnn.chain import Layer
+from purecnn.autodiff import vjp_backward, vjp_forward
+from purecnn.chain import Layer, Partial, no_params
+from purecnn.composition import branches as branches
 from purecnn.composition import residual as residual
 from purecnn.geometry import pair
-from purecnn.initializers import he_normal, ones, zeros
+from purecnn.initializers import he_normal, zeros
 from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
-from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
-from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
 from purecnn.layers.conv2d import conv2d as conv2d_rule
 from purecnn.layers.dense import dense as dense_rule
-from purecnn.layers.dropout import dropout as dropout_rule
 from purecnn.layers.flatten import flatten as flatten_rule
 from purecnn.layers.global_avg_pool import global_avg_pool as global_avg_pool_rule
 from purecnn.layers.local_response_norm import local_response_norm as local_response_norm_rule
@@ -25,57 +25,85 @@ from purecnn.layers.max_pool2d import max_pool2d as max_pool2d_rule
 from purecnn.layers.relu import relu as relu_rule
 from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
 from purecnn.layers.softmax import softmax as softmax_rule
-from purecnn.ops import accumulation_dtype
 from purecnn.rules import Rule
+from purecnn.signatures import static_value
+from purecnn.training_modes import batch_norm as batch_norm
+from purecnn.training_modes import dropout as dropout
 
 
-def from_rule(rule: Rule, *, init=None, names: tuple[str, ...] = (), **options) -> Layer:
+def from_rule(rule: Rule, *, init=no_params, names: tuple[str, ...] = (), **options) -> Layer:
     """A layer that is one rule: `rule(x, *parameters, **options)`, its parameters called `names`.
 
-    `init(key, shape, dtype)` makes the dict of parameters, where there are some.
+    `init(key, shape, dtype)` makes the dict of parameters, where there are some. For the layer to pickle, rule and
+    `init` are functions of a module (or a `Partial` of one).
     """
+    options = {name: static_value(rule.__name__, name, value) for name, value in options.items()}
+    return Layer(
+        rule.__name__,
+        Partial(_apply, rule, **options),
+        Partial(_forward, rule, **options),
+        Partial(_backward, rule, names, **options),
+        init,
+        plain=Partial(_apply, rule.primal, **options),
+    )
 
-    def apply(params, state, x, train, key):
-        return rule(x, **params, **options), state
 
-    def forward(params, state, x, train, key):
-        y, residuals = rule.fwd(x, **params, **options)
-        return y, state, residuals
+def function(f, *, name: str | None = None, init=no_params, **options) -> Layer:
+    """A plain function as a layer: `f(x, **parameters, **options)`, which `init(key, shape, dtype)` makes a dict of.
 
-    def backward(residuals, y_bar, train):
-        x_bar, *bars = rule.bwd(residuals, y_bar, **options)
-        return x_bar, dict(zip(names, bars, strict=False))
+    It needs no rule. In the backward pass `jax.vjp` differentiates this layer, and it alone; `Chain.summary` says so.
+    """
+    options = {option: static_value(name or f.__name__, option, value) for option, value in options.items()}
+    apply = Partial(_apply, f, **options)
+    return Layer(name or f.__name__, apply, Partial(vjp_forward, apply), vjp_backward, init)
 
-    return Layer(rule.__name__, apply, forward, backward, **({} if init is None else {"init": init}))
+
+def _apply(function, params, state, x, train, key, /, **options):
+    return function(x, **params, **options), state
+
+
+def _forward(rule, params, state, x, train, key, /, **options):
+    y, residuals = rule.fwd(x, **params, **options)
+    return y, state, residuals
+
+
+def _backward(rule, names, residuals, y_bar, train, /, **options):
+    x_bar, *bars = rule.bwd(residuals, y_bar, **options)
+    return x_bar, dict(zip(names, bars, strict=False))
 
 
 def conv2d(features: int, window, *, bias: bool = True, groups: int = 1, init_w=he_normal, **options) -> Layer:
     """`purecnn.conv2d` with `features` output channels; `options` are its stride, padding, dilation, algorithm."""
-    size = pair("conv2d", "window", window)
-
-    def init(key, shape, dtype):
-        if len(shape) != 3:
-            raise ValueError(f"conv2d: input_shape: got {shape}, expected that of one sample, (H, W, C)")
-        w = init_w(key, (*size, shape[2] // groups, features), dtype)
-        return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
-
+    init = Partial(_init_conv2d, features, pair("conv2d", "window", window), bias, groups, init_w)
     return from_rule(conv2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
+
+
+def _init_conv2d(features, size, bias, groups, init_w, key, shape, dtype):
+    if len(shape) != 3:
+        raise ValueError(f"conv2d: input_shape: got {shape}, expected that of one sample, (H, W, C)")
+    w = init_w(key, (*size, shape[2] // groups, features), dtype)
+    return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
 
 
 def dense(features: int, *, bias: bool = True, init_w=he_normal) -> Layer:
     """`purecnn.dense` with `features` outputs."""
+    return from_rule(dense_rule, init=Partial(_init_dense, features, bias, init_w), names=("w", "b")[: 1 + bias])
 
-    def init(key, shape, dtype):
-        if len(shape) != 1:
-            raise ValueError(f"dense: input_shape: got {shape}, expected that of one sample, (in,); flatten first")
-        w = init_w(key, (shape[0], features), dtype)
-        return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
 
-    return from_rule(dense_rule, init=init, names=("w", "b")[: 1 + bias])
+def _init_dense(features, bias, init_w, key, shape, dtype):
+    if len(shape) != 1:
+        raise ValueError(f"dense: input_shape: got {shape}, expected that of one sample, (in,); flatten first")
+    w = init_w(key, (shape[0], features), dtype)
+    return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
 
 
 def relu(**options) -> Layer:
-    return from_rule(relu_rule, **options)
+    return dataclasses.replace(from_rule(relu_rule, **options), plain=Partial(_apply, _relu, **options))
+
+
+def _relu(x, *, slope_at_zero=0.0):
+    """ReLU's primal, which JAX would give the slope ½ at zero, whatever the rule's is."""
+    return jnp.where(x == 0, slope_at_zero * x, relu_rule.primal(x, slope_at_zero=slope_at_zero))
 
 
 def sigmoid() -> Layer:
@@ -104,77 +132,3 @@ def global_avg_pool() -> Layer:
 
 def local_response_norm(**options) -> Layer:
     return from_rule(local_response_norm_rule, **options)
-
-
-def dropout(rate: float = 0.5) -> Layer:
-    """`purecnn.dropout` when training, with a key of its own; nothing otherwise, nor at rate 0."""
-
-    def active(train, key):
-        if train and rate and key is None:
-            raise ValueError("dropout: key: got None, expected a key from jax.random.key when train=True")
-        return train and rate
-
-    def apply(params, state, x, train, key):
-        return (dropout_rule(x, key, rate) if active(train, key) else x), state
-
-    def forward(params, state, x, train, key):
-        if not active(train, key):
-            return x, state, ()
-        y, residuals = dropout_rule.fwd(x, key, rate)
-        return y, state, residuals
-
-    def backward(residuals, y_bar, train):
-        return (dropout_rule.bwd(residuals, y_bar, rate)[0] if train and rate else y_bar), {}
-
-    return Layer("dropout", apply, forward, backward)
-
-
-def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5) -> Layer:
-    """`purecnn.batch_norm` when training, `purecnn.batch_norm_inference` with the running statistics otherwise.
-
-    A training step returns running statistics momentum · old + (1 − momentum) · batch, as the state after it; the
-    gradient does not go through them. They are the biased variance's, in float32 or wider.
-    """
-
-    def statistics(state):
-        if not state:
-            raise ValueError(
-                "batch_norm: state: got none, expected running statistics (Chain.init_state) without train"
-            )
-        return state["mean"], state["variance"]
-
-    def updated(state, mean, variance):
-        fresh = {"mean": mean, "variance": variance}
-        return {name: momentum * old + (1 - momentum) * fresh[name] for name, old in state.items()}
-
-    def apply(params, state, x, train, key):
-        if not train:
-            y = batch_norm_inference_rule(x, params["scale"], params["bias"], *statistics(state), epsilon=epsilon)
-            return y, state
-        y, mean, variance = batch_norm_rule(x, params["scale"], params["bias"], epsilon=epsilon)
-        return y, updated(state, *jax.lax.stop_gradient((mean, variance)))
-
-    def forward(params, state, x, train, key):
-        if not train:
-            arrays = (x, params["scale"], params["bias"], *statistics(state))
-            y, residuals = batch_norm_inference_rule.fwd(*arrays, epsilon=epsilon)
-            return y, state, residuals
-        (y, mean, variance), residuals = batch_norm_rule.fwd(x, params["scale"], params["bias"], epsilon=epsilon)
-        return y, updated(state, mean, variance), residuals
-
-    def backward(residuals, y_bar, train):
-        if train:
-            still = jnp.zeros_like(residuals[2])
-            x_bar, scale, bias = batch_norm_rule.bwd(residuals, (y_bar, still, still), epsilon=epsilon)
-        else:
-            x_bar, scale, bias, *_ = batch_norm_inference_rule.bwd(residuals, y_bar, epsilon=epsilon)
-        return x_bar, {"scale": scale, "bias": bias}
-
-    def init(key, shape, dtype):
-        return {"scale": ones(key, shape[-1:], dtype), "bias": zeros(key, shape[-1:], dtype)}
-
-    def init_state(shape, dtype):
-        wide = accumulation_dtype(dtype)
-        return {"mean": jnp.zeros(shape[-1:], wide), "variance": jnp.ones(shape[-1:], wide)}
-
-    return Layer("batch_norm", apply, forward, backward, init, init_state)

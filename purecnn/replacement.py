@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from purecnn.chain import Layer
+from purecnn.chain import Layer, Partial
 from purecnn.rules import Rule, with_pair
 
 Replaceable = TypeVar("Replaceable", Layer, Rule)
@@ -53,18 +53,27 @@ def with_backward(
 
 def _layer(original: Layer, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Layer:
     """The new pair in `fwd` and `bwd` for the two lists, and joined in `apply` for `jax.grad`."""
+    plain = original.plain or original.apply
+    return dataclasses.replace(original, apply=Partial(_apply, original.apply, fwd, bwd), fwd=fwd, bwd=bwd, plain=plain)
 
-    @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-    def joined(params, state, x, train, key):
-        return original.apply(params, state, x, train, key)
 
-    def joined_fwd(params, state, x, train, key):
-        y, new_state, residuals = fwd(params, state, x, train, key)
-        return (y, new_state), residuals
+def _apply(apply, fwd, bwd, params, state, x, train, key):  # a function, which pickles; a custom_vjp does not
+    return _joined(apply, fwd, bwd, params, state, x, train, key)
 
-    def joined_bwd(train, residuals, bars):
-        x_bar, params_bar = bwd(residuals, bars[0], train)  # nothing flows back through running statistics
-        return params_bar, None, x_bar, None
 
-    joined.defvjp(joined_fwd, joined_bwd)
-    return dataclasses.replace(original, apply=joined, fwd=fwd, bwd=bwd)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 6))
+def _joined(apply, fwd, bwd, params, state, x, train, key):
+    return apply(params, state, x, train, key)
+
+
+def _joined_fwd(apply, fwd, bwd, params, state, x, train, key):
+    y, new_state, residuals = fwd(params, state, x, train, key)
+    return (y, new_state), residuals
+
+
+def _joined_bwd(apply, fwd, bwd, train, residuals, bars):
+    x_bar, params_bar = bwd(residuals, bars[0], train)  # nothing flows back through running statistics
+    return params_bar, None, x_bar, None
+
+
+_joined.defvjp(_joined_fwd, _joined_bwd)

@@ -31,18 +31,19 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.shardings import Placement, cast_to_common, like_primals, on_any_mesh, placements
+from purecnn.signatures import splitter
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
-Options = tuple[tuple[str, Any], ...]
 
 
 @runtime_checkable
 class Rule(Protocol[P, R_co]):
-    """A function with a backward rule of its own; `__wrapped__` is the primal without it, `fwd` and `bwd` its pair."""
+    """A function and its pair, `fwd` and `bwd`; `primal` runs without them, `__wrapped__` is the primal as written."""
 
     __name__: str
     __wrapped__: Callable[..., Any]
+    primal: Callable[..., Any]
     fwd: Callable[..., Any]
     bwd: Callable[..., Any]
     static: tuple[str, ...]
@@ -92,13 +93,12 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
     )
 
     def def_fwd(fwd):
-        split = _splitter(name, fwd, static)
+        split = splitter(name, fwd, static)
 
         @functools.wraps(fwd)
         def run_fwd(*args, **kwargs):
             options, arguments = split(*args, **kwargs)
-            asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-            this_call = Call(asked, placements(arguments))
+            this_call = Call(jax.config.jax_default_matmul_precision, placements(arguments))  # type: ignore[attr-defined]
             arguments = cast_to_common(arguments)
             y, residuals = _forward(fwd, options, *arguments)
             known = jax.tree.leaves((arguments, y))
@@ -109,7 +109,7 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
         return run_fwd
 
     def def_bwd(bwd):
-        split = _splitter(name, bwd, tuple(inspect.signature(bwd).parameters)[2:])
+        split = splitter(name, bwd, tuple(inspect.signature(bwd).parameters)[2:])
 
         @functools.wraps(bwd)
         def run_bwd(*args, **kwargs):
@@ -132,7 +132,7 @@ def with_pair(original: Rule[P, R_co], fwd: Callable[..., Any], bwd: Callable[..
     """The function of `original` with another pair, which is called as it is."""
     call: Any = _joined(original, original.static, lambda options, *arguments: original(*arguments, **dict(options)))
     call.define(fwd, bwd)
-    call.__wrapped__ = original.__wrapped__
+    call.__wrapped__, call.primal = original.__wrapped__, original.primal
     return cast("Rule[P, R_co]", call)
 
 
@@ -171,13 +171,20 @@ def shape_carrier(x: Any) -> jax.Array:
 
 def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[..., Any]) -> Any:
     """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; it lacks `define(fwd, bwd)`."""
-    split = _splitter(primal.__name__, primal, static)
+    split = splitter(primal.__name__, primal, static)
     joined = jax.custom_vjp(run, nondiff_argnums=(0,))
 
     @functools.wraps(primal)
     def call(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
         return joined(options, *arguments)
+
+    def without(*args, **kwargs):
+        options, arguments = split(*args, **kwargs)
+        return run(options, *arguments)
+
+    call.primal = functools.update_wrapper(without, primal)  # type: ignore[attr-defined]
+    without.__qualname__ = f"{primal.__qualname__}.primal"  # by which it pickles
 
     def define(fwd, bwd):
         joined.defvjp(
@@ -191,9 +198,8 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[.
     return call
 
 
-def _compiled(run: Callable[..., Any]) -> Callable[..., Any]:
-    """`run(function, options, …, *arguments)`, compiled once for each; inside a caller's `jit` it leaves no trace."""
-    return jax.jit(run, static_argnums=(0, 1), inline=True)
+# `run(function, options, …, *arguments)`, compiled once for each; inside a caller's `jit` it leaves no trace.
+_compiled = functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 
 
 @_compiled
@@ -219,30 +225,3 @@ def _forward(function, options, *arguments):
 def _backward(function, options, primals, residuals, y_bar):
     with jax.named_scope(function.__name__):
         return on_any_mesh(functools.partial(function, **dict(options)), residuals, y_bar, primals=primals)
-
-
-def _splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., Any]:
-    """(args, kwargs) -> the static options, with defaults, and the arrays: those behind no name in `static` and not
-    keyword-only."""
-    signature = inspect.signature(function)
-    is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
-
-    def split(*args, **kwargs) -> tuple[Options, tuple[Any, ...]]:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = bound.arguments
-        options = tuple((name, _static(layer, name, given[name])) for name in given if is_static[name])
-        return options, tuple(given[name] for name in given if not is_static[name])
-
-    return split
-
-
-def _static(layer: str, name: str, value: Any) -> Any:
-    """Lists become tuples, so that `padding=[[1, 1], [2, 2]]` is as good as tuples; an array is refused."""
-    if isinstance(value, list | tuple):
-        return tuple(_static(layer, name, item) for item in value)
-    try:
-        hash(value)
-    except TypeError:
-        raise TypeError(f"{layer}: {name}: got {type(value).__name__}, expected a static (hashable) value") from None
-    return value

@@ -27,13 +27,16 @@ LAYERS = [
     (nn.dropout(0.5), IMAGE),
     (nn.batch_norm(), IMAGE),
     (nn.residual(nn.conv2d(2, 3, padding="SAME"), nn.dropout(0.5), nn.batch_norm()), IMAGE),
+    (nn.branches((nn.conv2d(3, 1, bias=False), nn.batch_norm()), (), (nn.dropout(0.5), nn.relu())), IMAGE),
+    (nn.function(lambda x, scale, power: scale * x**power, init=lambda *_: {"scale": jnp.array(2.0)}, power=3), IMAGE),
 ]
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize(("layer", "x"), LAYERS, ids=[f"{i}-{layer.name}" for i, (layer, _) in enumerate(LAYERS)])
 def test_the_pair_is_the_gradient_of_apply(layer, x, train):
-    """Value, state after it, and every cotangent: the lists by hand against jax.grad through the joined rules."""
+    """Value, state after it, and every cotangent: the lists by hand, and autodiff of the layer without its rules,
+    against jax.grad through the joined rules."""
 
     @quick_jit
     def both(x):
@@ -41,13 +44,17 @@ def test_the_pair_is_the_gradient_of_apply(layer, x, train):
         y, vjp, after = jax.vjp(lambda p, x: layer.apply(p, state, x, train, KEY), params, x, has_aux=True)
         y_bar = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
         params_bar, x_bar = vjp(y_bar)
-        y_by_hand, after_by_hand, residuals = layer.fwd(params, state, x, train, KEY)
-        x_bar_by_hand, params_bar_by_hand = layer.bwd(residuals, y_bar, train)
-        return (y_by_hand, after_by_hand, x_bar_by_hand, params_bar_by_hand), (y, after, x_bar, params_bar)
 
-    by_hand, joined = both(x)
+        def by_pair(layer):
+            y, after, residuals = layer.fwd(params, state, x, train, KEY)
+            return y, after, *layer.bwd(residuals, y_bar, train)
+
+        return by_pair(layer), by_pair(layer.without_rules()), (y, after, x_bar, params_bar)
+
+    by_hand, by_autodiff, joined = both(x)
     assert jax.tree.structure(by_hand) == jax.tree.structure(joined)
     assert_trees_close(by_hand, joined, 1e-6)
+    assert_trees_close(by_autodiff, joined, 1e-6)
 
 
 def test_dropout_does_nothing_outside_training():
@@ -100,10 +107,14 @@ def test_running_statistics_of_sixteen_bit_nets_are_float32():
     assert {a.dtype for a in after.values()} == {jnp.dtype("float32")}
 
 
-def test_an_empty_body_and_shortcut_double_the_input():
-    layer = nn.residual()
-    state = layer.init_state((4, 4, 2), jnp.float32)
-    params = layer.init(KEY, (4, 4, 2), jnp.float32)
-    assert (layer.apply(params, state, IMAGE, False, None)[0] == 2 * IMAGE).all()
-    _, _, residuals = layer.fwd(params, state, IMAGE, False, None)
-    assert (layer.bwd(residuals, IMAGE, False)[0] == 2 * IMAGE).all()
+def test_a_function_is_called_by_its_name_and_says_that_autodiff_stands_in():
+    named, plain = nn.function(jnp.tanh, name="squash"), nn.function(jnp.tanh)
+    assert (named.name, plain.name) == ("squash", "tanh")
+    assert plain.by_autodiff
+    assert nn.residual(nn.branches((plain,), ())).by_autodiff
+    assert not nn.residual(nn.branches((nn.relu(),), ())).by_autodiff
+
+
+def test_an_array_for_an_option_is_refused_when_the_layer_is_made():
+    with pytest.raises(TypeError, match="conv2d: stride: got ArrayImpl, expected a static"):
+        nn.conv2d(4, 3, stride=jnp.array([2, 2]))

@@ -1,0 +1,36 @@
+"""The arguments of a rule: static options, which are hashable and chosen when it is compiled, and arrays."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+Options = tuple[tuple[str, Any], ...]
+
+
+def splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., Any]:
+    """(args, kwargs) -> the static options, with defaults, and the arrays: those behind no name in `static` and not
+    keyword-only."""
+    signature = inspect.signature(function)
+    is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
+
+    def split(*args, **kwargs) -> tuple[Options, tuple[Any, ...]]:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        options = tuple((name, static_value(layer, name, given[name])) for name in given if is_static[name])
+        return options, tuple(given[name] for name in given if not is_static[name])
+
+    return split
+
+
+def static_value(layer: str, name: str, value: Any) -> Any:
+    """Lists become tuples, so that `padding=[[1, 1], [2, 2]]` is as good as tuples; an array is refused."""
+    if isinstance(value, list | tuple):
+        return tuple(static_value(layer, name, item) for item in value)
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(f"{layer}: {name}: got {type(value).__name__}, expected a static (hashable) value") from None
+    return value

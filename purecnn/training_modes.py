@@ -1,0 +1,114 @@
+"""Layers that do one thing in training and another at inference: dropout and batch normalisation."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from purecnn.chain import Layer, Partial
+from purecnn.initializers import ones, zeros
+from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
+from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
+from purecnn.layers.dropout import dropout as dropout_rule
+from purecnn.ops import accumulation_dtype
+
+
+def dropout(rate: float = 0.5) -> Layer:
+    """`purecnn.dropout` when training, with a key of its own; nothing otherwise, nor at rate 0."""
+    return Layer(
+        "dropout",
+        Partial(_dropout, dropout_rule, rate),
+        Partial(_dropout_forward, rate),
+        Partial(_dropout_backward, rate),
+        plain=Partial(_dropout, dropout_rule.primal, rate),
+    )
+
+
+def _active(train, rate):
+    return train and not (isinstance(rate, int | float) and rate == 0)
+
+
+def _require_key(key):
+    if key is None:
+        raise ValueError("dropout: key: got None, expected a key from jax.random.key when train=True")
+
+
+def _dropout(drop, rate, params, state, x, train, key):
+    if not _active(train, rate):
+        return x, state
+    _require_key(key)
+    return drop(x, key, rate), state
+
+
+def _dropout_forward(rate, params, state, x, train, key):
+    if not _active(train, rate):
+        return x, state, ()
+    _require_key(key)
+    y, residuals = dropout_rule.fwd(x, key, rate)
+    return y, state, residuals
+
+
+def _dropout_backward(rate, residuals, y_bar, train):
+    return (dropout_rule.bwd(residuals, y_bar, rate)[0] if _active(train, rate) else y_bar), {}
+
+
+def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5) -> Layer:
+    """`purecnn.batch_norm` when training, `purecnn.batch_norm_inference` with the running statistics otherwise.
+
+    A training step returns running statistics momentum · old + (1 − momentum) · batch, as the state after it; the
+    gradient does not go through them. They are the biased variance's, in float32 or wider.
+    """
+    return Layer(
+        "batch_norm",
+        Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, momentum, epsilon),
+        Partial(_batch_norm_forward, momentum, epsilon),
+        Partial(_batch_norm_backward, epsilon),
+        _init_batch_norm,
+        _init_statistics,
+        plain=Partial(_batch_norm, batch_norm_rule.primal, batch_norm_inference_rule.primal, momentum, epsilon),
+    )
+
+
+def _statistics(state):
+    if not state:
+        raise ValueError("batch_norm: state: got none, expected running statistics (Chain.init_state) without train")
+    return state["mean"], state["variance"]
+
+
+def _updated(momentum, state, mean, variance):
+    fresh = {"mean": mean, "variance": variance}
+    return {name: momentum * old + (1 - momentum) * fresh[name] for name, old in state.items()}
+
+
+def _batch_norm(training, inference, momentum, epsilon, params, state, x, train, key):
+    if not train:
+        return inference(x, params["scale"], params["bias"], *_statistics(state), epsilon=epsilon), state
+    y, mean, variance = training(x, params["scale"], params["bias"], epsilon=epsilon)
+    return y, _updated(momentum, state, *jax.lax.stop_gradient((mean, variance)))
+
+
+def _batch_norm_forward(momentum, epsilon, params, state, x, train, key):
+    arrays = (x, params["scale"], params["bias"])
+    if not train:
+        y, residuals = batch_norm_inference_rule.fwd(*arrays, *_statistics(state), epsilon=epsilon)
+        return y, state, residuals
+    (y, mean, variance), residuals = batch_norm_rule.fwd(*arrays, epsilon=epsilon)
+    return y, _updated(momentum, state, mean, variance), residuals
+
+
+def _batch_norm_backward(epsilon, residuals, y_bar, train):
+    if train:
+        still = jnp.zeros_like(residuals[2])
+        x_bar, scale, bias = batch_norm_rule.bwd(residuals, (y_bar, still, still), epsilon=epsilon)
+    else:
+        x_bar, scale, bias, *_ = batch_norm_inference_rule.bwd(residuals, y_bar, epsilon=epsilon)
+    return x_bar, {"scale": scale, "bias": bias}
+
+
+def _init_batch_norm(key, shape, dtype):
+    return {"scale": ones(key, shape[-1:], dtype), "bias": zeros(key, shape[-1:], dtype)}
+
+
+def _init_statistics(shape, dtype):
+    wide = accumulation_dtype(dtype)
+    return {"mean": jnp.zeros(shape[-1:], wide), "variance": jnp.ones(shape[-1:], wide)}

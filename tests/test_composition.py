@@ -1,0 +1,67 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from purecnn import nn
+
+KEY = jax.random.key(0)
+X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 2)), "float32")
+
+
+def test_an_empty_body_and_shortcut_double_the_input():
+    layer = nn.residual()
+    state = layer.init_state((4, 4, 2), jnp.float32)
+    params = layer.init(KEY, (4, 4, 2), jnp.float32)
+    assert (layer.apply(params, state, X, False, None)[0] == 2 * X).all()
+    _, _, residuals = layer.fwd(params, state, X, False, None)
+    assert (layer.bwd(residuals, X, False)[0] == 2 * X).all()
+
+
+def test_branches_stand_side_by_side_and_each_is_sent_its_channels():
+    """x as it is, and x by a 1×1 convolution with known weights: x̄ = ȳ's first channels + the rest times wᵀ."""
+    layer = nn.branches((), (nn.conv2d(3, 1, bias=False),))
+    w = jnp.arange(6.0).reshape(1, 1, 2, 3)
+    params, state = {"0": [], "1": [{"w": w}]}, {"0": [], "1": [{}]}
+    assert jax.tree.map(jnp.shape, layer.init(KEY, (4, 4, 2), jnp.float32)) == jax.tree.map(jnp.shape, params)
+    assert layer.init_state((4, 4, 2), jnp.float32) == state
+
+    y, _, residuals = layer.fwd(params, state, X, False, None)
+    np.testing.assert_allclose(y, np.concatenate([X, X @ np.asarray(w[0, 0])], axis=-1), rtol=1e-5, atol=1e-6)
+    x_bar, params_bar = layer.bwd(residuals, y, False)
+    np.testing.assert_allclose(x_bar, y[..., :2] + y[..., 2:] @ w[0, 0].T, rtol=1e-5, atol=1e-5)
+    expected = np.einsum("nhwc,nhwd->cd", X, y[..., 2:])
+    np.testing.assert_allclose(params_bar["1"][0]["w"][0, 0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_branches_of_rows_join_their_features():
+    layer = nn.branches((nn.dense(3),), purecnn.Chain("way", (nn.relu(),)))
+    net = purecnn.Chain("net", (nn.flatten(), layer))
+    assert net.shapes((4, 4, 2)) == [(4, 4, 2), (32,), (35,)]
+
+
+def test_every_way_draws_its_own_mask_and_has_its_own_statistics():
+    layer = nn.branches((nn.dropout(0.5), nn.batch_norm()), (nn.dropout(0.5), nn.batch_norm()))
+    params, state = layer.init(KEY, (50,), jnp.float32), layer.init_state((50,), jnp.float32)
+    x = jnp.ones((20, 50))
+    y, after = layer.apply(params, state, x, True, KEY)
+    assert (y[:, :50] != y[:, 50:]).any()
+    assert (after["0"][1]["mean"] != after["1"][1]["mean"]).any()
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_branches_that_do_not_fit_together():
+    net = purecnn.Chain("net", (nn.branches((), (nn.conv2d(3, 3),)),))
+    message = r"net: layer 0 \(branches\).*branches: way 1: got samples of shape \(2, 2, 3\), expected \(4, 4\) before"
+    with pytest.raises(ValueError, match=message):
+        net.shapes((4, 4, 2))
+    with pytest.raises(ValueError, match="branches: ways: got none, expected at least one"):
+        nn.branches()
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_an_error_inside_a_way_says_where():
+    net = purecnn.Chain("net", (nn.branches((), (nn.relu(), nn.dense(3))),))
+    with pytest.raises(ValueError, match=r"net: layer 0 \(branches\).*1: layer 1 \(dense\), fed samples of shape"):
+        net.shapes((4, 4, 2))
