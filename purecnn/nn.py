@@ -16,6 +16,7 @@ from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
 from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
 from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
 from purecnn.layers.conv2d import conv2d as conv2d_rule
+from purecnn.layers.conv_transpose2d import conv_transpose2d as conv_transpose2d_rule
 from purecnn.layers.dense import dense as dense_rule
 from purecnn.layers.dropout import dropout as dropout_rule
 from purecnn.layers.flatten import flatten as flatten_rule
@@ -25,7 +26,7 @@ from purecnn.layers.max_pool2d import max_pool2d as max_pool2d_rule
 from purecnn.layers.relu import relu as relu_rule
 from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
 from purecnn.layers.softmax import softmax as softmax_rule
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, swap_groups
 from purecnn.rules import Rule
 
 
@@ -60,6 +61,24 @@ def conv2d(features: int, window, *, bias: bool = True, groups: int = 1, init_w=
         return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
 
     return from_rule(conv2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
+
+
+def conv_transpose2d(
+    features: int, window, *, bias: bool = True, groups: int = 1, init_w=he_normal, **options
+) -> Layer:
+    """`purecnn.conv_transpose2d` with `features` output channels; `options` as there.
+
+    `init_w` makes the kernel as `conv2d` would have it, (kh, kw, C/groups, features), so that its fan-in is y's.
+    """
+    size = pair("conv_transpose2d", "window", window)
+
+    def init(key, shape, dtype):
+        if len(shape) != 3:
+            raise ValueError(f"conv_transpose2d: input_shape: got {shape}, expected that of one sample, (H, W, C)")
+        w = swap_groups(init_w(key, (*size, shape[2] // groups, features), dtype), groups).swapaxes(2, 3)
+        return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
+
+    return from_rule(conv_transpose2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
 
 
 def dense(features: int, *, bias: bool = True, init_w=he_normal) -> Layer:
