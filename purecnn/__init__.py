@@ -18,6 +18,7 @@ from purecnn.layers.batch_norm_inference import (
     batch_norm_inference_fwd,
 )
 from purecnn.layers.conv2d import conv2d, conv2d_bwd, conv2d_fwd
+from purecnn.layers.conv_transpose2d import conv_transpose2d, conv_transpose2d_bwd, conv_transpose2d_fwd
 from purecnn.layers.dense import dense, dense_bwd, dense_fwd
 from purecnn.layers.dropout import dropout, dropout_bwd, dropout_fwd
 from purecnn.layers.flatten import flatten, flatten_bwd, flatten_fwd
@@ -54,6 +55,9 @@ __all__ = [
     "conv2d",
     "conv2d_bwd",
     "conv2d_fwd",
+    "conv_transpose2d",
+    "conv_transpose2d_bwd",
+    "conv_transpose2d_fwd",
     "dense",
     "dense_bwd",
     "dense_fwd",

@@ -162,7 +162,7 @@ def window_dims(
         pair(layer, "dilation", dilation),
     )
     covered = (dilations[0] * (sizes[0] - 1) + 1, dilations[1] * (sizes[1] - 1) + 1)
-    edges = _edges(layer, padding, extents, covered, strides)
+    edges = padding_edges(layer, padding, extents, covered, strides)
     output = []
     for extent, (low, high), cover, step in zip(extents, edges, covered, strides, strict=True):
         room = low + extent + high - cover
@@ -223,7 +223,8 @@ def integer(layer: str, name: str, value: Any, minimum: int) -> int:
     return number
 
 
-def _edges(layer: str, padding: Any, extents: Pair, covered: Pair, stride: Pair) -> tuple[Pair, Pair]:
+def padding_edges(layer: str, padding: Any, extents: Pair, covered: Pair, stride: Pair) -> tuple[Pair, Pair]:
+    """((top, bottom), (left, right)) of `padding` around `extents`, under windows that cover `covered`."""
     if padding == "VALID":
         return (0, 0), (0, 0)
     if padding == "SAME":

@@ -17,6 +17,7 @@ from purecnn.geometry import pair
 from purecnn.initializers import he_normal, zeros
 from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
 from purecnn.layers.conv2d import conv2d as conv2d_rule
+from purecnn.layers.conv_transpose2d import conv_transpose2d as conv_transpose2d_rule
 from purecnn.layers.dense import dense as dense_rule
 from purecnn.layers.flatten import flatten as flatten_rule
 from purecnn.layers.global_avg_pool import global_avg_pool as global_avg_pool_rule
@@ -25,6 +26,7 @@ from purecnn.layers.max_pool2d import max_pool2d as max_pool2d_rule
 from purecnn.layers.relu import relu as relu_rule
 from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
 from purecnn.layers.softmax import softmax as softmax_rule
+from purecnn.ops import swap_groups
 from purecnn.rules import Rule
 from purecnn.signatures import static_value
 from purecnn.training_modes import batch_norm as batch_norm
@@ -78,11 +80,27 @@ def conv2d(features: int, window, *, bias: bool = True, groups: int = 1, init_w=
     return from_rule(conv2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
 
 
-def _init_conv2d(features, size, bias, groups, init_w, key, shape, dtype):
+def conv_transpose2d(
+    features: int, window, *, bias: bool = True, groups: int = 1, init_w=he_normal, **options
+) -> Layer:
+    """`purecnn.conv_transpose2d` with `features` output channels; `options` as there.
+
+    `init_w` makes the kernel as `conv2d` would have it, (kh, kw, C/groups, features), so that its fan-in is y's.
+    """
+    init = Partial(_init_conv_transpose2d, features, pair("conv_transpose2d", "window", window), bias, groups, init_w)
+    return from_rule(conv_transpose2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
+
+
+def _init_conv2d(features, size, bias, groups, init_w, key, shape, dtype, layer="conv2d"):
     if len(shape) != 3:
-        raise ValueError(f"conv2d: input_shape: got {shape}, expected that of one sample, (H, W, C)")
+        raise ValueError(f"{layer}: input_shape: got {shape}, expected that of one sample, (H, W, C)")
     w = init_w(key, (*size, shape[2] // groups, features), dtype)
     return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
+
+
+def _init_conv_transpose2d(features, size, bias, groups, init_w, key, shape, dtype):
+    params = _init_conv2d(features, size, bias, groups, init_w, key, shape, dtype, "conv_transpose2d")
+    return params | {"w": swap_groups(params["w"], groups).swapaxes(2, 3)}
 
 
 def dense(features: int, *, bias: bool = True, init_w=he_normal) -> Layer:

@@ -55,6 +55,16 @@ CONV = subject(
     groups=2,
     **UNEVEN,
 )
+TRANSPOSED = subject(
+    purecnn.conv_transpose2d,
+    "xla",
+    normal((2, 3, 4, 4), (3, 3, 3, 4), (6,)),
+    exact=True,
+    algorithm="xla",
+    groups=2,
+    output_padding=(1, 0),
+    **UNEVEN,
+)
 MAX_POOL = subject(purecnn.max_pool2d, "first", spaced(2, 6, 5, 3), window=(3, 2), **UNEVEN, ties="first")
 CENTRED = ("x", "scale", "bias", "mean", "variance")
 
@@ -97,6 +107,11 @@ SUBJECTS = (
     ),
     CONV.variant("auto", algorithm="auto"),
     subject(purecnn.conv2d, "no bias", no_bias((2, 4, 4, 2), (3, 3, 2, 3)), exact=True, padding="SAME"),
+    TRANSPOSED,
+    TRANSPOSED.variant("auto", algorithm="auto"),
+    subject(
+        purecnn.conv_transpose2d, "no bias", no_bias((2, 3, 4, 2), (3, 2, 3, 2)), exact=True, padding="SAME", stride=2
+    ),
     subject(purecnn.im2col, "", normal((2, 5, 4, 3)), exact=True, window=3, **UNEVEN),
     subject(
         purecnn.col2im,

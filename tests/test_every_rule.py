@@ -78,7 +78,7 @@ def test_cotangent_has_the_dtype_of_its_primal(subject, dtype):
         # products.
         expected_y, expected = expected_cotangents(subject, args, y_bar, LOOPS)
         once = dtype in ("float16", "bfloat16") and subject.rule not in ROUNDED_ON_THE_WAY
-        biased = subject.rule in (purecnn.conv2d, purecnn.dense) and args[2] is not None
+        biased = subject.rule in (purecnn.conv2d, purecnn.conv_transpose2d, purecnn.dense) and args[2] is not None
         half = float(jnp.finfo(dtype).eps) / 2
         assert_trees_close(y, expected_y, (2.04 if once and biased else 1.02 if once else 8) * half, f"{subject}: y")
         assert_trees_close(present(bars), present(expected), (1.02 if once else 8) * half, f"{subject}: cotangents")

@@ -14,6 +14,7 @@ ROW = IMAGE.reshape(2, -1)
 LAYERS = [
     (nn.conv2d(4, 3, padding="SAME"), IMAGE),
     (nn.conv2d(4, (1, 2), bias=False, groups=2, stride=2, algorithm="im2col"), IMAGE),
+    (nn.conv_transpose2d(4, 3, stride=2, padding=1, groups=2, output_padding=(1, 0)), IMAGE),
     (nn.dense(3), ROW),
     (nn.dense(3, bias=False), ROW),
     (nn.relu(slope_at_zero=0.5), IMAGE),

@@ -154,13 +154,18 @@ def _colour_images(dims: ConvDims) -> bool:
     return 1 < dims.in_channels < 8 and dims.out_channels <= 32 and dims.groups == 1
 
 
+def require_known(layer: str, algorithm: str, dims: ConvDims) -> None:
+    """Raises ValueError for a kernel by name that does not know the convolution."""
+    missing = KERNELS[algorithm].unknown(dims) if algorithm in KERNELS else ""
+    if missing:
+        raise ValueError(f"{layer}: algorithm: got {algorithm!r}, expected one that knows this convolution: {missing}")
+
+
 def _named(algorithm: str, dims: ConvDims, page: Kernel, equation: str) -> Kernel:
     """The kernel that is asked for; the page for "xla" and for an equation that the kernel does not have."""
     if algorithm not in KERNELS:
         return page
-    missing = KERNELS[algorithm].unknown(dims)
-    if missing:
-        raise ValueError(f"conv2d: algorithm: got {algorithm!r}, expected one that knows this convolution: {missing}")
+    require_known("conv2d", algorithm, dims)
     return getattr(KERNELS[algorithm], equation, page)
 
 

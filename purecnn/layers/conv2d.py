@@ -66,7 +66,7 @@ def conv2d(
     does not know this convolution.
     """
     dims = _dims(x, w, b, stride, padding, dilation, groups, algorithm)
-    y = select.forward(algorithm, dims, _forward)(x, w, dims)
+    y = select.forward(algorithm, dims, forward)(x, w, dims)
     return y if b is None else y + b[None, None, None, :]
 
 
@@ -85,20 +85,20 @@ def conv2d_bwd(residuals, y_bar, *, stride=1, padding="VALID", dilation=1, group
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "algorithm": algorithm}
     x_bar, w_bar = trilinear(
         functools.partial(conv2d, **options),
-        functools.partial(select.input_cotangent(algorithm, dims, _input_cotangent), dims=dims),
-        functools.partial(select.weight_cotangent(algorithm, dims, _weight_cotangent), dims=dims),
+        functools.partial(select.input_cotangent(algorithm, dims, input_cotangent), dims=dims),
+        functools.partial(select.weight_cotangent(algorithm, dims, weight_cotangent), dims=dims),
     )
     return x_bar(y_bar, w), w_bar(x, y_bar), None if b is None else ops.sum_to_channels(y_bar).astype(b.dtype)
 
 
-def _forward(x, w, dims: ConvDims):
+def forward(x, w, dims: ConvDims):
     """y = conv(x, w)."""
     return ops.convolution(
         x, w, stride=dims.stride, padding=dims.padding, w_dilation=dims.dilation, feature_groups=dims.groups
     )
 
 
-def _input_cotangent(y_bar, w, dims: ConvDims):
+def input_cotangent(y_bar, w, dims: ConvDims):
     """x̄ = conv(ȳ, w flipped), from D channels to C: "HWOI" names w's last two axes so."""
     return ops.convolution(
         y_bar,
@@ -111,7 +111,7 @@ def _input_cotangent(y_bar, w, dims: ConvDims):
     )
 
 
-def _weight_cotangent(x, y_bar, dims: ConvDims):
+def weight_cotangent(x, y_bar, dims: ConvDims):
     """w̄ = conv(x, ȳ) for each group: C counts images, N is summed over, and the result has kh × kw positions."""
     options = {"stride": dims.dilation, "padding": dims.correlation_padding, "w_dilation": dims.stride}
     numbers = ("CHWN", "IHWO", "HWNC")

@@ -1,7 +1,5 @@
 """`backprop` on every model: the gradient that JAX finds through the joined rules, and without any rule of ours."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,36 +83,18 @@ def test_backprop_is_jax_grad_on_the_lectures_net():
     assert_trees_close(got, expected, 1e-6)
 
 
-def without_rule(rule):
-    """The bare primal, in the place of a rule."""
-
-    @functools.wraps(rule.__wrapped__)
-    def primal(*args, **options):
-        return rule.__wrapped__(*args, **options)
-
-    for name in ("fwd", "bwd", "def_fwd", "def_bwd", "static"):
-        setattr(primal, name, getattr(rule, name))
-    return primal
-
-
-WITHOUT_RULES = ("conv2d", "max_pool2d", "relu", "dense", "flatten", "batch_norm", "global_avg_pool")
-
-
 @pytest.mark.parametrize(
-    ("build", "shape", "how"),
+    ("net", "shape", "how"),
     [
-        (lenet, (8, 8, 1), {}),
-        (lambda: cifar_cnn(features=(3, 4), hidden=6), (8, 8, 3), {}),
-        (lambda: resnet(features=(3, 4)), (6, 6, 2), {"train": True}),
+        (lenet(), (8, 8, 1), {}),
+        (cifar_cnn(features=(3, 4), hidden=6), (8, 8, 3), {}),
+        (resnet(features=(3, 4)), (6, 6, 2), {"train": True}),
     ],
     ids=["lenet", "cifar_cnn", "resnet"],
 )
-def test_backprop_is_autodiff_of_the_net_without_our_rules(build, shape, how, monkeypatch, x64):
-    """In float64, against the same nets with each rule's bare primal in its place."""
-    net = build()
-    for name in WITHOUT_RULES:
-        monkeypatch.setattr(f"purecnn.nn.{name}_rule", without_rule(getattr(purecnn, name)))
-    bare_net = build()
+def test_backprop_is_autodiff_of_the_net_without_our_rules(net, shape, how, x64):
+    """In float64, against the same nets of bare primals."""
+    bare_net = net.without_rules()
     params, x, labels = made(net, shape, jnp.float64), images(shape, dtype="float64"), jnp.array([3, 7])
     how = {**how, "state": net.init_state(shape, jnp.float64)}
     bare_loss = purecnn.softmax_cross_entropy.__wrapped__

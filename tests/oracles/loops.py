@@ -82,6 +82,40 @@ def conv2d(y_bar, x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups
     return y, (x_bar, w_bar, b_bar)
 
 
+def conv_transpose2d(
+    y_bar, x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, output_padding=0, algorithm="auto"
+):
+    dg, channels = w.shape[2:]
+    starts, sizes = [], []
+    for axis in (0, 1):
+        s, d = both(stride)[axis], both(dilation)[axis]
+        whole = max(s * h + d * i for h in range(x.shape[1 + axis]) for i in range(w.shape[axis])) + 1
+        if padding == "SAME":
+            starts.append(max(whole - s * x.shape[1 + axis], 0) // 2)
+            sizes.append(s * x.shape[1 + axis])
+        else:
+            top, bottom = (
+                (0, 0) if padding == "VALID" else (padding,) * 2 if isinstance(padding, int) else padding[axis]
+            )
+            starts.append(top)
+            sizes.append(whole - top - bottom + both(output_padding)[axis])
+    y, x_bar, w_bar = np.zeros((len(x), *sizes, groups * dg)), np.zeros(x.shape), np.zeros(w.shape)
+    for n, h, v, c in np.ndindex(x.shape):
+        for i, j, k in np.ndindex(w.shape[:3]):
+            o = both(stride)[0] * h + both(dilation)[0] * i - starts[0]
+            p = both(stride)[1] * v + both(dilation)[1] * j - starts[1]
+            if 0 <= o < sizes[0] and 0 <= p < sizes[1]:
+                d = c // (channels // groups) * dg + k
+                y[n, o, p, d] += x[n, h, v, c] * w[i, j, k, c]
+                x_bar[n, h, v, c] += y_bar[n, o, p, d] * w[i, j, k, c]
+                w_bar[i, j, k, c] += y_bar[n, o, p, d] * x[n, h, v, c]
+    b_bar = None if b is None else np.zeros(b.shape)
+    for *at, d in np.ndindex(y.shape) if b is not None else ():
+        y[*at, d] += b[d]
+        b_bar[d] += y_bar[*at, d]
+    return y, (x_bar, w_bar, b_bar)
+
+
 def im2col(y_bar, x, window, *, stride=1, padding="VALID", dilation=1):
     places = windows(x.shape, window, stride, padding, dilation)
     kh, kw = both(window)
