@@ -23,6 +23,7 @@ from purecnn.annotations import Array
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
+from purecnn.signatures import Partial, is_hashable
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
@@ -46,19 +47,6 @@ def _no_fwd(params, state, x, train, key):
 
 def _no_bwd(residuals, y_bar, train):
     raise TypeError(NO_PAIR.format("bwd"))
-
-
-class Partial(functools.partial):
-    """A `functools.partial` that equals another of the same function and arguments, where they are hashable."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Partial) and self._parts() == other._parts()
-
-    def __hash__(self) -> int:
-        return hash(self._parts())
-
-    def _parts(self) -> tuple[Any, ...]:
-        return self.func, self.args, tuple(sorted(self.keywords.items()))
 
 
 @dataclass(frozen=True)
@@ -167,14 +155,8 @@ class Chain:
     def shapes(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Shape]:
         """The shape of one sample in front of every layer, and behind the last."""
         shapes = [tuple(input_shape)]
-        key = jax.eval_shape(lambda: jax.random.key(0))
         for i, layer in enumerate(self.layers):
-
-            def output(key, x, layer=layer, shape=shapes[-1]):
-                return layer.apply(layer.init(key, shape, dtype), layer.init_state(shape, dtype), x, False, None)[0]
-
-            sample = jax.ShapeDtypeStruct((1, *shapes[-1]), dtype)
-            shapes.append(self._at(i, shapes[-1], jax.eval_shape, output, key, sample).shape[1:])
+            shapes.append(self._at(i, shapes[-1], _shape_behind, layer, shapes[-1], jnp.dtype(dtype)))
         return shapes
 
     def summary(self, input_shape: Shape, dtype: Any = jnp.float32) -> Summary:
@@ -227,6 +209,22 @@ def backprop(
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.shape[0]))
     _, grads = net.backward(residuals, y_bar, train=train)
     return losses.mean(), grads
+
+
+def _shape_behind(layer: Layer, shape: Shape, dtype: Any) -> Shape:
+    traced = _remembered_shape if is_hashable(layer) else _traced_shape
+    return traced(layer, shape, dtype)
+
+
+def _traced_shape(layer: Layer, shape: Shape, dtype: Any) -> Shape:
+    def output(key, x):
+        return layer.apply(layer.init(key, shape, dtype), layer.init_state(shape, dtype), x, False, None)[0]
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(output, key, jax.ShapeDtypeStruct((1, *shape), dtype)).shape[1:]
+
+
+_remembered_shape = functools.lru_cache(maxsize=4096)(_traced_shape)  # a deep net has few different layers
 
 
 def _key(key, i):

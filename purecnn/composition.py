@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array
-from purecnn.chain import Chain, Layer, Partial
+from purecnn.chain import Chain, Layer
 from purecnn.rules import shape_carrier
+from purecnn.signatures import Partial
 
 
 def residual(*body: Layer, shortcut: tuple[Layer, ...] = ()) -> Layer:

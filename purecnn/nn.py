@@ -10,7 +10,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from purecnn.autodiff import vjp_backward, vjp_forward
-from purecnn.chain import Layer, Partial, no_params
+from purecnn.chain import Layer, no_params
 from purecnn.composition import branches as branches
 from purecnn.composition import residual as residual
 from purecnn.geometry import pair
@@ -28,7 +28,7 @@ from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
 from purecnn.layers.softmax import softmax as softmax_rule
 from purecnn.ops import swap_groups
 from purecnn.rules import Rule
-from purecnn.signatures import static_value
+from purecnn.signatures import Partial, static_value
 from purecnn.training_modes import batch_norm as batch_norm
 from purecnn.training_modes import dropout as dropout
 

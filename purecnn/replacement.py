@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 import jax
 
-from purecnn.chain import Layer, Partial
+from purecnn.chain import Layer
 from purecnn.rules import Rule, with_pair
+from purecnn.signatures import Partial
 
 Replaceable = TypeVar("Replaceable", Layer, Rule)
 

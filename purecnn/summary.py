@@ -16,7 +16,11 @@ from typing import Any
 import jax
 from jax.extend import core
 
+from purecnn.signatures import is_hashable
+
 BIASES = ("b", "bias")
+FOLDED = 3  # repetitions from which on a table shows them as one
+LONGEST_PERIOD = 8  # layers
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Row:
     biases: tuple[tuple[int, ...], ...]
     flops: int
     residual_bytes: int
+    by_autodiff: bool = False  # no backward rule: JAX differentiates it
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,12 @@ class Summary:
 
     def __str__(self) -> str:
         head = ("layer", "units", "weights", "biases", "FLOPs", "residual bytes")
-        body = [
-            (
-                row.layer,
-                _times(row.units),
-                _shapes(row.weights),
-                _shapes(row.biases, row=True),
-                f"{row.flops:,}",
-                f"{row.residual_bytes:,}",
-            )
-            for row in self.rows
-        ]
+        body, folded = [], False
+        for rows, times in _runs(self.rows):
+            folded |= times > 1
+            for i, row in enumerate(rows):
+                prefix = "" if times == 1 else f"{times} × "
+                body.append(_cells(row, prefix if i == 0 else " " * len(prefix)))
         total = ("total", "", f"{self.weights:,}", f"{self.biases:,}", f"{self.flops:,}", f"{self.residual_bytes:,}")
         lines = [head, ("input", _times(self.input_shape), "", "", "", ""), *body, total]
         widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
@@ -83,7 +83,39 @@ class Summary:
         ]
         rule = "─" * len(text[0])
         title = f"{self.name}, one sample: {self.parameters:,} parameters"
-        return "\n".join([title, rule, text[0], rule, *text[1:-1], rule, text[-1]])
+        notes = ["n ×: this layer, and those indented below it, n times in sequence; each line is one layer's"] * folded
+        if any(row.by_autodiff for row in self.rows):
+            notes.append("autodiff: no backward rule, JAX differentiates the layer or one inside it")
+        return "\n".join([title, rule, text[0], rule, *text[1:-1], rule, text[-1], *notes])
+
+
+def _cells(row: Row, prefix: str) -> tuple[str, ...]:
+    name = f"{prefix}{row.layer}{' (autodiff)' if row.by_autodiff else ''}"
+    sizes = (_times(row.units), _shapes(row.weights), _shapes(row.biases, row=True))
+    return name, *sizes, f"{row.flops:,}", f"{row.residual_bytes:,}"
+
+
+def _runs(rows: tuple[Row, ...]) -> Iterator[tuple[tuple[Row, ...], int]]:
+    """The rows in order, those that repeat themselves `FOLDED` times or more once, with how often they come."""
+    i = 0
+    while i < len(rows):
+        counts = {period: _repeats(rows, i, period) for period in range(1, LONGEST_PERIOD + 1)}
+        period = next((period for period, times in counts.items() if times >= FOLDED), 1)
+        times = counts[period] if counts[period] >= FOLDED else 1
+        if times > 1 and not rows[i].weights and _repeats(rows, i + 1, period) == times:
+            times, period = 1, 1  # a block begins with what has weights
+        yield rows[i : i + period], times
+        i += times * period
+
+
+def _repeats(rows: tuple[Row, ...], i: int, period: int) -> int:
+    """How often the `period` rows from i on come in sequence."""
+    times = 1
+    while rows[i + times * period : i + (times + 1) * period] == rows[i : i + period]:
+        times += 1
+        if (times + 1) * period > len(rows):
+            break
+    return times
 
 
 def summarise(net: Any, input_shape: tuple[int, ...], dtype: Any) -> Summary:
@@ -94,31 +126,36 @@ def summarise(net: Any, input_shape: tuple[int, ...], dtype: Any) -> Summary:
     x = jax.ShapeDtypeStruct((1, *input_shape), dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     kept = _kept_bytes(net, params, state, x, key)
-    rows = []
+    rows, counted = [], {}
     for layer, before, after, p, s, kept_bytes in zip(
         net.layers, shapes[:-1], shapes[1:], params, state, kept, strict=True
     ):
-        sample = jax.ShapeDtypeStruct((1, *before), dtype)
-        traced = jax.make_jaxpr(lambda p, s, x, layer=layer: layer.apply(p, s, x, False, None)[0])(p, s, sample)
+        known = (layer, before) if is_hashable(layer) else len(rows)
+        if known not in counted:
+            sample = jax.ShapeDtypeStruct((1, *before), dtype)
+            traced = jax.make_jaxpr(lambda p, s, x, layer=layer: layer.apply(p, s, x, False, None)[0])(p, s, sample)
+            counted[known] = _flops(traced.jaxpr)
         leaves = jax.tree_util.tree_flatten_with_path(p)[0]
         biases = tuple(leaf.shape for path, leaf in leaves if path[-1].key in BIASES)
         weights = tuple(leaf.shape for path, leaf in leaves if path[-1].key not in BIASES)
-        rows.append(Row(layer.name, after, weights, biases, _flops(traced.jaxpr), kept_bytes))
+        rows.append(Row(layer.name, after, weights, biases, counted[known], kept_bytes, layer.by_autodiff))
     return Summary(net.name, tuple(input_shape), tuple(rows))
 
 
 def _kept_bytes(net, params, state, x, key) -> list[int]:
-    """Bytes of the residuals of every layer in a training step; an array is known by its name in the trace."""
+    """Bytes of the residuals of every layer in a training step; an array is known by its name in the trace. What does
+    not depend on the step, parameters and constants, is not counted."""
 
     def residuals(params, x, state, key):
         return net.forward(params, x, state=state, train=True, key=key)[2]
 
     traced, shape = jax.make_jaxpr(residuals, return_shape=True)(params, x, state, key)
-    seen = set(traced.jaxpr.invars[: len(jax.tree.leaves(params))])
+    seen = {*traced.jaxpr.invars[: len(jax.tree.leaves(params))], *traced.jaxpr.constvars}
     names: Iterator[Any] = iter(traced.jaxpr.outvars)
     kept = []
     for layer in shape:
-        fresh = {next(names) for _ in jax.tree.leaves(layer)} - seen
+        kept_names = [next(names) for _ in jax.tree.leaves(layer)]
+        fresh = {name for name in kept_names if not isinstance(name, core.Literal)} - seen
         seen |= fresh
         kept.append(sum(math.prod(name.aval.shape) * name.aval.dtype.itemsize for name in fresh))
     return kept

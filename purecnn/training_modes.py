@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from purecnn.chain import Layer, Partial
+from purecnn.chain import Layer
 from purecnn.initializers import ones, zeros
 from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
 from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
 from purecnn.layers.dropout import dropout as dropout_rule
 from purecnn.ops import accumulation_dtype
+from purecnn.signatures import Partial
 
 
 def dropout(rate: float = 0.5) -> Layer:

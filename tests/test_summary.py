@@ -71,3 +71,68 @@ def test_alexnet_in_one_tower_is_torchvisions():
     net = purecnn.models.alexnet_one_tower()
     assert net.summary((224, 224, 3)).parameters == 61_100_840
     assert net.shapes((224, 224, 3))[13] == (6, 6, 256)
+
+
+def test_constants_among_the_residuals_take_no_bytes():
+    """A number, an array that does not depend on the input: they are part of the program, not of a step."""
+    table = jnp.arange(6.0)
+
+    def fwd(params, state, x, train, key):
+        return 2 * x, state, (x, 2, 0.5, jnp.float32(3), table)
+
+    double = nn.function(lambda x: 2 * x)
+    layer = purecnn.chain.Layer("double", double.apply, fwd, lambda residuals, y_bar, train: (2 * y_bar, {}))
+    row, pool = purecnn.Chain("net", (layer, nn.avg_pool2d(2))).summary((2, 2, 6)).rows
+    assert (row.residual_bytes, pool.residual_bytes) == (2 * 2 * 6 * 4, 0)
+
+
+def test_blocks_that_repeat_are_one_entry_of_the_table():
+    net = purecnn.models.resnet(features=(4, 8), blocks_per_stage=5)
+    summary = net.summary((8, 8, 3))
+    assert len(summary.rows) == len(net.layers) == 25
+    cells = [line.split() for line in str(summary).splitlines()]
+    names = [line[: 3 if "×" in line else 1] for line in cells[5:-3]]
+    assert names == [
+        *(["conv2d"], ["batch_norm"], ["relu"], ["5", "×", "residual"], ["relu"]),
+        *(["residual"], ["relu"], ["4", "×", "residual"], ["relu"], ["global_avg_pool"], ["dense"]),
+    ]
+    assert summary.parameters == summary.weights + summary.biases  # all of them, not those that are shown
+    assert str(summary).endswith("n times in sequence; each line is one layer's")
+    assert "×" not in str(purecnn.Chain("two", (nn.relu(), nn.relu())).summary((3,)))
+
+
+def test_a_block_repeats_where_all_of_its_layers_do():
+    narrow, wide = (nn.conv2d(4, 1), nn.relu()), (nn.conv2d(8, 1), nn.relu())
+    text = str(purecnn.Chain("net", (*narrow * 4, *wide * 4)).summary((2, 2, 4)))
+    assert text.count("4 × conv2d") == 0  # the first of the four widens
+    assert text.count("3 × conv2d") == 2
+
+
+def test_each_of_equal_layers_is_traced_once_for_its_shape():
+    calls = []
+
+    def traced(x):
+        calls.append(x.shape)
+        return x + 1
+
+    net = purecnn.Chain("deep", (nn.function(traced),) * 50)
+    net.shapes((3,))
+    assert len(calls) == 1
+    net.summary((3,))
+    assert len(calls) == 1 + 1 + 50  # shapes are remembered; FLOPs once; the forward pass as it runs
+
+
+def test_a_layer_without_a_rule_is_marked():
+    net = purecnn.Chain("net", (nn.function(jnp.tanh), nn.relu(), nn.residual(nn.function(jnp.sin))))
+    lines = str(net.summary((3,))).splitlines()
+    assert [line.split("  ")[0].strip() for line in lines[5:8]] == ["tanh (autodiff)", "relu", "residual (autodiff)"]
+    assert lines[-1] == "autodiff: no backward rule, JAX differentiates the layer or one inside it"
+    assert not any(row.by_autodiff for row in purecnn.models.lenet().summary((8, 8, 1)).rows)
+
+
+def test_without_rules_the_residuals_are_autodiffs():
+    """Of a pool, what the maximum at every offset needs, in place of a byte a window."""
+    net = purecnn.Chain("net", (nn.conv2d(4, 3), nn.max_pool2d()))
+    ruled, plain = (n.summary((6, 6, 2)).rows for n in (net, net.without_rules()))
+    assert plain[0].flops == ruled[0].flops
+    assert plain[1].residual_bytes > 4 * ruled[1].residual_bytes
