@@ -20,13 +20,17 @@ from purecnn.layers.batch_norm_inference import (
 from purecnn.layers.conv2d import conv2d, conv2d_bwd, conv2d_fwd
 from purecnn.layers.conv_transpose2d import conv_transpose2d, conv_transpose2d_bwd, conv_transpose2d_fwd
 from purecnn.layers.dense import dense, dense_bwd, dense_fwd
+from purecnn.layers.drop_path import drop_path, drop_path_bwd, drop_path_fwd
 from purecnn.layers.dropout import dropout, dropout_bwd, dropout_fwd
 from purecnn.layers.flatten import flatten, flatten_bwd, flatten_fwd
+from purecnn.layers.gelu import gelu, gelu_bwd, gelu_fwd
 from purecnn.layers.global_avg_pool import global_avg_pool, global_avg_pool_bwd, global_avg_pool_fwd
 from purecnn.layers.im2col import col2im, col2im_bwd, col2im_fwd, im2col, im2col_bwd, im2col_fwd
+from purecnn.layers.layer_norm import layer_norm, layer_norm_bwd, layer_norm_fwd
 from purecnn.layers.local_response_norm import local_response_norm, local_response_norm_bwd, local_response_norm_fwd
 from purecnn.layers.max_pool2d import max_pool2d, max_pool2d_bwd, max_pool2d_fwd
 from purecnn.layers.relu import relu, relu_bwd, relu_fwd
+from purecnn.layers.relu6 import relu6, relu6_bwd, relu6_fwd
 from purecnn.layers.sigmoid import sigmoid, sigmoid_bwd, sigmoid_fwd
 from purecnn.layers.softmax import softmax, softmax_bwd, softmax_fwd
 from purecnn.losses.softmax_cross_entropy import (
@@ -61,12 +65,18 @@ __all__ = [
     "dense",
     "dense_bwd",
     "dense_fwd",
+    "drop_path",
+    "drop_path_bwd",
+    "drop_path_fwd",
     "dropout",
     "dropout_bwd",
     "dropout_fwd",
     "flatten",
     "flatten_bwd",
     "flatten_fwd",
+    "gelu",
+    "gelu_bwd",
+    "gelu_fwd",
     "global_avg_pool",
     "global_avg_pool_bwd",
     "global_avg_pool_fwd",
@@ -74,6 +84,9 @@ __all__ = [
     "im2col_bwd",
     "im2col_fwd",
     "initializers",
+    "layer_norm",
+    "layer_norm_bwd",
+    "layer_norm_fwd",
     "local_response_norm",
     "local_response_norm_bwd",
     "local_response_norm_fwd",
@@ -82,6 +95,9 @@ __all__ = [
     "max_pool2d_fwd",
     "models",
     "relu",
+    "relu6",
+    "relu6_bwd",
+    "relu6_fwd",
     "relu_bwd",
     "relu_fwd",
     "sigmoid",

@@ -39,11 +39,12 @@ def require_floats(layer: str, **arrays) -> None:
             raise TypeError(f"{layer}: {name}: got {dtype}, expected {present[first].dtype}, the dtype of {first}")
 
 
-def require_channels(layer: str, x, scale, bias, epsilon: float) -> None:
-    """`x` (…, C), and `scale` and `bias` (C,), of a normalisation by channels."""
+def require_channels(layer: str, x, scale, bias, epsilon: float, *, batch: bool = True) -> None:
+    """`x` (…, C), and `scale` and `bias` (C,), of a normalisation; with `batch` x has another axis than that of C."""
     require_floats(layer, x=x, scale=scale, bias=bias)
-    if len(x.shape) < 2:
-        raise ValueError(f"{layer}: x: got shape {x.shape}, expected a batch axis and a last axis of channels")
+    if len(x.shape) < 1 + batch:
+        expected = "a batch axis and a last axis" if batch else "a last axis"
+        raise ValueError(f"{layer}: x: got shape {x.shape}, expected {expected} of channels")
     require_shape(layer, x.shape[-1:], "one per channel of x", scale=scale, bias=bias)
     if not epsilon > 0:
         raise ValueError(f"{layer}: epsilon: got {epsilon}, expected above 0")

@@ -20,17 +20,22 @@ from purecnn.layers.conv2d import conv2d as conv2d_rule
 from purecnn.layers.conv_transpose2d import conv_transpose2d as conv_transpose2d_rule
 from purecnn.layers.dense import dense as dense_rule
 from purecnn.layers.flatten import flatten as flatten_rule
+from purecnn.layers.gelu import gelu as gelu_rule
 from purecnn.layers.global_avg_pool import global_avg_pool as global_avg_pool_rule
+from purecnn.layers.layer_norm import layer_norm as layer_norm_rule
 from purecnn.layers.local_response_norm import local_response_norm as local_response_norm_rule
 from purecnn.layers.max_pool2d import max_pool2d as max_pool2d_rule
 from purecnn.layers.relu import relu as relu_rule
+from purecnn.layers.relu6 import relu6 as relu6_rule
 from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
 from purecnn.layers.softmax import softmax as softmax_rule
 from purecnn.ops import swap_groups
 from purecnn.rules import Rule
 from purecnn.signatures import Partial, static_value
 from purecnn.training_modes import batch_norm as batch_norm
+from purecnn.training_modes import drop_path as drop_path
 from purecnn.training_modes import dropout as dropout
+from purecnn.training_modes import scale_and_bias
 
 
 def from_rule(rule: Rule, *, init=no_params, names: tuple[str, ...] = (), **options) -> Layer:
@@ -124,6 +129,14 @@ def _relu(x, *, slope_at_zero=0.0):
     return jnp.where(x == 0, slope_at_zero * x, relu_rule.primal(x, slope_at_zero=slope_at_zero))
 
 
+def relu6() -> Layer:
+    return from_rule(relu6_rule)
+
+
+def gelu(**options) -> Layer:
+    return from_rule(gelu_rule, **options)
+
+
 def sigmoid() -> Layer:
     return from_rule(sigmoid_rule)
 
@@ -150,3 +163,7 @@ def global_avg_pool() -> Layer:
 
 def local_response_norm(**options) -> Layer:
     return from_rule(local_response_norm_rule, **options)
+
+
+def layer_norm(*, epsilon: float = 1e-5) -> Layer:
+    return from_rule(layer_norm_rule, init=scale_and_bias, names=("scale", "bias"), epsilon=epsilon)

@@ -125,6 +125,24 @@ def sum_to_channels(x: Array) -> Array:
     return sums_to_channels(lambda x: (x,), x)[0]
 
 
+def mean_of_channels(x: Array) -> Array:
+    """The mean along the last axis of x (…, C), as (…, 1), in the accumulation dtype.
+
+    XLA:CPU adds along the last axis one number after the other. A product with a column of 1/C runs at the memory's
+    speed: layer norm of (8, 56, 56, 96), forward and backward, in half the time.
+    """
+    wide = accumulation_dtype(x.dtype)
+
+    def direct(x):
+        return x.astype(wide).mean(axis=-1, keepdims=True)
+
+    def product(x):
+        column = jnp.full((x.shape[-1], 1), 1 / x.shape[-1], wide)
+        return jnp.matmul(x.astype(wide), column, precision=lax.Precision.HIGHEST)
+
+    return lax.platform_dependent(x, cpu=product, default=direct)
+
+
 def per_channel(channels: Array, x: Array) -> Array:
     """(C,) as (1, …, 1, C), which broadcasts against x (…, C)."""
     return channels.reshape((1,) * (len(x.shape) - 1) + channels.shape)

@@ -1,4 +1,4 @@
-"""Layers that do one thing in training and another at inference: dropout and batch normalisation."""
+"""Layers that do one thing in training and another at inference: dropout, drop path and batch normalisation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from purecnn.chain import Layer
 from purecnn.initializers import ones, zeros
 from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
 from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
+from purecnn.layers.drop_path import drop_path as drop_path_rule
 from purecnn.layers.dropout import dropout as dropout_rule
 from purecnn.ops import accumulation_dtype
 from purecnn.signatures import Partial
@@ -16,12 +17,21 @@ from purecnn.signatures import Partial
 
 def dropout(rate: float = 0.5) -> Layer:
     """`purecnn.dropout` when training, with a key of its own; nothing otherwise, nor at rate 0."""
+    return _random(dropout_rule, rate)
+
+
+def drop_path(rate: float) -> Layer:
+    """`purecnn.drop_path` when training, with a key of its own; nothing otherwise, nor at rate 0."""
+    return _random(drop_path_rule, rate)
+
+
+def _random(rule, rate) -> Layer:
     return Layer(
-        "dropout",
-        Partial(_dropout, dropout_rule, rate),
-        Partial(_dropout_forward, rate),
-        Partial(_dropout_backward, rate),
-        plain=Partial(_dropout, dropout_rule.primal, rate),
+        rule.__name__,
+        Partial(_drop, rule, rate),
+        Partial(_drop_forward, rule, rate),
+        Partial(_drop_backward, rule, rate),
+        plain=Partial(_drop, rule.primal, rate),
     )
 
 
@@ -29,28 +39,28 @@ def _active(train, rate):
     return train and not (isinstance(rate, int | float) and rate == 0)
 
 
-def _require_key(key):
+def _require_key(rule, key):
     if key is None:
-        raise ValueError("dropout: key: got None, expected a key from jax.random.key when train=True")
+        raise ValueError(f"{rule.__name__}: key: got None, expected a key from jax.random.key when train=True")
 
 
-def _dropout(drop, rate, params, state, x, train, key):
+def _drop(rule, rate, params, state, x, train, key):
     if not _active(train, rate):
         return x, state
-    _require_key(key)
-    return drop(x, key, rate), state
+    _require_key(rule, key)
+    return rule(x, key, rate), state
 
 
-def _dropout_forward(rate, params, state, x, train, key):
+def _drop_forward(rule, rate, params, state, x, train, key):
     if not _active(train, rate):
         return x, state, ()
-    _require_key(key)
-    y, residuals = dropout_rule.fwd(x, key, rate)
+    _require_key(rule, key)
+    y, residuals = rule.fwd(x, key, rate)
     return y, state, residuals
 
 
-def _dropout_backward(rate, residuals, y_bar, train):
-    return (dropout_rule.bwd(residuals, y_bar, rate)[0] if _active(train, rate) else y_bar), {}
+def _drop_backward(rule, rate, residuals, y_bar, train):
+    return (rule.bwd(residuals, y_bar, rate)[0] if _active(train, rate) else y_bar), {}
 
 
 def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5) -> Layer:
@@ -64,7 +74,7 @@ def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5) -> Layer:
         Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, momentum, epsilon),
         Partial(_batch_norm_forward, momentum, epsilon),
         Partial(_batch_norm_backward, epsilon),
-        _init_batch_norm,
+        scale_and_bias,
         _init_statistics,
         plain=Partial(_batch_norm, batch_norm_rule.primal, batch_norm_inference_rule.primal, momentum, epsilon),
     )
@@ -106,7 +116,8 @@ def _batch_norm_backward(epsilon, residuals, y_bar, train):
     return x_bar, {"scale": scale, "bias": bias}
 
 
-def _init_batch_norm(key, shape, dtype):
+def scale_and_bias(key, shape, dtype):
+    """The parameters of a normalisation: one and zero for each channel."""
     return {"scale": ones(key, shape[-1:], dtype), "bias": zeros(key, shape[-1:], dtype)}
 
 

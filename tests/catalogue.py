@@ -23,6 +23,11 @@ def spaced(*shape):
     return lambda rng: ((rng.permutation(size).reshape(shape) - size / 2 + 0.25) / 4,)
 
 
+def between_kinks(*shape):
+    """As `spaced`, from below 0 to above 6."""
+    return lambda rng: (spaced(*shape)(rng)[0] * 1.5 + 3,)
+
+
 def probabilities(rng, shape):
     y = rng.random(size=shape)
     return y / y.sum(axis=-1, keepdims=True)
@@ -140,6 +145,9 @@ SUBJECTS = (
     subject(purecnn.global_avg_pool, "", normal((2, 4, 2, 3)), exact=True),
     subject(purecnn.relu, "", spaced(2, 3, 4)),
     subject(purecnn.relu, "slope", spaced(2, 3, 4), slope_at_zero=0.25),
+    subject(purecnn.relu6, "", between_kinks(2, 3, 4)),
+    subject(purecnn.gelu, "tanh", normal((2, 3, 4))),
+    subject(purecnn.gelu, "exact", normal((2, 3, 4)), approximate=False),
     subject(purecnn.sigmoid, "", normal((2, 3, 4))),
     subject(purecnn.softmax, "", normal((2, 3, 4))),
     subject(purecnn.flatten, "", normal((2, 3, 2, 2)), exact=True),
@@ -148,6 +156,14 @@ SUBJECTS = (
     subject(
         purecnn.dropout, "", lambda rng: (rng.normal(size=(2, 3, 4)), jax.random.key(3)), names=("x", "key"), rate=0.25
     ),
+    subject(
+        purecnn.drop_path,
+        "",
+        lambda rng: (rng.normal(size=(6, 2, 2)), jax.random.key(3)),
+        names=("x", "key"),
+        rate=0.25,
+    ),
+    subject(purecnn.layer_norm, "", normal((3, 2, 2, 6), (6,), (6,)), names=CENTRED),
     subject(purecnn.local_response_norm, "", normal((2, 2, 2, 7)), size=4, alpha=0.3),
     subject(purecnn.batch_norm, "", normal((3, 2, 2, 3), (3,), (3,)), names=CENTRED),
     subject(

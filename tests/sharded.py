@@ -130,7 +130,7 @@ def check_meshes(subject):
 
 def check_shard_map(subject):
     """Each mix of replicated and varying arguments; gradients inside and outside: those of all devices together."""
-    if subject.rule is purecnn.dropout or "input_shape" in subject.options:
+    if subject.rule in (purecnn.dropout, purecnn.drop_path) or "input_shape" in subject.options:
         return  # a device has a mask and a batch size of its own
     args, batched = arguments(subject)
     chosen = subject.differentiable(args)

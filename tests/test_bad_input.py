@@ -44,6 +44,8 @@ FOUR_AXES = "expected 4 axes (N H W C)"
         ("dense: x: got shape (2, 4, 4, 3), expected 2 axes (N in)", purecnn.dense, (X, ROW)),
         ("flatten: x: got shape (), expected a batch axis first", purecnn.flatten, (jnp.float32(1),)),
         ("softmax: x: got shape (), expected at least one axis", purecnn.softmax, (jnp.float32(1),)),
+        ("drop_path: x: got shape (), expected a batch axis first", purecnn.drop_path, (jnp.float32(1), None, 0.5)),
+        ("layer_norm: x: got shape (), expected a last axis", purecnn.layer_norm, (jnp.float32(1), ROW[0], ROW[0])),
         ("batch_norm: x: got shape (5,), expected a batch axis", purecnn.batch_norm, (ROW[0], ROW[0], ROW[0])),
         (
             "softmax_cross_entropy: logits: got shape (5,), expected 2 axes (N K)",
@@ -78,6 +80,11 @@ def test_wrong_rank(message, function, args):
             (ROW, jnp.ones(4), jnp.ones(5)),
         ),
         (
+            "layer_norm: bias: got shape (4,), expected (5,) (one per channel of x)",
+            purecnn.layer_norm,
+            (ROW, jnp.ones(5), jnp.ones(4)),
+        ),
+        (
             "batch_norm_inference: variance: got shape (4,), expected (5,)",
             purecnn.batch_norm_inference,
             (ROW, *[jnp.ones(5)] * 3, jnp.ones(4)),
@@ -93,7 +100,7 @@ def test_wrong_rank(message, function, args):
             (X, (2, 4, 4, 3), 2),
         ),
     ],
-    ids=["conv2d", "dense w", "dense b", "batch_norm", "batch_norm_inference", "squared_error", "col2im"],
+    ids=["conv2d", "dense w", "dense b", "batch_norm", "layer_norm", "batch_norm_inference", "squared_error", "col2im"],
 )
 def test_channels_and_sizes_that_do_not_match(message, function, args):
     refused(ValueError, message, function, *args)
@@ -140,7 +147,22 @@ def test_groups_that_do_not_divide():
     refused(ValueError, "conv2d: groups: got 0, expected at least 1", purecnn.conv2d, X, W, groups=0)
 
 
-@ANY("name", ["conv2d", "dense", "max_pool2d", "avg_pool2d", "relu", "flatten", "im2col", "batch_norm", "dropout"])
+@ANY(
+    "name",
+    [
+        "conv2d",
+        "dense",
+        "max_pool2d",
+        "avg_pool2d",
+        "relu",
+        "flatten",
+        "im2col",
+        "batch_norm",
+        "dropout",
+        "gelu",
+        "relu6",
+    ],
+)
 def test_integer_images(name):
     image = X.astype(jnp.uint8)
     more = {
@@ -209,7 +231,9 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
             {"algorithm": "fft"},
         ),
         ("relu: slope_at_zero: got 2.0, expected between 0 and 1", purecnn.relu, (X,), {"slope_at_zero": 2.0}),
+        ("drop_path: rate: got -0.5, expected at least 0", purecnn.drop_path, (X, jax.random.key(0), -0.5), {}),
         ("dropout: rate: got 1.0, expected at least 0 and below 1", purecnn.dropout, (X, jax.random.key(0), 1.0), {}),
+        ("layer_norm: epsilon: got 0.0, expected above 0", purecnn.layer_norm, (ROW, ROW[0], ROW[0]), {"epsilon": 0.0}),
         ("batch_norm: epsilon: got 0.0, expected above 0", purecnn.batch_norm, (ROW, ROW[0], ROW[0]), {"epsilon": 0.0}),
         (
             "softmax_cross_entropy: label_smoothing: got 1.0, expected at least 0 and below 1",
@@ -220,7 +244,18 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
         ("local_response_norm: size: got 0, expected at least 1", purecnn.local_response_norm, (X,), {"size": 0}),
         ("local_response_norm: k, alpha: got 0.0", purecnn.local_response_norm, (X,), {"k": 0.0}),
     ],
-    ids=["ties", "algorithm", "slope_at_zero", "rate", "epsilon", "label_smoothing", "size", "k"],
+    ids=[
+        "ties",
+        "algorithm",
+        "slope_at_zero",
+        "drop_path",
+        "rate",
+        "layer_norm",
+        "epsilon",
+        "label_smoothing",
+        "size",
+        "k",
+    ],
 )
 def test_unknown_options(message, function, args, options):
     refused(ValueError, message, function, *args, **options)
@@ -232,6 +267,7 @@ def test_an_array_is_no_option():
 
 def test_nothing_to_average_or_to_normalise():
     refused(ValueError, "global_avg_pool: x: got shape (1, 0, 2, 3)", purecnn.global_avg_pool, jnp.ones((1, 0, 2, 3)))
+    refused(ValueError, "layer_norm: x: got shape (5, 0)", purecnn.layer_norm, jnp.ones((5, 0)), *[jnp.ones(0)] * 2)
     refused(ValueError, "batch_norm: x: got shape (0, 5)", purecnn.batch_norm, jnp.ones((0, 5)), ROW[0], ROW[0])
     refused(
         ValueError,

@@ -23,10 +23,14 @@ from tests.oracles.roads import (
 every_rule = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 
 # Sums of integer products, and choices among integers; ties="split" divides by the number of ties, perhaps 3.
-WHOLE = [s for s in SUBJECTS if s.exact or s.name in ("relu", "max_pool2d-first", "max_pool2d-last", "max_pool2d-all")]
+WHOLE = [
+    s
+    for s in SUBJECTS
+    if s.exact or s.name in ("relu", "relu6", "max_pool2d-first", "max_pool2d-last", "max_pool2d-all")
+]
 
 
-ROUNDED_ON_THE_WAY = (purecnn.sigmoid, purecnn.softmax, purecnn.dropout)
+ROUNDED_ON_THE_WAY = (purecnn.sigmoid, purecnn.softmax, purecnn.dropout, purecnn.drop_path)
 
 
 def pullback(subject):

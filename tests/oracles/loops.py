@@ -181,6 +181,14 @@ def relu(y_bar, x, *, slope_at_zero=0.0):
     return y, (x_bar,)
 
 
+def relu6(y_bar, x):
+    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        y[at] = min(max(0.0, x[at]), 6.0)
+        x_bar[at] = y_bar[at] if 0 < x[at] < 6 else 0.0
+    return y, (x_bar,)
+
+
 def flatten(y_bar, x):
     y, x_bar = np.zeros((len(x), x[0].size)), np.zeros(x.shape)
     for n, sample in enumerate(x):
@@ -211,4 +219,13 @@ def dropout(y_bar, x, key, rate):
     for at in np.ndindex(x.shape):
         if survives[at]:
             y[at], x_bar[at] = x[at] / (1 - rate), y_bar[at] / (1 - rate)
+    return y, (x_bar, None)
+
+
+def drop_path(y_bar, x, key, rate):
+    survives = np.asarray(jax.random.bernoulli(key, np.float32(1 - rate), x.shape[:1]))
+    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
+    for n, *at in np.ndindex(x.shape):
+        if survives[n]:
+            y[n, *at], x_bar[n, *at] = x[n, *at] / (1 - rate), y_bar[n, *at] / (1 - rate)
     return y, (x_bar, None)

@@ -114,6 +114,15 @@ def relu(x, *, slope_at_zero=0.0):
     return jnp.where(x > 0, x, jnp.where(x == 0, slope_at_zero * x, 0.0))
 
 
+def relu6(x):
+    return jnp.where((x > 0) & (x < 6), x, jnp.where(x < 6, 0.0, 6.0))
+
+
+def gelu(x, *, approximate=True):
+    inner = jnp.tanh(jnp.sqrt(2 / jnp.pi) * (x + 0.044715 * x**3)) if approximate else lax.erf(x / jnp.sqrt(2.0))
+    return x * (1 + inner) / 2
+
+
 def sigmoid(x):
     return 1 / (1 + jnp.exp(-x))
 
@@ -134,6 +143,17 @@ def dense(x, w, b=None):
 
 def dropout(x, key, rate):
     return x * jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape).astype(x.dtype) / (1 - rate)
+
+
+def drop_path(x, key, rate):
+    survives = jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape[:1]).astype(x.dtype)
+    return jnp.einsum("n...,n->n...", x, survives) / (1 - rate)
+
+
+def layer_norm(x, scale, bias, *, epsilon=1e-5):
+    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    scale, bias = (a.reshape((1,) * (x.ndim - 1) + (-1,)) for a in (scale, bias))
+    return (x - mean) / jnp.sqrt(variance + epsilon) * scale + bias
 
 
 def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):

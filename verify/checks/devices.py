@@ -134,18 +134,19 @@ def _spec(mesh, n: int, a, axes) -> PartitionSpec:
 
 
 def _separable(case: Case, flat, mesh, batch, expected_y) -> bool:
-    """Whether the function treats samples one by one: on half of the batch it gives half of the result."""
+    """Whether the function treats samples one by one: on each device's part of the batch it gives that part of the
+    result. Each is asked: a random draw may be the same for some parts and differ for others."""
     count = mesh.devices.size
     size = case.arrays[batch[0][0]].shape[batch[0][1]]
     outs = list(expected_y)
     if size % count or any(y.ndim == 0 or y.shape[0] != size for y in outs):
         return False
     rows = size // count
-    # The first part and the last: a random draw may begin alike and go on otherwise.
-    for start in (0, size - rows):
+    one_part = quickly(lambda arrays: flat(*arrays))
+    for start in range(0, size, rows):
         part = [_part(n, a, batch, start, start + rows) for n, a in enumerate(case.arrays)]
         try:
-            got = call(quickly(lambda arrays: flat(*arrays)), OWN, part)
+            got = call(one_part, OWN, part)
         except Exception:
             return False
         pairs = [

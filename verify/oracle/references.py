@@ -111,6 +111,10 @@ def relu(x, *, slope_at_zero=0.0):
     return jnp.where(x > 0, x, jnp.where(x == 0, at_zero, jnp.zeros_like(x)))
 
 
+def relu6(x):
+    return jnp.where(x > 0, jnp.where(x < 6, x, jnp.full_like(x, 6)), jnp.zeros_like(x))
+
+
 def flatten(x):
     return x.reshape(x.shape[0], -1)
 
@@ -124,6 +128,13 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
     squares = jnp.pad(x * x, ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
     total = sum(squares[..., c : c + x.shape[3]] for c in range(size))
     return x / (k + alpha * total) ** beta
+
+
+def layer_norm(x, scale, bias, *, epsilon=1e-5):
+    last = (*(1,) * (x.ndim - 1), -1)
+    mean = x.mean(-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(-1, keepdims=True)
+    return (x - mean) / jnp.sqrt(variance + epsilon) * scale.reshape(last) + bias.reshape(last)
 
 
 def batch_norm(x, scale, bias, *, epsilon=1e-5):

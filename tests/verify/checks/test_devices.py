@@ -94,6 +94,15 @@ for name, rule in {"said": product(1), "unsaid": product(1, False), "doubled": p
 
 report = verify.check(joined(dense, batch_constant), *args, cases=0, checks=("contract", "gradient", "devices"))
 print(f"constant: {report.verdict}", [f.case.split(", ")[-1] for f in report.failures])
+
+# One coin a sample, thrown on each device anew: the first part and the last may agree with the whole by chance.
+def survivors(x, key):
+    return jax.random.bernoulli(key, 0.6, x.shape[:1])[:, None]
+drop = jax.custom_vjp(lambda x, key: jnp.where(survivors(x, key), x, 0))
+drop.defvjp(lambda x, key: (drop(x, key), survivors(x, key)), lambda kept, g: (jnp.where(kept, g, 0), None))
+for seed in range(4):
+    report = verify.check(drop, normal(6, 6, 5), jax.random.key(seed), cases=0, checks=("gradient", "devices"))
+    print(f"coins {seed}: {report.verdict}")
 """
 
 
@@ -114,6 +123,7 @@ def test_sums_over_devices():
     assert said["share"].endswith("the share of one device: a psum is missing")
     assert said["unbound"].startswith("wrong the rule sums over an axis of a mesh (check it through a function")
     assert said["constant"].startswith("wrong")
+    assert [said[f"coins {seed}"] for seed in range(4)] == ["right"] * 4
     assert said["said"] == "right [] []"
     assert said["unsaid"] == "right [] [True]"
     assert said["doubled"] == "wrong ['a mesh with explicit axes'] []"

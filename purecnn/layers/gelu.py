@@ -1,0 +1,72 @@
+"""Gaussian error linear unit (Hendrycks and Gimpel 2016), the activation of ConvNeXt and of transformers.
+
+    yᵢ = xᵢ Φ(xᵢ)          Φ(x) = ½ erfc(−x/√2), the normal distribution function
+
+x stands in two places, and the derivative of Φ is the normal density φ(x) = e^{−x²/2} / √(2π):
+
+    x̄ᵢ = ȳᵢ (Φ(xᵢ) + xᵢ φ(xᵢ))
+
+The approximation replaces Φ(x) by ½ (1 + tanh(v/2)) = σ(v), with the sigmoid σ and
+
+    v = 2 √(2/π) (x + 0.044715 x³)          dv/dx = 2 √(2/π) (1 + 3 · 0.044715 x²)
+
+    x̄ᵢ = ȳᵢ σ(vᵢ) (1 + xᵢ σ(−vᵢ) dv/dx)
+
+Far below zero ½ (1 + tanh) and ½ (1 + erf) are differences of nearly equal numbers; σ and erfc keep their digits there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from jax import lax
+
+from purecnn.annotations import Array, Float
+from purecnn.checks import require_floats
+from purecnn.ops import accumulation_dtype
+from purecnn.rules import rule
+
+CUBIC, SLOPE = 0.044715, 2 * math.sqrt(2 / math.pi)
+
+
+@rule
+def gelu(x: Float[Array, "*shape"], *, approximate: bool = True) -> Float[Array, "*shape"]:
+    """x Φ(x), elementwise, for x of any shape and floating dtype; by default Φ is the approximation with tanh.
+
+    The default is `jax.nn.gelu`'s; PyTorch's `GELU()` is `approximate=False`. Smooth everywhere. 16-bit inputs are
+    computed in float32. Residuals: x. Raises TypeError for a dtype that is not floating.
+    """
+    require_floats("gelu", x=x)
+    wide = x.astype(accumulation_dtype(x.dtype))
+    share = lax.logistic(_v(wide)) if approximate else _normal_cdf(wide)
+    return (wide * share).astype(x.dtype)
+
+
+@gelu.def_fwd
+def gelu_fwd(x, *, approximate=True):
+    """y and its residual x."""
+    return gelu(x, approximate=approximate), (x,)
+
+
+@gelu.def_bwd
+def gelu_bwd(residuals, y_bar, *, approximate=True):
+    """x̄, of the shape and dtype of x."""
+    (x,) = residuals
+    # Beyond ±40 the slope is 0 or 1 to the last bit, in float64 too, while x² may overflow.
+    wide = jnp.clip(x.astype(accumulation_dtype(x.dtype)), -40.0, 40.0)
+    if approximate:
+        v = _v(wide)
+        slope = lax.logistic(v) * (1 + wide * lax.logistic(-v) * (SLOPE * (1 + 3 * CUBIC * wide * wide)))
+    else:
+        density = jnp.exp(-0.5 * wide * wide) / math.sqrt(2 * math.pi)
+        slope = _normal_cdf(wide) + wide * density
+    return ((y_bar.astype(wide.dtype) * slope).astype(x.dtype),)
+
+
+def _v(x):
+    return SLOPE * (x + CUBIC * x * x * x)
+
+
+def _normal_cdf(x):
+    return 0.5 * lax.erfc(-math.sqrt(0.5) * x)

@@ -1,0 +1,71 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purecnn
+from tests import wrong_rules
+from tests.catalogue import check_vjp, named
+from tests.oracles.roads import assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.drop_path)
+
+
+DROP_PATH = named("drop_path")
+KEY = jax.random.key(0)
+
+
+def test_whole_samples_are_dropped_and_the_others_scaled():
+    y = np.asarray(purecnn.drop_path(jnp.ones((10_000, 2, 3)), KEY, 0.2)).reshape(10_000, 6)
+    assert set(np.unique(y).tolist()) == {0.0, 1.25}
+    assert (y == y[:, :1]).all()
+    assert abs(float((y == 0).mean()) - 0.2) < 0.02
+
+
+def test_same_key_same_samples_in_every_dtype():
+    x = jnp.ones((1000, 1))
+    dropped = purecnn.drop_path(x, KEY, 0.3) == 0
+    assert (dropped == (purecnn.drop_path(x.astype("bfloat16"), KEY, 0.3) == 0)).all()
+    assert (dropped != (purecnn.drop_path(x, jax.random.key(1), 0.3) == 0)).any()
+
+
+def test_rate_zero_is_the_identity():
+    x = jnp.arange(5.0)
+    assert (purecnn.drop_path(x, KEY, 0.0) == x).all()
+
+
+def test_a_dropped_infinity_is_gone():
+    y, residuals = purecnn.drop_path_fwd(jnp.full((100, 1), jnp.inf), KEY, 0.5)
+    x_bar, key_bar = purecnn.drop_path_bwd(residuals, jnp.full((100, 1), jnp.inf), 0.5)
+    assert set(np.unique(y).tolist()) == set(np.unique(x_bar).tolist()) == {0.0, np.inf}
+    assert key_bar is None
+
+
+def test_keeps_one_byte_a_sample():
+    _, residuals = purecnn.drop_path_fwd(jnp.ones((4, 5)), KEY, 0.5)
+    assert [r.nbytes for r in residuals] == [4]
+
+
+def entries_dropped(residuals, y_bar, rate):
+    """Dropout's mask, one coin an entry."""
+    mask = jax.random.bernoulli(jax.random.key(3), jnp.float32(1 - rate), y_bar.shape)
+    return jnp.where(mask, y_bar / (1 - rate), 0.0), None
+
+
+def not_scaled(residuals, y_bar, rate):
+    return purecnn.drop_path_bwd(residuals, y_bar, rate)[0] * (1 - rate), None
+
+
+def mask_inverted(residuals, y_bar, rate):
+    return purecnn.drop_path_bwd((~residuals[0],), y_bar, rate)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [entries_dropped, not_scaled, mask_inverted, wrong_rules.cotangent_ignored(DROP_PATH)],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_are_rejected(wrong):
+    assert_rejected(DROP_PATH, wrong)

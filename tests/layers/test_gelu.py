@@ -1,0 +1,81 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+import purecnn
+from tests import wrong_rules
+from tests.catalogue import check_vjp, named
+from tests.oracles.roads import assert_rejected
+
+
+def test_the_rule_is_right():
+    check_vjp(purecnn.gelu)
+
+
+TANH, EXACT = named("gelu-tanh"), named("gelu-exact")
+BOTH = pytest.mark.parametrize("subject", [TANH, EXACT], ids=str)
+
+
+@BOTH
+def test_values_are_those_of_jax(subject):
+    x = jnp.linspace(-4, 4, 101)
+    np.testing.assert_allclose(subject.call(x), jax.nn.gelu(x, **{"approximate": True} | subject.options), atol=1e-6)
+
+
+def test_far_below_zero_the_digits_are_kept():
+    """½ (1 + erf) and ½ (1 + tanh) in float32 have none left at −6."""
+    x = np.array([-12.0, -6.0, -5.0])
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    narrow = jnp.asarray(x, "float32")
+    np.testing.assert_allclose(EXACT.call(narrow), x * special.ndtr(x), rtol=2e-5)
+    np.testing.assert_allclose(EXACT.backward(narrow)[0], special.ndtr(x) + x * density, rtol=2e-5)
+    u = 2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    np.testing.assert_allclose(TANH.call(narrow)[1:], (x * special.expit(u))[1:], rtol=2e-5)
+
+
+@BOTH
+def test_far_out_the_slope_is_zero_or_one(subject):
+    """x² and x³ overflow there."""
+    x = jnp.array([-jnp.inf, -3e38, -1e20, 1e20, 3e38, jnp.inf])
+    assert subject.backward(x)[0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert subject.call(x[1:]).tolist() == [0, 0, *x[3:].tolist()]
+
+
+@BOTH
+def test_keeps_its_input(subject):
+    x = jnp.ones(3)
+    _, residuals = subject.fwd(x, **subject.options)
+    assert [r is x for r in residuals] == [True]
+
+
+def gate_taken_as_constant(residuals, y_bar, *, approximate=True):
+    """x̄ = ȳ Φ(x): the factor alone."""
+    (x,) = residuals
+    return (y_bar * purecnn.gelu(x, approximate=approximate) / x,)
+
+
+def density_not_normalised(residuals, y_bar, *, approximate=True):
+    (x,) = residuals
+    (x_bar,) = purecnn.gelu_bwd(residuals, y_bar, approximate=approximate)
+    return (x_bar + y_bar * x * jnp.exp(-x * x / 2) * (1 - 1 / jnp.sqrt(2 * jnp.pi)),)
+
+
+def derivative_of_the_other_form(residuals, y_bar, *, approximate=True):
+    """Off by at most 1e-3."""
+    return purecnn.gelu_bwd(residuals, y_bar, approximate=not approximate)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "wrong",
+    [gate_taken_as_constant, density_not_normalised, derivative_of_the_other_form],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_are_rejected(subject, wrong):
+    assert_rejected(subject, wrong)
+
+
+def test_a_rule_blind_to_its_cotangent_is_rejected():
+    assert_rejected(TANH, wrong_rules.cotangent_ignored(TANH))
