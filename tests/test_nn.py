@@ -24,6 +24,7 @@ LAYERS = [
     (nn.max_pool2d(3, stride=1, ties="split"), IMAGE),
     (nn.avg_pool2d((2, 1)), IMAGE),
     (nn.global_avg_pool(), IMAGE),
+    (nn.upsample2d((2, 3), method="bilinear"), IMAGE),
     (nn.local_response_norm(size=3), IMAGE),
     (nn.dropout(0.5), IMAGE),
     (nn.batch_norm(), IMAGE),
