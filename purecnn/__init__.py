@@ -17,6 +17,7 @@ from purecnn.layers.batch_norm_inference import (
     batch_norm_inference_bwd,
     batch_norm_inference_fwd,
 )
+from purecnn.layers.concatenate import concatenate, concatenate_bwd, concatenate_fwd
 from purecnn.layers.conv2d import conv2d, conv2d_bwd, conv2d_fwd
 from purecnn.layers.conv_transpose2d import conv_transpose2d, conv_transpose2d_bwd, conv_transpose2d_fwd
 from purecnn.layers.dense import dense, dense_bwd, dense_fwd
@@ -33,6 +34,7 @@ from purecnn.layers.relu import relu, relu_bwd, relu_fwd
 from purecnn.layers.relu6 import relu6, relu6_bwd, relu6_fwd
 from purecnn.layers.sigmoid import sigmoid, sigmoid_bwd, sigmoid_fwd
 from purecnn.layers.softmax import softmax, softmax_bwd, softmax_fwd
+from purecnn.layers.upsample2d import upsample2d, upsample2d_bwd, upsample2d_fwd
 from purecnn.losses.softmax_cross_entropy import (
     softmax_cross_entropy,
     softmax_cross_entropy_bwd,
@@ -56,6 +58,9 @@ __all__ = [
     "col2im",
     "col2im_bwd",
     "col2im_fwd",
+    "concatenate",
+    "concatenate_bwd",
+    "concatenate_fwd",
     "conv2d",
     "conv2d_bwd",
     "conv2d_fwd",
@@ -112,5 +117,8 @@ __all__ = [
     "squared_error",
     "squared_error_bwd",
     "squared_error_fwd",
+    "upsample2d",
+    "upsample2d_bwd",
+    "upsample2d_fwd",
     "with_backward",
 ]

@@ -29,6 +29,7 @@ from purecnn.layers.relu import relu as relu_rule
 from purecnn.layers.relu6 import relu6 as relu6_rule
 from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
 from purecnn.layers.softmax import softmax as softmax_rule
+from purecnn.layers.upsample2d import upsample2d as upsample2d_rule
 from purecnn.ops import swap_groups
 from purecnn.rules import Rule
 from purecnn.signatures import Partial, static_value
@@ -159,6 +160,10 @@ def avg_pool2d(window=2, **options) -> Layer:
 
 def global_avg_pool() -> Layer:
     return from_rule(global_avg_pool_rule)
+
+
+def upsample2d(scale=2, **options) -> Layer:
+    return from_rule(upsample2d_rule, scale=scale, **options)
 
 
 def local_response_norm(**options) -> Layer:

@@ -7,8 +7,8 @@
     @name.def_bwd
     def name_bwd(residuals, y_bar, *, option=...): ...  # -> one cotangent per positional argument
 
-Positional arguments are arrays (or `None`); keyword-only arguments, and those named in `static`, are static, must be
-hashable, and reach all three functions under their own names. (`jax.custom_vjp` takes no keyword-only arguments.)
+Positional arguments are arrays (or `None`), any number for `*xs`; keyword-only arguments, and those named in `static`,
+are static, must be hashable, and reach all three functions under their own names. (`jax.custom_vjp` has none such.)
 
 What holds for every rule, called through `jax.grad` or by hand, is done here and in no rule's page:
 

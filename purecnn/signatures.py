@@ -25,8 +25,9 @@ class Partial(functools.partial):
 
 def splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., Any]:
     """(args, kwargs) -> the static options, with defaults, and the arrays: those behind no name in `static` and not
-    keyword-only."""
+    keyword-only; of `*xs` each one."""
     signature = inspect.signature(function)
+    several = {p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL}
     is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
 
     def split(*args, **kwargs) -> tuple[Options, tuple[Any, ...]]:
@@ -34,7 +35,8 @@ def splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) 
         bound.apply_defaults()
         given = bound.arguments
         options = tuple((name, static_value(layer, name, given[name])) for name in given if is_static[name])
-        return options, tuple(given[name] for name in given if not is_static[name])
+        arrays = (given[name] if name in several else (given[name],) for name in given if not is_static[name])
+        return options, sum(arrays, ())
 
     return split
 

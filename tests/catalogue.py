@@ -143,6 +143,9 @@ SUBJECTS = (
         count_include_pad=True,
     ),
     subject(purecnn.global_avg_pool, "", normal((2, 4, 2, 3)), exact=True),
+    subject(purecnn.upsample2d, "nearest", normal((2, 2, 3, 3)), exact=True, scale=(3, 2)),
+    subject(purecnn.upsample2d, "bilinear", normal((2, 4, 3, 3)), exact=True, scale=2, method="bilinear"),
+    subject(purecnn.upsample2d, "bilinear by 3 and 4", normal((2, 2, 3, 2)), scale=(3, 4), method="bilinear"),
     subject(purecnn.relu, "", spaced(2, 3, 4)),
     subject(purecnn.relu, "slope", spaced(2, 3, 4), slope_at_zero=0.25),
     subject(purecnn.relu6, "", between_kinks(2, 3, 4)),
@@ -151,6 +154,10 @@ SUBJECTS = (
     subject(purecnn.sigmoid, "", normal((2, 3, 4))),
     subject(purecnn.softmax, "", normal((2, 3, 4))),
     subject(purecnn.flatten, "", normal((2, 3, 2, 2)), exact=True),
+    subject(
+        purecnn.concatenate, "", normal((2, 2, 3, 2), (2, 2, 3, 3), (2, 2, 3, 1)), names=("a", "b", "c"), exact=True
+    ),
+    subject(purecnn.concatenate, "rows", normal((2, 1, 3, 2), (2, 4, 3, 2)), names=("a", "b"), exact=True, axis=1),
     subject(purecnn.dense, "", normal((3, 4), (4, 2), (2,)), exact=True),
     subject(purecnn.dense, "no bias", no_bias((3, 4), (4, 2)), exact=True),
     subject(

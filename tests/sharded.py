@@ -28,7 +28,7 @@ CLOSE = 2e-6
 def arguments(subject):
     """The subject's own in float32, of an even batch, and which of them are images (or rows)."""
     args = list(subject.arguments("float32"))
-    batched = [0, 1] if subject.rule in LOSSES else [0]
+    batched = list(range(len(args))) if subject.rule in (*LOSSES, purecnn.concatenate) else [0]
     if args[0].shape[0] % 2:
         for i in batched:
             args[i] = jnp.concatenate([args[i], 2 * args[i] if i == 0 else args[i]])

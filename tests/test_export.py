@@ -76,7 +76,8 @@ EXPORTED = [s for s in SUBJECTS if s.name not in ("conv2d-winograd", "conv2d-wgr
 def test_every_rule_exports_with_a_symbolic_batch(subject):
     args = subject.arguments("float32")
     chosen = subject.differentiable(args)
-    batched = (0, 1) if subject.rule in (purecnn.softmax_cross_entropy, purecnn.squared_error) else (0,)
+    pairs = (purecnn.softmax_cross_entropy, purecnn.squared_error, purecnn.concatenate)
+    batched = range(len(args)) if subject.rule in pairs else (0,)
 
     def gradients(*args):
         options = dict(subject.options)

@@ -26,6 +26,7 @@ LAYERS = [
     (nn.max_pool2d(3, stride=1, ties="split"), IMAGE),
     (nn.avg_pool2d((2, 1)), IMAGE),
     (nn.global_avg_pool(), IMAGE),
+    (nn.upsample2d((2, 3), method="bilinear"), IMAGE),
     (nn.local_response_norm(size=3), IMAGE),
     (nn.dropout(0.5), IMAGE),
     (nn.drop_path(0.5), IMAGE),

@@ -173,6 +173,26 @@ def global_avg_pool(y_bar, x):
     return y[:, 0, 0, :], x_bar
 
 
+def upsample2d(y_bar, x, scale, *, method="nearest"):
+    """Each output from the (up to four) middles of cells around its own, by how near they are."""
+
+    def near(o, s, extent):
+        """Rows and weights of output row o."""
+        if method == "nearest":
+            return [(o // s, 1.0)]
+        middle = min(max((2 * o + 1 - s) / (2 * s), 0.0), extent - 1.0)
+        return [(h, 1 - abs(middle - h)) for h in range(extent) if abs(middle - h) < 1]
+
+    y = np.zeros((len(x), *(s * extent for s, extent in zip(both(scale), x.shape[1:3], strict=True)), x.shape[3]))
+    x_bar = np.zeros(x.shape)
+    for n, o, p, c in np.ndindex(y.shape):
+        for h, by_rows in near(o, both(scale)[0], x.shape[1]):
+            for v, by_columns in near(p, both(scale)[1], x.shape[2]):
+                y[n, o, p, c] += by_rows * by_columns * x[n, h, v, c]
+                x_bar[n, h, v, c] += by_rows * by_columns * y_bar[n, o, p, c]
+    return y, (x_bar,)
+
+
 def relu(y_bar, x, *, slope_at_zero=0.0):
     y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
     for at in np.ndindex(x.shape):
@@ -196,6 +216,19 @@ def flatten(y_bar, x):
             y[n, place] = x[n, *at]
             x_bar[n, *at] = y_bar[n, place]
     return y, (x_bar,)
+
+
+def concatenate(y_bar, *xs, axis=-1):
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    y, bars, start = np.zeros(shape), [np.zeros(x.shape) for x in xs], 0
+    for x, bar in zip(xs, bars, strict=True):
+        for at in np.ndindex(x.shape):
+            there = list(at)
+            there[axis] += start
+            y[tuple(there)], bar[at] = x[at], y_bar[tuple(there)]
+        start += x.shape[axis]
+    return y, tuple(bars)
 
 
 def dense(y_bar, x, w, b=None):

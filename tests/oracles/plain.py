@@ -5,6 +5,7 @@ Each takes the arguments and options of the rule of the same name.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from verify.oracle import references
@@ -110,6 +111,19 @@ def global_avg_pool(x):
     return jnp.einsum("nhwc->nc", x) / (x.shape[1] * x.shape[2])
 
 
+def upsample2d(x, scale, *, method="nearest"):
+    """By matrices whose columns are what `np.interp` makes of unit vectors."""
+    if method == "nearest":
+        return jnp.repeat(jnp.repeat(x, both(scale)[0], axis=1), both(scale)[1], axis=2)
+
+    def matrix(extent, s):
+        middles = (np.arange(s * extent) + 0.5) / s - 0.5
+        return jnp.asarray([np.interp(middles, np.arange(extent), unit) for unit in np.eye(extent)], x.dtype).T
+
+    rows, columns = (matrix(extent, s) for extent, s in zip(x.shape[1:3], both(scale), strict=True))
+    return jnp.einsum("oh,pv,nhvc->nopc", rows, columns, x)
+
+
 def relu(x, *, slope_at_zero=0.0):
     return jnp.where(x > 0, x, jnp.where(x == 0, slope_at_zero * x, 0.0))
 
@@ -134,6 +148,10 @@ def softmax(x):
 
 def flatten(x):
     return x.reshape(len(x), -1)
+
+
+def concatenate(*xs, axis=-1):
+    return jnp.concatenate(xs, axis)
 
 
 def dense(x, w, b=None):

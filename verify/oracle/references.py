@@ -94,6 +94,18 @@ def global_avg_pool(x):
     return x.mean((1, 2))
 
 
+def upsample2d(x, scale, *, method="nearest"):
+    s = pair(scale)
+    for axis in (1, 2):
+        at = (jnp.arange(x.shape[axis] * s[axis - 1], dtype=x.dtype) + 0.5) / s[axis - 1] - 0.5
+        at = jnp.round(at) if method == "nearest" else jnp.clip(at, 0, x.shape[axis] - 1)
+        low = jnp.floor(at).astype(int)
+        high = jnp.minimum(low + 1, x.shape[axis] - 1)
+        share = (at - low.astype(x.dtype)).reshape((-1,) + (1,) * (3 - axis))[(None,) * axis]
+        x = jnp.take(x, low, axis) * (1 - share) + jnp.take(x, high, axis) * share
+    return x
+
+
 def im2col(x, window, *, stride=1, padding="VALID", dilation=1):
     stack = taps(x, window, stride, padding, dilation, 0.0)
     return jnp.moveaxis(stack, 0, 3).reshape(*stack.shape[1:4], -1)
@@ -117,6 +129,10 @@ def relu6(x):
 
 def flatten(x):
     return x.reshape(x.shape[0], -1)
+
+
+def concatenate(*xs, axis=-1):
+    return jnp.concatenate(xs, axis)
 
 
 def dense(x, w, b=None):
