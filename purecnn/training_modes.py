@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import core
 
 from purecnn.chain import Layer
 from purecnn.initializers import ones, zeros
@@ -92,7 +93,7 @@ def _statistics(state):
 
 def _updated(momentum, unbiased, state, x, mean, variance):
     m = math.prod(x.shape[:-1])
-    fresh = {"mean": mean, "variance": variance * m / jax.core.max_dim(m - 1, 1) if unbiased else variance}
+    fresh = {"mean": mean, "variance": variance * m / core.max_dim(m - 1, 1) if unbiased else variance}
     return {name: momentum * old + (1 - momentum) * fresh[name] for name, old in state.items()}
 
 

@@ -25,6 +25,8 @@ import numpy as np
 
 from purecnn.chain import Chain, Params
 from purecnn.models.alexnet_one_tower import alexnet_one_tower
+from purecnn.models.convnext import TINY, convnext_tiny
+from purecnn.models.mobilenet_v2 import STAGES, mobilenet_v2
 from purecnn.models.resnet import resnet18, resnet34, resnet50, resnet101
 from purecnn.models.vgg import vgg11, vgg11_bn, vgg16, vgg16_bn
 
@@ -37,6 +39,8 @@ KEYS = {
     "variance": "running_var",
 }
 COUNTER = "num_batches_tracked"  # one beside every running_mean
+SCALES = ("layer_scale", "gamma")  # arrays that are no layer's there; a depthwise 1×1 convolution here
+DENSE = ("block.3.weight", "block.5.weight")  # of ConvNeXt, (O, I) there; a 1×1 convolution here
 SHAPE = (224, 224, 3)
 
 
@@ -58,13 +62,13 @@ def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[
     """
     table = _table(name)
     names = max(table.names, table.timm, key=lambda names: sum(f"{name}.weight" in arrays for name in names))
-    last = np.shape(arrays.get(f"{names[-1]}.weight"))
-    net, like = _built(name, *last[:1])
+    last = f"{names[-1]}.weight"
+    net, like = _built(name, *(arrays[last].shape[:1] if last in arrays else ()))
     expected = {array: leaf.shape for array, leaf in _named(names, like)}
     counters = {_counter(array) for array in expected}
     for array in sorted(expected.keys() ^ (arrays.keys() - counters)):
         got, wanted = "nothing", "no such array"
-        got, wanted = (got, _shape(expected[array])) if array in expected else (arrays[array].shape, wanted)
+        got, wanted = (got, _shape(array, expected[array])) if array in expected else (arrays[array].shape, wanted)
         raise ValueError(f"{array}: got {got}, expected {wanted}; weights of another model than {name}?")
     leaves = [_from_torch(array, arrays[array], shape, table.flattened) for array, shape in expected.items()]
     trees = jax.tree.unflatten(jax.tree.structure(like), leaves)
@@ -75,7 +79,7 @@ def to_torchvision(name: str, params: list[Params], state: list[Params]) -> dict
     """Arrays by torchvision's names, as `load_state_dict` takes them, from parameters and state of the net `name`."""
     table, arrays = _table(name), {}
     for array, leaf in _named(table.names, {"params": params, "state": state}):
-        arrays[array] = _to_torch(leaf, table.flattened)
+        arrays[array] = _to_torch(leaf, table.flattened).reshape(_shape(array, leaf.shape))
         if _counter(array):
             arrays[_counter(array)] = np.zeros((), np.int64)
     return arrays
@@ -100,18 +104,20 @@ def _named(names: tuple[str, ...], trees: Any) -> Iterator[tuple[str, Any]]:
         raise ValueError(f"params: got {len(layers)} layers with parameters, expected {len(names)}")
     place = dict(zip(layers, names, strict=True))
     for path, leaf in leaves:
-        yield f"{place[path[1:-1]]}.{KEYS[path[-1].key]}", leaf
+        layer = place[path[1:-1]]
+        yield layer if layer.endswith(SCALES) else f"{layer}.{KEYS[path[-1].key]}", leaf
 
 
 def _from_torch(array: str, x, shape: tuple[int, ...], flattened) -> Any:
-    expected = _shape(shape)
+    expected = _shape(array, shape)
     same = x.shape == expected or _trimmed(x.shape) == _trimmed(expected)
     same = same or (len(shape) == 2 and x.shape == (shape[1], *(flattened or ())))
     if not (same and jnp.issubdtype(x.dtype, jnp.floating)):
         raise ValueError(f"{array}: got {x.dtype}{x.shape}, expected floating-point numbers, {expected}")
-    x = x.astype(np.float32).reshape(expected)
+    x = x.astype(np.float32)
     if len(shape) == 4:
-        return x.transpose(2, 3, 1, 0)
+        return x.reshape(shape[:1:-1] + shape[:2]).transpose(2, 3, 1, 0)
+    x = x.reshape(expected)
     if len(shape) == 2 and flattened and shape[0] == math.prod(flattened):
         return x.reshape(-1, *flattened).transpose(2, 3, 1, 0).reshape(shape)
     return x.T
@@ -126,9 +132,13 @@ def _to_torch(x, flattened) -> Any:
     return x.T
 
 
-def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shape(array: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """PyTorch's, of what has `shape` here."""
-    return (*shape[:-3:-1], *shape[:-2]) if len(shape) == 4 else shape[::-1]
+    if array.endswith(SCALES):
+        return (shape[-1], 1, 1)
+    if len(shape) == 4 and not array.endswith(DENSE):
+        return (*shape[:1:-1], *shape[:2])
+    return shape[:1:-1] if len(shape) == 4 else shape[::-1]
 
 
 def _trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -140,8 +150,7 @@ def _trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _counter(array: str) -> str:
     """The name of the counter beside a running mean; "" beside all else."""
-    place, key = array.rsplit(".", 1)
-    return f"{place}.{COUNTER}" if key == "running_mean" else ""
+    return array.removesuffix("running_mean") + COUNTER if array.endswith(".running_mean") else ""
 
 
 def _table(name: str) -> Table:
@@ -177,6 +186,37 @@ def _vgg_table(build, convolutions: tuple[int, ...], normalised: bool) -> Table:
     return Table(build, *(_vgg(convolutions, normalised, head) for head in heads), flattened=(512, 7, 7))
 
 
+def _mobilenet_v2() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """torchvision's and timm's."""
+    names, timm, number = ["features.0.0", "features.0.1"], ["conv_stem", "bn1"], 1
+    inside = ("conv.0.0", "conv.0.1", "conv.1.0", "conv.1.1", "conv.2", "conv.3")
+    timms = ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3")
+    for stage, (expansion, _, blocks, _) in enumerate(STAGES):
+        for block in range(blocks):
+            parts = inside if expansion > 1 else ("conv.0.0", "conv.0.1", "conv.1", "conv.2")
+            names += [f"features.{number}.{part}" for part in parts]
+            parts = timms if expansion > 1 else ("conv_dw", "bn1", "conv_pw", "bn2")
+            timm += [f"blocks.{stage}.{block}.{part}" for part in parts]
+            number += 1
+    last = f"features.{number}"
+    return (*names, f"{last}.0", f"{last}.1", "classifier.1"), (*timm, "conv_head", "bn2", "classifier")
+
+
+def _convnext() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """torchvision's and timm's."""
+    names, timm = ["features.0.0", "features.0.1"], ["stem.0", "stem.1"]
+    for stage, (_, blocks) in enumerate(TINY):
+        if stage > 0:
+            names += [f"features.{2 * stage}.{i}" for i in (0, 1)]
+            timm += [f"stages.{stage}.downsample.{i}" for i in (0, 1)]
+        for block in range(blocks):
+            parts = ("block.0", "block.2", "block.3", "block.5", "layer_scale")
+            names += [f"features.{2 * stage + 1}.{block}.{part}" for part in parts]
+            parts = ("conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma")
+            timm += [f"stages.{stage}.blocks.{block}.{part}" for part in parts]
+    return (*names, "classifier.0", "classifier.2"), (*timm, "head.norm", "head.fc")
+
+
 ALEXNET = (*(f"features.{i}" for i in (0, 3, 6, 8, 10)), *(f"classifier.{i}" for i in (1, 4, 6)))
 TABLES = {
     "alexnet_one_tower": Table(alexnet_one_tower, ALEXNET, flattened=(256, 6, 6)),
@@ -188,4 +228,6 @@ TABLES = {
     "vgg11_bn": _vgg_table(vgg11_bn, (1, 1, 2, 2, 2), True),
     "vgg16": _vgg_table(vgg16, (2, 2, 3, 3, 3), False),
     "vgg16_bn": _vgg_table(vgg16_bn, (2, 2, 3, 3, 3), True),
+    "mobilenet_v2": Table(mobilenet_v2, *_mobilenet_v2()),
+    "convnext_tiny": Table(convnext_tiny, *_convnext()),
 }

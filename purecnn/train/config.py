@@ -26,6 +26,8 @@ Model = Literal[
     "vgg11_bn",
     "vgg16",
     "vgg16_bn",
+    "mobilenet_v2",
+    "convnext_tiny",
 ]
 RENAMED = {"resnet": "resnet_cifar"}
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]

@@ -22,6 +22,8 @@ PARAMETERS = {
     "vgg11_bn": 132_868_840,
     "vgg16": 138_357_544,
     "vgg16_bn": 138_365_992,
+    "mobilenet_v2": 3_504_872,
+    "convnext_tiny": 28_589_128,
 }
 
 
