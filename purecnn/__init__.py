@@ -2,6 +2,11 @@
 
 from purecnn import initializers, models
 from purecnn.chain import Chain, backprop
+from purecnn.layers.adaptive_avg_pool2d import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_bwd,
+    adaptive_avg_pool2d_fwd,
+)
 from purecnn.layers.avg_pool2d import (
     avg_pool2d,
     avg_pool2d_bwd,
@@ -45,6 +50,9 @@ from purecnn.replacement import with_backward
 
 __all__ = [
     "Chain",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_bwd",
+    "adaptive_avg_pool2d_fwd",
     "avg_pool2d",
     "avg_pool2d_bwd",
     "avg_pool2d_fwd",

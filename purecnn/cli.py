@@ -25,7 +25,10 @@ COMMANDS = {
     "predict": ("predict:Predict", "what a run's net takes images for: files or folders of them"),
     "report": ("report:Report", "one page about a run, report.html: curves, classes, worst images, filters, config"),
     "export": ("export:Export", "a run's net as a file: its weights, or a function that runs without purecnn"),
-    "import-weights": ("import_weights:ImportWeights", "AlexNet's weights from a file with torchvision's names"),
+    "import-weights": (
+        "import_weights:ImportWeights",
+        "weights from a file with torchvision's names, or timm's",
+    ),
     "summary": ("summary:Summary", "print a model layer by layer: units, weights, biases, FLOPs"),
     "data": ("data:Data", "fetch a published data set; show a contact sheet of any"),
     "doctor": ("doctor:Doctor", "say what computes here, and try whether it computes right"),

@@ -9,21 +9,51 @@ so where nothing is cut off (LeCun et al. 1998).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array
+from purecnn.signatures import Partial
+
+Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
 
 
 def he_normal(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
     """Normal, variance 2 / fan-in: in front of a ReLU."""
-    return _normal(key, shape, dtype, 2.0)
+    return _over_fan_in(2.0, key, shape, dtype)
 
 
 def lecun_normal(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
     """Normal, variance 1 / fan-in: in front of anything else."""
-    return _normal(key, shape, dtype, 1.0)
+    return _over_fan_in(1.0, key, shape, dtype)
+
+
+def fan_out_normal(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+    """Normal, variance 2 / fan-out, fan-out being kh·kw·D: the same for what goes back (He et al. 2015, §2.2)."""
+    fan_out = math.prod(shape[:-2]) * shape[-1]
+    return normal(math.sqrt(2 / max(fan_out, 1)))(key, shape, dtype)
+
+
+def fan_in_uniform(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+    """Uniform between ±fan-in^(−½), variance 1 / (3 fan-in): PyTorch's default."""
+    return uniform(max(math.prod(shape[:-1]), 1) ** -0.5)(key, shape, dtype)
+
+
+def normal(deviation: float) -> Initializer:
+    """Normal with mean 0 and this standard deviation."""
+    return Partial(_normal, deviation)
+
+
+def uniform(bound: float) -> Initializer:
+    """Uniform between ±bound."""
+    return Partial(_uniform, bound)
+
+
+def constant(value: float) -> Initializer:
+    """`value` everywhere; the key is not used."""
+    return Partial(_constant, value)
 
 
 def zeros(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
@@ -36,6 +66,17 @@ def ones(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
     return jnp.ones(shape, dtype)
 
 
-def _normal(key, shape, dtype, gain):
-    fan_in = max(math.prod(shape[:-1]), 1)
-    return jax.random.normal(key, shape, dtype) * jnp.asarray(math.sqrt(gain / fan_in), dtype)
+def _over_fan_in(gain, key, shape, dtype):
+    return _normal(math.sqrt(gain / max(math.prod(shape[:-1]), 1)), key, shape, dtype)
+
+
+def _normal(deviation, key, shape, dtype=jnp.float32):
+    return jax.random.normal(key, shape, dtype) * jnp.asarray(deviation, dtype)
+
+
+def _uniform(bound, key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def _constant(value, key, shape, dtype=jnp.float32):
+    return jnp.full(shape, value, dtype)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 
 from purecnn.autodiff import vjp_backward, vjp_forward
@@ -15,6 +16,7 @@ from purecnn.composition import branches as branches
 from purecnn.composition import residual as residual
 from purecnn.geometry import pair
 from purecnn.initializers import he_normal, zeros
+from purecnn.layers.adaptive_avg_pool2d import adaptive_avg_pool2d as adaptive_avg_pool2d_rule
 from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
 from purecnn.layers.conv2d import conv2d as conv2d_rule
 from purecnn.layers.conv_transpose2d import conv_transpose2d as conv_transpose2d_rule
@@ -80,9 +82,11 @@ def _backward(rule, names, residuals, y_bar, train, /, **options):
     return x_bar, dict(zip(names, bars, strict=False))
 
 
-def conv2d(features: int, window, *, bias: bool = True, groups: int = 1, init_w=he_normal, **options) -> Layer:
+def conv2d(
+    features: int, window, *, bias: bool = True, groups: int = 1, init_w=he_normal, init_b=zeros, **options
+) -> Layer:
     """`purecnn.conv2d` with `features` output channels; `options` are its stride, padding, dilation, algorithm."""
-    init = Partial(_init_conv2d, features, pair("conv2d", "window", window), bias, groups, init_w)
+    init = Partial(_init_conv2d, features, pair("conv2d", "window", window), bias, groups, init_w, init_b)
     return from_rule(conv2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
 
 
@@ -97,28 +101,29 @@ def conv_transpose2d(
     return from_rule(conv_transpose2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
 
 
-def _init_conv2d(features, size, bias, groups, init_w, key, shape, dtype, layer="conv2d"):
+def _init_conv2d(features, size, bias, groups, init_w, init_b, key, shape, dtype, layer="conv2d"):
     if len(shape) != 3:
         raise ValueError(f"{layer}: input_shape: got {shape}, expected that of one sample, (H, W, C)")
     w = init_w(key, (*size, shape[2] // groups, features), dtype)
-    return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
+    return {"w": w, "b": init_b(jax.random.fold_in(key, 1), (features,), dtype)} if bias else {"w": w}
 
 
 def _init_conv_transpose2d(features, size, bias, groups, init_w, key, shape, dtype):
-    params = _init_conv2d(features, size, bias, groups, init_w, key, shape, dtype, "conv_transpose2d")
+    params = _init_conv2d(features, size, bias, groups, init_w, zeros, key, shape, dtype, "conv_transpose2d")
     return params | {"w": swap_groups(params["w"], groups).swapaxes(2, 3)}
 
 
-def dense(features: int, *, bias: bool = True, init_w=he_normal) -> Layer:
+def dense(features: int, *, bias: bool = True, init_w=he_normal, init_b=zeros) -> Layer:
     """`purecnn.dense` with `features` outputs."""
-    return from_rule(dense_rule, init=Partial(_init_dense, features, bias, init_w), names=("w", "b")[: 1 + bias])
+    init = Partial(_init_dense, features, bias, init_w, init_b)
+    return from_rule(dense_rule, init=init, names=("w", "b")[: 1 + bias])
 
 
-def _init_dense(features, bias, init_w, key, shape, dtype):
+def _init_dense(features, bias, init_w, init_b, key, shape, dtype):
     if len(shape) != 1:
         raise ValueError(f"dense: input_shape: got {shape}, expected that of one sample, (in,); flatten first")
     w = init_w(key, (shape[0], features), dtype)
-    return {"w": w, "b": zeros(key, (features,), dtype)} if bias else {"w": w}
+    return {"w": w, "b": init_b(jax.random.fold_in(key, 1), (features,), dtype)} if bias else {"w": w}
 
 
 def relu(**options) -> Layer:
@@ -156,6 +161,10 @@ def max_pool2d(window=2, **options) -> Layer:
 
 def avg_pool2d(window=2, **options) -> Layer:
     return from_rule(avg_pool2d_rule, window=window, **options)
+
+
+def adaptive_avg_pool2d(size) -> Layer:
+    return from_rule(adaptive_avg_pool2d_rule, size=size)
 
 
 def global_avg_pool() -> Layer:

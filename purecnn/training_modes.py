@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
+from jax import core
 
 from purecnn.chain import Layer
 from purecnn.initializers import ones, zeros
@@ -63,20 +66,22 @@ def _drop_backward(rule, rate, residuals, y_bar, train):
     return (rule.bwd(residuals, y_bar, rate)[0] if _active(train, rate) else y_bar), {}
 
 
-def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5) -> Layer:
+def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5, unbiased: bool = False) -> Layer:
     """`purecnn.batch_norm` when training, `purecnn.batch_norm_inference` with the running statistics otherwise.
 
     A training step returns running statistics momentum · old + (1 − momentum) · batch, as the state after it; the
-    gradient does not go through them. They are the biased variance's, in float32 or wider.
+    gradient does not go through them. Their variance is the biased one, or with `unbiased`, as PyTorch has it,
+    m / (m−1) of it, over m entries a channel; they are in float32 or wider.
     """
+    update = Partial(_updated, momentum, unbiased)
     return Layer(
         "batch_norm",
-        Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, momentum, epsilon),
-        Partial(_batch_norm_forward, momentum, epsilon),
+        Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, update, epsilon),
+        Partial(_batch_norm_forward, update, epsilon),
         Partial(_batch_norm_backward, epsilon),
         scale_and_bias,
         _init_statistics,
-        plain=Partial(_batch_norm, batch_norm_rule.primal, batch_norm_inference_rule.primal, momentum, epsilon),
+        plain=Partial(_batch_norm, batch_norm_rule.primal, batch_norm_inference_rule.primal, update, epsilon),
     )
 
 
@@ -86,25 +91,26 @@ def _statistics(state):
     return state["mean"], state["variance"]
 
 
-def _updated(momentum, state, mean, variance):
-    fresh = {"mean": mean, "variance": variance}
+def _updated(momentum, unbiased, state, x, mean, variance):
+    m = math.prod(x.shape[:-1])
+    fresh = {"mean": mean, "variance": variance * m / core.max_dim(m - 1, 1) if unbiased else variance}
     return {name: momentum * old + (1 - momentum) * fresh[name] for name, old in state.items()}
 
 
-def _batch_norm(training, inference, momentum, epsilon, params, state, x, train, key):
+def _batch_norm(training, inference, update, epsilon, params, state, x, train, key):
     if not train:
         return inference(x, params["scale"], params["bias"], *_statistics(state), epsilon=epsilon), state
     y, mean, variance = training(x, params["scale"], params["bias"], epsilon=epsilon)
-    return y, _updated(momentum, state, *jax.lax.stop_gradient((mean, variance)))
+    return y, update(state, x, *jax.lax.stop_gradient((mean, variance)))
 
 
-def _batch_norm_forward(momentum, epsilon, params, state, x, train, key):
+def _batch_norm_forward(update, epsilon, params, state, x, train, key):
     arrays = (x, params["scale"], params["bias"])
     if not train:
         y, residuals = batch_norm_inference_rule.fwd(*arrays, *_statistics(state), epsilon=epsilon)
         return y, state, residuals
     (y, mean, variance), residuals = batch_norm_rule.fwd(*arrays, epsilon=epsilon)
-    return y, _updated(momentum, state, mean, variance), residuals
+    return y, update(state, x, mean, variance), residuals
 
 
 def _batch_norm_backward(epsilon, residuals, y_bar, train):

@@ -32,7 +32,7 @@ def nets():
         (every, (12, 12, 2)),
         (purecnn.models.lenet(4), (8, 8, 1)),
         (purecnn.models.cifar_cnn(4, features=(4, 8), hidden=8), (8, 8, 3)),
-        (purecnn.models.resnet(4, features=(4, 8)), (8, 8, 3)),
+        (purecnn.models.resnet_cifar(4, features=(4, 8)), (8, 8, 3)),
     ]
 
 

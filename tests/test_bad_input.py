@@ -268,6 +268,9 @@ def test_an_array_is_no_option():
 def test_nothing_to_average_or_to_normalise():
     refused(ValueError, "global_avg_pool: x: got shape (1, 0, 2, 3)", purecnn.global_avg_pool, jnp.ones((1, 0, 2, 3)))
     refused(ValueError, "layer_norm: x: got shape (5, 0)", purecnn.layer_norm, jnp.ones((5, 0)), *[jnp.ones(0)] * 2)
+    adaptive = purecnn.adaptive_avg_pool2d
+    refused(ValueError, "adaptive_avg_pool2d: x: got shape (1, 0, 2, 3)", adaptive, jnp.ones((1, 0, 2, 3)), size=2)
+    refused(ValueError, "adaptive_avg_pool2d: size: got 0, expected at least 1", adaptive, X, size=0)
     refused(ValueError, "batch_norm: x: got shape (0, 5)", purecnn.batch_norm, jnp.ones((0, 5)), ROW[0], ROW[0])
     refused(
         ValueError,

@@ -8,7 +8,7 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from purecnn.models import alexnet, lenet, mlp, resnet
+from purecnn.models import alexnet, lenet, mlp, resnet_cifar
 
 pytestmark = pytest.mark.usefixtures("users_errors")
 
@@ -64,9 +64,9 @@ def test_dropout_without_a_key_in_training():
 
 
 def test_batch_norm_inference_without_its_state():
-    net = resnet(features=(2,))
+    net = resnet_cifar(features=(2,))
     params = made(net, (4, 4, 1))
-    message = r"resnet: layer 1 \(batch_norm\).*batch_norm: state: got none, expected running statistics"
+    message = r"resnet_cifar: layer 1 \(batch_norm\).*batch_norm: state: got none, expected running statistics"
     for call in (net.apply, net.forward):
         with pytest.raises(ValueError, match=message):
             jax.eval_shape(call, params, jnp.ones((1, 4, 4, 1)))

@@ -36,7 +36,7 @@ def test_the_plain_net_has_our_loss_and_gradient(name):
 
 
 SMALL = {
-    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6)), (12, 12, 3), 4, purecnn.models.resnet(features=(4, 6))),
+    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6)), (12, 12, 3), 4, purecnn.models.resnet_cifar(features=(4, 6))),
     "mobilenet": nets.net("mobilenet", specs.mobilenet(((6, 1), (8, 2)), 4, 5), (12, 12, 3), 4),
     "resnet50 blocks": nets.net("resnet50", specs.resnet50((1, 2), 4, 5), (24, 24, 3), 4),
     "mobilenet block": nets.net("mobilenet_block", specs.mobilenet_block(4, 2), (16, 16, 3), 4),

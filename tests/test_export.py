@@ -97,7 +97,7 @@ def test_every_rule_exports_with_a_symbolic_batch(subject):
 NETS = [
     (purecnn.models.lenet(4), (8, 8, 1)),
     (purecnn.models.cifar_cnn(4, features=(4, 8), hidden=8), (8, 8, 3)),
-    (purecnn.models.resnet(4, features=(4, 8)), (8, 8, 3)),
+    (purecnn.models.resnet_cifar(4, features=(4, 8)), (8, 8, 3)),
     (purecnn.models.mlp(4), (5,)),
     (purecnn.models.alexnet(4), (64, 64, 3)),
     (purecnn.models.alexnet_one_tower(4), (64, 64, 3)),

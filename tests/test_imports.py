@@ -21,7 +21,7 @@ FOUNDATIONS = {  # module -> what it may import of purecnn
     "ops": {"annotations", "geometry"},
     "signatures": set(),
     "rules": {"shardings", "signatures"},
-    "initializers": {"annotations"},
+    "initializers": {"annotations", "signatures"},
 }
 FOUND = {f"purecnn.{name}" for name in FOUNDATIONS}
 DIFFERENTIATES = {
@@ -112,7 +112,9 @@ def test_geometry_is_integers_only():
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "models"], ids=module)
 def test_models_stand_on_chain_and_nn(path):
+    """And what converts their weights on arrays."""
     allowed = {"purecnn.chain", "purecnn.nn", "purecnn.initializers", "purecnn.annotations", "purecnn.geometry"}
+    allowed |= {"jax", "jax.numpy", "numpy"} if path.stem == "torchvision" else set()
     strangers = {n for n in imports(path) if not (n in allowed or within(n, "purecnn.models") or is_standard(n))}
     assert not strangers
 

@@ -16,7 +16,7 @@ from jax import lax
 
 import purecnn
 from purecnn import nn
-from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet
+from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet_cifar
 from purecnn.train.objectives import OBJECTIVES
 from purecnn.train.step import training_step
 from tests import lowered
@@ -54,7 +54,7 @@ PLAIN = (
 NETS = {
     "lenet": (lenet, (28, 28, 1)),
     "cifar_cnn": (cifar_cnn, (32, 32, 3)),
-    "resnet": (resnet, (32, 32, 3)),
+    "resnet_cifar": (resnet_cifar, (32, 32, 3)),
     "alexnet": (alexnet, (224, 224, 3)),
     "alexnet_one_tower": (alexnet_one_tower, (224, 224, 3)),
     "mlp": (mlp, (28, 28, 1)),

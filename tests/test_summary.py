@@ -44,7 +44,7 @@ def test_residual_bytes_are_what_the_rules_keep():
 
 
 def test_totals_are_the_parameters_of_the_net():
-    net = purecnn.models.resnet(features=(4, 8))
+    net = purecnn.models.resnet_cifar(features=(4, 8))
     params = jax.eval_shape(lambda: net.init(jax.random.key(0), (8, 8, 3)))
     summary = net.summary((8, 8, 3))
     assert summary.parameters == sum(p.size for p in jax.tree.leaves(params))
@@ -87,7 +87,7 @@ def test_constants_among_the_residuals_take_no_bytes():
 
 
 def test_blocks_that_repeat_are_one_entry_of_the_table():
-    net = purecnn.models.resnet(features=(4, 8), blocks_per_stage=5)
+    net = purecnn.models.resnet_cifar(features=(4, 8), blocks_per_stage=5)
     summary = net.summary((8, 8, 3))
     assert len(summary.rows) == len(net.layers) == 25
     cells = [line.split() for line in str(summary).splitlines()]

@@ -99,6 +99,7 @@ ENTRIES: tuple[Entry, ...] = (
     _both("max_pool2d", distinct(2, 7, 6, 3)),
     _both("max_pool2d", distinct(2, 6, 5, 2), suffix=" to every tie", ties="all", window=(3, 2), **UNEVEN),
     _both("avg_pool2d", normal(2, 7, 6, 3)),
+    _both("adaptive_avg_pool2d", normal(2, 7, 3, 3), size=(3, 5)),
     _both("global_avg_pool", normal(3, 5, 4, 2)),
     _both("upsample2d", normal(2, 4, 3, 3), (2, 3)),
     _both("upsample2d", normal(2, 4, 3, 3), (2, 3), suffix=" bilinear", method="bilinear"),

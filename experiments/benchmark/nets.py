@@ -58,7 +58,7 @@ NETS = {
     "lenet": Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()),
     "cifar_cnn": Net(CIFAR_CNN, (32, 32, 3), 128, purecnn.models.cifar_cnn()),
     "alexnet": Net(ALEXNET, (227, 227, 3), 16, purecnn.models.alexnet(grouped=False, dropout=0.0, input_padding=0)),
-    "resnet20": Net(specs.resnet_cifar(), (32, 32, 3), 64, purecnn.models.resnet(blocks_per_stage=3)),
+    "resnet20": Net(specs.resnet_cifar(), (32, 32, 3), 64, purecnn.models.resnet_cifar(blocks_per_stage=3)),
     "mobilenet": net("mobilenet", specs.mobilenet(), (96, 96, 3), 16),
     "resnet50 blocks": net("resnet50_blocks", specs.resnet50((1, 1, 1, 1)), (96, 96, 3), 8),
 }

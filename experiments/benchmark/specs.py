@@ -95,7 +95,7 @@ def convolutions(spec: tuple) -> tuple:
 
 
 def resnet_cifar(blocks_per_stage: int = 3, features: tuple[int, ...] = (16, 32, 64)) -> tuple:
-    """`purecnn.models.resnet`: ResNet-20 with 3 blocks in each stage."""
+    """`purecnn.models.resnet_cifar`: ResNet-20 with 3 blocks in each stage."""
     ops = [*conv_norm(features[0], 3, 1), RELU]
     for stage, channels in enumerate(features):
         for block in range(blocks_per_stage):

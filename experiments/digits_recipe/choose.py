@@ -41,7 +41,7 @@ CANDIDATES = {
     "cifar_cnn, label smoothing 0.1": {"model": "cifar_cnn", "label_smoothing": 0.1},
     "cifar_cnn, seeds from 100": {"model": "cifar_cnn", "seed": 100},
     "cifar_cnn, label smoothing 0.1, seeds from 100": {"model": "cifar_cnn", "label_smoothing": 0.1, "seed": 100},
-    "resnet, rate 0.1": {"model": "resnet", "learning_rate": 0.1},
+    "resnet_cifar, rate 0.1": {"model": "resnet_cifar", "learning_rate": 0.1},
 }
 FOLDS = 5
 

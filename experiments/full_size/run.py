@@ -1,7 +1,7 @@
 """Sets of true size, from files in the true formats through the whole tool: read, train, Ctrl-C, go on, evaluate.
 
-    python -m experiments.full_size.run                    lenet, cifar_cnn and resnet, an epoch each
-    python -m experiments.full_size.run --only resnet
+    python -m experiments.full_size.run                    lenet, cifar_cnn and resnet_cifar, an epoch each
+    python -m experiments.full_size.run --only resnet_cifar
     python -m experiments.full_size.run --quick --out DIR  the same on small sets, with the two-layer net
 
 The images are generated: a class is a grey of its own under noise, which every net learns. Each command is a process of
@@ -23,7 +23,7 @@ from experiments.kill_and_resume.run import start
 from purecnn.data.readers import read
 from tests.data.making import cifar_files, write_mnist
 
-MODELS = {"lenet": "mnist", "cifar_cnn": "cifar10", "resnet": "cifar10"}
+MODELS = {"lenet": "mnist", "cifar_cnn": "cifar10", "resnet_cifar": "cifar10"}
 SIZES = {"mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 QUICK = {"mlp": "mnist"}, {"mnist": (1280, 200)}
 QUICK_EPOCHS = 120  # enough that Ctrl-C, sent once the first checkpoint is there, arrives before the last

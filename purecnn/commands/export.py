@@ -21,7 +21,8 @@ class Export:
     """The file to write."""
     format: Literal["safetensors", "stablehlo", "torchvision"] = "safetensors"
     """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
-    all, which JAX runs without purecnn. torchvision: AlexNet's weights under torchvision's names."""
+    all, which JAX runs without purecnn. torchvision: the weights under
+    torchvision's names, as a net of PyTorch loads them."""
     force: bool = False
     """Overwrite the file if it is there."""
 

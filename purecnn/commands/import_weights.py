@@ -1,22 +1,25 @@
-"""`purecnn import-weights`: AlexNet as torchvision keeps it, for this library."""
+"""`purecnn import-weights`: a net as torchvision or timm keeps it, for this library."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from purecnn.commands import complain
+from purecnn.models.torchvision import TABLES
 
 
 @dataclass(frozen=True)
 class ImportWeights:
-    """Convert torchvision's AlexNet, a safetensors file of its weights, to purecnn's alexnet_one_tower."""
+    """Convert a file of weights with torchvision's names, or timm's, to one that purecnn reads."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """What was saved of `torchvision.models.alexnet(…).state_dict()` by safetensors."""
+    """What safetensors or torch.save (.pth, .pt or .bin; needs PyTorch) kept of the net's `state_dict()`."""
+    model: Literal[*TABLES]  # type: ignore[reportInvalidTypeForm]
+    """The net; alexnet_one_tower is torchvision's alexnet."""
     out: Path
     """The file to write; `purecnn predict` and `purecnn export` take it where they take a run."""
     classes: Path | None = None
@@ -40,7 +43,7 @@ def run(command: ImportWeights) -> int:
         if command.classes is not None:
             names = tuple(command.classes.read_text(encoding="utf-8").split("\n"))
             names = tuple(name.strip() for name in names if name.strip())
-        trained = import_torchvision(command.file, names, mean=command.pixel_mean, std=command.pixel_std)
+        trained = import_torchvision(command.model, command.file, names, mean=command.pixel_mean, std=command.pixel_std)
         export_weights(command.out, trained)
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return complain(error, 2)

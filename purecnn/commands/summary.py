@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from purecnn.commands import complain
+from purecnn.models.torchvision import TABLES
 from purecnn.train.config import Model, require
 
 # One sample of what each model was drawn for, and its number of classes.
 CUSTOMARY = {
     "lenet": ((28, 28, 1), 10),
     "alexnet": ((224, 224, 3), 1000),
-    "alexnet_one_tower": ((224, 224, 3), 1000),
     "cifar_cnn": ((32, 32, 3), 10),
-    "resnet": ((32, 32, 3), 10),
+    "resnet_cifar": ((32, 32, 3), 10),
     "mlp": ((28, 28, 1), 10),
+    **dict.fromkeys(TABLES, ((224, 224, 3), 1000)),
 }
 
 

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from purecnn import nn
-from purecnn.chain import Chain
+from purecnn.chain import Chain, Layer
+from purecnn.initializers import fan_in_uniform, uniform
 
 
 def alexnet_one_tower(num_classes: int = 1000, *, dropout: float = 0.5) -> Chain:
-    """Five convolutions without response normalisation and three fully connected layers, for (224, 224, 3).
+    """Five convolutions without response normalisation and three fully connected layers, for (H, W, 3).
 
-    This is the AlexNet that torchvision has weights for; `purecnn.results.torchvision` converts them. Its average
-    pooling to 6×6 is left out here: at 224×224 what it would pool is 6×6 already. Training needs a `key`, for the
-    dropout in front of FC6 and FC7.
+    This is torchvision's `alexnet`, drawn for 224×224 and good for 63×63 and more: what the convolutions leave is
+    pooled to 6×6. Training needs a `key`, for the dropout in front of FC6 and FC7.
     """
     return Chain(
         "alexnet_one_tower",
         (
-            nn.conv2d(64, 11, stride=4, padding=2),  # 55×55×64
+            _conv(3, 64, 11, stride=4, padding=2),  # 55×55×64
             nn.relu(),
             nn.max_pool2d(3, stride=2),  # 27×27
-            nn.conv2d(192, 5, padding=2),
+            _conv(64, 192, 5, padding=2),
             nn.relu(),
             nn.max_pool2d(3, stride=2),  # 13×13
-            nn.conv2d(384, 3, padding=1),
+            _conv(192, 384, 3, padding=1),
             nn.relu(),
-            nn.conv2d(256, 3, padding=1),
+            _conv(384, 256, 3, padding=1),
             nn.relu(),
-            nn.conv2d(256, 3, padding=1),
+            _conv(256, 256, 3, padding=1),
             nn.relu(),
             nn.max_pool2d(3, stride=2),  # 6×6
+            nn.adaptive_avg_pool2d(6),
             nn.flatten(),
             nn.dropout(dropout),
-            nn.dense(4096),
+            _dense(256 * 6 * 6, 4096),
             nn.relu(),
             nn.dropout(dropout),
-            nn.dense(4096),
+            _dense(4096, 4096),
             nn.relu(),
-            nn.dense(num_classes),
+            _dense(4096, num_classes),
         ),
     )
+
+
+def _conv(channels: int, features: int, window: int, **options) -> Layer:
+    """From `channels`, which its bias begins by: PyTorch's initial weights, as those of all layers here."""
+    bias = uniform((channels * window**2) ** -0.5)
+    return nn.conv2d(features, window, init_w=fan_in_uniform, init_b=bias, **options)
+
+
+def _dense(inputs: int, features: int) -> Layer:
+    return nn.dense(features, init_w=fan_in_uniform, init_b=uniform(inputs**-0.5))

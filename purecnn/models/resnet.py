@@ -1,28 +1,63 @@
-"""A small residual net (He et al. 2015, §4.2: the CIFAR form)."""
+"""The residual nets for ImageNet (He et al. 2015), as torchvision has them."""
 
 from __future__ import annotations
 
 from purecnn import nn
 from purecnn.chain import Chain, Layer
+from purecnn.initializers import fan_in_uniform, fan_out_normal, uniform
 
 
-def resnet(num_classes: int = 10, *, features: tuple[int, ...] = (16, 32, 64), blocks_per_stage: int = 1) -> Chain:
-    """6·blocks_per_stage + 2 weighted layers for three stages: 8 by default; the paper's ResNet-20 is 3 per stage.
+def resnet18(num_classes: int = 1000, *, width: int = 64) -> Chain:
+    """Two blocks of two 3×3 convolutions in each of four stages, of width, 2·width, 4·width and 8·width channels.
 
-    A convolution, then stages of residual blocks, the first block of every later stage halving the image, then the
-    average over the image and one fully connected layer. It keeps running statistics (`Chain.init_state`).
+    For (H, W, 3), drawn for 224×224; output (N, num_classes). The image is halved by the first convolution, by the
+    pooling behind it and by the first block of every later stage. It keeps running statistics (`Chain.init_state`).
     """
-    layers = [*_conv_norm(features[0], 1), nn.relu()]
-    for stage, channels in enumerate(features):
-        for block in range(blocks_per_stage):
-            stride = 2 if stage > 0 and block == 0 else 1
-            body = (*_conv_norm(channels, stride), nn.relu(), *_conv_norm(channels, 1))
-            shortcut = _conv_norm(channels, stride, window=1) if stride == 2 else ()
-            layers += [nn.residual(*body, shortcut=shortcut), nn.relu()]
-    layers += [nn.global_avg_pool(), nn.dense(num_classes)]
-    return Chain("resnet", tuple(layers))
+    return _resnet("resnet18", _basic, (2, 2, 2, 2), 1, num_classes, width)
 
 
-def _conv_norm(channels: int, stride: int, window: int = 3) -> tuple[Layer, ...]:
+def resnet34(num_classes: int = 1000, *, width: int = 64) -> Chain:
+    """`resnet18` with 3, 4, 6 and 3 blocks in its stages."""
+    return _resnet("resnet34", _basic, (3, 4, 6, 3), 1, num_classes, width)
+
+
+def resnet50(num_classes: int = 1000, *, width: int = 64) -> Chain:
+    """Blocks of a 1×1, a 3×3 and a 1×1 convolution, which makes four times as many channels; 3, 4, 6 and 3 of them.
+
+    This is version 1.5: a block that halves the image does so in its 3×3 convolution, not in the first 1×1.
+    """
+    return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), 4, num_classes, width)
+
+
+def resnet101(num_classes: int = 1000, *, width: int = 64) -> Chain:
+    """`resnet50` with 3, 4, 23 and 3 blocks in its stages."""
+    return _resnet("resnet101", _bottleneck, (3, 4, 23, 3), 4, num_classes, width)
+
+
+def _resnet(name, block, blocks: tuple[int, ...], expansion: int, num_classes: int, width: int) -> Chain:
+    layers = [*_conv_norm(width, 7, 2), nn.relu(), nn.max_pool2d(3, stride=2, padding=1)]
+    channels = width
+    for stage, count in enumerate(blocks):
+        for i in range(count):
+            stride = 2 if stage > 0 and i == 0 else 1
+            out = expansion * (width << stage)
+            shortcut = _conv_norm(out, 1, stride) if (stride, channels) != (1, out) else ()
+            layers += [nn.residual(*block(width << stage, stride), shortcut=shortcut), nn.relu()]
+            channels = out
+    head = nn.dense(num_classes, init_w=fan_in_uniform, init_b=uniform(channels**-0.5))
+    return Chain(name, (*layers, nn.global_avg_pool(), head))
+
+
+def _basic(channels: int, stride: int) -> tuple[Layer, ...]:
+    return (*_conv_norm(channels, 3, stride), nn.relu(), *_conv_norm(channels, 3))
+
+
+def _bottleneck(channels: int, stride: int) -> tuple[Layer, ...]:
+    first, second = _conv_norm(channels, 1), _conv_norm(channels, 3, stride)
+    return (*first, nn.relu(), *second, nn.relu(), *_conv_norm(4 * channels, 1))
+
+
+def _conv_norm(channels: int, window: int, stride: int = 1) -> tuple[Layer, ...]:
     """A convolution without bias (the normalisation has one) and the normalisation behind it."""
-    return nn.conv2d(channels, window, stride=stride, padding=window // 2, bias=False), nn.batch_norm()
+    conv = nn.conv2d(channels, window, stride=stride, padding=window // 2, bias=False, init_w=fan_out_normal)
+    return conv, nn.batch_norm(unbiased=True)

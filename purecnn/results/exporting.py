@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import jax
@@ -10,13 +11,14 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from purecnn.models import alexnet_one_tower
-from purecnn.results.torchvision import MODEL, from_torchvision, to_torchvision
+from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
 from purecnn.train.about import About
 from purecnn.train.weights import save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+PICKLED = (".pth", ".pt", ".bin")  # by torch.save
+CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -32,11 +34,12 @@ def export_weights(path: Path, trained: Trained) -> None:
 
 
 def export_torchvision(path: Path, trained: Trained) -> None:
-    """AlexNet's parameters as PyTorch would load them. Raises ValueError for any other model."""
-    if trained.about.model != MODEL or trained.about.input_shape != (224, 224, 3):
-        got = f"{trained.about.model} for {trained.about.input_shape}"
-        raise ValueError(f"format: got torchvision for {got}, expected {MODEL} for (224, 224, 3)")
-    save_weights(path, to_torchvision(trained.params), trained.about.metadata())
+    """Parameters and state as torchvision's net loads them. Raises ValueError for a model that it does not have."""
+    model, channels = trained.about.model, trained.about.input_shape[-1]
+    if model not in TABLES or channels != SHAPE[-1]:
+        expected = f"one of {', '.join(TABLES)} for {SHAPE[-1]}"
+        raise ValueError(f"format: got torchvision for {model} for {channels} channels, expected {expected}")
+    save_weights(path, to_torchvision(model, trained.params, trained.state), trained.about.metadata())
 
 
 def export_stablehlo(path: Path, trained: Trained) -> None:
@@ -57,25 +60,40 @@ def export_stablehlo(path: Path, trained: Trained) -> None:
 
 
 def import_torchvision(
+    model: str,
     path: Path,
     classes: tuple[str, ...] | None = None,
     *,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
 ) -> Trained:
-    """AlexNet from a safetensors file with torchvision's names. `classes` None: they are called by their numbers.
+    """`model` from a file with torchvision's names, or timm's: safetensors, or what torch.save wrote of a state_dict.
 
-    Raises FileNotFoundError, or ValueError naming the file, the array and what is wrong with it.
+    `classes` None: they are called by their numbers. Raises FileNotFoundError, or ValueError naming the file, the array
+    and what is wrong with it, or saying that the file takes PyTorch to read.
     """
     try:
-        arrays: dict[str, np.ndarray] = load_file(path)
-        params = from_torchvision(arrays)
+        net, params, state = from_torchvision(model, _read_arrays(path))
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-    count = len(params[-1]["b"])
+    count = net.shapes(SHAPE)[-1][0]
     classes = classes or tuple(str(number) for number in range(count))
     if len(classes) != count:
         raise ValueError(f"classes: got {len(classes)} names, expected {count}, the outputs of the net")
-    about = About(MODEL, "softmax_cross_entropy", path.name, classes, (224, 224, 3), mean, std)
-    net = alexnet_one_tower(count)
-    return Trained(about, net, params, [{} for _ in net.layers])
+    about = About(model, "softmax_cross_entropy", path.name, classes, SHAPE, mean, std)
+    return Trained(about, net, params, state)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    if path.suffix not in PICKLED:
+        return load_file(path)
+    try:
+        import torch  # type: ignore[reportMissingImports]
+    except ImportError:
+        raise ValueError(f"reading {path.suffix} takes PyTorch; where it is installed, convert it: {CONVERT}") from None
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: (each.float() if each.is_floating_point() else each).numpy() for name, each in found.items()}
+    except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
+        got = " ".join(str(error).split())[:200]
+        raise ValueError(f"got {got}, expected a state_dict saved by torch.save") from error

@@ -11,7 +11,25 @@ from purecnn.data.augmentation import make_augmentation
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
 
-Model = Literal["lenet", "alexnet", "alexnet_one_tower", "cifar_cnn", "resnet", "mlp"]
+Model = Literal[
+    "lenet",
+    "alexnet",
+    "alexnet_one_tower",
+    "cifar_cnn",
+    "mlp",
+    "resnet_cifar",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "vgg11",
+    "vgg11_bn",
+    "vgg16",
+    "vgg16_bn",
+    "mobilenet_v2",
+    "convnext_tiny",
+]
+RENAMED = {"resnet": "resnet_cifar"}
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]

@@ -14,6 +14,7 @@ from purecnn import models
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.train.about import About, read_about
+from purecnn.train.config import CHOICES, RENAMED
 from purecnn.train.devices import Devices
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
@@ -28,8 +29,9 @@ def load_net(path: Path | str) -> tuple[About, Chain, list[Params], list[Params]
     if file.is_dir():
         file /= "weights.safetensors"
     about = read_about(file)
-    if about.model not in models.__all__:
-        raise ValueError(f"{file}: model: got {about.model!r}, expected one of {', '.join(models.__all__)}")
+    about = dataclasses.replace(about, model=RENAMED.get(about.model, about.model))
+    if about.model not in CHOICES["model"]:
+        raise ValueError(f"{file}: model: got {about.model!r}, expected one of {', '.join(CHOICES['model'])}")
     net = getattr(models, about.model)(len(about.classes))
     key = jax.eval_shape(lambda: jax.random.key(0))
     like = jax.eval_shape(

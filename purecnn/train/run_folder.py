@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from purecnn.train.config import Config, require
+from purecnn.train.config import RENAMED, Config, require
 from purecnn.train.weights import write_whole
 
 CONTENTS = {
@@ -83,6 +83,8 @@ def read_config(path: Path) -> Config:
             hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
             if name not in known:
                 raise ValueError(f"got the unknown name {name!r}, {hint}")
+        if isinstance(fields.get("model"), str):
+            fields["model"] = RENAMED.get(fields["model"], fields["model"])
         return Config(**fields)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None

@@ -17,7 +17,7 @@ Path_ = Path | str
 def save_weights(path: Path_, tree: Any, metadata: dict[str, str] | None = None) -> None:
     """Every array of `tree`, with `metadata` in the header, by `write_whole`."""
     named = jax.tree_util.tree_leaves_with_path(tree)
-    write_whole(path, save({name_of(place): np.asarray(leaf) for place, leaf in named}, metadata))
+    write_whole(path, save({name_of(place): np.asarray(leaf, order="C") for place, leaf in named}, metadata))
 
 
 def write_whole(path: Path_, data: bytes) -> None:

@@ -1,22 +1,35 @@
+import json
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
-from purecnn.results.torchvision import KERNELS
+from purecnn.results.exporting import import_torchvision
 from purecnn.train.about import read_about
 from tests.commands.running import purecnn
+
+SHAPES = json.loads(
+    (Path(__file__).parents[2] / "experiments/against_torchvision/results/shapes.json").read_text(encoding="utf-8")
+)["torchvision"]
+
+
+def drawn(model, classes):
+    """Its arrays at random, the last layer's for so many classes."""
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.random(shape, np.float32) for name, shape in SHAPES[model].items()}
+    for name in list(SHAPES[model])[-2:]:
+        arrays[name] = arrays[name][:classes]
+    counters = {name: np.zeros((), np.int64) for name in arrays if name.endswith("num_batches_tracked")}
+    return arrays | counters
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A file of AlexNet's weights for two classes; removed afterwards, as these are large."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for place, shape in (KERNELS | {"classifier.6": (2, 4096)}).items():
-        arrays[f"{place}.weight"] = rng.random(shape, np.float32)
-        arrays[f"{place}.bias"] = rng.random(shape[0], np.float32)
-    save_file(arrays, tmp_path / "torchvision.safetensors")
+    """A file of ResNet-18's weights for two classes; removed afterwards, as these are large."""
+    save_file(drawn("resnet18", 2), tmp_path / "torchvision.safetensors")
     (tmp_path / "classes.txt").write_text("a cat\nno cat\n")
     yield tmp_path
     for path in tmp_path.iterdir():
@@ -24,20 +37,20 @@ def folder(tmp_path):
 
 
 def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys):
-    files = ("torchvision.safetensors", "--classes", "classes.txt", "--out", "mine.safetensors")
+    files = ("--model", "resnet18", "torchvision.safetensors", "--classes", "classes.txt", "--out", "mine.safetensors")
     done = purecnn("import-weights", *files, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "alexnet_one_tower, 2 classes: mine.safetensors\n"
+    assert done.stdout == "resnet18, 2 classes: mine.safetensors\n"
     about = read_about(folder / "mine.safetensors")
-    assert (about.model, about.classes) == ("alexnet_one_tower", ("a cat", "no cat"))
-    assert about.pixel_mean == (0.485, 0.456, 0.406)
+    assert (about.model, about.classes, about.input_shape) == ("resnet18", ("a cat", "no cat"), (224, 224, 3))
+    assert (about.pixel_mean, about.pixel_std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     monkeypatch.chdir(folder)
     back = ("mine.safetensors", "--format", "torchvision", "--out", "back.safetensors")
     done = purecnn("export", *back, cwd=folder)
     assert done.returncode == 0, done.stderr
     size = (folder / "back.safetensors").stat().st_size
-    assert done.stdout == f"alexnet_one_tower, 2 classes, torchvision: back.safetensors, {size:,} bytes\n"
+    assert done.stdout == f"resnet18, 2 classes, torchvision: back.safetensors, {size:,} bytes\n"
     arrays, back = load_file("torchvision.safetensors"), load_file("back.safetensors")
     assert back.keys() == arrays.keys()
     assert all(np.array_equal(back[name], arrays[name]) for name in arrays)
@@ -53,18 +66,39 @@ def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys)
     [
         (b"no such format", "a.safetensors: "),
         (None, "a.safetensors"),
-        ("of another net", "classifier.1.bias: got nothing, expected (4096,); not torchvision's AlexNet?"),
+        ("of another net", "bn1.bias: got nothing, expected (64,); weights of another model than resnet18?"),
     ],
 )
-def test_what_is_not_alexnet_is_refused(tmp_path, capsys, content, words):
+def test_what_is_not_the_model_is_refused(tmp_path, capsys, content, words):
     path = tmp_path / "a.safetensors"
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content:
         save_file({"conv1.weight": np.zeros(3, np.float32)}, path)
-    assert main(["import-weights", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert words in err
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ending", [".pth", ".pt", ".bin"])
+def test_what_takes_pytorch_says_how_to_do_without(tmp_path, capsys, monkeypatch, ending):
+    monkeypatch.setitem(sys.modules, "torch", None)  # where it is installed: importing it now fails
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(b"whatever")
+    assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
+    convert = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
+    expected = f"reading {ending} takes PyTorch; where it is installed, convert it: {convert}"
+    assert capsys.readouterr().err == f"purecnn: {path}: {expected}\n"
+
+
+def test_a_state_dict_saved_by_pytorch_is_read(tmp_path):
+    """In an environment that has it, which the tests' own has not."""
+    torch = pytest.importorskip("torch", reason="the lock has no PyTorch")
+    arrays = drawn("resnet18", 2)
+    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / "a.pth")
+    trained = import_torchvision("resnet18", tmp_path / "a.pth")
+    np.testing.assert_array_equal(trained.params[-1]["b"], arrays["fc.bias"])
+    np.testing.assert_array_equal(trained.state[1]["variance"], arrays["bn1.running_var"])

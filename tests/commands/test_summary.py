@@ -12,8 +12,18 @@ PARAMETERS = {
     "alexnet": 60_965_224,
     "alexnet_one_tower": 61_100_840,
     "cifar_cnn": 1_116_970,
-    "resnet": 78_042,
+    "resnet_cifar": 78_042,
     "mlp": 50_816,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "vgg11": 132_863_336,
+    "vgg11_bn": 132_868_840,
+    "vgg16": 138_357_544,
+    "vgg16_bn": 138_365_992,
+    "mobilenet_v2": 3_504_872,
+    "convnext_tiny": 28_589_128,
 }
 
 

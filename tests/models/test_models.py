@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet
+from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet_cifar
 from tests.oracles.roads import assert_trees_close, quick_jit
 
 KEY = jax.random.key(0)
@@ -68,7 +68,7 @@ def test_backprop_is_jax_grad_on_alexnet(grouped):
 
 @pytest.mark.parametrize("train", [True, False], ids=["training", "inference"])
 def test_backprop_is_jax_grad_on_resnet(train):
-    net, shape = resnet(features=(4, 6)), (8, 8, 3)
+    net, shape = resnet_cifar(features=(4, 6)), (8, 8, 3)
     params, x, labels = made(net, shape), images(shape), jnp.array([3, 7])
     how = {"train": train, "state": net.init_state(shape)}
     assert_same_gradient(net, params, x, labels, **how)
@@ -88,9 +88,9 @@ def test_backprop_is_jax_grad_on_the_lectures_net():
     [
         (lenet(), (8, 8, 1), {}),
         (cifar_cnn(features=(3, 4), hidden=6), (8, 8, 3), {}),
-        (resnet(features=(3, 4)), (6, 6, 2), {"train": True}),
+        (resnet_cifar(features=(3, 4)), (6, 6, 2), {"train": True}),
     ],
-    ids=["lenet", "cifar_cnn", "resnet"],
+    ids=["lenet", "cifar_cnn", "resnet_cifar"],
 )
 def test_backprop_is_autodiff_of_the_net_without_our_rules(net, shape, how, x64):
     """In float64, against the same nets of bare primals."""
@@ -121,7 +121,7 @@ def test_per_sample_gradients_are_those_of_a_loop():
 
 
 def test_a_training_step_of_resnet_moves_its_statistics():
-    net, shape = resnet(features=(2,)), (4, 4, 1)
+    net, shape = resnet_cifar(features=(2,)), (4, 4, 1)
     params, state = made(net, shape), net.init_state(shape)
     y, after = quick_jit(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(params, state, images(shape))
     assert y.shape == (2, 10)
@@ -139,8 +139,8 @@ def test_a_training_step_of_resnet_moves_its_statistics():
         (alexnet(grouped=False, input_padding=0), (227, 227, 3), 8),
         (alexnet_one_tower(), (224, 224, 3), 8),
         (cifar_cnn(100), (32, 32, 3), 6),
-        (resnet(), (32, 32, 3), 8 + 2),  # two of the shortcuts have a convolution
-        (resnet(blocks_per_stage=3), (32, 32, 3), 20 + 2),
+        (resnet_cifar(), (32, 32, 3), 8 + 2),  # two of the shortcuts have a convolution
+        (resnet_cifar(blocks_per_stage=3), (32, 32, 3), 20 + 2),
         (mlp(), (8, 8, 1), 2),
         (mlp(3, hidden=(4, 5), bias=True), (6,), 3),
     ],

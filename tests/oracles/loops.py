@@ -168,6 +168,19 @@ def avg_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", count_includ
     return y, (x_bar,)
 
 
+def adaptive_avg_pool2d(y_bar, x, *, size):
+    y, x_bar = np.zeros((len(x), *size, x.shape[3])), np.zeros(x.shape)
+    for n, o, p, c in np.ndindex(y.shape):
+        rows, cols = (
+            [i for i in range(length) if i * outputs < (at + 1) * length and (i + 1) * outputs > at * length]
+            for at, outputs, length in zip((o, p), size, x.shape[1:3], strict=True)
+        )
+        for i, j in itertools.product(rows, cols):
+            y[n, o, p, c] += x[n, i, j, c] / (len(rows) * len(cols))
+            x_bar[n, i, j, c] += y_bar[n, o, p, c] / (len(rows) * len(cols))
+    return y, (x_bar,)
+
+
 def global_avg_pool(y_bar, x):
     y, x_bar = avg_pool2d(np.asarray(y_bar)[:, None, None, :], x, window=x.shape[1:3])
     return y[:, 0, 0, :], x_bar

@@ -3,6 +3,8 @@
 Each takes the arguments and options of the rule of the same name.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,6 +107,14 @@ def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_include_pad=F
     if count_include_pad:
         return total / (both(window)[0] * both(window)[1])
     return total / jnp.maximum(_reduce_window(jnp.ones_like(x), 0.0, lax.add, window, stride, padding), 1)
+
+
+def adaptive_avg_pool2d(x, *, size):
+    for axis, outputs in zip((1, 2), both(size), strict=True):
+        cuts = [(o * x.shape[axis] / outputs, (o + 1) * x.shape[axis] / outputs) for o in range(outputs)]
+        means = [lax.slice_in_dim(x, math.floor(a), math.ceil(b), axis=axis).mean(axis, keepdims=True) for a, b in cuts]
+        x = jnp.concatenate(means, axis)
+    return x
 
 
 def global_avg_pool(x):

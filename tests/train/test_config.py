@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("users_errors")
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [
-        ("model", "lenett", "one of lenet, alexnet, alexnet_one_tower, cifar_cnn, resnet, mlp"),
+        ("model", "lenett", "one of lenet, alexnet, alexnet_one_tower, cifar_cnn, mlp, resnet_cifar, resnet18"),
         ("data", "mnits", "one of digits, mnist"),
         ("optimizer", "SGD", "one of sgd, nesterov, adam, adamw, "),
         ("schedule", None, "one of constant, cosine, linear, step"),

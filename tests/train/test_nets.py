@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purecnn.models import mlp
+from purecnn.models import mlp, resnet_cifar
 from purecnn.results.evaluation import evaluate
 from purecnn.results.trained import load_trained
 from purecnn.train.about import About, read_about
 from purecnn.train.config import Config
 from purecnn.train.loop import prepare
-from purecnn.train.nets import seen
+from purecnn.train.nets import load_net, seen
 from purecnn.train.run_folder import read_metrics
 from purecnn.train.weights import save_weights
 from tests.commands.running import purecnn
@@ -69,6 +69,15 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, about, message):
         write(tmp_path / "there.safetensors", about)
     with pytest.raises(ValueError, match=f"init_weights: .*there.safetensors.*{message}|init_weights: .*{message}"):
         start(tmp_path / "there.safetensors")
+
+
+def test_weights_of_what_was_called_resnet_are_those_of_resnet_cifar(tmp_path):
+    net, about = resnet_cifar(2), dataclasses.replace(ABOUT, model="resnet", classes=("cat", "dog"))
+    trees = jax.eval_shape(lambda: (net.init(jax.random.key(0), (8, 8, 1)), net.init_state((8, 8, 1))))
+    params, state = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), trees)
+    save_weights(tmp_path / "old.safetensors", {"params": params, "state": state}, about.metadata())
+    found, net, *_ = load_net(tmp_path / "old.safetensors")
+    assert found.model == net.name == "resnet_cifar"
 
 
 def test_another_model_is_refused(tmp_path):

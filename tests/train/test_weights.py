@@ -27,6 +27,12 @@ def test_what_is_saved_comes_back_in_place(tmp_path):
     assert os.listdir(tmp_path) == ["w.safetensors"]
 
 
+def test_an_array_that_is_a_view_is_saved_as_it_reads(tmp_path):
+    w = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    save_weights(tmp_path / "w.safetensors", {"w": w.T})
+    np.testing.assert_array_equal(load_weights(tmp_path / "w.safetensors", {"w": w.T})["w"], w.T)
+
+
 def test_names_are_paths_that_other_tools_can_read(tmp_path):
     from safetensors.numpy import load_file
 

@@ -90,6 +90,14 @@ def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_include_pad=F
     return taps(x, window, step, padding, 1, 0.0).sum(0) / count
 
 
+def adaptive_avg_pool2d(x, *, size):
+    def along(x, axis, outputs):
+        edges = [(o * x.shape[axis] // outputs, -(-(o + 1) * x.shape[axis] // outputs)) for o in range(outputs)]
+        return jnp.stack([jax.lax.slice_in_dim(x, *edge, axis=axis).mean(axis) for edge in edges], axis)
+
+    return along(along(x, 1, size[0]), 2, size[1])
+
+
 def global_avg_pool(x):
     return x.mean((1, 2))
 
