@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
+
+SplitName = Literal["train", "val", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,47 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def checksum(self) -> int:
+        """By which a split is known again: of its pixels and labels, wherever they came from."""
+        crc32 = zlib.crc32(repr((self.images.shape, str(self.images.dtype))).encode())
+        for array in (self.images, self.labels):
+            crc32 = zlib.crc32(memoryview(np.ascontiguousarray(array)).cast("B"), crc32)
+        return crc32
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training set, a test set, and what the classes 0, 1, … are called."""
+    """The images to train on, those that choose (`val`), those of the final test, and what classes 0, 1, … are called.
+
+    `val` chooses the best weights and ends a run early; `test` is for one figure at the end. Either is None where there
+    is none. `notes` say, a line each, what was done to get them.
+    """
 
     name: str
     train: Split
-    test: Split
+    test: Split | None
     classes: tuple[str, ...]
+    val: Split | None = None
+    notes: tuple[str, ...] = ()
+
+    def splits(self) -> dict[SplitName, Split]:
+        """Those that are there."""
+        return {name: split for name in SPLIT_NAMES if (split := getattr(self, name)) is not None}
+
+    def split(self, name: SplitName) -> Split:
+        """Raises ValueError if the set has none of that name."""
+        found = self.splits()
+        if name not in found:
+            raise ValueError(f"split: got {name!r}, expected one of {', '.join(found)}, which {self.name} has")
+        return found[name]
+
+
+def describe_splits(data: Dataset) -> str:
+    """How many images there are for what."""
+    words = {"train": "to train on", "val": "to validate", "test": "to test with"}
+    (_, train), *others = data.splits().items()
+    more = "".join(f", {len(split):,} {words[name]}" for name, split in others)
+    return f"{len(train):,} images {words['train']}{more}"
 
 
 def to_float(images: Any) -> Any:

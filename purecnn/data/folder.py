@@ -1,4 +1,4 @@
-"""A folder of images by class: ROOT/CLASS/…, or ROOT/train/CLASS/… and ROOT/test/CLASS/… (or val for test)."""
+"""A folder of images by class: ROOT/CLASS/…, or ROOT/train/CLASS/… with or without ROOT/val/CLASS/… and ROOT/test/…."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.guards import Refused, naming, require_room
-from purecnn.data.holdout import held_out
+from purecnn.data.holdout import TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
+from purecnn.data.layout import split_folders
 
 # By content, whatever a file is called; others that Pillow knows start programs (EPS) or are no pictures.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -25,38 +27,53 @@ THREADS = min(os.cpu_count() or 1, 8)
 NAMED = 5  # faulty files that are named; the others are counted
 
 
-def read_folder(root: Path, image_size: tuple[int, int] | None = None) -> Dataset:
+def read_folder(root: Path, image_size: tuple[int, int] | None = None, val_share: float = VAL_SHARE) -> Dataset:
     """uint8 images, grey (C = 1) if all are and else RGB, of `image_size` (height, width) or else of the one they have.
 
-    Classes are the folders' names in order; without train and test folders a fifth of every class is held out to test
-    with. Turned as EXIF says; what is transparent is black; 16 bits become 8; of an animation the first image counts.
+    Classes are the folders' names in order; what is held out where splits are missing is said in `notes` (`_divided`).
+    Turned as EXIF says; what is transparent is black; 16 bits become 8; of an animation the first image counts.
     Raises ValueError, naming files, for one that is no image, sizes that differ, and a class without images.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder")
-    subfolders = _subfolders(root)
-    second = next((name for name in ("test", "val") if name in subfolders), None)
-    if ("train" in subfolders) != (second is not None):
-        raise Refused(f"{root}: got {second or 'train'} alone, expected train and test, or classes")
-    if second is None:
-        classes, files, labels = _files(root)
-        lonely = np.flatnonzero(np.bincount(labels) == 1)
-        if len(lonely):
-            raise Refused(f"{root / classes[lonely[0]]}: got one image, expected at least 2, one to test with")
-        held = held_out([f"{path.parent.name}/{path.name}" for path in files], labels)
-    else:
-        classes, files, labels = _files(root / "train")
-        others, more, more_labels = _files(root / second)
-        if classes != others:
-            odd = sorted(set(classes) ^ set(others))[0]
-            raise Refused(f"{root}: class {odd} is in {'train' if odd in classes else second} alone")
-        held = np.arange(len(files) + len(more)) >= len(files)
-        files, labels = files + more, np.concatenate([labels, more_labels])
-    order = np.argsort(held, kind="stable")  # so that both are parts of one array, and none is copied
+    classes, files, labels, part, notes = _divided(root, val_share)
+    order = np.argsort(part, kind="stable")  # so that all are parts of one array, and none is copied
     images, labels = _decoded(root, [files[n] for n in order], image_size), labels[order]
-    cut = int((~held).sum())
-    train, test = Split(images[:cut], labels[:cut]), Split(images[cut:], labels[cut:])
-    return Dataset(root.resolve().name, train, test, classes)
+    edges = np.searchsorted(part[order], [TRAIN, VAL, TEST, TEST + 1])
+    train, val, test = (Split(images[a:b], labels[a:b]) for a, b in pairwise(edges))
+    return Dataset(root.resolve().name, train, test if len(test) else None, classes, val if len(val) else None, notes)
+
+
+def _divided(
+    root: Path, val_share: float
+) -> tuple[tuple[str, ...], list[Path], np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Classes, files, the label of each and the split of each, and what there is to say of the splits.
+
+    With folders of all three splits nothing is held out. Of two, the second is the test set, whichever it is called,
+    and a share of train validates. Of train alone, or of classes, both are held out by the files' names.
+    """
+    found = split_folders(root, _subfolders(root))
+    classes, files, labels = _files(root / found.get("train", ""))
+    where = f" of {found['train']}" if found else ""
+    second = found.get("test", found.get("val"))
+    names = [f"{path.parent.name}/{path.name}" for path in files]
+    lonely = np.flatnonzero(np.bincount(labels) == 1)
+    if second is None and len(lonely):
+        named = root / found.get("train", "") / classes[lonely[0]]
+        raise Refused(f"{named}: got one image, expected at least 2, one to test with")
+    part = divided(names, labels, val_share=0.0 if len(found) == 3 else val_share, test=second is None)
+    held = [f"{percent(TEST_SHARE)} to test with"] * (second is None) + [f"{percent(val_share)} to validate"] * bool(
+        val_share and len(found) < 3
+    )
+    notes = [f"held out of every class{where}, by file name: {' and '.join(held)}"] if held else []
+    if len(found) == 2 and second == found.get("val"):
+        notes.insert(0, f"of the two folders, {second} is the one to test with")
+    for split, code in (("val", VAL if "test" in found else TEST), ("test", TEST)):
+        if split in found:
+            _, more, more_labels = _files(root / found[split], classes)
+            files, labels = files + more, np.concatenate([labels, more_labels])
+            part = np.concatenate([part, np.full(len(more), code)])
+    return classes, files, labels, part, tuple(notes)
 
 
 def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -72,22 +89,27 @@ def _subfolders(root: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _files(root: Path) -> tuple[tuple[str, ...], list[Path], np.ndarray]:
-    """The classes in `root`, their files and the label of each."""
-    classes = tuple(_subfolders(root))
+def _files(root: Path, known: tuple[str, ...] | None = None) -> tuple[tuple[str, ...], list[Path], np.ndarray]:
+    """The classes in `root`, their files and the label of each; `known` are the classes there may be, each or not."""
+    folders = tuple(_subfolders(root))
+    classes = folders if known is None else known
     if len(classes) < 2:
         raise Refused(f"{root}: got {len(classes)} folders, expected one for every class, at least 2")
     files, labels, strange = [], [], []
-    for label, name in enumerate(classes):
+    for name in folders:
+        if name not in classes:
+            raise Refused(f"{root}: class {name} is in {root.name} alone, expected those of the training images")
         if not name.isprintable():
             raise Refused(f"{root / name}: expected a name that can be printed, as that of a class")
         with naming(root / name):
             inside = sorted(path for path in (root / name).iterdir() if not _is_litter(path))
-        if not inside:
+        if not inside and known is None:
             raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class")
         strange += [f"{path}: expected a file of an image" for path in inside if not _may_be_image(path)]
         files += inside
-        labels += [label] * len(inside)
+        labels += [classes.index(name)] * len(inside)
+    if not files:
+        raise Refused(f"{root}: got no images, expected some of the classes")
     _complain(strange)
     return classes, files, np.array(labels, np.int32)
 

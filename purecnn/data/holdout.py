@@ -1,25 +1,77 @@
-"""Which samples of a set that comes undivided are held out to test with."""
+"""Which samples are held out: to test with where a set comes undivided, to validate where it has no validation set."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from purecnn.data.dataset import Dataset, Split
+
 TEST_SHARE = 0.2
+VAL_SHARE = 0.1
+TRAIN, VAL, TEST = range(3)
+NAMED = 5  # classes that are named; the others are counted
 
 
-def held_out(names: Sequence[str], labels: np.ndarray) -> np.ndarray:
-    """True for a fifth of every class, at least one and not all, chosen by a checksum of the samples' names.
+def held_out(names: Sequence[str], labels: np.ndarray, share: float = TEST_SHARE) -> np.ndarray:
+    """True for a share of every class, at least one and not all, chosen by a checksum of the samples' names.
 
     The split belongs to the data: no seed changes it, and a sample that is added or taken away moves at most one other
-    of its class. Every class needs two samples.
+    of its class. Of a class with one sample none is held out.
     """
     checksums = np.array([hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest() for name in names])
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        count = min(max(round(TEST_SHARE * len(members)), 1), len(members) - 1)
+        count = min(max(round(share * len(members)), 1), len(members) - 1)
         chosen[members[np.argsort(checksums[members], kind="stable")[:count]]] = True
     return chosen
+
+
+def divided(names: Sequence[str], labels: np.ndarray, *, val_share: float, test: bool = True) -> np.ndarray:
+    """TRAIN, VAL or TEST for every sample: with `test` a fifth is held out to test with; `val_share` of all validates.
+
+    Chosen by `held_out`, first what tests, so that the images of the test are the same whatever the share.
+    """
+    part = np.full(len(labels), TRAIN)
+    if test:
+        part[held_out(names, labels)] = TEST
+    left = np.flatnonzero(part == TRAIN)
+    if val_share and len(left):
+        # Of what is left, so many that they are the share of all.
+        share = val_share / (1 - TEST_SHARE) if test else val_share
+        part[left[held_out([names[n] for n in left], labels[left], share)]] = VAL
+    return part
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def with_validation(data: Dataset, val_share: float) -> Dataset:
+    """`data` with a share of its training images as `val`, if it has none; chosen by their numbers, never by a seed."""
+    if data.val is not None or not val_share:
+        return data
+    labels = data.train.labels
+    chosen = held_out([str(n) for n in range(len(labels))], labels, val_share)
+    if not chosen.any():
+        return dataclasses.replace(data, notes=(*data.notes, "no class has two images: none is held out to validate"))
+    train, val = (Split(data.train.images[part], labels[part]) for part in (~chosen, chosen))
+    note = f"held out of the training images to validate: {percent(val_share)} of every class, the same in every run"
+    return dataclasses.replace(data, train=train, val=val, notes=(*data.notes, note))
+
+
+def warn_of_absent_classes(data: Dataset) -> None:
+    """A class without an image to validate has no say in which weights are the best."""
+    if data.val is None:
+        return
+    absent = np.flatnonzero(np.bincount(data.val.labels, minlength=len(data.classes)) == 0)
+    if len(absent):
+        names = ", ".join(data.classes[n] for n in absent[:NAMED])
+        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
+        what = "class has" if len(absent) == 1 else "classes have"
+        warnings.warn(f"{data.name}: {what} no image to validate: {names}{more}", stacklevel=3)

@@ -1,4 +1,6 @@
-"""Arrays in a NumPy .npz file: x_train, y_train, x_test, y_test, or images, labels, and classes if they have names.
+"""Arrays in a NumPy .npz file: x_train, y_train, x_test, y_test, or images, labels; classes if they have names.
+
+x_val and y_val beside them are the images to validate with.
 
 The file is a zip of .npy files. Their headers are read and judged before any array is; pickled objects are refused.
 """
@@ -20,6 +22,7 @@ NAMES_LIMIT = 2**20
 MAX_CLASSES = 2**16
 DIVIDED = ("x_train", "y_train", "x_test", "y_test")
 WHOLE = ("images", "labels")
+VALIDATING = ("x_val", "y_val")
 
 
 def read_npz(path: Path) -> Dataset:
@@ -37,17 +40,21 @@ def read_npz(path: Path) -> Dataset:
         if found is None:
             raise Refused(f"{path}: expected arrays {', '.join(DIVIDED)} or {', '.join(WHOLE)}; got "
                           f"{', '.join(sorted(members)[:8]) or 'none'}")  # fmt: skip
+        if members >= set(VALIDATING):
+            found = (*found, *VALIDATING)
         arrays = {name: _array(path, archive, name) for name in found}
         named = _array(path, archive, "classes") if "classes" in members else None
     splits = [_split(f"{path}: {x}", arrays.pop(x), f"{path}: {y}", arrays.pop(y))
               for x, y in zip(found[::2], found[1::2], strict=True)]  # fmt: skip
+    val = splits.pop() if VALIDATING[0] in found else None
     train, test = splits if len(splits) == 2 else _divided(path, splits[0])
-    if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
-        raise Refused(
-            f"{path}: x_train is {train.images.dtype}{train.images.shape[1:]}, x_test {test.images.dtype}"
-            f"{test.images.shape[1:]} an image, expected the same"
-        )
-    return Dataset(path.stem, train, test, _classes(path, named, train, test))
+    for name, other in (("x_test", test), ("x_val", val or test)):
+        if train.images.shape[1:] != other.images.shape[1:] or train.images.dtype != other.images.dtype:
+            raise Refused(
+                f"{path}: x_train is {train.images.dtype}{train.images.shape[1:]}, {name} {other.images.dtype}"
+                f"{other.images.shape[1:]} an image, expected the same"
+            )
+    return Dataset(path.stem, train, test, _classes(path, named, train, test, val or test), val)
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -102,14 +109,14 @@ def _divided(path: Path, whole: Split) -> tuple[Split, Split]:
     return train, test
 
 
-def _classes(path: Path, named: np.ndarray | None, train: Split, test: Split) -> tuple[str, ...]:
-    """The names in `classes`, or numbers. Every class must have an image to train on, and a test label a class."""
-    count = 1 + max(int(train.labels.max()), int(test.labels.max())) if named is None else named.size
+def _classes(path: Path, named: np.ndarray | None, *splits: Split) -> tuple[str, ...]:
+    """The names in `classes`, or numbers. Every class must have an image to train on, and every label a class."""
+    train, highest = splits[0], max(int(split.labels.max()) for split in splits)
+    count = 1 + highest if named is None else named.size
     if named is not None and (named.ndim != 1 or named.dtype.kind != "U" or named.nbytes > NAMES_LIMIT):
         raise Refused(f"{path}: classes: got {named.dtype}{named.shape}, expected a list of names, as text")
     used = np.bincount(train.labels, minlength=count)
-    if len(used) != count or test.labels.max() >= count:
-        highest = max(train.labels.max(), test.labels.max())
+    if len(used) != count or highest >= count:
         raise Refused(f"{path}: classes: {count} names for labels up to {highest}")
     if not used.all():
         raise Refused(f"{path}: class {int(np.argmin(used))} has no image to train on")

@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from purecnn.data.dataset import Dataset
+from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
 
 
-def read(name: str, path: str | None = None, *, image_size: int | tuple[int, int] | None = None) -> Dataset:
+def read(
+    name: str,
+    path: str | None = None,
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    val_share: float = VAL_SHARE,
+) -> Dataset:
     """The data set `name`, from the file or folder `path` (None: where `purecnn data fetch` put it; digits need none).
 
     `image_size`, (height, width) or one number for both, is what a folder's images are resized to; the other sets have
-    one size and take none.
+    one size and take none. Where there are no images to validate with, `val_share` of every class is held out of the
+    training images, the same in every run; 0: none.
     Raises ValueError, in one line that names the file and the reason, for whatever cannot be read.
     """
     if name not in DATA_NAMES:
@@ -31,9 +39,15 @@ def read(name: str, path: str | None = None, *, image_size: int | tuple[int, int
     if size is not None and (name != "folder" or min(size) < 1):
         expected = "none: only the images of a folder are resized" if name != "folder" else "two integers, at least 1"
         raise ValueError(f"image_size: got {image_size}, expected {expected}")
-    data = _reader(name, size)(Path(path) if path is not None else _fetched(name))
+    if not 0 <= val_share < 1 - TEST_SHARE:
+        raise ValueError(f"val_share: got {val_share!r}, expected a number from 0 up to, but not, {1 - TEST_SHARE}")
+    data = _reader(name, size, val_share)(Path(path) if path is not None else _fetched(name))
+    if name != "folder":  # whose files are held out by name
+        data = with_validation(data, val_share)
     # A folder may be called anything; this goes into titles and lines that others format.
-    return dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
+    data = dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
+    warn_of_absent_classes(data)
+    return data
 
 
 def _fetched(name: str) -> Path:
@@ -47,7 +61,7 @@ def _fetched(name: str) -> Path:
     return folder
 
 
-def _reader(name: str, image_size: tuple[int, int] | None) -> Callable[[Path], Dataset]:
+def _reader(name: str, image_size: tuple[int, int] | None, val_share: float) -> Callable[[Path], Dataset]:
     """Imported when it is asked for: scikit-learn and Pillow take their time."""
     match name:
         case "digits":
@@ -69,4 +83,4 @@ def _reader(name: str, image_size: tuple[int, int] | None) -> Callable[[Path], D
         case _:
             from purecnn.data.folder import read_folder
 
-            return lambda path: read_folder(path, image_size)
+            return lambda path: read_folder(path, image_size, val_share)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from purecnn.data.dataset import Dataset, Split, to_float
+from purecnn.data.dataset import Dataset, Split, describe_splits, to_float
 
 ROWS, CLASSES = 20, 100  # classes below each other, and at most on one sheet
 SIDE = 0.45  # inches an image takes
@@ -45,10 +45,7 @@ def draw_sheet(path: Path, data: Dataset, *, each: int) -> None:
 def describe(data: Dataset) -> str:
     _, height, width, channels = data.train.images.shape
     kind = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-    return (
-        f"{data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test with, "
-        f"{len(data.classes)} classes, {height}×{width} {kind}"
-    )
+    return f"{data.name}: {describe_splits(data)}, {len(data.classes)} classes, {height}×{width} {kind}"
 
 
 def mosaic(split: Split, labels: range, *, each: int) -> np.ndarray:

@@ -1,12 +1,15 @@
 import gzip
 import io
 import tarfile
+from functools import partial
 
 import numpy as np
 import pytest
 
-from purecnn.data.readers import read
+from purecnn.data import readers
 from tests.data.making import CIFAR_NAMES, cifar_archive, cifar_files, tar_gz
+
+read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
 
 INSIDE = {"cifar10": "cifar-10-batches-bin", "cifar100": "cifar-100-binary"}
 ARCHIVE = {"cifar10": "cifar-10-binary.tar.gz", "cifar100": "cifar-100-binary.tar.gz"}

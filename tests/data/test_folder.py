@@ -1,13 +1,16 @@
 import shutil
 import struct
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from purecnn.data.readers import read
+from purecnn.data import readers
 from tests.data.making import write_folder
+
+read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
 
 
 def test_pixels_labels_and_classes_are_those_of_the_files(tmp_path):
@@ -187,12 +190,20 @@ LAYOUTS = {
     "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folders, expected one"),
     "empty class": (lambda root: (root / "yak").mkdir(), "yak: got no images, expected at least one"),
     "lonely image": (lambda root: [(root / "owl" / f"{n}.png").unlink() for n in range(4)], "owl: got one image"),
-    "train alone": (lambda root: (root / "train").mkdir(), "got train alone, expected train and test"),
-    "test alone": (lambda root: (root / "val").mkdir(), "got val alone, expected train and test"),
+    "train beside classes": (lambda root: (root / "train").mkdir(), "got train beside cat, dog, owl; expected train"),
+    "val alone": (lambda root: (root / "val").mkdir(), "got val alone, expected train beside, or classes"),
+    "two of a kind": (
+        lambda root: [(root / name).mkdir() for name in ("train", "val", "Valid")],
+        "got Valid and val, expected one folder of val images",
+    ),
+    "nothing to test with": (
+        lambda root: (write_folder(root / "train"), (root / "test").mkdir()),
+        "test: got no images, expected some of the classes",
+    ),
     "a name with a bell": (lambda root: (root / "c\a").mkdir(), r"c\\x07: expected a name that can be printed"),
     "other classes": (
         lambda root: (write_folder(root / "train"), write_folder(root / "test", classes=("cat", "dog", "yak"))),
-        "class owl is in train alone",
+        "class yak is in test alone, expected those of the training images",
     ),
 }
 

@@ -1,11 +1,14 @@
 import gzip
 import struct
+from functools import partial
 
 import numpy as np
 import pytest
 
-from purecnn.data.readers import read
+from purecnn.data import readers
 from tests.data.making import idx, write_mnist
+
+read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -1,12 +1,15 @@
 import io
 import struct
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 
-from purecnn.data.readers import read
+from purecnn.data import readers
 from tests.data.making import pictures
+
+read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
 
 IMAGES, LABELS = pictures(40, (6, 5, 3), 4)
 TEST_IMAGES, TEST_LABELS = pictures(12, (6, 5, 3), 4, seed=1)

@@ -13,14 +13,16 @@ from purecnn.data.readers import DATA_NAMES, read
         (("npz", "x.npz", (8, 8)), "image_size: got (8, 8), expected none: only the images of a folder"),
         (("folder", "x", (0, 8)), "image_size: got (0, 8), expected two integers, at least 1"),
         (("folder", "x", 0), "image_size: got 0, expected two integers, at least 1"),
+        (("digits", None, None, 0.8), "val_share: got 0.8, expected a number from 0 up to, but not, 0.8"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_said(arguments, message):
-    name, path, size = (*arguments, None, None)[:3]
+    name, path, size, share = (*arguments, *(None, None, 0.1)[len(arguments) - 1 :])
     with pytest.raises(ValueError, match="got") as caught:
-        read(name, path, image_size=size)
+        read(name, path, image_size=size, val_share=share)
     assert str(caught.value).startswith(message)
 
 
 def test_digits_need_no_path():
-    assert len(read("digits").train) == 1437
+    data = read("digits")
+    assert [len(split) for split in data.splits().values()] == [1295, 142, 360]

@@ -1,0 +1,49 @@
+"""Which folders of a folder of images are its splits: train, val and test, by any of their usual names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from purecnn.data.dataset import SplitName
+from purecnn.data.guards import Refused, naming
+
+NAMES: dict[str, SplitName] = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+SHOWN = 5
+
+
+def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]:
+    """{split: folder} of those in `root`, in any case; {} if they are classes.
+
+    A folder with files in it is a class, whatever it is called: cars, planes and trains have one called `train`. Raises
+    ValueError where two folders are one split, for splits without train, and for `train` alone beside classes.
+    """
+    found: dict[SplitName, str] = {}
+    for name in subfolders:
+        split = NAMES.get(name.casefold())
+        if split is None or _has_files(root / name):
+            continue
+        if split in found:
+            raise Refused(f"{root}: got {found[split]} and {name}, expected one folder of {split} images")
+        found[split] = name
+    if not found:
+        return {}
+    if "train" not in found:
+        raise Refused(f"{root}: got {' and '.join(found.values())} alone, expected train beside, or classes")
+    others = sorted(set(subfolders) - set(found.values()))
+    if len(found) == 1 and others:
+        shown = ", ".join(others[:SHOWN])
+        raise Refused(
+            f"{root}: got {found['train']} beside {shown}; expected train, with or without val and test, or classes"
+        )
+    return found
+
+
+def _has_files(folder: Path) -> bool:
+    with naming(folder), os.scandir(folder) as entries:
+        return any(entry.is_file() and not entry.name.startswith(".") for entry in entries)

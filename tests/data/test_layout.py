@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from purecnn.data.layout import NAMES, split_folders
+from purecnn.data.readers import read
+from tests.data.making import write_folder
+
+
+def counts(data):
+    return {name: len(split) for name, split in data.splits().items()}
+
+
+def pixels(split):
+    return sorted(image.tobytes() for image in split.images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_is_known_by_any_usual_name_in_any_case(tmp_path, name):
+    for spelt in (name, name.upper(), name.capitalize()):
+        others = [other for other in ("train", "val", "test") if other != NAMES[name]]
+        root = tmp_path / spelt
+        for folder in (spelt, *others):
+            (root / folder / "cat").mkdir(parents=True)
+        assert split_folders(root, sorted((spelt, *others))) == {NAMES[name]: spelt} | {o: o for o in others}
+
+
+def test_three_folders_are_taken_as_they_are(tmp_path):
+    made = {name: write_folder(tmp_path / name, each=each) for name, each in (("train", 4), ("Valid", 1), ("TEST", 2))}
+    data = read("folder", str(tmp_path))
+    for split, name in (("train", "train"), ("val", "Valid"), ("test", "TEST")):
+        np.testing.assert_array_equal(data.split(split).images, list(made[name].values()))
+    assert data.notes == ()
+
+
+@pytest.mark.parametrize("second", ["test", "val", "Validation"])
+def test_of_two_folders_the_second_tests_and_a_share_of_the_first_validates(tmp_path, second):
+    train, test = write_folder(tmp_path / "train", each=20), write_folder(tmp_path / second, each=1)
+    data = read("folder", str(tmp_path))
+    assert counts(data) == {"train": 54, "val": 6, "test": 3}
+    assert pixels(data.test) == sorted(image.tobytes() for image in test.values())
+    assert sorted(pixels(data.train) + pixels(data.val)) == sorted(image.tobytes() for image in train.values())
+    *more, held = data.notes
+    assert held == "held out of every class of train, by file name: 10 % to validate"
+    assert more == ([] if second == "test" else [f"of the two folders, {second} is the one to test with"])
+
+
+def test_train_alone_and_classes_alone_hold_out_both_the_same_by_name(tmp_path):
+    write_folder(tmp_path / "a" / "Training", each=20)
+    made = write_folder(tmp_path / "b", each=20)
+    one, other = (read("folder", str(tmp_path / name)) for name in "ab")
+    assert counts(one) == counts(other) == {"train": 42, "val": 6, "test": 12}
+    for split in ("train", "val", "test"):
+        assert pixels(one.split(split)) == pixels(other.split(split))
+    assert one.notes == ("held out of every class of Training, by file name: 20 % to test with and 10 % to validate",)
+    together = [image for split in one.splits().values() for image in pixels(split)]
+    assert sorted(together) == sorted(image.tobytes() for image in made.values())
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    write_folder(tmp_path, classes=("car", "plane", "train"))
+    assert read("folder", str(tmp_path)).classes == ("car", "plane", "train")
+
+
+def test_an_unknown_split_is_refused_with_those_that_are_there(tmp_path):
+    write_folder(tmp_path, each=2)
+    data = read("folder", str(tmp_path))
+    assert counts(data) == {"train": 3, "test": 3}  # one of each class is tested with, and one is left
+    with pytest.raises(ValueError, match="split: got 'val', expected one of train, test, which "):
+        data.split("val")
