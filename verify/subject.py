@@ -32,6 +32,7 @@ class Leaf:
     kind: str
     value: Any
     domain: tuple[Domain, ...] = ()  # what floating numbers may be
+    part: str = ""  # "real" or "imag" of a complex array: two leaves, one after the other
 
     @property
     def dtype(self) -> Any:
@@ -84,11 +85,18 @@ class Subject:
         return flattened
 
     def _called(self, fun: Callable, leaves: list[Any], options: Mapping[str, Any]) -> list[Any]:
-        args, kwargs = jax.tree_util.tree_unflatten(self.treedef, leaves)
+        args, kwargs = self.arguments(leaves)
         chosen = {self.positions[name]: value for name, value in options.items() if name in self.positions}
         args = [chosen.get(n, arg) for n, arg in enumerate(args)]
         kwargs |= {name: value for name, value in options.items() if name not in self.positions}
-        return [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **kwargs))]
+        outs = [jnp.asarray(out) for out in jax.tree_util.tree_leaves(fun(*args, **kwargs))]
+        return [part for out in outs for part in ((out.real, out.imag) if jnp.iscomplexobj(out) else (out,))]
+
+    def arguments(self, leaves: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+        """(args, kwargs) from one value a leaf; complex arrays are put together from their parts."""
+        values = iter(zip(self.leaves, leaves, strict=True))
+        whole = [jax.lax.complex(value, next(values)[1]) if leaf.part else value for leaf, value in values]
+        return jax.tree_util.tree_unflatten(self.treedef, whole)
 
     def oracle(self, options: Mapping[str, Any]) -> Callable:
         """The flat function whose autodiff is taken for the truth: the reference, or the rule without its rule."""
@@ -132,11 +140,14 @@ def describe(
     for owner, name, arg in [*zip(range(len(args)), names, args, strict=True), *((k, k, v) for k, v in kwargs.items())]:
         for path, value in jax.tree_util.tree_flatten_with_path(arg)[0]:
             wanted = chosen is None or owner in chosen
-            leaves.append(_leaf(name + jax.tree_util.keystr(path), value, wanted, explicit=chosen is not None))
-            owners.append(owner)
+            made = _parts(name + jax.tree_util.keystr(path), value, wanted, explicit=chosen is not None)
+            leaves += made
+            owners += [owner] * len(made)
     if not any(leaf.kind == PERTURBED for leaf in leaves):  # Python floats are arguments where there is no array
         wanted = [chosen is None or owner in chosen for owner in owners]
-        leaves = [_leaf(f.path, f.value, w, explicit=True) for f, w in zip(leaves, wanted, strict=True)]
+        leaves = [
+            replace(_leaf(f.path, f.value, w, explicit=True), part=f.part) for f, w in zip(leaves, wanted, strict=True)
+        ]
     if not any(leaf.kind == PERTURBED for leaf in leaves):
         raise UncheckableError("no argument is a floating-point array, so there is no cotangent to check")
     if not any(leaf.value.size for leaf in leaves if leaf.kind == PERTURBED):
@@ -172,6 +183,16 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
     return tuple(found)
 
 
+def _parts(path: str, value: Any, wanted: bool, explicit: bool) -> list[Leaf]:
+    """The leaf of a value; of a complex array, two. JAX's convention for complex cotangents is what makes the
+    derivatives by both parts right."""
+    if not isinstance(value, np.ndarray | np.generic | jax.Array) or not jnp.iscomplexobj(value):
+        return [_leaf(path, value, wanted, explicit)]
+    whole = jnp.asarray(value)
+    parts = (("real", np.asarray(whole.real)), ("imag", np.asarray(whole.imag)))
+    return [replace(_leaf(f"{path}.{part}", a, wanted, explicit), part=part) for part, a in parts]
+
+
 def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
     if isinstance(value, float) and wanted and explicit:
         value = jnp.asarray(value)
@@ -179,8 +200,6 @@ def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
         return Leaf(path, STATIC, value)
     if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return Leaf(path, KEY, value)
-    if jnp.issubdtype(value.dtype, jnp.complexfloating):
-        raise UncheckableError(f"{path} is complex; only real arguments can be checked")
     array = np.asarray(jnp.asarray(value))  # the dtype JAX itself would give it
     if jnp.issubdtype(array.dtype, jnp.floating):
         return Leaf(path, PERTURBED if wanted else FLOAT, array)

@@ -15,7 +15,7 @@ from verify.checks import gradient
 from verify.checks.pushforward import pushforward
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
+from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled
 from verify.subject import first_line
@@ -45,11 +45,14 @@ def findings(case: Case) -> list[Finding]:
             expected = float(sum(np.sum(np.asarray(g, WIDE) * np.asarray(j)) for g, j in pairs))
             terms = float(sum(np.sum(np.abs(np.asarray(g, WIDE) * np.asarray(j))) for g, j in pairs))
             got = float(np.sum(u * bar))
+            if not np.isfinite(expected):
+                raise NotRunError("forward mode of the function is not finite here")
             room = ROOM * unit * np.sqrt(bar.size) * (terms + float(np.sum(np.abs(u * bar))))
             room += float(np.sum(np.abs(u) * _allowed(case, k, bar, unit)))
             # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
             room = max(room, room * unit_roundoff(case.subject.dtype) / unit / ROOM)
-            room = max(room, loop_noise(case) * (terms + float(np.sum(np.abs(u * bar)))))
+            # A start value has no share in what has converged: noise is relative to the largest of all cotangents.
+            room = max(room, loop_noise(case) * (terms + float(np.sum(np.abs(u))) * max(map(largest, bars))))
             if not abs(got - expected) <= room:
                 if case.subject.reference is None and _at_kink(case, k, u):
                     raise NotRunError("the function has a kink here, where forward mode keeps its own convention")

@@ -5,12 +5,17 @@ not check the dtype. Integers have no tangent space: their cotangent is `None` o
 rule's call, on anything else. Nothing is compiled here: tracing alone shows all this.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.case import Case, outputs
+from verify.generate.contents import fill
+from verify.generate.shapes import accepted, resized
 from verify.oracle.primal import HIJAX, AnnouncedError
 from verify.report.finding import Finding, NotRunError, UncheckableError
+from verify.running import WIDE
 from verify.subject import first_line, unbound
 
 NAME = "contract"
@@ -43,6 +48,8 @@ def findings(case: Case) -> list[Finding]:
             raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error
         if case.reshaped and _apart(case):
             raise NotRunError("at sizes that differ where the example's are equal the rule is not defined") from error
+        if case.reshaped and _fixed(case):
+            raise NotRunError("the function knows the example's size of an axis alone") from error
         text = f"differentiating the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
     for name, position, bar in zip(case.names, case.perturbed, bars, strict=True):
@@ -76,6 +83,33 @@ def _apart(case: Case) -> bool:
     before = [np.shape(case.subject.leaves[k].value) for k in case.subject.arrays]
     sizes = [(n, old, new) for n, a in enumerate(case.arrays) for old, new in zip(before[n], a.shape, strict=True)]
     return any(n != m and old == other and new != now for n, old, new in sizes for m, other, now in sizes)
+
+
+def _fixed(case: Case) -> bool:
+    """Whether an axis has another size than in the example though the function knows that one alone: its outputs keep
+    their shape at any length, and nothing beyond the example's has an effect. A function of three coordinates takes
+    arrays with more, and with fewer, as JAX reads past the end."""
+    example = [case.subject.leaves[k].value for k in case.subject.arrays]
+    sizes = [tuple(a.shape) for a in case.arrays]
+    axes = [(n, k) for n in case.perturbed for k in range(len(sizes[n]))]
+    for n, k in axes:
+        before = np.shape(example[n])[k]
+        variants = [resized(sizes, {(n, k): size}) for size in (sizes[n][k], before, before + 1, 3 * before)]
+        if before == sizes[n][k] or not all(accepted(case, v, case.options) for v in variants):
+            continue
+        shapes = [[o.shape for o in _outputs(case, v)] for v in variants]
+        if all(s == shapes[0] for s in shapes):
+            arrays = fill(case, np.random.default_rng((case.seed, 16)), {}, variants[2])
+            oracle = case.subject.oracle(case.options)
+            bars = case.moved(list(arrays)).pull(WIDE, case.y_bar, oracle, "oracle alone")[1]
+            if not np.any(np.take(bars[case.perturbed.index(n)], before, k)):
+                return True
+    return False
+
+
+def _outputs(case: Case, sizes: list[tuple[int, ...]]) -> list[Any]:
+    arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(sizes, case.arrays, strict=True)]
+    return outputs(case.subject, case.options, arrays)
 
 
 def cause_of(error: Exception) -> str:

@@ -21,7 +21,7 @@ from verify.checks import gradient
 from verify.generate.domain import mirrored
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import ROOM, unit_roundoff
+from verify.oracle.tolerance import ROOM, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE
 from verify.subject import first_line
@@ -79,7 +79,9 @@ def findings(case: Case) -> list[Finding]:
                 continue
             # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
             own = unit_roundoff(case.subject.dtype) * (slope.terms + float(np.sum(np.abs(u * np.asarray(bar, WIDE)))))
-            room = max(room, 2 * own, loop_noise(case) * (size + float(np.sum(np.abs(u * np.asarray(bar, WIDE))))))
+            # A start value has no share in what has converged: noise is relative to the largest of all cotangents.
+            loudest = max(largest(np.asarray(b, WIDE)) for b in bars)
+            room = max(room, 2 * own, loop_noise(case) * (size + float(np.sum(np.abs(u))) * loudest))
             if abs(got - slope.value) > room and slope.exponent(got) < 1.5:
                 at_kink = slope.agrees_closer_by(got) or kinks.slopes(case, direction, case.y_bar).kink
                 at_kink = at_kink or any(e.any() for e in gradient.excused(case))

@@ -15,7 +15,7 @@ from verify.case import Case
 from verify.oracle import kinks
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
-from verify.oracle.noise import loop_noise
+from verify.oracle.noise import loop_noise, within_noise
 from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
@@ -36,7 +36,8 @@ def findings(case: Case) -> list[Finding]:
         found = _at(case, WIDE, wide, case.narrowest)
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
-        found += _at(case, OWN, case.own[1], unit_roundoff(case.subject.dtype))
+        unit = unit_roundoff(case.subject.dtype)
+        found += _at(case, OWN, case.own[1], unit, right_in_float64=wide is not None)
     return found
 
 
@@ -56,7 +57,9 @@ def usable(case: Case) -> bool:
     return all(np.all(np.isfinite(v)) and np.abs(v).max(initial=0) < limit for v in values)
 
 
-def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[Finding]:
+def _at(
+    case: Case, level: object, got: list[np.ndarray], unit: float, *, right_in_float64: bool = False
+) -> list[Finding]:
     truth = case.truth
     shapes = zip(case.names, truth.cotangents, got, strict=True)
     misshapen = [(name, e.shape, g.shape) for name, e, g in shapes if e.shape != g.shape]
@@ -72,6 +75,8 @@ def _at(case: Case, level: object, got: list[np.ndarray], unit: float) -> list[F
     bad = [wrong_elements(e, g, a) & judged for e, g, a, judged in quadruples]
     if level is OWN and case.subject.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
+        if right_in_float64 and any(b.any() for b in bad):
+            bad = [b & ~n for b, n in zip(bad, within_noise(case, got, OWN), strict=True)]
     bad = kinks.unexplained(case, level, got, allowed, bad)
     found = []
     for k, (name, e, g, b) in enumerate(zip(case.names, truth.cotangents, got, bad, strict=True)):

@@ -19,6 +19,8 @@ from verify.generate.contents import fill
 from verify.generate.domain import SIGN
 from verify.oracle import kinks
 from verify.oracle.compare import finding
+from verify.oracle.noise import within_noise
+from verify.oracle.primal import TRANSPARENT, inner
 from verify.oracle.tolerance import (
     LOW_PRECISION_ROOM,
     WORSE_THAN_AUTODIFF,
@@ -27,7 +29,7 @@ from verify.oracle.tolerance import (
     wrong_elements,
 )
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, is_float
+from verify.running import WIDE, is_float, pullback
 from verify.subject import FLOAT, PERTURBED, first_line
 
 NAME = "low precision"
@@ -43,14 +45,15 @@ def findings(case: Case) -> list[Finding]:
         name = jnp.dtype(dtype).name
         rounded = _rounded(longer, dtype, f"{name}, positive numbers, {longer.label}")
         try:
-            outputs, bars = rounded.pull(dtype, rounded.y_bar)
+            bars = rounded.pull(dtype, rounded.y_bar)[1]
         except NotRunError:
             raise
         except Exception as error:
             why = f"the rule does not run in {name} ({first_line(error)})"
             continue
         ran = True
-        found = _dtypes(rounded, dtype, outputs, bars) or _errors(rounded, dtype, bars)
+        found = _dtypes(rounded, dtype, bars)
+        found += [] if any(not f.note for f in found) else _errors(rounded, dtype, bars)
         if any(not f.note for f in found):
             return found
         notes += found
@@ -96,22 +99,42 @@ def _rounded(case: Case, dtype, label: str) -> Case:
     return replace(case, arrays=tuple(arrays), y_bar=tuple(y_bar), label=label, example=False)
 
 
-def _dtypes(case: Case, dtype, outputs, bars) -> list[Finding]:
-    # Where the function itself answers in a wider type, only the cotangents of its arguments are bound to theirs.
-    return [
-        Finding(
-            NAME,
-            name,
-            None,
-            None,
-            None,
-            "dtype",
-            f"the cotangent's dtype is {bar.dtype}, its argument's is {jnp.dtype(dtype).name}",
-            case.label,
-        )
-        for name, bar in zip(case.names, bars, strict=True)
-        if bar.dtype != jnp.dtype(dtype)
-    ]
+def _dtypes(case: Case, dtype, bars) -> list[Finding]:
+    """Cotangents in a wider type than their arguments'. Of a rule that is called in something wider, one that became
+    so by promotion is a note: a table or a draw that is float32 unless told otherwise, such as `jax.nn.one_hot`, met
+    the narrow type, which this caller never uses. One that is cast on purpose is a fault in every call."""
+    wider = [k for k, bar in enumerate(bars) if bar.dtype != jnp.dtype(dtype)]
+    cast = _cast(case, dtype) if wider and jnp.dtype(dtype) != case.subject.dtype else [True] * len(bars)
+    found = []
+    for k in wider:
+        text = f"the cotangent's dtype is {bars[k].dtype}, its argument's is {jnp.dtype(dtype).name}"
+        text += "" if cast[k] else " (something in the rule is float32 unless told otherwise, as jax.nn.one_hot is)"
+        found.append(Finding(NAME, case.names[k], None, None, None, "dtype", text, case.label, note=not cast[k]))
+    return found
+
+
+def _cast(case: Case, dtype) -> list[bool]:
+    """Per perturbed leaf, whether its cotangent is a narrower number cast to a wider type: nothing is done in it."""
+    pull = pullback(case.subject.flat(case.subject.rule, case.options), case.perturbed)
+    closed = jax.make_jaxpr(lambda arrays, y_bar: pull(arrays, y_bar)[1])(
+        case.at(dtype), case.cotangent(dtype, case.y_bar)
+    )
+    return _casts(closed.jaxpr)
+
+
+def _casts(jaxpr) -> list[bool]:
+    made = {id(v): (eqn, n) for eqn in jaxpr.eqns for n, v in enumerate(eqn.outvars)}
+
+    def cast(v) -> bool:
+        if id(v) not in made:
+            return False
+        eqn, n = made[id(v)]
+        if eqn.primitive.name in TRANSPARENT:
+            return _casts(inner(eqn).jaxpr)[n]
+        converted = eqn.primitive.name == "convert_element_type"
+        return converted and eqn.invars[0].aval.dtype.itemsize < v.aval.dtype.itemsize
+
+    return [cast(v) for v in jaxpr.outvars]
 
 
 def _errors(case: Case, dtype, bars) -> list[Finding]:
@@ -127,6 +150,8 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
     room = [allowed_error(m, dtype, LOW_PRECISION_ROOM) for m in truth.magnitudes]
     wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, bars, room, strict=True)]
     wrong = kinks.unexplained(case, dtype, bars, room, wrong, room=8 * unit_roundoff(dtype))
+    if any(b.any() for b in wrong):
+        wrong = [b & ~n for b, n in zip(wrong, _on_an_edge(case, dtype, bars), strict=True)]
     for k, (name, e, g) in enumerate(zip(case.names, truth.cotangents, bars, strict=True)):
         bad, allowed = wrong[k], room[k]
         outside = bad & ~np.isfinite(np.asarray(g, WIDE))
@@ -150,6 +175,18 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
             )
         )
     return found
+
+
+def _on_an_edge(case: Case, dtype, bars) -> list[np.ndarray]:
+    """Elements that are right in float64, and for inputs a roundoff of the narrow type away: numbers of few digits are
+    rounded onto kinks and steps."""
+    try:
+        wide, ratio = case.wide[1], case.narrowest / unit_roundoff(WIDE)
+    except NotRunError:
+        return [np.zeros(np.shape(b), bool) for b in bars]
+    near = within_noise(case, [np.asarray(b, WIDE) for b in bars], dtype)
+    exact = zip(case.truth.cotangents, wide, case.truth.magnitudes, strict=True)
+    return [n & ~wrong_elements(e, g, allowed_error(m, WIDE) * ratio) for n, (e, g, m) in zip(near, exact, strict=True)]
 
 
 def _outside(case: Case, dtype, name: str, outside: np.ndarray) -> Finding:

@@ -37,9 +37,9 @@ def findings(case: Case) -> list[Finding]:
     other, other_bar = _other(case, arrays), [-g[::-1] if g.ndim else -g for g in y_bar]
     second = case.moved(other).pull(level, other_bar)[1]
     both = [np.stack([a, b]) for a, b in zip(first, second, strict=True)]
-    pairs = [pair(a, b) for a, b in zip(arrays, other, strict=True)]
     bars2 = [np.stack([a, b]) for a, b in zip(y_bar, other_bar, strict=True)]
     axes = [None if case.subject.leaves[k].kind == KEY else 0 for k in case.subject.arrays]
+    pairs = [a if axis is None else np.stack([a, b]) for a, b, axis in zip(arrays, other, axes, strict=True)]
     runs: list[tuple[str, Callable, list, list[np.ndarray]]] = [
         ("eager, not under jit", lambda a, g: pull(a, g)[1], [arrays, y_bar], first),
         ("vmap of its pullback", lambda a, g: jax.vmap(pull, (axes, 0))(a, g)[1], [pairs, bars2], both),
@@ -124,11 +124,6 @@ def _room(case: Case, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
         return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE) + floor
     except NotRunError:
         return np.full(expected.shape, ROOM * unit * np.sqrt(expected.size) * size + floor)
-
-
-def pair(a, b):
-    """Both values of an array leaf along a new first axis; a random key stays single."""
-    return np.stack([a, b]) if isinstance(a, np.ndarray) else a
 
 
 def _other(case: Case, arrays: list) -> list:

@@ -67,6 +67,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("signed zeros", signed_zeros),
     ("subnormal", subnormal),
 )
+FEWEST = 4  # numbers in a row that show an order
 MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
@@ -87,13 +88,37 @@ def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shape
             with np.errstate(over="ignore"):
                 arrays.append(values.astype(leaf.value.dtype))
         elif leaf.kind == INTEGER and leaf.value.dtype == bool:
-            arrays.append(rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape))
+            drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
+            arrays.append(_as_masks(rng, drawn, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
             drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
-            arrays.append(drawn % _classes(example, shapes, leaf.value))
+            classes = _classes(example, shapes, leaf.value)
+            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes))
         else:
             arrays.append(leaf.value)
     return tuple(arrays)
+
+
+def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:
+    """Something true in every row, if it is so in the example: an average or a softmax over nothing has no value."""
+    if drawn.ndim == 0 or not drawn.shape[-1] or not example.any(-1).all():
+        return drawn
+    one = rng.integers(0, drawn.shape[-1], (*drawn.shape[:-1], 1)) == np.arange(drawn.shape[-1])
+    return np.where(drawn.any(-1, keepdims=True), drawn, one)
+
+
+def _as_indices(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int) -> np.ndarray:
+    """Positions in order stay in order, and those that occur once stay apart, as the example's along its last axis:
+    sorted segments, permutations, positions of tokens."""
+    if drawn.ndim == 0 or example.shape[-1] < FEWEST or not drawn.size:
+        return drawn
+    ordered, length = np.sort(example, -1), drawn.shape[-1]
+    permutation = bool(np.all(ordered == np.arange(example.shape[-1])))
+    if permutation or (np.all(np.diff(ordered, axis=-1) > 0) and length <= classes):
+        among = np.arange(length if permutation else classes)
+        rows = rng.permuted(np.broadcast_to(among, (*drawn.shape[:-1], among.size)), axis=-1)
+        drawn = rows[..., :length].astype(drawn.dtype)
+    return np.sort(drawn, -1) if np.all(np.diff(example, axis=-1) >= 0) else drawn
 
 
 def _classes(example: list, shapes: list[tuple[int, ...]], labels: np.ndarray) -> int:

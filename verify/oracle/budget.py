@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from verify.oracle.primal import CALLS, TRANSPARENT, bind, contains, inner, is_call, kept, scan_parts, walk
+from verify.oracle.primal import CALLS, TRANSPARENT, bind, contains, equations, inner, is_call, kept, scan_parts, walk
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
@@ -22,28 +22,40 @@ def within_budget(closed: Any) -> Callable:
     return lambda *args: _evaluate(closed, args, jnp.asarray(True))
 
 
+def continued(closed: Any) -> Callable:
+    """The same with every loop that ends by comparing floats run for twice as many iterations as it asks for, as long
+    as its state stays finite: where it had converged, nothing but its stopping error changes."""
+    return lambda *args: _evaluate(closed, args, jnp.asarray(True), further=True)
+
+
+def stops_by_floats(eqn: Any) -> bool:
+    """Whether a `while` ends by a comparison of floating-point numbers."""
+    compared = [e for e in equations(eqn.params["cond_jaxpr"]) if e.primitive.name in ("lt", "le", "gt", "ge")]
+    return any(jnp.issubdtype(v.aval.dtype, jnp.floating) for e in compared for v in e.invars)
+
+
 def unbounded(closed: Any) -> bool:
     """Whether the program holds a `while` at any depth."""
     return contains(closed, LOOPS)
 
 
-def _evaluate(closed: Any, args: Sequence[Any], ended: Any) -> tuple[list[Any], Any]:
+def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = False) -> tuple[list[Any], Any]:
     def equation(eqn, values):
         nonlocal ended
         name = eqn.primitive.name
         if not contains(eqn, LOOPS):
             return bind(eqn, values, eqn.params)
         if name == "while":
-            out, ended = _while(eqn, values, ended)
+            out, ended = _while(eqn, values, ended, further)
         elif name == "scan":
-            out, ended = _scan(eqn, values, ended)
+            out, ended = _scan(eqn, values, ended, further)
         elif name == "cond":
-            branches = [lambda v, e, b=branch: _evaluate(b, v, e) for branch in eqn.params["branches"]]
+            branches = [lambda v, e, b=branch: _evaluate(b, v, e, further) for branch in eqn.params["branches"]]
             out, ended = jax.lax.switch(values[0], branches, values[1:], ended)
         elif is_call(eqn, CALLS):
-            out, ended = _evaluate(kept(eqn, CALLS), values, ended)
+            out, ended = _evaluate(kept(eqn, CALLS), values, ended, further)
         elif name in TRANSPARENT:
-            out, ended = _evaluate(inner(eqn), values, ended)
+            out, ended = _evaluate(inner(eqn), values, ended, further)
         else:  # a mapped or foreign call: its loops are as they were
             return bind(eqn, values, eqn.params)
         return out
@@ -51,14 +63,17 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any) -> tuple[list[Any], 
     return walk(closed, args, equation), ended
 
 
-def _while(eqn: Any, values: Sequence[Any], ended: Any) -> tuple[list[Any], Any]:
+def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
     p = eqn.params
     of_cond, of_body = p["cond_nconsts"], p["body_nconsts"]
     asked, used, start = values[:of_cond], values[of_cond : of_cond + of_body], values[of_cond + of_body :]
 
     def goes_on(state, ended):
-        (more,), _ = _evaluate(p["cond_jaxpr"], [*asked, *state], ended)
+        (more,), _ = _evaluate(p["cond_jaxpr"], [*asked, *state], ended, further)
         return jnp.any(more)
+
+    def next_of(state, ended):
+        return _evaluate(p["body_jaxpr"], [*used, *state], ended, further)
 
     def cond(carry):
         count, state, ended = carry
@@ -66,18 +81,28 @@ def _while(eqn: Any, values: Sequence[Any], ended: Any) -> tuple[list[Any], Any]
 
     def body(carry):
         count, state, ended = carry
-        return count + 1, *_evaluate(p["body_jaxpr"], [*used, *state], ended)
+        return count + 1, *next_of(state, ended)
 
-    _, state, ended = jax.lax.while_loop(cond, body, (jnp.asarray(0), list(start), ended))
-    return list(state), ended & ~goes_on(state, ended)
+    count, state, ended = jax.lax.while_loop(cond, body, (jnp.asarray(0), list(start), ended))
+    ended = ended & ~goes_on(state, ended)
+    if further and stops_by_floats(eqn):
+        state = jax.lax.fori_loop(0, count + 1, lambda _, before: _if_finite(next_of(before, ended)[0], before), state)
+    return list(state), ended
 
 
-def _scan(eqn: Any, values: Sequence[Any], ended: Any) -> tuple[list[Any], Any]:
+def _if_finite(state: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+    """The next state, or the one before where that has no value: 0/0 once a residual is 0."""
+    finite = [jnp.all(jnp.isfinite(s)) for s in state if jnp.issubdtype(s.dtype, jnp.inexact)]
+    good = jnp.all(jnp.asarray(finite))
+    return [jnp.where(good, a, b) for a, b in zip(state, before, strict=True)]
+
+
+def _scan(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
     p = eqn.params
     consts, carry, xs = scan_parts(eqn, values)
 
     def body(state, x):
-        out, ended = _evaluate(p["jaxpr"], [*consts, *state[0], *x], state[1])
+        out, ended = _evaluate(p["jaxpr"], [*consts, *state[0], *x], state[1], further)
         return (out[: len(carry)], ended), out[len(carry) :]
 
     (state, ended), ys = jax.lax.scan(body, (carry, ended), xs, length=p["length"], reverse=p["reverse"])

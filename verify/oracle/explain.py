@@ -139,7 +139,7 @@ def _nones(case: Case) -> set[str] | None:
     forward, backward = rule.fwd, rule.bwd
     leaves = iter(case.arrays)
     values = [leaf.value if leaf.kind == STATIC else next(leaves) for leaf in case.subject.leaves]
-    args, kwargs = jax.tree_util.tree_unflatten(case.subject.treedef, values)
+    args, kwargs = case.subject.arguments(values)
     if kwargs:
         return None
     static = tuple(rule.nondiff_argnums)

@@ -1,43 +1,108 @@
 """The noise of a function, as it iterates until a tolerance of its own or rounds: nothing below it is a fault.
 
-Newton's method, conjugate gradients and fixed points stop once a residual is small, 1e-5 or so; their values, and
-the cotangents that a backward rule solves for in the same way, are right to about that and the problem's conditioning.
+Newton's method, conjugate gradients and fixed points stop once a residual is small; their values, and the cotangents
+that a backward rule solves for in the same way, are right to about that times the conditioning. How much that is shows
+when their loops go on for as long again.
+
+Rounding is measured by moving inputs by a roundoff: where it cancels or grows (the deviation of equal numbers, the
+logarithm of a sum at -1e5, a number rounded onto a kink), first-order analysis is blind.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from verify.case import Case
+from verify.oracle.budget import continued, stops_by_floats
 from verify.oracle.primal import equations
-from verify.oracle.tolerance import unit_roundoff
-from verify.running import OWN, call, is_float
+from verify.oracle.tolerance import largest, unit_roundoff
+from verify.report.finding import NotRunError
+from verify.running import OWN, WIDE, call, is_float, of_perturbed, pullback, quickly, traced
 
-MOVES = 3
-STOPPING = 1e-3  # of the largest element: tolerances in use are 1e-5 to 1e-6, conditions 10 to 100
+MOVES, MOVED_ALONE = 4, 3
+REACH = 4  # how far beyond the results at moved inputs, in units of their spread
+STOPPING = 1e-3  # of the largest element, where it cannot be measured: tolerances in use are 1e-5 to 1e-6
+FINEST, COARSEST = 1e-5, 1e-2  # measured noise below the first counts as that; above the second it is no convergence
+ROOM = 8.0  # times what is measured: the distance between two iterates, not that to the limit
 
 
 def loop_noise(case: Case) -> float:
     """Relative to the largest element: 0 where no loop of the rule, forward or backward, ends by comparing floats."""
     key = ("loop noise", repr(sorted(case.options.items())))
     if key not in case.subject.compiled:
-        case.subject.compiled[key] = STOPPING if _iterates(case) else 0.0
+        case.subject.compiled[key] = _measured(case) if _iterates(case) else 0.0
     return case.subject.compiled[key]
+
+
+def _measured(case: Case) -> float:
+    """How far values and cotangents, and forward mode of the oracle, move when loops go on for as long again."""
+    flat, oracle = case.subject.flat(case.subject.rule, case.options), case.subject.oracle(case.options)
+    rng = np.random.default_rng((case.seed, 17))
+    arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
+    tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
+    programs = (
+        (WIDE, pullback(flat, case.perturbed), [arrays, y_bar]),
+        (OWN, pullback(flat, case.perturbed), [case.at(OWN), case.cotangent(OWN, case.y_bar)]),
+        (WIDE, _along(oracle, case.perturbed), [arrays, tangents]),
+    )
+    moves = [m for m in (_moved_by_going_on(*program) for program in programs) if m is not None]
+    worst = ROOM * max(moves, default=np.inf)
+    return max(worst, FINEST) if worst <= COARSEST else STOPPING
+
+
+def _moved_by_going_on(level: Any, fun: Callable, inputs: list) -> float | None:
+    """Relative to the largest element of each result; None where the program does not run at this level."""
+    run = quickly(fun)
+    try:
+        closed = traced(run, level, *inputs)
+        longer = quickly(lambda *parts: continued(closed)(*[a for part in parts for a in part])[0])
+        pairs = list(zip(_flat(call(run, level, *inputs)), _flat(call(longer, level, *inputs)), strict=True))
+    except Exception:  # forward mode does not reach everywhere, and not every rule runs in float64
+        return None
+    moves = [largest(np.asarray(b, WIDE) - np.asarray(a, WIDE)) / (largest(a) or 1.0) for a, b in pairs if is_float(a)]
+    return max(moves, default=0.0)
+
+
+def _flat(outputs: Any) -> list[np.ndarray]:
+    return [np.asarray(a) for a in jax.tree_util.tree_leaves(outputs)]
+
+
+def _along(flat: Callable, perturbed: Sequence[int]) -> Callable:
+    """Forward mode of the floating outputs: (arrays, tangents) to values and their tangents."""
+
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
+        return jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
+
+    return push
+
+
+def within_noise(case: Case, got: Sequence[np.ndarray], dtype: Any) -> list[np.ndarray]:
+    """Per perturbed leaf, where a cotangent computed in `dtype` is what the oracle says for inputs that lie a roundoff
+    away. To be asked of a rule that is right in float64: a tie, too, is a roundoff away from both of its sides."""
+    unit = unit_roundoff(case.subject.dtype if dtype is OWN else dtype)
+    try:
+        moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit)]
+    except NotRunError:
+        return [np.zeros(np.shape(g), bool) for g in got]
+    excused = []
+    for k, g in enumerate(got):
+        values = np.stack([m[k] for m in moved])
+        low, high = values.min(0), values.max(0)
+        reach = REACH * (high - low)
+        with np.errstate(invalid="ignore"):
+            excused.append((low - reach <= g) & (g <= high + reach) & (high > low))
+    return excused
 
 
 def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> list[np.ndarray]:
     """How far the outputs `values` of `run(arrays)` move, at most in a few draws, when every input moves by one
-    roundoff: where rounding cancels or grows (the deviation of equal numbers), first-order analysis is blind."""
+    roundoff."""
     noise = [np.zeros(np.shape(v)) for v in values]
-    rng = np.random.default_rng((case.seed, 15))
-    for _ in range(MOVES):
-        arrays = list(case.arrays)
-        for n in case.perturbed:
-            a = arrays[n]
-            step = 1 + 2 * unit_roundoff(a.dtype) * rng.choice([-1.0, 1.0], a.shape)
-            arrays[n] = (a.astype(np.float64) * step).astype(a.dtype)
-        moved = call(run, OWN, arrays)
+    for arrays in _moves(case, unit_roundoff(case.subject.dtype)):
+        moved = call(run, OWN, [a.astype(o.dtype) for a, o in zip(arrays, case.arrays, strict=True)])
         pairs = zip(noise, moved, values, strict=True)
         noise = [
             np.fmax(size, np.abs(np.asarray(m, np.float64) - np.asarray(v, np.float64))) if is_float(v) else size
@@ -46,12 +111,18 @@ def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> li
     return noise
 
 
+def _moves(case: Case, unit: float) -> list[list[Any]]:
+    """The arrays moved by one roundoff: one at a time up and down as a whole, and every element at random."""
+    rng = np.random.default_rng((case.seed, 15))
+    signs = [{n: sign} for n in case.perturbed[:MOVED_ALONE] for sign in (1.0, -1.0)]
+    signs += [{n: rng.choice([-1.0, 1.0], case.arrays[n].shape) for n in case.perturbed} for _ in range(MOVES)]
+    wide = [a.astype(WIDE) if n in case.perturbed else a for n, a in enumerate(case.arrays)]
+    return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
+
+
 def _iterates(case: Case) -> bool:
     try:
         closed = case.trace[0]
     except Exception:
         return False
-    loops = [e for e in equations(closed) if e.primitive.name == "while"]
-    inner = [c for e in loops for c in equations(e.params["cond_jaxpr"])]
-    inputs = [v for c in inner if c.primitive.name in ("lt", "le", "gt", "ge") for v in c.invars]
-    return any(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in inputs)
+    return any(stops_by_floats(e) for e in equations(closed) if e.primitive.name == "while")
