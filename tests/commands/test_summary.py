@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -27,6 +28,12 @@ PARAMETERS = {
 }
 
 
+def line_of_the_page(model):
+    """What docs/nets.md says: the cells behind the name."""
+    page = (Path(__file__).parents[2] / "docs" / "nets.md").read_text(encoding="utf-8")
+    return next(line for line in page.splitlines() if line.startswith(f"| [`{model}`]")).split(" | ")[1:]
+
+
 def test_every_model_has_a_size_it_was_drawn_for():
     assert set(get_args(Model)) == CUSTOMARY.keys() == PARAMETERS.keys()
 
@@ -41,6 +48,8 @@ def test_the_lectures_table_for_every_model(model, capsys):
     assert rows[-1].split()[1] == str(CUSTOMARY[model][1])  # units of the last layer: the classes
     weights, biases = (int(cell.replace(",", "")) for cell in total.split()[1:3])
     assert weights + biases == PARAMETERS[model]
+    parameters, flops, kept = line_of_the_page(model)[1:4]
+    assert (parameters, flops, kept) == (f"{PARAMETERS[model]:,}", *total.split()[3:])
 
 
 def test_summary_prints_the_lectures_columns(tmp_path):

@@ -79,7 +79,7 @@ def test_the_reference_has_every_public_name(pages):
     ids = {name for page, links in pages.items() if page.parent.name == "reference" for name in links.ids}
     modules = {"models", "initializers"}
     names = {f"purecnn.{name}" for name in purecnn.__all__ if name not in modules}
-    names |= {f"purecnn.models.{name}.{name}" for name in purecnn.models.__all__}
+    names |= {f"{getattr(purecnn.models, name).__module__}.{name}" for name in purecnn.models.__all__}
     names |= {f"verify.{name}" for name in verify.__all__}
     assert len(names) > 60
     assert not names - ids
