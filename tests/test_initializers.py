@@ -3,7 +3,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purecnn.initializers import he_normal, lecun_normal, ones, zeros
+from purecnn.initializers import (
+    constant,
+    fan_in_uniform,
+    fan_out_normal,
+    he_normal,
+    lecun_normal,
+    normal,
+    ones,
+    uniform,
+    zeros,
+)
 
 KEY = jax.random.key(0)
 
@@ -14,6 +24,29 @@ def test_variance_is_the_gain_over_the_fan_in(initializer, gain, shape, fan_in):
     w = np.asarray(initializer(KEY, shape))
     assert w.var() == pytest.approx(gain / fan_in, rel=0.03)
     assert abs(w.mean()) < 4 * np.sqrt(gain / fan_in / w.size)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "deviation"),
+    [
+        (fan_out_normal, np.sqrt(2 / (3 * 3 * 300))),
+        (normal(0.01), 0.01),
+        (fan_in_uniform, 1 / 12 / np.sqrt(3)),
+        (uniform(0.5), 0.5 / np.sqrt(3)),
+    ],
+)
+def test_deviations_are_torchvisions(initializer, deviation):
+    w = np.asarray(initializer(KEY, (3, 3, 16, 300)))
+    assert w.std() == pytest.approx(deviation, rel=0.02)
+    assert abs(w.mean()) < 4 * deviation / np.sqrt(w.size)
+    uniform_or_not = abs(w).max() / deviation
+    assert uniform_or_not < np.sqrt(3) + 1e-6 or uniform_or_not > 3.5
+
+
+def test_two_made_alike_are_one():
+    """So that two nets built alike are."""
+    assert normal(0.01) == normal(0.01) != normal(0.02)
+    assert uniform(0.01) != normal(0.01)
 
 
 def test_relu_keeps_the_scale_of_the_signal():
@@ -27,9 +60,12 @@ def test_relu_keeps_the_scale_of_the_signal():
 def test_constants():
     assert zeros(KEY, (2,)).tolist() == [0, 0]
     assert ones(KEY, (2,)).tolist() == [1, 1]
+    assert constant(0.5)(KEY, (2,)).tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("initializer", [he_normal, lecun_normal, zeros, ones])
+@pytest.mark.parametrize(
+    "initializer", [he_normal, fan_out_normal, fan_in_uniform, normal(2.0), uniform(2.0), constant(2.0), ones]
+)
 def test_shape_and_dtype_are_as_asked(initializer):
     w = initializer(KEY, (2, 3), jnp.bfloat16)
     assert (w.shape, w.dtype) == ((2, 3), jnp.bfloat16)

@@ -88,6 +88,16 @@ def test_running_statistics_move_by_the_momentum_and_leave_the_old_ones_alone():
     assert state["mean"].tolist() == [0, 0]
 
 
+def test_the_unbiased_variance_moves_in_as_pytorch_has_it():
+    """m / (m−1) of the biased one, and no division by zero for a single entry."""
+    layer = nn.batch_norm(momentum=0.0, unbiased=True)
+    x = jnp.array([[0.0, 4.0], [2.0, 8.0]])
+    params, state = layer.init(KEY, (2,), x.dtype), layer.init_state((2,), x.dtype)
+    assert layer.apply(params, state, x, True, None)[1]["variance"].tolist() == [2, 8]
+    assert layer.fwd(params, state, x, True, None)[1]["variance"].tolist() == [2, 8]
+    assert layer.fwd(params, state, x[:1], True, None)[1]["variance"].tolist() == [0, 0]
+
+
 def test_the_gradient_does_not_go_through_the_running_statistics():
     layer = nn.batch_norm()
     params, state = layer.init(KEY, (2,), jnp.float32), layer.init_state((2,), jnp.float32)

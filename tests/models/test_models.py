@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, resnet_cifar
+from purecnn import nn
+from purecnn.models import (
+    alexnet,
+    alexnet_one_tower,
+    cifar_cnn,
+    convnext_tiny,
+    lenet,
+    mlp,
+    mobilenet_v2,
+    resnet18,
+    resnet50,
+    resnet_cifar,
+)
 from tests.oracles.roads import assert_trees_close, quick_jit
 
 KEY = jax.random.key(0)
@@ -72,6 +84,31 @@ def test_backprop_is_jax_grad_on_resnet(train):
     params, x, labels = made(net, shape), images(shape), jnp.array([3, 7])
     how = {"train": train, "state": net.init_state(shape)}
     assert_same_gradient(net, params, x, labels, **how)
+
+
+def around(*layers, name):
+    """The average over the image behind them, and a dense layer."""
+    return purecnn.Chain(name, (*layers, nn.global_avg_pool(), nn.dense(10)))
+
+
+def first_residual(net):
+    return next(layer for layer in net.layers if layer.name == "residual")
+
+
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (resnet18(10, width=2), (16, 16, 3)),
+        (around(*resnet50(width=2).layers[:6], name="resnet50"), (16, 16, 3)),
+        (around(nn.conv2d(24, 3), first_residual(mobilenet_v2()), name="mobilenet_v2"), (8, 8, 3)),
+        (around(*convnext_tiny(layer_scale=0.5, drop_path=0.9).layers[:4], name="convnext_tiny"), (8, 8, 3)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_backprop_is_jax_grad_on_torchvisions_nets(net, shape):
+    """In training, dropout and drop path included; of the last three, a block that they are made of."""
+    params, x, labels = made(net, shape), images(shape, 4), jnp.array([3, 7, 1, 0])
+    assert_same_gradient(net, params, x, labels, train=True, key=KEY, state=net.init_state(shape))
 
 
 def test_backprop_is_jax_grad_on_the_lectures_net():
@@ -141,6 +178,8 @@ def test_a_training_step_of_resnet_moves_its_statistics():
         (cifar_cnn(100), (32, 32, 3), 6),
         (resnet_cifar(), (32, 32, 3), 8 + 2),  # two of the shortcuts have a convolution
         (resnet_cifar(blocks_per_stage=3), (32, 32, 3), 20 + 2),
+        (resnet18(7, width=2), (32, 32, 3), 18 + 3),
+        (resnet50(7, width=2), (32, 32, 3), 50 + 4),
         (mlp(), (8, 8, 1), 2),
         (mlp(3, hidden=(4, 5), bias=True), (6,), 3),
     ],
