@@ -22,6 +22,8 @@ class Export:
     format: Literal["safetensors", "stablehlo", "torchvision"] = "safetensors"
     """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
     all, which JAX runs without purecnn. torchvision: AlexNet's weights under torchvision's names."""
+    last: bool = False
+    """The weights after the run's last epoch instead of the best."""
     force: bool = False
     """Overwrite the file if it is there."""
 
@@ -32,7 +34,7 @@ def run(command: Export) -> int:
 
     try:
         exporting.require_free(command.out, command.force)
-        trained = load_trained(command.net)
+        trained = load_trained(command.net, last=command.last)
         write = {
             "safetensors": exporting.export_weights,
             "stablehlo": exporting.export_stablehlo,
