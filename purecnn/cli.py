@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(usage())
         return 0
+    if name == "--version":
+        from purecnn.train.about import purecnn_version
+
+        print(f"purecnn {purecnn_version()}")
+        return 0
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}; see purecnn --help"
@@ -90,7 +95,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "purecnn COMMAND --help lists the options of a command.",
+            "purecnn COMMAND --help lists the options of a command; purecnn --version says which this is.",
         ]
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from purecnn.backend import describe_hardware
-from purecnn.train import loop
+from purecnn.train import loop, run
 from purecnn.train.config import Config
 
 EPOCHS = 20
@@ -43,13 +43,13 @@ def main() -> None:
             yield timed("bar", advance), timed("epoch line", say)
 
     loop.progress_bar = progress_bar
-    loop.append_metrics = timed("metrics.jsonl", loop.append_metrics)
+    run.append_metrics = timed("metrics.jsonl", run.append_metrics)
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     with tempfile.TemporaryDirectory() as scratch:
         config = Config(epochs=EPOCHS, steps_per_dispatch=8, run_dir=str(Path(scratch) / "run"), checkpoint_every=1e9)
         metrics = loop.train(loop.prepare(config), console).metrics
     steps = metrics[-1]["step"]
-    stepping = sum(1440 / line["images_per_second"] for line in metrics)
+    stepping = sum(metrics[0]["step"] * config.batch_size / line["images_per_second"] for line in metrics)
     result = {
         "hardware": describe_hardware(),
         "steps": steps,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from purecnn.commands import complain
+from purecnn.data.dataset import SplitName
+from purecnn.data.readers import Data as DataName
 
 if TYPE_CHECKING:
     from purecnn.results.evaluation import Evaluation
@@ -23,9 +26,15 @@ class Eval:
     """Accuracy, precision and recall by class, the confusion matrix and the worst images of a run's net."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The folder of the run."""
-    split: Literal["test", "train"] = "test"
+    """The folder of a run, or one of its files of weights."""
+    split: SplitName = "test"
     """The images to look at."""
+    data: DataName | None = None
+    """Other images than the run's, of the same classes; with --data-dir alone they are of the run's kind."""
+    data_dir: str | None = None
+    """The file or folder they are in; the run's own too, if they are no longer where they were."""
+    last: bool = False
+    """The weights after the last epoch instead of the best."""
     json: bool = False
     """Print one JSON object instead of the tables."""
 
@@ -36,20 +45,24 @@ def run(command: Eval) -> int:
     from purecnn.results.trained import load_trained, require_run
     from purecnn.train.run_folder import read_config
 
+    folder = command.folder.parent if command.folder.is_file() else command.folder
     try:
-        require_run(command.folder)
-        config, trained = read_config(command.folder), load_trained(command.folder)
+        require_run(folder)
+        config, trained = read_config(folder), load_trained(command.folder, last=command.last)
+        if command.data is not None or command.data_dir is not None:
+            config = dataclasses.replace(config, data=command.data or config.data, data_dir=command.data_dir)
         data = load_data(config, trained)
+        split = data.split(command.split)
     except (ValueError, TypeError, OSError) as error:
         return complain(error, 2)
-    split = data.test if command.split == "test" else data.train
     result = evaluate(trained, split)
-    picture = command.folder / ("worst.png" if command.split == "test" else "worst-train.png")
+    picture = folder / ("worst.png" if command.split == "test" else f"worst-{command.split}.png")
     title = f"{trained.net.name} on {data.name}: least sure of the true class, of {len(split):,} {command.split} images"
     try:
         draw_worst(picture, result, split.images, title)
-    except OSError as error:
-        return complain(error, 1)
+    except OSError as error:  # the folder of a run may be another's, or on a disk that is only read
+        complain(f"warning: the worst images are not drawn: {error}", 0)
+        picture = None
     if command.json:
         print(json.dumps({"run": str(command.folder), "split": command.split, **as_json(result, picture)}))
         return 0
@@ -57,7 +70,7 @@ def run(command: Eval) -> int:
     return 0
 
 
-def _print(result: Evaluation, split: str, picture: Path) -> None:
+def _print(result: Evaluation, split: str, picture: Path | None) -> None:
     """Precision and recall by class and, where the columns are few enough, what each class was taken for."""
     import numpy as np
     from rich.box import SIMPLE_HEAD
@@ -84,4 +97,5 @@ def _print(result: Evaluation, split: str, picture: Path) -> None:
     console.print("most often taken for another:" if wrong else "none was taken for another")
     for n, row, column in wrong[:5]:
         console.print(f"  {result.classes[row]} for {result.classes[column]}: {n} of {counts[row].sum()}")
-    console.print(f"the worst images are in {picture}")
+    if picture is not None:
+        console.print(f"the worst images are in {picture}")

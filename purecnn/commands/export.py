@@ -23,6 +23,8 @@ class Export:
     """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
     all, which JAX runs without purecnn. torchvision: the weights under
     torchvision's names, as a net of PyTorch loads them."""
+    last: bool = False
+    """The weights after the run's last epoch instead of the best."""
     force: bool = False
     """Overwrite the file if it is there."""
 
@@ -33,7 +35,7 @@ def run(command: Export) -> int:
 
     try:
         exporting.require_free(command.out, command.force)
-        trained = load_trained(command.net)
+        trained = load_trained(command.net, last=command.last)
         write = {
             "safetensors": exporting.export_weights,
             "stablehlo": exporting.export_stablehlo,

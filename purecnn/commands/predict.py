@@ -23,6 +23,8 @@ class Predict:
     """Files, and folders of them; brought to the net's size and to grey or colours as `--data folder` does."""
     top: int = 3
     """How many classes to name."""
+    last: bool = False
+    """The weights after the run's last epoch instead of the best."""
     json: bool = False
     """Print one JSON object a line."""
 
@@ -36,7 +38,7 @@ def run(command: Predict) -> int:
     try:
         require("top", command.top, command.top >= 1, "an integer, at least 1")
         require("images", command.images, len(command.images) > 0, "files or folders")
-        for one in predict(load_trained(command.net), image_files(command.images), command.top):
+        for one in predict(load_trained(command.net, last=command.last), image_files(command.images), command.top):
             if one.error is not None:
                 failed += 1
                 print(f"purecnn: {one.error}", file=sys.stderr)

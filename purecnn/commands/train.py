@@ -17,7 +17,7 @@ import tyro
 
 from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain
-from purecnn.train.config import Config, resolved
+from purecnn.train.config import FREE, Config, resolved
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -92,7 +92,7 @@ def run(command: Train) -> int:
         own = dataclasses.replace(read_config(Path(config.run_dir)), run_dir=config.run_dir)
         for name, value in dataclasses.asdict(own).items():
             got = getattr(config, name)
-            if got != value:
+            if got != value and name not in FREE:
                 return complain(f"{name}: got {got!r}, expected {value!r}, as the run in {own.run_dir} has it", 2)
     keep_freed_memory()
     keep_compiled(None if command.no_cache else command.cache_dir or default_cache())
@@ -103,7 +103,8 @@ def run(command: Train) -> int:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
     from purecnn.results.report import write_report
-    from purecnn.train.loop import prepare, train
+    from purecnn.train.loop import train
+    from purecnn.train.plan import prepare
     from purecnn.train.stopping import Diverged
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
@@ -121,7 +122,8 @@ def run(command: Train) -> int:
         return complain(error, 2)
     except (Diverged, OSError) as error:
         return complain(error, 1)
-    tell_script({"run_dir": str(result.folder), "steps": result.steps, "interrupted": result.interrupted})
+    end = {"run_dir": str(result.folder), "steps": result.steps, "interrupted": result.interrupted}
+    tell_script(end | {"best_epoch": result.best["epoch"]} | (result.test or {}))
     if result.interrupted:
         go_on = f"purecnn train --run-dir {result.folder} --resume"
         return complain(f"interrupted after step {result.steps:,}, which is saved; go on with: {go_on}", 130)
@@ -134,13 +136,14 @@ def _print_json(line: dict[str, Any]) -> None:
 
 
 def _tell_results(console, result, seconds: float) -> None:
+    from purecnn.train.progress import last_line
     from purecnn.train.run_folder import CONTENTS
 
-    last = result.metrics[-1]
-    console.print(f"test accuracy {last['test_accuracy']:.2%} after {last['epoch']} epochs, {seconds:.1f} s in all")
     console.print(f"results in {result.folder}{os.sep}")
     for name, what in CONTENTS.items():
-        console.print(f"  {name:<20} {what}")
+        if (result.folder / name).exists():
+            console.print(f"  {name:<20} {what}")
+    console.print(last_line(result.best, result.metrics[-1], result.test, seconds))
 
 
 def default_cache() -> Path:

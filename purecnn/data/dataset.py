@@ -30,7 +30,7 @@ class Split:
         """By which a split is known again: of its pixels and labels, wherever they came from."""
         crc32 = zlib.crc32(repr((self.images.shape, str(self.images.dtype))).encode())
         for array in (self.images, self.labels):
-            crc32 = zlib.crc32(memoryview(np.ascontiguousarray(array)).cast("B"), crc32)
+            crc32 = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc32)
         return crc32
 
 

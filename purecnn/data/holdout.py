@@ -44,7 +44,7 @@ def divided(names: Sequence[str], labels: np.ndarray, *, val_share: float, test:
     if val_share and len(left):
         # Of what is left, so many that they are the share of all.
         share = val_share / (1 - TEST_SHARE) if test else val_share
-        part[left[held_out([names[n] for n in left], labels[left], share)]] = VAL
+        part[left[held_out([names[int(n)] for n in left], labels[left], share)]] = VAL
     return part
 
 

@@ -65,7 +65,7 @@ class Evaluation:
 
 def load_data(config: Config, trained: Trained) -> Dataset:
     """The data of a run. Raises ValueError if it has other classes or shapes than the run was trained on."""
-    data = read(config.data, config.data_dir, image_size=config.image_size)
+    data = read(config.data, config.data_dir, image_size=config.image_size, val_share=config.val_share)
     for name, got, expected in (
         ("classes", data.classes, trained.about.classes),
         ("input_shape", data.train.images.shape[1:], trained.about.input_shape),
@@ -80,7 +80,7 @@ def evaluate(trained: Trained, split: Split) -> Evaluation:
     return Evaluation(trained.about.classes, split.labels, outputs, probabilities)
 
 
-def as_json(result: Evaluation, pictures: Path | str) -> dict[str, Any]:
+def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:
     """Everything `purecnn eval` knows, in what JSON can hold."""
     worst = [
         {
@@ -94,12 +94,13 @@ def as_json(result: Evaluation, pictures: Path | str) -> dict[str, Any]:
     ]
     return {
         "images": len(result.labels),
+        "accuracy": result.accuracy(),
         "top1": result.accuracy(),
         "top5": result.accuracy(5),
         "classes": result.per_class(),
         "confusion": result.confusion.tolist(),
         "worst": worst,
-        "worst_png": str(pictures),
+        "worst_png": None if pictures is None else str(pictures),
     }
 
 

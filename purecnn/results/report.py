@@ -16,7 +16,8 @@ from purecnn.results.pictures import draw_filters, draw_gradients, draw_worst, f
 from purecnn.results.trained import Trained, load_trained, require_run
 from purecnn.train.about import purecnn_version
 from purecnn.train.plots import draw_confusion, draw_curves
-from purecnn.train.run_folder import read_config, read_metrics
+from purecnn.train.run_folder import read_config, read_metrics, read_test
+from purecnn.train.stopping import best_line
 from purecnn.train.weights import write_whole
 
 
@@ -30,22 +31,23 @@ def write_report(folder: Path, data: Dataset | None = None) -> Path:
     if not metrics:
         raise ValueError(f"{folder / 'metrics.jsonl'}: got no line, expected at least one epoch")
     data = data or load_data(read_config(folder), trained)
-    result = evaluate(trained, data.test)
+    split = "test" if data.test is not None else "val" if data.val is not None else "train"
+    result = evaluate(trained, data.split(split))
     name = f"{trained.net.name} on {data.name}"
-    title = f"{name}: {result.accuracy():.2%} of {len(result.labels):,} test images right"
+    title = f"{name}: {result.accuracy():.2%} of {len(result.labels):,} {split} images right"
 
     if not (folder / "curves.png").exists():
         draw_curves(folder / "curves.png", metrics, name)
     if not (folder / "confusion.png").exists():
         draw_confusion(folder / "confusion.png", result.labels, result.predictions, data.classes, title)
-    draw_worst(folder / "worst.png", result, data.test.images, f"{name}: least sure of the true class")
+    draw_worst(folder / "worst.png", result, data.split(split).images, f"{name}: least sure of the true class")
     draw_gradients(folder / "gradients.png", metrics, name)
     kernels = first_kernels(trained)
     if kernels is not None:
         draw_filters(folder / "filters.png", kernels, f"{name}: kernels of the first layer")
 
     parts = [
-        hypertext.facts(_facts(result, trained, metrics)),
+        hypertext.facts(_facts(result, split, trained, metrics, read_test(folder))),
         hypertext.text(f"{metrics[-1]['hardware']}. {_versions()}"),
         hypertext.section("Loss and accuracy", hypertext.chart(folder / "curves.png", "loss and accuracy by epoch")),
         hypertext.section(
@@ -57,9 +59,10 @@ def write_report(folder: Path, data: Dataset | None = None) -> Path:
         hypertext.section(
             "Worst images",
             hypertext.text(
-                "The test images whose true class got the least probability; after the arrow, what they were taken for."
+                f"The {split} images whose true class got the least probability; after the arrow, what they were "
+                "predicted as."
             ),
-            hypertext.gallery(_worst(result, data.test)),
+            hypertext.gallery(_worst(result, data.split(split))),
         ),
     ]
     if kernels is not None:
@@ -78,12 +81,15 @@ def write_report(folder: Path, data: Dataset | None = None) -> Path:
     return folder / "report.html"
 
 
-def _facts(result: Evaluation, trained: Trained, metrics: list[dict]) -> dict[str, str]:
-    last = metrics[-1]
+def _facts(result: Evaluation, split: str, trained: Trained, metrics: list[dict], test: dict | None) -> dict[str, str]:
+    last, best = metrics[-1], best_line(metrics)
+    losses = {"test loss": test["test_loss"]} if test else {}
+    losses |= {"val loss": best["val_loss"]} if "val_loss" in best else {}
     return {
-        "top-1": f"{result.accuracy():.2%}",
-        "top-5": f"{result.accuracy(5):.2%}",
-        "test loss": f"{last['test_loss']:.4g}",
+        f"{split} top-1": f"{result.accuracy():.2%}",
+        f"{split} top-5": f"{result.accuracy(5):.2%}",
+        **{name: f"{loss:.4g}" for name, loss in losses.items()},
+        "best epoch": f"{best['epoch']:,}",
         "epochs": f"{last['epoch']:,}",
         "parameters": f"{sum(leaf.size for leaf in jax.tree.leaves(trained.params)):,}",
         "images/s": f"{np.median([line['images_per_second'] for line in metrics]):,.0f}",

@@ -34,12 +34,12 @@ def require_run(folder: Path) -> None:
         raise ValueError(f"{folder}: got no config.yaml, expected the folder of a run")
 
 
-def load_trained(path: Path | str) -> Trained:
-    """`path` is a run folder or a file of weights that purecnn saved.
+def load_trained(path: Path | str, *, last: bool = False) -> Trained:
+    """`path` is a run folder, of which the best weights are taken or the `last` ones, or a file of weights.
 
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
-    return Trained(*load_net(path))
+    return Trained(*load_net(path, last=last))
 
 
 def outputs(trained: Trained, images: Array) -> Array:

@@ -20,6 +20,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from purecnn.data.dataset import Dataset
+from purecnn.train.config import FREE, Config
 from purecnn.train.devices import is_first_process, wait_for_all
 from purecnn.train.step import TrainState
 from purecnn.train.weights import name_of, write_whole
@@ -92,20 +93,27 @@ def restore(
     return None
 
 
-def identity_of(data: Dataset, like: TrainState) -> dict[str, Any]:
-    """By which a run knows its model and data again: every array's shape, and a checksum over the images."""
+def identity_of(data: Dataset, like: TrainState, config: Config) -> dict[str, Any]:
+    """By which a run knows its config, model and data again: every array's shape, and a checksum over the images.
+
+    Data are known by what is in them, not by where they lie or what their folder is called.
+    """
     arrays = jax.tree_util.tree_leaves_with_path({"params": like.params, "state": like.state, "opt": like.opt_state})
-    crc32 = 0
-    for array in (data.train.images, data.train.labels, data.test.images, data.test.labels):
-        crc32 = zlib.crc32(array.tobytes(), crc32)
+    splits = [f"{len(split):,} {name} images, crc32 {split.checksum():08x}" for name, split in data.splits().items()]
     return {
-        "data": f"{data.name}, {len(data.train):,} and {len(data.test):,} images, crc32 {crc32:08x}",
+        "config": {name: value for name, value in asdict(config).items() if name not in FREE},
+        "data": "; ".join(splits),
         "classes": list(data.classes),
         "arrays": {name_of(place): f"{leaf.dtype}{list(leaf.shape)}" for place, leaf in arrays},
     }
 
 
 def _require_same(checkpoints: Manager, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    was = found["config"]
+    changed = [f"{name}: got {value!r}, expected {was.get(name)!r}" for name, value in expected["config"].items()
+               if was.get(name) != value]  # fmt: skip
+    if changed:
+        raise ValueError(f"{checkpoints.directory}: of another config: {changed[0]}, as when it was saved")
     differing = [f"{name}: got {expected[name]}, expected {found[name]}" for name in ("data", "classes")
                  if found[name] != expected[name]]  # fmt: skip
     there, here = found["arrays"], expected["arrays"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from purecnn.data.augmentation import make_augmentation
+from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
 
@@ -40,14 +42,16 @@ Precision = Literal["float32", "bfloat16"]
 class Config:
     """What is trained, on what, and how: all this is kept as config.yaml."""
 
-    model: Model = "lenet"
-    """The net; mlp is the lecture's two-layer sigmoid net."""
+    model: Model | str = "lenet"
+    """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""
     data: Data = "digits"
     """The images; digits are scikit-learn's, 8×8 pixels, and need no download; folder and npz are your own."""
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
     image_size: int | None = None
     """Height and width that a folder's images are resized to. The other data sets have one size and take none."""
+    val_share: float = VAL_SHARE
+    """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
     """Passes over the training set, at most."""
     batch_size: int = 32
@@ -85,7 +89,7 @@ class Config:
     until_converged: bool = False
     """Stop before the last epoch once the training loss has settled."""
     early_stopping: bool = False
-    """Stop before the last epoch once the test loss falls no more; best.safetensors has the best epoch's weights."""
+    """Stop before the last epoch once the val loss falls no more. The best weights are handed on in any case."""
     patience: int = 5
     """Settled: in this many epochs …"""
     tolerance: float = 0.001
@@ -100,6 +104,7 @@ class Config:
     """A new folder for the results. None: the next free runs/MODEL-DATA-NUMBER."""
 
     def __post_init__(self):
+        require("model", self.model, is_model(self.model), f"one of {', '.join(get_args(Model))}, or MODULE:FUNCTION")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             require(name, value, value in choices, "one of " + ", ".join(map(str, choices)))
@@ -125,7 +130,6 @@ class Config:
 
 
 CHOICES = {
-    "model": get_args(Model),
     "data": get_args(Data),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
@@ -136,8 +140,10 @@ COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
 SHARE = (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1")
 POSITIVE = (int | float, lambda v: v > 0, "a finite number above 0")
 NOT_NEGATIVE = (int | float, lambda v: v >= 0, "a finite number, at least 0")
+BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number from 0 up to, but not, {1 - TEST_SHARE}")
 NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "image_size": COUNT,
+    "val_share": BELOW_TEST,
     "epochs": COUNT,
     "batch_size": COUNT,
     "accumulate": COUNT,
@@ -155,6 +161,18 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "seed": (int, lambda v: 0 <= v < 2**32, "an integer from 0 to 4294967295"),
 }
 UNSET = ("image_size", "clip_norm")  # may be None
+
+
+# What may change when a run goes on: how far it goes and how often it saves, not what it computes.
+FREE = frozenset({
+    "epochs", "until_converged", "early_stopping", "patience", "tolerance",
+    "checkpoint_every", "steps_per_dispatch", "data_dir", "init_weights", "run_dir",
+})  # fmt: skip
+
+
+def is_model(name: Any) -> bool:
+    """Whether it is one of purecnn's models, MODULE:FUNCTION, or :NAME, a net that was made by a program."""
+    return isinstance(name, str) and (name in get_args(Model) or re.fullmatch(r"[\w.]*:[\w. -]+", name) is not None)
 
 
 def require(name: str, value: Any, ok: bool, expected: str) -> None:

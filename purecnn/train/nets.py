@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import os
+import sys
 from pathlib import Path
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,25 +18,60 @@ from purecnn import models
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.train.about import About, read_about
-from purecnn.train.config import CHOICES, RENAMED
+from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
 
 
-def load_net(path: Path | str) -> tuple[About, Chain, list[Params], list[Params]]:
-    """What a file says of itself, the net, its parameters and state; of a run's folder, those of its last epoch.
+def make_net(model: str, classes: int) -> Chain:
+    """One of purecnn's models, or what FUNCTION of MODULE gives for so many classes, `model` being MODULE:FUNCTION.
 
-    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    A module is looked for in the working directory too. Raises ValueError, naming what is not there.
     """
-    file = Path(path)
-    if file.is_dir():
-        file /= "weights.safetensors"
+    if model in get_args(Model):
+        return getattr(models, model)(classes)
+    module, _, function = model.partition(":")
+    if not module or not function:
+        made = "a net that a program made and that has to be given again" if function else "no such model"
+        raise ValueError(
+            f"model: got {model!r}, {made}; expected one of {', '.join(get_args(Model))}, or MODULE:FUNCTION"
+        )
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"model: got {model!r}: {error}") from error
+    net = found(classes)
+    if not isinstance(net, Chain):
+        raise ValueError(f"model: {model} gave {type(net).__name__}, expected a purecnn.Chain")
+    return net
+
+
+def weights_file(path: Path, *, last: bool = False) -> Path:
+    """The file itself; of a run's folder that of its best epoch, or of the `last` one, also while no epoch is over."""
+    if not path.is_dir():
+        return path
+    best = path / "best.safetensors"
+    return path / "weights.safetensors" if last or not best.is_file() else best
+
+
+def load_net(
+    path: Path | str, *, last: bool = False, net: Chain | None = None
+) -> tuple[About, Chain, list[Params], list[Params]]:
+    """What a file says of itself, the net, its parameters and state; of a run's folder see `weights_file`.
+
+    `net` stands in for the one that the file names. Raises FileNotFoundError, or ValueError naming the file and what is
+    wrong with it.
+    """
+    file = weights_file(Path(path), last=last)
     about = read_about(file)
     about = dataclasses.replace(about, model=RENAMED.get(about.model, about.model))
-    if about.model not in CHOICES["model"]:
-        raise ValueError(f"{file}: model: got {about.model!r}, expected one of {', '.join(CHOICES['model'])}")
-    net = getattr(models, about.model)(len(about.classes))
+    try:
+        net = net or make_net(about.model, len(about.classes))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     key = jax.eval_shape(lambda: jax.random.key(0))
     like = jax.eval_shape(
         lambda key: {"params": net.init(key, about.input_shape), "state": net.init_state(about.input_shape)}, key
@@ -50,7 +89,7 @@ def seen(about: About, images: Array) -> Array:
 
 
 def begin_from(
-    path: str, about: About, start: TrainState, optimizer: optax.GradientTransformation, devices: Devices
+    path: str, about: About, start: TrainState, optimizer: optax.GradientTransformation, devices: Devices, net: Chain
 ) -> tuple[About, TrainState]:
     """`start` with the weights of `path`, a file or a run, and `about` with the mean and deviation of its pixels.
 
@@ -58,7 +97,9 @@ def begin_from(
     if the weights are of another model or of images of another size.
     """
     try:
-        known, _, params, state = load_net(path)
+        known = read_about(weights_file(Path(path)))
+        same = known.model == about.model and known.classes == about.classes
+        known, _, params, state = load_net(path, net=net if same else None)
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error
     if known.model != about.model:

@@ -14,19 +14,21 @@ from sklearn.metrics import confusion_matrix
 
 from purecnn.train.weights import write_whole
 
-TRAIN, TEST = "#1f6fb4", "#d9541e"
+COLOURS = {"train": "#1f6fb4", "val": "#d9541e"}
 CELL, LARGEST = 0.45, 14.0  # inches: of one class in the confusion matrix, and of all of them together
 COUNTED = 40  # classes, for the counts to be legible in their cells
 NAMED = 100  # classes, for each to have its name beside it; of more only every so many-th has
 
 
 def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
-    """Loss and accuracy over the epochs, on the training and the test images."""
+    """Loss and accuracy over the epochs, of the images to train on and of those that validate."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [line["epoch"] for line in metrics]
     for axes, what, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-        for split, colour in (("train", TRAIN), ("test", TEST)):
+        for split, colour in COLOURS.items():
+            if f"{split}_{what}" not in metrics[-1]:
+                continue
             values = [scale * line[f"{split}_{what}"] for line in metrics]
             axes.plot(epochs, values, ".-", color=colour, label=f"{split}, {values[-1]:.4g} at the end")
         axes.set_xlabel("epoch")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from purecnn.chain import Chain
-from purecnn.data.dataset import Dataset
+from purecnn.data.dataset import Dataset, describe_splits
 
 
 @contextmanager
@@ -28,17 +28,17 @@ def progress_bar(
     columns = (
         TextColumn("step {task.completed}/{task.total}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[images_per_second]:,.0f} images/s  ETA"),
+        TextColumn("{task.fields[measured]}ETA"),
         TimeRemainingColumn(),
     )
     hidden = not console.is_terminal
     waiting: list[str] = []
     printed = -math.inf
     with Progress(*columns, console=console, transient=True, disable=hidden, refresh_per_second=2) as bar:
-        task = bar.add_task("train", total=steps, completed=done, loss=float("nan"), images_per_second=0.0)
+        task = bar.add_task("train", total=steps, completed=done, measured="")
 
         def advance(done: int, *, loss: float, images_per_second: float) -> None:
-            bar.update(task, advance=done, loss=loss, images_per_second=images_per_second)
+            bar.update(task, advance=done, measured=f"loss {loss:.4f}  {images_per_second:,.0f} images/s  ")
 
         def say(line: str) -> None:
             nonlocal printed
@@ -57,16 +57,28 @@ def progress_bar(
 
 def opening_lines(net: Chain, data: Dataset, params: Any, hardware: str) -> str:
     """What is about to be trained, on what."""
-    return (
-        f"{net.name} on {data.name}: {len(data.train):,} images to train on, {len(data.test):,} to test with, "
-        f"{sum(leaf.size for leaf in jax.tree.leaves(params)):,} parameters\nhardware: {hardware}"
-    )
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    first = f"{net.name} on {data.name}: {describe_splits(data)}, {parameters:,} parameters"
+    return "\n".join((first, *data.notes, f"hardware: {hardware}"))
 
 
 def epoch_line(line: dict[str, Any], epochs: int) -> str:
     """One line of metrics.jsonl for people."""
+    val = f"  val {line['val_accuracy']:.2%}" if "val_accuracy" in line else ""
     return (
         f"epoch {line['epoch']:>{len(str(epochs))}}/{epochs}  loss {line['train_loss']:.4f}"
-        f"  train {line['train_accuracy']:.2%}  test {line['test_accuracy']:.2%}"
-        f"  {line['images_per_second']:,.0f} images/s"
+        f"  train {line['train_accuracy']:.2%}{val}  {line['images_per_second']:,.0f} images/s"
     )
+
+
+def last_line(best: dict[str, Any], last: dict[str, Any], test: dict[str, Any] | None, seconds: float) -> str:
+    """What came of a run: the test with the best weights, which epoch these are of, and how the last one compares."""
+    parts = []
+    if test is not None:
+        parts.append(f"test accuracy {test['test_accuracy']:.2%} with the best weights")
+    if "val_accuracy" in last:
+        parts.append(f"best: epoch {best['epoch']}, val {best['val_accuracy']:.2%}")
+        parts.append(f"last: epoch {last['epoch']}, val {last['val_accuracy']:.2%}")
+    else:
+        parts.append(f"last: epoch {last['epoch']}, train {last['train_accuracy']:.2%}")
+    return "; ".join((*parts, f"{seconds:.1f} s in all"))

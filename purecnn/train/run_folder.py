@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from purecnn.train.weights import write_whole
 CONTENTS = {
     "config.yaml": "what was run, every default filled in",
     "metrics.jsonl": "loss, accuracy and speed, one line per epoch",
+    "best.safetensors": "the weights after the epoch with the highest val accuracy",
     "weights.safetensors": "the weights after the last epoch",
-    "best.safetensors": "the weights after the epoch with the highest test accuracy",
+    "test.json": "loss and accuracy of the test images with the best weights",
     "checkpoints": "what --resume goes on from",
     "curves.png": "loss and accuracy over the epochs",
     "confusion.png": "which class was taken for which",
@@ -59,7 +62,9 @@ def has_config(folder: Path) -> bool:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    write_whole(folder / "config.yaml", config_text(config).encode())
+    """With whole paths, so that the run is evaluated and resumed from any working directory."""
+    whole = {name: os.path.abspath(path) for name in ("data_dir", "init_weights") if (path := getattr(config, name))}
+    write_whole(folder / "config.yaml", config_text(dataclasses.replace(config, **whole)).encode())
 
 
 def config_text(config: Config) -> str:
@@ -68,11 +73,20 @@ def config_text(config: Config) -> str:
     return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which knows 1.0e-3 as a number but not 1e-3: YAML 1.2 does, and so does everybody."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
+
+
 def read_config(path: Path) -> Config:
     """Of a run folder, or of a file like its config.yaml. Raises ValueError, naming file and field, or OSError."""
     path = path / "config.yaml" if path.is_dir() else path
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
     try:
@@ -98,6 +112,16 @@ def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def write_test(folder: Path, found: dict[str, Any]) -> None:
+    write_whole(folder / "test.json", (json.dumps(found) + "\n").encode())
+
+
+def read_test(folder: Path) -> dict[str, Any] | None:
+    """What `write_test` wrote; None while a run is not over, or where there is nothing to test with."""
+    file = folder / "test.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

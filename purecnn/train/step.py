@@ -20,6 +20,7 @@ from purecnn.data.dataset import to_float
 from purecnn.train.freezing import with_frozen
 from purecnn.train.objectives import Objective
 
+Augment = Callable[[Array, Array], Array]  # (key, images) -> images
 NORMS_EVERY = 8  # steps: so they take 0.5 % of LeNet's on a CPU, and at every step 2.6 % (experiments/gradient_norms)
 
 
@@ -65,7 +66,7 @@ def training_step(
     net: Chain,
     objective: Objective,
     optimizer: optax.GradientTransformation,
-    augment: Callable[[Array, Array], Array] = lambda key, x: x,
+    augment: Augment = lambda key, x: x,
     precision: Any = jnp.float32,
     norms_every: int = NORMS_EVERY,
     frozen: frozenset[int] = frozenset(),

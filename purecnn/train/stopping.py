@@ -36,9 +36,20 @@ def reason_to_stop(metrics: Sequence[dict[str, Any]], config: Config) -> str:
     epochs = f"{config.patience} epochs in a row without progress"
     if config.until_converged and converged([line["train_loss"] for line in metrics], **rule):
         return f"converged: {epochs}"
-    if config.early_stopping and converged([line["test_loss"] for line in metrics], **rule):
-        return f"stopped early: {epochs} on the test images"
+    if config.early_stopping and converged([line["val_loss"] for line in metrics], **rule):
+        return f"stopped early: {epochs} on the images that validate"
     return ""
+
+
+def best_line(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The line of the epoch whose weights are handed on: of the highest accuracy of the images that validate.
+
+    Of equal ones the lowest loss counts, then the first. Without images that validate it is the last line. Before the
+    first epoch is over it is {"epoch": 0}.
+    """
+    if not metrics or "val_accuracy" not in metrics[-1]:
+        return metrics[-1] if metrics else {"epoch": 0}
+    return max(metrics, key=lambda line: (line["val_accuracy"], -line["val_loss"]))
 
 
 def require_finite(losses: Sequence[float], first_step: int) -> None:

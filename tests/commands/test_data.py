@@ -51,7 +51,8 @@ def test_what_was_fetched_is_found_without_a_folder(tmp_path, server):
     done = purecnn("data", "show", "--data", "mnist", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "mnist: 60 images to train on, 20 to test with, 10 classes, 28×28 grey\ncontact sheet in mnist.png\n"
+        "mnist: 50 images to train on, 10 to validate, 20 to test with, 10 classes, 28×28 grey\n"
+        "contact sheet in mnist.png\n"
     )
     with Image.open(tmp_path / "mnist.png") as image:
         assert image.format == "PNG"
@@ -78,7 +79,7 @@ def test_a_folder_and_an_archive_are_shown(tmp_path):
         "data", "show", "--data", "folder", "--data-dir", "pets", "--image-size", 8, "--out", "a.png", cwd=tmp_path
     )
     assert done.stdout == (
-        "pets: 13 images to train on, 3 to test with, 3 classes, 8×8 RGB\ncontact sheet in a.png\n"
+        "pets: 10 images to train on, 3 to validate, 3 to test with, 3 classes, 8×8 RGB\ncontact sheet in a.png\n"
     ), done.stderr
     (tmp_path / "c.tar.gz").write_bytes(cifar_archive(cifar_files()[0]))
     done = purecnn("data", "show", "--data", "cifar10", "--data-dir", "c.tar.gz", "--each", 4, cwd=tmp_path)
@@ -92,7 +93,7 @@ def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_and_fed_from
     options = ("train", *options, "--batch-size", 8, "--steps-per-dispatch", 2, "--augmentation", "flip+crop")
     done = purecnn(*options, "--run-dir", "whole", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "mlp on pets: 36 images to train on, 9 to test with" in done.stdout
+    assert "mlp on pets: 30 images to train on, 6 to validate, 9 to test with" in done.stdout
     patch = "from purecnn.train import devices\ndevices.lies_on_device = lambda split: False"
     fed = purecnn(*options, "--run-dir", "fed", cwd=tmp_path, code=f"{patch}\nfrom purecnn.cli import main")
     assert fed.returncode == 0, fed.stderr

@@ -1,19 +1,25 @@
 import json
 import os
+import shutil
 
 import matplotlib.image
+import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
+from purecnn.train.about import read_about
+from purecnn.train.run_folder import read_metrics, read_test
 from tests.commands.running import purecnn
+from tests.data.making import write_folder
 
 
-def test_eval_agrees_with_the_runs_last_epoch_and_draws_the_worst(run_copy):
-    last = json.loads((run_copy / "metrics.jsonl").read_text().splitlines()[-1])
+def test_eval_agrees_with_the_test_at_the_end_of_the_run_and_draws_the_worst(run_copy):
+    test = read_test(run_copy)
     done = purecnn("eval", "run", cwd=run_copy.parent)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     first, *rest = done.stdout.splitlines()
-    assert first.startswith(f"360 test images: top-1 {last['test_accuracy']:.2%}, top-5 9")
+    assert first.startswith(f"360 test images: top-1 {test['test_accuracy']:.2%}, top-5 9")
     head = next(line for line in rest if "precision" in line)
     assert head.split()[:4] == ["class", "images", "precision", "recall"]
     assert head.count("→") == 10
@@ -26,10 +32,10 @@ def test_json_is_one_object_and_nothing_else(run_copy):
     done = purecnn("eval", run_copy, "--json", "--split", "train", cwd=run_copy.parent)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["split"], found["images"]) == ("train", 1437)
+    assert (found["split"], found["images"]) == ("train", 1295)
     diagonal = sum(row[i] for i, row in enumerate(found["confusion"]))
-    assert diagonal / 1437 == found["top1"] <= found["top5"] <= 1
-    assert sum(map(sum, found["confusion"])) == 1437
+    assert diagonal / 1295 == found["accuracy"] == found["top1"] <= found["top5"] <= 1
+    assert sum(map(sum, found["confusion"])) == 1295
     assert found["worst_png"] == str(run_copy / "worst-train.png")
     assert os.path.exists(found["worst_png"])
 
@@ -37,9 +43,61 @@ def test_json_is_one_object_and_nothing_else(run_copy):
 def test_what_is_no_run_is_said_in_one_line(run_copy, capsys):
     assert main(["eval", "nowhere"]) == 2
     assert capsys.readouterr() == ("", "purecnn: nowhere: got no config.yaml, expected the folder of a run\n")
-    (run_copy / "weights.safetensors").write_bytes(b"cut")
+    (run_copy / "best.safetensors").write_bytes(b"cut")
     assert main(["eval", str(run_copy)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "weights.safetensors: got " in err
+    assert "best.safetensors: got " in err
     assert err.count("\n") == 1
+
+
+def judged(capsys, *arguments):
+    assert main(["eval", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_best_weights_are_evaluated_unless_others_are_named(run_copy, capsys, monkeypatch):
+    monkeypatch.chdir("/")
+    worse = run_copy / "weights.safetensors"
+    shutil.copy(run_copy / "best.safetensors", run_copy / "kept.safetensors")
+    last = load_file(worse)
+    about = read_about(worse).metadata()
+    save_file({name: np.zeros_like(array) for name, array in last.items()}, worse, about)
+    best = max(line["val_accuracy"] for line in read_metrics(run_copy))
+    assert judged(capsys, run_copy, "--split", "val")["accuracy"] == best
+    assert judged(capsys, run_copy, "--split", "val", "--last")["accuracy"] < 0.2
+    assert judged(capsys, worse, "--split", "val")["accuracy"] < 0.2
+    found = judged(capsys, run_copy / "kept.safetensors", "--split", "val")
+    assert (found["split"], found["images"], found["accuracy"]) == ("val", 142, best)
+    assert found["worst_png"] == str(run_copy / "worst-val.png")
+
+
+def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, each in (("pets", 20), ("others", 10)):
+        write_folder(tmp_path / name, each=each)
+    options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--augmentation", "none", "--epochs", "1")
+    assert main(["train", *options, "--batch-size", "8", "--run-dir", "run", "--quiet"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    found = [judged(capsys, "../run", "--split", split)["images"] for split in ("train", "val", "test")]
+    assert found == [42, 6, 12]
+    assert judged(capsys, "../run", "--data-dir", "../others")["images"] == 6
+    (tmp_path / "pets").rename(tmp_path / "cats")
+    assert main(["eval", "../run"]) == 2
+    assert "pets: there is no such folder" in capsys.readouterr().err
+    assert judged(capsys, "../run", "--data-dir", "../cats")["images"] == 12
+    assert main(["train", "--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "going on after step 6 of 12" in said
+    assert "epoch 2/2" in said
+
+
+def test_a_folder_that_cannot_be_written_to_is_evaluated(run_copy, capsys):
+    (run_copy / "worst.png").unlink()
+    (run_copy / "worst.png").mkdir()  # permissions do not stop root
+    assert main(["eval", str(run_copy), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["worst_png"] is None
+    assert err.startswith("purecnn: warning: the worst images are not drawn: ")

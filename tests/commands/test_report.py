@@ -39,8 +39,8 @@ def test_a_report_is_one_file_with_everything_in_it(run_copy):
     assert all(reference.startswith("data:image/png;base64,") for reference in looked.references)
     assert not {"script", "link", "iframe", "object"} & set(looked.tags)
     assert not re.search(r"url\(|@import|https?:", text)
-    last = json.loads((run_copy / "metrics.jsonl").read_text().splitlines()[-1])
-    for expected in (f"{last['test_accuracy']:.2%} of 360 test images right", "21,386", "batch_size: 32", "conv2d"):
+    test = json.loads((run_copy / "test.json").read_text())
+    for expected in (f"{test['test_accuracy']:.2%} of 360 test images right", "21,386", "batch_size: 32", "conv2d"):
         assert expected in words
     assert len(looked.references) == 3 + 24 + 6  # charts, worst images, filters
     assert {"worst.png", "filters.png", "gradients.png"} <= {path.name for path in run_copy.iterdir()}

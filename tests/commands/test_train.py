@@ -13,12 +13,21 @@ import yaml
 from safetensors.numpy import load_file
 
 from purecnn import models
-from purecnn.train.run_folder import read_config, read_metrics
+from purecnn.train.run_folder import read_config, read_metrics, read_test
+from purecnn.train.stopping import best_line
 from purecnn.train.weights import load_weights
 from tests.commands.running import purecnn
 
 PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
-FILES = {"config.yaml", "metrics.jsonl", "weights.safetensors", "best.safetensors", "checkpoints", *PICTURES}
+FILES = {
+    "config.yaml",
+    "metrics.jsonl",
+    "weights.safetensors",
+    "best.safetensors",
+    "test.json",
+    "checkpoints",
+    *PICTURES,
+}
 OWN_CACHE = ("--cache-dir", "cache")  # where no other test has put programs
 QUICK = ("--model", "mlp", "--augmentation", "none")  # compiles in a second
 
@@ -36,6 +45,10 @@ def test_a_run_fills_its_folder_and_says_where_it_is(trained):
     assert done.stderr == ""
     assert set(os.listdir(folder / "run")) == FILES
     *_, results = done.stdout.split("results in ")
+    *_, end = done.stdout.splitlines()
+    assert re.fullmatch(
+        r"test accuracy \S+% with the best weights; best: epoch \d, val \S+%; last: epoch 2, val .*", end
+    )
     assert results.startswith("run/\n")
     assert all(name in results for name in FILES)
     for words in ("21,386 parameters", "hardware: ", "compiled in ", "epoch 2/2", " images/s", "test accuracy "):
@@ -54,9 +67,11 @@ def test_metrics_are_a_line_per_epoch_and_show_learning(trained):
     text = (trained[0] / "run" / "metrics.jsonl").read_text()
     first, last = (json.loads(line) for line in text.splitlines())
     assert (first["epoch"], last["epoch"]) == (1, 2)
-    assert (first["step"], last["step"]) == (45, 90)
+    assert (first["step"], last["step"]) == (41, 82)
     assert last["train_loss"] < first["train_loss"]
-    assert last["test_accuracy"] > 0.5
+    assert last["val_accuracy"] > 0.5
+    assert last["val_loss"] < first["val_loss"]
+    assert not [name for name in last if "test" in name]
     assert 0 < first["seconds"] < last["seconds"]
     assert min(last["images_per_second"], last["compile_seconds"]) > 0
 
@@ -69,10 +84,11 @@ def test_the_weights_load_into_the_model_and_predict_what_was_measured(trained):
         "params": jax.eval_shape(lambda: net.init(jax.random.key(0), (8, 8, 1))),
         "state": net.init_state((8, 8, 1)),
     }
-    saved = load_weights(trained[0] / "run" / "weights.safetensors", like)
+    saved = load_weights(trained[0] / "run" / "best.safetensors", like)
     guesses = jax.jit(net.apply)(saved["params"], test.images).argmax(axis=1)
-    last = json.loads((trained[0] / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert float((np.asarray(guesses) == test.labels).mean()) == last["test_accuracy"]
+    found = read_test(trained[0] / "run")
+    assert float((np.asarray(guesses) == test.labels).mean()) == found["test_accuracy"]
+    assert (found["images"], found["epoch"]) == (360, best_line(read_metrics(trained[0] / "run"))["epoch"])
 
 
 def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines_for_scripts(trained):
@@ -84,7 +100,8 @@ def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines
         assert (folder / "run" / name).read_bytes() == (folder / "again" / name).read_bytes()
     *lines, last = map(json.loads, done.stdout.splitlines())
     assert lines == read_metrics(folder / "again")
-    assert last == {"run_dir": "again", "steps": 90, "interrupted": False}
+    best = {"best_epoch": best_line(lines)["epoch"]}
+    assert last == {"run_dir": "again", "steps": 82, "interrupted": False} | best | read_test(folder / "run")
     assert lines[0]["compile_seconds"] < read_metrics(folder / "run")[0]["compile_seconds"]
     assert read_config(folder / "again") == read_config(folder / "run")
 
@@ -101,7 +118,7 @@ def test_a_finished_run_gone_on_with_stays_as_it_is(trained):
     before = {name: (folder / "run" / name).read_bytes() for name in FILES - PICTURES - {"checkpoints"}}
     done = purecnn("train", "--run-dir", "run", "--resume", *OWN_CACHE, cwd=folder, module="purecnn.cli")
     assert done.returncode == 0, done.stderr
-    assert "going on after step 90 of 90\n" in done.stdout
+    assert "going on after step 82 of 82\n" in done.stdout
     assert "being there from a run before" in done.stdout
     assert {name: (folder / "run" / name).read_bytes() for name in before} == before
 
@@ -128,7 +145,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_good_weights(t
     assert done.returncode == 1
     assert done.stderr.startswith("purecnn: the loss became ")
     step = int(done.stderr.split(" at step ")[1])
-    assert 1 <= step <= 3 * 45
+    assert 1 <= step <= 3 * 41
     saved = load_file(tmp_path / "run" / "weights.safetensors")
     assert saved
     assert all(np.isfinite(array).all() for array in saved.values())
@@ -158,14 +175,15 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_damaged_checkpoint_is_not_the_
     assert process.returncode == 130
     step = int(re.search(r"interrupted after step (\d+), which is saved", complaint)[1])
     assert complaint.endswith("; go on with: purecnn train --run-dir run --resume\n")
-    assert 90 <= step < 270
+    assert 82 <= step < 246
 
+    before = 9 if step % 41 else 5  # an epoch is four dispatches of 9 steps and one of 5
     (tmp_path / "run" / "checkpoints" / str(step) / "host" / "metadata").write_text("half")
     (tmp_path / "run" / "metrics.jsonl").write_text("")  # it comes back from the checkpoint
     done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"checkpoints/{step} is damaged (host/metadata is not as it was written) and removed" in done.stdout
-    assert f"going on after step {step - 9} of 270" in done.stdout
+    assert f"going on after step {step - before} of 246" in done.stdout
     for name in ("weights.safetensors", "best.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert [losses(line) for line in read_metrics(tmp_path / "run")] == [

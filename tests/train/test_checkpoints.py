@@ -1,5 +1,6 @@
 """What is saved comes back to the bit; what is damaged is told of, and the one before is taken."""
 
+import dataclasses
 import functools
 import shutil
 
@@ -12,6 +13,7 @@ from purecnn.data.digits import read_digits
 from purecnn.models import mlp
 from purecnn.train import checkpoints as saved
 from purecnn.train.checkpoints import Progress, identity_of, open_checkpoints, restore, save
+from purecnn.train.config import Config
 from purecnn.train.step import initial_state
 
 OPTIMIZER = optax.MultiSteps(optax.adam(0.1), 2).gradient_transformation()
@@ -44,7 +46,7 @@ def two(tmp_path_factory):
 
 
 def identity():
-    return {"data": "some", "classes": ["a"], "arrays": {"params.1.w": "float32[64, 4]"}}
+    return {"config": {"batch_size": 32}, "data": "some", "classes": ["a"], "arrays": {"params.1.w": "float32[64, 4]"}}
 
 
 def go_on(folder, told=None, identity=identity()):  # noqa: B008
@@ -119,6 +121,9 @@ def test_another_model_or_data_is_refused_with_the_difference_and_nothing_is_los
         ValueError, match=r"checkpoints: of another model or other data: data: got others, expected some"
     ):
         go_on(two, identity=other)
+    other = identity() | {"config": {"batch_size": 16}}
+    with pytest.raises(ValueError, match=r"of another config: batch_size: got 16, expected 32, as when it was saved"):
+        go_on(two, identity=other)
     other = identity() | {"arrays": {"params.1.w": "float32[64, 8]"}}
     with pytest.raises(ValueError, match=r"params\.1\.w: got float32\[64, 8\], expected float32\[64, 4\]"):
         go_on(two, identity=other)
@@ -127,12 +132,16 @@ def test_another_model_or_data_is_refused_with_the_difference_and_nothing_is_los
 
 def test_the_identity_sees_one_changed_pixel_and_one_changed_shape():
     data = read_digits()
-    known = identity_of(data, state(0))
-    assert known == identity_of(read_digits(), state(5, seed=3))
-    assert known["arrays"] != identity_of(data, state(0, hidden=5))["arrays"]
+    known = identity_of(data, state(0), Config())
+    assert known == identity_of(
+        read_digits(), state(5, seed=3), Config(epochs=9, data_dir="moved", checkpoint_every=1.0)
+    )
+    assert known == identity_of(dataclasses.replace(data, name="renamed"), state(0), Config())
+    assert known["config"] != identity_of(data, state(0), Config(batch_size=16))["config"]
+    assert known["arrays"] != identity_of(data, state(0, hidden=5), Config())["arrays"]
     assert "params.1.w" in known["arrays"]
     data.test.images[0, 0, 0, 0] += 1
-    assert known["data"] != identity_of(data, state(0))["data"]
+    assert known["data"] != identity_of(data, state(0), Config())["data"]
 
 
 def test_what_cannot_be_written_leaves_the_ones_before(two, tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ pytestmark = pytest.mark.usefixtures("users_errors")
     ("field", "value", "expected"),
     [
         ("model", "lenett", "one of lenet, alexnet, alexnet_one_tower, cifar_cnn, mlp, resnet_cifar, resnet18"),
+        ("model", "module.function", "one of lenet, "),
+        ("val_share", 0.8, "a number from 0 up to, but not, 0.8"),
         ("data", "mnits", "one of digits, mnist"),
         ("optimizer", "SGD", "one of sgd, nesterov, adam, adamw, "),
         ("schedule", None, "one of constant, cosine, linear, step"),

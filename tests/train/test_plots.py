@@ -34,7 +34,7 @@ def test_many_classes_stay_one_picture_and_a_name_is_text_whatever_is_in_it(tmp_
 
 def test_the_curves_are_the_metrics(tmp_path, drawn):
     metrics = [
-        {"epoch": e, "train_loss": 1 / e, "test_loss": 2 / e, "train_accuracy": 0.2 * e, "test_accuracy": 0.1 * e}
+        {"epoch": e, "train_loss": 1 / e, "val_loss": 2 / e, "train_accuracy": 0.2 * e, "val_accuracy": 0.1 * e}
         for e in (1, 2, 3)
     ]
     draw_curves(tmp_path / "curves.png", metrics, "a net on data")
@@ -44,6 +44,6 @@ def test_the_curves_are_the_metrics(tmp_path, drawn):
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "mean loss per image")
     assert [text.get_text() for text in accuracy.get_legend().get_texts()] == [
         "train, 60 at the end",
-        "test, 30 at the end",
+        "val, 30 at the end",
     ]
     assert matplotlib.image.imread(tmp_path / "curves.png").std() > 0

@@ -74,6 +74,12 @@ def test_a_file_that_is_no_config_is_refused_by_name_and_reason(tmp_path, text, 
         read_config(path)
 
 
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "+.1e-2", "1.0e-3", "0.001"])
+def test_a_number_may_be_written_as_everybody_writes_it(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(f"learning_rate: {text}\ndata_dir: 1e\n")
+    assert read_config(tmp_path / "mine.yaml") == Config(learning_rate=0.001, data_dir="1e")
+
+
 def test_metrics_written_anew_have_no_line_twice(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
     write_metrics(tmp_path, [{"epoch": 1}])

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from purecnn.train.config import Config
-from purecnn.train.stopping import Diverged, converged, reason_to_stop, require_finite
+from purecnn.train.stopping import Diverged, best_line, converged, reason_to_stop, require_finite
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_finite_losses_pass():
 
 
 def lines(train, test):
-    return [{"train_loss": a, "test_loss": b} for a, b in zip(train, test, strict=True)]
+    return [{"train_loss": a, "val_loss": b} for a, b in zip(train, test, strict=True)]
 
 
 def test_a_run_stops_at_its_last_epoch_or_for_the_reason_it_was_told_to_look_for():
@@ -57,3 +57,12 @@ def test_a_run_stops_at_its_last_epoch_or_for_the_reason_it_was_told_to_look_for
     assert reason_to_stop(lines(falling, still), early).startswith("stopped early: 2 epochs")
     assert reason_to_stop(lines(still, falling), early) == ""
     assert reason_to_stop(lines(falling, falling), Config(epochs=4)) == "all epochs are done"
+
+
+def test_the_best_epoch_has_the_highest_accuracy_of_equal_ones_the_lowest_loss_then_it_is_the_first():
+    measured = enumerate([(0.5, 1), (0.9, 3), (0.9, 2), (0.9, 2)])
+    lines = [{"epoch": n, "val_accuracy": accuracy, "val_loss": loss} for n, (accuracy, loss) in measured]
+    assert best_line(lines)["epoch"] == 2
+    assert best_line(lines[:2])["epoch"] == 1
+    assert best_line([{"epoch": 1}, {"epoch": 2}])["epoch"] == 2  # nothing validates
+    assert best_line([]) == {"epoch": 0}

@@ -1,0 +1,90 @@
+"""What a run needs before it begins: data, net, optimiser and devices that fit each other."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import optax
+
+from purecnn.chain import Chain
+from purecnn.data.augmentation import make_augmentation
+from purecnn.data.batches import batch_count
+from purecnn.data.dataset import Dataset
+from purecnn.data.readers import read
+from purecnn.train.about import About
+from purecnn.train.config import Config, require, resolved
+from purecnn.train.devices import Devices, all_devices
+from purecnn.train.freezing import frozen_layers
+from purecnn.train.nets import begin_from, make_net
+from purecnn.train.optimizers import make_optimizer
+from purecnn.train.step import Augment, TrainState, initial_state
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can begin: model and data are there and fit each other, and nothing is written yet."""
+
+    config: Config
+    data: Dataset
+    net: Chain
+    optimizer: optax.GradientTransformation
+    augment: Augment
+    devices: Devices
+    about: About
+    start: TrainState
+    steps_per_epoch: int
+
+    @property
+    def frozen(self) -> frozenset[int]:
+        """The layers that are not trained."""
+        return frozen_layers(self.config.freeze, self.start.params)
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+
+def prepare(
+    config: Config,
+    *,
+    net: Chain | None = None,
+    data: Dataset | None = None,
+    augment: Augment | None = None,
+    resume: bool = False,
+) -> Plan:
+    """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other.
+
+    `net`, `data` and `augment` stand in for what the config names. With `resume`, a run that has weights of its own
+    does not ask for the file that it began from.
+    """
+    config, devices = resolved(config), all_devices()
+    if data is None:
+        data = read(config.data, config.data_dir, image_size=config.image_size, val_share=config.val_share)
+    samples, batch_size = len(data.train), config.batch_size
+    require("batch_size", batch_size, batch_size <= samples, f"at most {samples}, the training images")
+    divides = batch_size % devices.count == 0
+    require("batch_size", batch_size, divides, f"a multiple of {devices.count}, the devices that share it")
+    early, validated = config.early_stopping, data.val is not None
+    require("early_stopping", early, not early or validated, "false without images to validate")
+    net = net or make_net(config.model, len(data.classes))
+    steps_per_epoch = batch_count(samples, batch_size)
+    warn_of_few_updates(config, steps_per_epoch)
+    optimizer = make_optimizer(config, steps_per_epoch)
+    about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
+    start = initial_state(net, optimizer, about.input_shape, config.seed, devices.everywhere)
+    if config.init_weights is not None:
+        own = Path(config.run_dir or "") / "weights.safetensors"
+        file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
+        about, start = begin_from(file, about, start, optimizer, devices, net)
+    augment = augment or make_augmentation(config.augmentation)
+    return Plan(config, data, net, optimizer, augment, devices, about, start, steps_per_epoch)
+
+
+def warn_of_few_updates(config: Config, steps_per_epoch: int) -> None:
+    if config.accumulate > steps_per_epoch:
+        never = config.accumulate > steps_per_epoch * config.epochs
+        what = "the whole run has no update" if never else "not every epoch has an update"
+        message = f"accumulate: {config.accumulate} steps are more than the {steps_per_epoch} of an epoch: {what}"
+        warnings.warn(message, stacklevel=3)

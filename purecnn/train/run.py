@@ -1,0 +1,195 @@
+"""One run under way: `step` trains, `evaluate` measures, `end_epoch` logs and keeps weights, `checkpoint` saves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from purecnn.backend import describe_hardware
+from purecnn.data.batches import evaluation_batches
+from purecnn.data.dataset import SplitName
+from purecnn.train import checkpoints as saved
+from purecnn.train.compilation import loaded_programs
+from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
+from purecnn.train.dispatching import cut, dispatches
+from purecnn.train.nets import seen
+from purecnn.train.objectives import OBJECTIVES, smoothed
+from purecnn.train.plan import Plan
+from purecnn.train.run_folder import append_metrics, write_metrics
+from purecnn.train.step import NORMS_EVERY, TrainState, evaluation, steps_in_one_dispatch, training_step
+from purecnn.train.stopping import best_line, require_finite
+from purecnn.train.weights import load_weights, save_weights
+
+Part = tuple[Any, Any, Any]  # images and labels on the devices, and the indices (K, N) of K steps into these
+
+
+@dataclass
+class Run:
+    """What changes while a run goes on, and what it computes with."""
+
+    plan: Plan
+    folder: Path
+    checkpoints: saved.Manager
+    identity: dict[str, Any]
+    now: TrainState
+    progress: saved.Progress
+    since: float  # when the seconds began that progress.seconds lacks
+    hardware: str = field(default_factory=describe_hardware)
+    steps: int = field(init=False)  # done
+    supplies: dict[SplitName, Supply] = field(default_factory=dict)
+    training: dict[int, Any] = field(default_factory=dict)  # programs by the number of steps in a dispatch
+    evaluating: dict[tuple[SplitName, int], Any] = field(default_factory=dict)  # by split and number of batches
+    compile_seconds: float = 0.0
+
+    def __post_init__(self):
+        self.steps = int(self.now.step)
+
+    def compile(self) -> str:
+        """Before the clock of the training starts: a program per length of a dispatch, of which there are two at most.
+
+        Returns how long it took, for the console.
+        """
+        plan, config, everywhere = self.plan, self.plan.config, self.plan.devices.everywhere
+        began, kept = time.perf_counter(), loaded_programs()
+        self.supplies = {name: supply(split, plan.devices) for name, split in plan.data.splits().items()}
+        one_step = training_step(
+            plan.net,
+            smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing),
+            plan.optimizer,
+            lambda key, x: seen(plan.about, plan.augment(key, x)),
+            jnp.dtype(config.precision),
+            min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
+            plan.frozen,
+        )
+        steps = steps_in_one_dispatch(one_step, everywhere)
+        epoch, here = np.arange(plan.steps_per_epoch), self.steps % plan.steps_per_epoch
+        lengths = {len(part) for row in (0, here) for part in cut(epoch, config, from_row=row)}
+        like = self.supplies["train"].like
+        self.training = {n: steps.lower(self.now, *like(n, config.batch_size)).compile() for n in sorted(lengths)}
+        if "val" in self.supplies:
+            self._compile_evaluation("val")
+        self.compile_seconds = time.perf_counter() - began
+        from_disk, programs = loaded_programs() - kept, len(self.training) + len(self.evaluating)
+        more = f", {from_disk} of {programs} programs being there from a run before" if from_disk else ""
+        return f"compiled in {self.compile_seconds:.1f} s{more}"
+
+    def _compile_evaluation(self, name: SplitName) -> list[np.ndarray]:
+        """The indices of every dispatch that evaluates a split, for which programs are there afterwards."""
+        plan, split = self.plan, self.supplies[name]
+        batches, _ = evaluation_batches(len(split.split), plan.config.batch_size)
+        parts = [batches] if split.whole is not None else cut(batches, plan.config)
+        objective, normalise = OBJECTIVES[plan.config.loss or ""], partial(seen, plan.about)
+        program = evaluation(plan.net, objective, plan.devices.everywhere, normalise)
+        for n in {len(part) for part in parts} - {n for split, n in self.evaluating if split == name}:
+            like = split.like(n, plan.config.batch_size)
+            self.evaluating[name, n] = program.lower(self.now.params, self.now.state, *like).compile()
+        return parts
+
+    def parts(self) -> Iterator[Part]:
+        """What is left to train on, in its order."""
+        samples, config = len(self.plan.data.train), self.plan.config
+        return self.supplies["train"].parts(dispatches(samples, config, self.steps))
+
+    def step(self, part: Part, began: float) -> list[float]:
+        """Take the K steps of `part`, which was asked for at `began`; the loss of each. Raises `Diverged`."""
+        self.now, measured = self.training[len(part[2])](self.now, *part)
+        losses = measured.loss.tolist()
+        require_finite(losses, first_step=self.steps + 1)
+        self.steps += len(losses)
+        progress = self.progress
+        progress.losses += losses
+        progress.correct += int(measured.correct.sum())
+        progress.norms += [norms for norms in measured.norms.tolist() if norms[0] >= 0]
+        progress.stepping += time.perf_counter() - began
+        return losses
+
+    @property
+    def rate(self) -> float:
+        """Images a second in this epoch, while stepping: without compilation, evaluation and saving."""
+        return len(self.progress.losses) * self.plan.config.batch_size / self.progress.stepping
+
+    @property
+    def is_at_epochs_end(self) -> bool:
+        return self.steps % self.plan.steps_per_epoch == 0
+
+    def evaluate(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[float, np.ndarray]:
+        """The mean loss of a split's images, and the class each is predicted as; with weights other than the newest."""
+        params, state = (self.now.params, self.now.state) if params is None else (params, state)
+        parts = self._compile_evaluation(name)
+        found = [self.evaluating[name, len(part[2])](params, state, *part) for part in self.supplies[name].parts(parts)]
+        _, is_real = evaluation_batches(len(self.plan.data.split(name)), self.plan.config.batch_size)
+        losses, guesses = (np.concatenate([np.asarray(each[i]) for each in found]) for i in (0, 1))
+        return float(losses[is_real].mean()), guesses[is_real]
+
+    def measure(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[dict[str, float], np.ndarray]:
+        """{"NAME_loss", "NAME_accuracy"} of a split, and the predictions."""
+        loss, predictions = self.evaluate(name, params, state)
+        accuracy = float((predictions == self.plan.data.split(name).labels).mean())
+        return {f"{name}_loss": loss, f"{name}_accuracy": accuracy}, predictions
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Validate, keep the weights, and write the epoch's line of metrics.jsonl, which is returned.
+
+        Raises `Diverged` where the loss of the images that validate is not finite.
+        """
+        plan, progress = self.plan, self.progress
+        trained = [i for i, each in enumerate(self.now.params) if jax.tree.leaves(each) and i not in plan.frozen]
+        weighted = [f"{i} {plan.net.layers[i].name}" for i in trained]
+        line = {
+            "epoch": self.steps // plan.steps_per_epoch,
+            "step": self.steps,
+            "train_loss": sum(progress.losses) / len(progress.losses),
+            # of the predictions made on the way
+            "train_accuracy": progress.correct / (plan.steps_per_epoch * plan.config.batch_size),
+            "gradient_norms": dict(zip(weighted, np.mean(progress.norms, axis=0).tolist(), strict=True)),
+        }
+        if plan.data.val is not None:
+            line |= self.measure("val")[0]
+            # A step measures the loss before its update; what the epoch's last update did shows only here.
+            require_finite([line["val_loss"]], first_step=self.steps)
+        line |= {
+            "images_per_second": self.rate,
+            "compile_seconds": self.compile_seconds,
+            "hardware": self.hardware,
+            "seconds": progress.seconds + time.perf_counter() - self.since,
+        }
+        progress.metrics.append(line)
+        progress.losses, progress.norms, progress.correct, progress.stepping = [], [], 0, 0.0
+        self.save_weights("weights.safetensors")
+        if best_line(progress.metrics) is line:
+            self.save_weights("best.safetensors")
+        if is_first_process():
+            append_metrics(self.folder, line)
+        return line
+
+    def save_weights(self, name: str) -> None:
+        if is_first_process():
+            weights = {"params": self.now.params, "state": self.now.state}
+            save_weights(self.folder / name, weights, self.plan.about.metadata())
+
+    def rewrite_metrics(self) -> None:
+        """As the checkpoint has them: no epoch twice, none missing."""
+        if is_first_process():
+            write_metrics(self.folder, self.progress.metrics)
+
+    def checkpoint(self) -> None:
+        """Raises OSError if it cannot be written."""
+        self.progress.seconds += time.perf_counter() - self.since
+        self.since = time.perf_counter()
+        saved.save(self.checkpoints, self.now, self.progress, self.identity)
+
+    def best_weights(self) -> tuple[Any, Any]:
+        """Parameters and state of the best epoch, from their file, on the devices."""
+        wait_for_all("best.safetensors is written")
+        like = {"params": self.now.params, "state": self.now.state}
+        best = load_weights(self.folder / "best.safetensors", like)
+        placed = jax.tree.map(lambda leaf: self.plan.devices.replicate(np.asarray(leaf)), best)
+        return placed["params"], placed["state"]
