@@ -59,6 +59,7 @@ class Case:
     stress: bool = False  # saturating inputs: judged by how stable the rule is, not by its last digits
     example: bool = False
     reshaped: bool = False  # other shapes or options than the example's: running it at all means compiling
+    long: bool = False  # reshaped, and compared at the example's own dtype alone
 
     @property
     def names(self) -> list[str]:
@@ -86,8 +87,8 @@ class Case:
         """The oracle's answer. Raises NotRunError where the function cannot be differentiated."""
         fun = self.subject.oracle(self.options)
         if self.reshaped:
-            y, bars = self._both[1]
-            return Truth(_wide(y), _wide(bars), [_uniform(a) for a in y], [_uniform(a) for a in bars])
+            (y, bars), size = self._both[1], LONG_SUMS if self.long else GENEROUS
+            return Truth(_wide(y), _wide(bars), [_uniform(a, size) for a in y], [_uniform(a, size) for a in bars])
         return self._measured_truth(fun, wide_sums=False)
 
     @cached_property
@@ -117,8 +118,11 @@ class Case:
         oracle comes without the error analysis: a fault of geometry is no matter of the last digits."""
         oracle, count = pullback(self.subject.oracle(self.options), self.perturbed), len(self.perturbed)
 
+        rule = self.trace[0] if self.long else self._wide_trace
+
         def both(arrays, y_bar):
-            outs = core.jaxpr_as_fun(self._wide_trace)(*arrays, *y_bar)
+            given = [*self.at(OWN), *self.y_bar] if self.long else [*arrays, *y_bar]
+            outs = core.jaxpr_as_fun(rule)(*given)
             return (outs[:-count], outs[-count:]), oracle(arrays, y_bar)
 
         try:
@@ -129,6 +133,8 @@ class Case:
     @cached_property
     def own(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Outputs and cotangents of the rule at the example's dtypes."""
+        if self.long:
+            return tuple([np.asarray(a) for a in part] for part in self._both[0])  # type: ignore[return-value]
         return self.pull(OWN, self.y_bar)
 
     @property
@@ -154,6 +160,8 @@ class Case:
     @cached_property
     def wide(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Outputs and cotangents of the rule run in float64. Raises NotRunError where it does not run in float64."""
+        if self.long:
+            raise NotRunError("compared at the example's dtype")
         if self.reshaped:
             return tuple([np.asarray(a) for a in part] for part in self._both[0])  # type: ignore[return-value]
         if self.subject.dtype == WIDE:
@@ -214,9 +222,13 @@ def _wide(arrays: list[Any]) -> list[np.ndarray]:
     return [np.asarray(a, WIDE) if is_float(a) else np.asarray(a) for a in arrays]
 
 
-def _uniform(a: np.ndarray) -> np.ndarray:
-    """A generous magnitude for float64 runs: 1e-10 of the largest element, once multiplied by the unit roundoff."""
-    return np.full(a.shape, 1e5 * largest(np.asarray(a, WIDE)))
+# Magnitudes without error analysis, relative to the largest element: generous ones for float64 runs, where they allow
+# 1e-10, and for a first look at sums of some hundreds of terms.
+GENEROUS, LONG_SUMS = 1e5, 64.0
+
+
+def _uniform(a: np.ndarray, size: float) -> np.ndarray:
+    return np.full(a.shape, size * largest(np.asarray(a, WIDE)))
 
 
 def float_outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:

@@ -220,6 +220,8 @@ def _asked(check: ModuleType, case: Case) -> bool:
     judged by how stable a rule is, not by its last digits."""
     if check is contract:
         return case.reshaped
+    if case.long:
+        return check is gradient
     if check in (conditioning, gradient, forward):
         return case.stress == (check is conditioning)
     return check.EVERY_CASE and not case.reshaped
@@ -230,3 +232,4 @@ def _generated(example: Case, cases: int) -> Iterator[Case]:
         return
     yield from calls.content_cases(example)
     yield from calls.geometry_cases(example, cases)
+    yield from calls.long_case(example)

@@ -12,7 +12,7 @@ import numpy as np
 from verify import arguments
 from verify.generate.domain import Domain, said, seen, within
 from verify.oracle import primal
-from verify.oracle.instances import INSTANCE, is_instance
+from verify.oracle.instances import INSTANCE, fits, is_instance
 from verify.report.finding import UncheckableError
 
 # What a leaf is to the check.
@@ -71,16 +71,19 @@ class Subject:
         def flattened(*arrays):
             rest = iter(arrays)
             leaves = [leaf.value if leaf.kind == STATIC else next(rest) for leaf in self.leaves]
+            pairs = list(zip(self.leaves, leaves, strict=True))
+            as_example = all(_of_own_dtype(leaf, given) for leaf, given in pairs)
             try:
-                return self._called(fun, leaves, options)
+                if as_example or INSTANCE not in self.primitives or fits(lambda: self._called(fun, leaves, options)):
+                    return self._called(fun, leaves, options)
             except Exception:
-                # A rule that insists on its example's dtypes gets them; what it returns is as wide as what came in.
-                own = [_as_example(leaf, given) for leaf, given in zip(self.leaves, leaves, strict=True)]
-                if all(a is b for a, b in zip(own, leaves, strict=True)):
+                if as_example:
                     raise
-                widest = jnp.result_type(*[leaves[k].dtype for k in self.perturbed])
-                outs = self._called(fun, own, options)
-                return [o.astype(widest) if jnp.issubdtype(o.dtype, jnp.floating) else o for o in outs]
+            # A rule that insists on its example's dtypes gets them; what it returns is as wide as what came in.
+            own = [v if _of_own_dtype(leaf, v) else jnp.asarray(v).astype(leaf.dtype) for leaf, v in pairs]
+            widest = jnp.result_type(*[leaves[k].dtype for k in self.perturbed])
+            outs = self._called(fun, own, options)
+            return [o.astype(widest) if jnp.issubdtype(o.dtype, jnp.floating) else o for o in outs]
 
         return flattened
 
@@ -110,10 +113,8 @@ class Subject:
         return tuple(k for k, leaf in enumerate(self.leaves) if leaf.kind != STATIC)
 
 
-def _as_example(leaf: Leaf, given: Any) -> Any:
-    """`given` in the dtype of the example's leaf, itself where it has that dtype already."""
-    same = leaf.kind not in (PERTURBED, FLOAT) or given.dtype == leaf.dtype
-    return given if same else jnp.asarray(given).astype(leaf.dtype)
+def _of_own_dtype(leaf: Leaf, given: Any) -> bool:
+    return leaf.kind not in (PERTURBED, FLOAT) or given.dtype == leaf.dtype
 
 
 def describe(
@@ -145,9 +146,8 @@ def describe(
             owners += [owner] * len(made)
     if not any(leaf.kind == PERTURBED for leaf in leaves):  # Python floats are arguments where there is no array
         wanted = [chosen is None or owner in chosen for owner in owners]
-        leaves = [
-            replace(_leaf(f.path, f.value, w, explicit=True), part=f.part) for f, w in zip(leaves, wanted, strict=True)
-        ]
+        pairs = zip(leaves, wanted, strict=True)
+        leaves = [replace(_leaf(f.path, f.value, w, explicit=True), part=f.part) for f, w in pairs]
     if not any(leaf.kind == PERTURBED for leaf in leaves):
         raise UncheckableError("no argument is a floating-point array, so there is no cotangent to check")
     if not any(leaf.value.size for leaf in leaves if leaf.kind == PERTURBED):

@@ -195,3 +195,23 @@ def solve(factor):
 def test_a_solver_is_judged_by_what_its_tolerance_leaves(factor):
     report = verify.check(solve(factor), normal(4), normal(4), cases=0)
     assert report.ok == (factor == 1), report
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.7978845, "right"), (0.7979, "wrong")])
+def test_a_constant_of_eight_digits_in_a_pushforward_is_a_note(slope, verdict):
+    own = jax.custom_jvp(lambda x: jnp.sin(0.7978845608028654 * x))
+    own.defjvps(lambda dx, y, x: slope * jnp.cos(0.7978845608028654 * x) * dx)
+    report = verify.check(own, normal(5, 3), cases=0, checks=("pushforward", "gradient"))
+    assert report.verdict == verdict, report
+
+
+def expm_bwd(r, g):
+    (a,) = r
+    zero = jnp.zeros_like(a)
+    return (jax.scipy.linalg.expm(jnp.block([[a.T, g], [zero, a.T]]))[: a.shape[0], a.shape[0] :],)
+
+
+def test_a_backward_rule_that_chooses_its_steps_by_the_cotangent_is_linear():
+    own = with_arguments(lambda a: jax.scipy.linalg.expm(a), expm_bwd)
+    report = verify.check(own, normal(3, 3) / 2, cases=0, checks=("gradient", "linearity"))
+    assert report.ok, report

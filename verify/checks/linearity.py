@@ -1,6 +1,6 @@
 """x̄ = Jᵀ ȳ is linear in ȳ, whatever the function: no oracle is needed to ask
 
-    0 ↦ 0        2ȳ ↦ 2x̄  (exactly: doubling rounds nothing)        -ȳ ↦ -x̄        ȳ + ȳ' ↦ x̄ + x̄'
+    0 ↦ 0  (exactly)        2ȳ ↦ 2x̄        -ȳ ↦ -x̄        ȳ + ȳ' ↦ x̄ + x̄'
 
 A rule that ignores its cotangent, squares it, clips it or adds a constant fails one of these.
 """
@@ -39,17 +39,20 @@ def findings(case: Case) -> list[Finding]:
     rounding = _rounding(case, unit)
     near = [np.maximum(_room(b, unit), r if r.shape == b.shape else 0) for b, r in zip(bars, rounding, strict=True)]
     near = [np.maximum(a, e) for a, e in zip(near, exact, strict=True)]
+    # Doubling rounds nothing, but a backward rule may choose its steps by the size of ȳ, as a matrix exponential does.
+    own = max(4 * unit_roundoff(case.subject.dtype), unit) if level is WIDE else unit
+    scaled = [np.maximum(a, own * largest(b)) for a, b in zip(exact, bars, strict=True)]
     second = case.pull(level, other)[1]
     laws = (
         (f"{ZERO} must give 0", [0 * g for g in case.y_bar], exact, [0 * b for b in bars]),
         (
             "twice the cotangent must give twice the result",
             [2 * g for g in case.y_bar],
-            [2 * e for e in exact],
+            [2 * a for a in scaled],
             [2 * b for b in bars],
         ),
-        ("minus the cotangent must give minus the result", [-g for g in case.y_bar], exact, [-b for b in bars]),
-        *_scaled(case, bars, exact, unit),
+        ("minus the cotangent must give minus the result", [-g for g in case.y_bar], scaled, [-b for b in bars]),
+        *_scaled(case, bars, scaled, exact, unit),
         (
             "the sum of two cotangents must give the sum of the results",
             [np.asarray(a, WIDE) + np.asarray(b, WIDE) for a, b in zip(case.y_bar, other, strict=True)],
@@ -85,7 +88,7 @@ def _declared(case: Case, level: object, y_bar: list, bars: list, unit: float) -
     return not any(wrong_elements(e, g, _room(e, unit)).any() for e, g in zip(theirs, bars, strict=True))
 
 
-def _scaled(case: Case, bars: list, exact: list, unit: float) -> list[tuple]:
+def _scaled(case: Case, bars: list, allowed: list, stopping: list, unit: float) -> list[tuple]:
     """Cotangents 2^±12 times as large: what clips or flushes shows there. Not asked of half precision inside."""
     floats = [case.arrays[n].dtype.itemsize for n in case.perturbed] + [g.dtype.itemsize for g in case.y_bar]
     if unit > unit_roundoff(np.float32) or min(floats) < 4:
@@ -94,7 +97,7 @@ def _scaled(case: Case, bars: list, exact: list, unit: float) -> list[tuple]:
         (
             f"2^{e} times the cotangent must give 2^{e} times the result",
             [np.ldexp(g, e) for g in case.y_bar],
-            [a * 2.0 ** max(e, 0) for a in exact],
+            [np.maximum(a * 2.0**e, n) for a, n in zip(allowed, stopping, strict=True)],
             [np.ldexp(b, e) for b in bars],
         )
         for e in (12, -12)

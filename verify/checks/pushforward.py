@@ -15,7 +15,7 @@ from verify.oracle.compare import differences
 from verify.oracle.instances import UNWRITTEN
 from verify.oracle.magnitude import with_magnitude
 from verify.oracle.primal import HIJAX, JVP_CALLS
-from verify.oracle.tolerance import allowed_error, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, is_float, of_perturbed
 from verify.subject import Subject, first_line
@@ -44,6 +44,11 @@ def findings(case: Case) -> list[Finding]:
         raise NotRunError("the oracle itself is not finite here")
     narrow = case.narrowest / unit_roundoff(WIDE)
     allowed = [allowed_error(np.asarray(m, WIDE), WIDE) * narrow for m in (*value_errors, *errors)]
+    # What the dtype of the call cannot resolve is a note, here as in `gradient`.
+    narrower = case.subject.dtype if case.subject.dtype != WIDE else None
+    magnitudes = [np.asarray(m, WIDE) for m in (*value_errors, *errors)]
+    beyond = [resolution(m, narrower) for m in magnitudes] if narrower else None
+    notes: list[Finding] = []
     rule, refused = case.subject.flat(case.subject.rule, case.options), []
     for mode, build in (("jvp", pushforward), ("linearize", linearized)):
         run = compiled(case, f"pushed rule by {mode}", WIDE, lambda build=build: build(rule, case.perturbed))
@@ -55,15 +60,16 @@ def findings(case: Case) -> list[Finding]:
                 continue
             text = f"under jax.{mode} the rule raises {first_line(error)}"
             return [Finding(NAME, "the rule", None, None, None, "raises", text, case.label)]
-        found = _compared(case, mode, oracle, tangents, expected, own, allowed)
-        if found:
+        found = _compared(case, mode, oracle, tangents, expected, own, allowed, beyond)
+        if any(not f.note for f in found):
             return found
+        notes += found
     if len(refused) == 2:
         raise NotRunError(refused[0])
-    return []
+    return notes[:1]
 
 
-def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed) -> list[Finding]:
+def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed, beyond) -> list[Finding]:
     count = len(expected) // 2
     words = [f"{what}{_index(k, count)}" for what in ("output", "tangent of output") for k in range(count)]
 
@@ -79,7 +85,7 @@ def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed) -
     )
     said = [f", the method {m}" if m else "" for m in methods for _ in range(count)]
     names = [f"{word} under jax.{mode}{method}" for word, method in zip(words, said, strict=True)]
-    return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained)
+    return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained, beyond=beyond)
 
 
 def _own_methods(subject: Subject) -> bool:

@@ -13,9 +13,12 @@ from verify.case import Case, with_cotangent
 from verify.generate import contents, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
+from verify.running import WIDE
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
-LONG, FEW_CLASSES, MOST_ELEMENTS = 130, 3, 20_000  # one long size an axis, of rules that are cheap at it
+LONG, LONGER = 130, 257  # beyond one and two blocks of 128
+FEW_CLASSES, MOST_ELEMENTS = 3, 20_000  # one long size an axis, of rules that are cheap at it
+ALL_LONG = 200_000  # elements, all axes long at once
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
 UNROLLED = 800  # equations
@@ -64,6 +67,25 @@ def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
         case = with_cotangent(case, rng)
         if operations_of(case) <= OPERATIONS and not unrolled(case, example):
             yield case
+
+
+def long_case(example: Case) -> Iterator[Case]:
+    """Every axis long at once, where that is cheap, at the example's own dtype: what goes by blocks may do so in
+    float32 alone."""
+    classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
+    for n, axes in enumerate(classes if len(classes) <= FEW_CLASSES and example.subject.dtype != WIDE else ()):
+        longer = shapes.set_class(sizes, axes, LONG if n % 2 else LONGER)
+        few = sum(int(np.prod(s)) for s in longer) <= ALL_LONG
+        sizes = longer if few and shapes.accepted(example, longer, example.options) else sizes
+    if sizes == [tuple(a.shape) for a in example.arrays]:
+        return
+    rng = np.random.default_rng((example.seed, 18))
+    label = f"{example.subject.dtype.name}, sizes {_shown(sizes)}"
+    arrays = contents.fill(example, rng, {}, sizes)
+    case = replace(example, label=label, arrays=arrays, example=False, reshaped=True, long=True, y_bar=())
+    case = with_cotangent(case, rng)
+    if operations_of(case) <= OPERATIONS and not unrolled(case, example):
+        yield case
 
 
 def affordable(example: Case) -> Case:

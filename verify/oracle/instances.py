@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import hijax
 
-from verify.oracle.primal import HIJAX, TRANSPARENT, VJP_CALLS, bind, inner, is_call, walk
+from verify.oracle.primal import HIJAX, TRANSPARENT, VJP_CALLS, bind, equations, inner, is_call, walk
 
 BASE: Any = getattr(hijax, "HiPrim", getattr(hijax, "VJPHiPrimitive", None))  # the older name: JAX 0.10
 INSTANCE = "a hijax primitive by hand"  # among the names of a rule's primitives: one that is not JAX's own
@@ -86,6 +86,13 @@ def _typed(prim: Any, args: tuple) -> Any:
     made.in_avals = jax.tree_util.tree_unflatten(prim.in_tree, made.in_avals_flat)
     made.out_aval = jax.tree_util.tree_unflatten(prim.out_tree, made.out_avals_flat)
     return made
+
+
+def fits(fun: Callable) -> bool:
+    """Whether every hijax primitive that `fun()` calls gets the dtypes it was made for. JAX itself takes any, and goes
+    wrong later, so an instance that a function closes over is asked before."""
+    calls = [e for e in equations(jax.make_jaxpr(fun)()) if e.primitive.name == HIJAX]
+    return all([v.aval.dtype for v in e.invars] == [a.dtype for a in e.params["_prim"].in_avals_flat] for e in calls)
 
 
 def used(closed: Any, args: Any) -> list[tuple[Any, list[Any]]]:

@@ -78,11 +78,15 @@ def notes_on(example: Case, chosen: list[ModuleType]) -> list[str]:
 
 
 def not_varied(example: Case) -> list[str]:
-    """The options of which no other value was tried, as a note."""
+    """The options of which no other value was tried, as a note. An optional argument that was left out is no value
+    that another could be made from: an array, an axis."""
     options, tried = example.subject.options, option_values(example)
     empty = inspect.Parameter.empty
-    fixed = [f"{n}={p.default!r}" for n, p in options.items() if n not in tried and p.default is not empty]
-    return [f"not varied: {', '.join(fixed)}"] if fixed else []
+    fixed = {n: p.default for n, p in options.items() if n not in tried and p.default is not empty}
+    given = [f"{n}={v!r}" for n, v in fixed.items() if v is not None]
+    absent = [n for n, v in fixed.items() if v is None]
+    notes = [f"not varied: {', '.join(given)}"] if given else []
+    return notes + ([f"called without {', '.join(absent)}"] if absent else [])
 
 
 def blindness_of(example: Case) -> tuple[tuple[str, float], ...]:

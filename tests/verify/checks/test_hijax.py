@@ -22,8 +22,8 @@ def dense(tangent, primal):
     return jnp.zeros_like(primal) if isinstance(tangent, hijax.Zero) else tangent
 
 
-def sine_times(faulty="", factor=1.01, without=()):
-    """sin(x) y, with one method off by a factor, or some not written."""
+def sine_times(faulty="", factor=1.01, without=(), closed=False):
+    """sin(x) y, with one method off by a factor, or some not written; `closed`: of one instance, made beforehand."""
 
     def off(name):
         return factor if name == faulty else 1.0
@@ -64,7 +64,8 @@ def sine_times(faulty="", factor=1.01, without=()):
 
     for name in without:
         delattr(SineTimes, name)
-    return lambda x, y: SineTimes(jax.typeof(x), jax.typeof(y))(x, y)
+    one = SineTimes(jax.typeof(X), jax.typeof(Y)) if closed else None
+    return lambda x, y: (one or SineTimes(jax.typeof(x), jax.typeof(y)))(x, y)
 
 
 def test_right():
@@ -139,3 +140,9 @@ def test_a_custom_vjp_that_jax_makes_a_primitive(off):
         for name, value in before.items():
             jax.config.update(name, value)
     assert report.verdict == ("right" if off == 1.0 else "wrong"), report
+
+
+@pytest.mark.parametrize("faulty", ["", "vjp_bwd"])
+def test_an_instance_that_a_function_closes_over_gets_its_own_dtype(faulty):
+    report = verify.check(sine_times(faulty, closed=True), X, Y, cases=0)
+    assert report.verdict == ("wrong" if faulty else "right"), report

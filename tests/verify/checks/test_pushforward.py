@@ -37,7 +37,7 @@ def test_right():
 
 @pytest.mark.parametrize(
     ("faulty", "argument"),
-    [({"value": 1.01}, "output under jax.jvp"), ({"slope": 1 + 1e-9}, "tangent of output under jax.jvp")],
+    [({"value": 1.01}, "output under jax.jvp"), ({"slope": 1 + 1e-5}, "tangent of output under jax.jvp")],
     ids=["value", "tangent"],
 )
 def test_wrong(faulty, argument):
