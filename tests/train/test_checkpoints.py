@@ -133,7 +133,9 @@ def test_another_model_or_data_is_refused_with_the_difference_and_nothing_is_los
 def test_the_identity_sees_one_changed_pixel_and_one_changed_shape():
     data = read_digits()
     known = identity_of(data, state(0), Config())
-    assert known == identity_of(read_digits(), state(5, seed=3), Config(epochs=9, data_dir="moved", checkpoint_every=1.0))
+    assert known == identity_of(
+        read_digits(), state(5, seed=3), Config(epochs=9, data_dir="moved", checkpoint_every=1.0)
+    )
     assert known == identity_of(dataclasses.replace(data, name="renamed"), state(0), Config())
     assert known["config"] != identity_of(data, state(0), Config(batch_size=16))["config"]
     assert known["arrays"] != identity_of(data, state(0, hidden=5), Config())["arrays"]
