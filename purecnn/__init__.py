@@ -1,5 +1,8 @@
 """Convolutional networks as pure JAX functions, every backward rule derived by hand."""
 
+import importlib
+from typing import Any
+
 from purecnn import initializers, models
 from purecnn.chain import Chain, backprop
 from purecnn.layers.adaptive_avg_pool2d import (
@@ -130,3 +133,12 @@ __all__ = [
     "upsample2d_fwd",
     "with_backward",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`purecnn.train`, `purecnn.data` and `purecnn.load` when they are asked for: they need the extra "train"."""
+    if name == "load":
+        return importlib.import_module("purecnn.train.fitting").load
+    if name in ("train", "data"):
+        return importlib.import_module(f"purecnn.{name}")
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -103,8 +103,7 @@ def run(command: Train) -> int:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
     from purecnn.results.report import write_report
-    from purecnn.train.loop import train
-    from purecnn.train.plan import prepare
+    from purecnn.train.fitting import fit
     from purecnn.train.stopping import Diverged
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
@@ -114,10 +113,9 @@ def run(command: Train) -> int:
     )
     tell_script = _print_json if command.json_lines and first else lambda line: None
     try:
-        plan = prepare(config, resume=command.resume)
-        result = train(plan, console, resume=command.resume, on_epoch=tell_script)
+        result = fit(config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script)
         if first and not result.interrupted:
-            write_report(result.folder, plan.data)
+            write_report(result.folder, result.data)
     except (ValueError, TypeError, FileExistsError) as error:
         return complain(error, 2)
     except (Diverged, OSError) as error:

@@ -43,7 +43,7 @@ class Dataset:
     """
 
     name: str
-    train: Split
+    train: Any  # a Split, or the like: purecnn.data.stream.Stream
     test: Split | None
     classes: tuple[str, ...]
     val: Split | None = None

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether SIGINT or SIGTERM has come; a second one interrupts at once."""
+    """Yields a function that says whether SIGINT or SIGTERM has come; a second one interrupts at once.
+
+    Signals come to the main thread; in another one nothing is listened for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     seen: list[int] = []
 
     def note(number, frame):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from purecnn.data.dataset import Dataset
 from purecnn.train import checkpoints as saved
 from purecnn.train.devices import agree, is_first_process, wait_for_all
 from purecnn.train.interruption import asked_to_stop
+from purecnn.train.notebook import in_notebook, notebook_progress, show
 from purecnn.train.plan import Plan, prepare
 from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
@@ -34,6 +37,7 @@ class Result:
     steps: int
     interrupted: bool
     best: dict[str, Any]
+    data: Dataset
     test: dict[str, Any] | None = None
 
 
@@ -53,8 +57,9 @@ def train(
     run = begin(plan, console, resume=resume)
     config, metrics = run.plan.config, run.progress.metrics
     over, interrupted = reason_to_stop(metrics, config), False
+    bar = notebook_progress if in_notebook() else partial(progress_bar, console)
     try:
-        with asked_to_stop() as stop, progress_bar(console, plan.steps, run.steps) as (advance, say):
+        with asked_to_stop() as stop, bar(plan.steps, run.steps) as (advance, say):
             clock = last_save = time.perf_counter()
             for part in () if over else run.parts():
                 losses = run.step(part, began=clock)
@@ -76,7 +81,7 @@ def train(
             draw_curves(run.folder / "curves.png", metrics, f"{plan.net.name} on {plan.data.name}, until it diverged")
         raise
     if interrupted and not over:
-        return Result(run.folder, metrics, run.steps, True, best_line(metrics))
+        return Result(run.folder, metrics, run.steps, True, best_line(metrics), plan.data)
     if over and run.steps < plan.steps:
         console.print(over)
     return finish(run)
@@ -133,4 +138,6 @@ def finish(run: Run) -> Result:
             test = {"epoch": best["epoch"], "images": len(split), **found}
             if is_first_process():
                 write_test(run.folder, test)
-    return Result(run.folder, metrics, run.steps, False, best, test)
+    if in_notebook():
+        show(run.folder)
+    return Result(run.folder, metrics, run.steps, False, best, data, test)

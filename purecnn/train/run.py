@@ -15,7 +15,8 @@ import numpy as np
 
 from purecnn.backend import describe_hardware
 from purecnn.data.batches import evaluation_batches
-from purecnn.data.dataset import SplitName
+from purecnn.data.dataset import Split, SplitName
+from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
 from purecnn.train.compilation import loaded_programs
 from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
@@ -26,6 +27,7 @@ from purecnn.train.plan import Plan
 from purecnn.train.run_folder import append_metrics, write_metrics
 from purecnn.train.step import NORMS_EVERY, TrainState, evaluation, steps_in_one_dispatch, training_step
 from purecnn.train.stopping import best_line, require_finite
+from purecnn.train.streaming import StreamSupply
 from purecnn.train.weights import load_weights, save_weights
 
 Part = tuple[Any, Any, Any]  # images and labels on the devices, and the indices (K, N) of K steps into these
@@ -44,7 +46,7 @@ class Run:
     since: float  # when the seconds began that progress.seconds lacks
     hardware: str = field(default_factory=describe_hardware)
     steps: int = field(init=False)  # done
-    supplies: dict[SplitName, Supply] = field(default_factory=dict)
+    supplies: dict[SplitName, Supply | StreamSupply] = field(default_factory=dict)
     training: dict[int, Any] = field(default_factory=dict)  # programs by the number of steps in a dispatch
     evaluating: dict[tuple[SplitName, int], Any] = field(default_factory=dict)  # by split and number of batches
     compile_seconds: float = 0.0
@@ -59,7 +61,7 @@ class Run:
         """
         plan, config, everywhere = self.plan, self.plan.config, self.plan.devices.everywhere
         began, kept = time.perf_counter(), loaded_programs()
-        self.supplies = {name: supply(split, plan.devices) for name, split in plan.data.splits().items()}
+        self.supplies = {name: self._supply(split) for name, split in plan.data.splits().items()}
         one_step = training_step(
             plan.net,
             smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing),
@@ -80,6 +82,12 @@ class Run:
         from_disk, programs = loaded_programs() - kept, len(self.training) + len(self.evaluating)
         more = f", {from_disk} of {programs} programs being there from a run before" if from_disk else ""
         return f"compiled in {self.compile_seconds:.1f} s{more}"
+
+    def _supply(self, split: Split | Stream) -> Supply | StreamSupply:
+        plan = self.plan
+        if isinstance(split, Stream):
+            return StreamSupply(split, plan.devices, len(plan.data.classes), self.steps)
+        return supply(split, plan.devices)
 
     def _compile_evaluation(self, name: SplitName) -> list[np.ndarray]:
         """The indices of every dispatch that evaluates a split, for which programs are there afterwards."""

@@ -77,7 +77,8 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     for name, each in (("pets", 20), ("others", 10)):
         write_folder(tmp_path / name, each=each)
     options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--augmentation", "none", "--epochs", "1")
-    assert main(["train", *options, "--batch-size", "8", "--run-dir", "run", "--quiet"]) == 0
+    done = purecnn("train", *options, "--batch-size", 8, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()
@@ -88,10 +89,11 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     assert main(["eval", "../run"]) == 2
     assert "pets: there is no such folder" in capsys.readouterr().err
     assert judged(capsys, "../run", "--data-dir", "../cats")["images"] == 12
-    assert main(["train", "--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", "2"]) == 0
-    said = capsys.readouterr().out
-    assert "going on after step 6 of 12" in said
-    assert "epoch 2/2" in said
+    more = ("--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", 2)
+    done = purecnn("train", *more, cwd=tmp_path / "elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert "going on after step 6 of 12" in done.stdout
+    assert "epoch 2/2" in done.stdout
 
 
 def test_a_folder_that_cannot_be_written_to_is_evaluated(run_copy, capsys):

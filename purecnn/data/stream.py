@@ -1,0 +1,163 @@
+"""Images to train on, batch by batch from anything that can be iterated: a DataLoader, tf.data, grain, a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from purecnn.data.dataset import Split
+
+IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
+LABELS = ("label", "labels", "fine_label", "target", "y")
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What `train` takes in a Split's place. An epoch is `steps` batches; the source is iterated anew when it ends.
+
+    `images` has the shape and dtype of all of an epoch's, and no pixels.
+    """
+
+    source: Iterable[Any]
+    steps: int
+    batch_size: int
+    images: Any
+    labels: Any
+
+    def __len__(self) -> int:
+        return self.steps * self.batch_size
+
+    def checksum(self) -> int:
+        """Of nothing: what a stream holds is known when it has been read."""
+        return 0
+
+    def batches(self, skip: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images and labels of every batch from batch `skip` of an epoch on, without end.
+
+        A batch that is smaller is filled up with its own first images. Raises ValueError where the source gives nothing
+        when it is iterated again, or images of another shape.
+        """
+        while True:
+            count = 0
+            for images, labels in islice(_batches(self.source, self.batch_size), skip, None):
+                count += 1
+                if images.shape[1:] != self.images.shape[1:] or len(images) > self.batch_size:
+                    expected = (self.batch_size, *self.images.shape[1:])
+                    raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
+                places = np.arange(self.batch_size) % len(images)
+                yield images[places].astype(self.images.dtype, copy=False), labels[places]
+            if not count:
+                raise ValueError(
+                    "data: got an iterator that has ended, expected what can be iterated again, or steps_per_epoch"
+                )
+            skip = 0
+
+
+def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | None = None) -> Stream:
+    """The first batch says which shape all have; samples that are single are put together, `batch_size` a batch.
+
+    Raises ValueError where the source says no length and `steps_per_epoch` is not given, and for what is no pair of
+    images and labels.
+    """
+    iterator = iter(source)
+    try:
+        first = next(iterator)
+    except StopIteration:
+        raise ValueError("data: got nothing to iterate over, expected batches") from None
+    if iterator is source:  # it cannot be begun again: what was taken is put back
+        source = _Once(chain([first], iterator))
+    pair, single = _pair(first), np.ndim(_pair(first)[1]) == 0
+    images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
+    batch_size = batch_size if single else len(images)
+    length = len(source) if hasattr(source, "__len__") else None  # type: ignore[arg-type]
+    if steps_per_epoch is None and length is None:
+        raise ValueError(
+            "steps_per_epoch: got none, expected the number of batches in an epoch: the data do not say it"
+        )
+    steps = steps_per_epoch or -(-int(length or 1) // (batch_size if single else 1))
+    shape = (steps * batch_size, *images.shape[1:])
+    return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
+
+
+def read_all(source: Any) -> Split:
+    """Arrays (images, labels), or all of an iterable, in memory."""
+    if isinstance(source, Split):
+        return source
+    if _is_arrays(source):
+        return Split(*as_batch(*_pair(source)))
+    parts = list(_batches(source, 256))
+    return Split(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _is_arrays(source: Any) -> bool:
+    """(images, labels), or a dict of both, with arrays or tensors in it."""
+    if isinstance(source, Mapping):
+        source = tuple(source.values())
+    return (
+        isinstance(source, tuple) and len(source) == 2 and np.ndim(source[1]) == 1 and len(source[0]) == len(source[1])
+    )
+
+
+def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    items = iter(source)
+    for first in items:
+        pair = _pair(first)
+        if np.ndim(pair[1]) > 0:
+            yield as_batch(*pair)
+        else:
+            rest = (_pair(item) for item in islice(items, batch_size - 1))
+            yield as_batch(*map(list, zip(pair, *rest, strict=True)))
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    """Images and labels of (images, labels) or of a dict that calls them by a usual name."""
+    if isinstance(item, Mapping):
+        found = [next((item[name] for name in names if name in item), None) for names in (IMAGES, LABELS)]
+        if found[0] is None or found[1] is None:
+            raise ValueError(
+                f"data: got {', '.join(map(str, item))}, expected one of {', '.join(IMAGES)} and of {', '.join(LABELS)}"
+            )
+        return found[0], found[1]
+    if isinstance(item, tuple | list) and len(item) == 2:
+        return item[0], item[1]
+    raise ValueError(f"data: got {type(item).__name__}, expected (images, labels) or a dict of both")
+
+
+def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W, C), uint8 or float32, and labels (N,) in int32. PyTorch's N C H W become N H W C."""
+    one = images[0] if isinstance(images, list | tuple) else images
+    torch = type(one).__module__.split(".")[0] == "torch"
+    pixels = (
+        np.stack([np.asarray(image) for image in images]) if isinstance(images, list | tuple) else np.asarray(images)
+    )
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    elif torch and pixels.ndim == 4:
+        pixels = pixels.transpose(0, 2, 3, 1)
+    classes = np.asarray(labels)
+    if classes.ndim == 2 and classes.shape[1] == 1:
+        classes = classes[:, 0]
+    if pixels.ndim != 4 or 0 in pixels.shape:
+        raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C)")
+    if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
+        raise ValueError(
+            f"data: labels: got {classes.dtype}{classes.shape}, expected integers, one for each of {len(pixels)}"
+        )
+    if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
+        raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers")
+    dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
+    return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Once:
+    """An iterator that may be asked for again where it is."""
+
+    iterator: Iterator[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.iterator

@@ -1,0 +1,147 @@
+"""`purecnn.train.fit`: what `purecnn train` calls, for a net and data of one's own. `purecnn.load`: what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from purecnn import models
+from purecnn.chain import Chain, Params
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.holdout import warn_of_absent_classes, with_validation
+from purecnn.data.readers import DATA_NAMES, read
+from purecnn.data.stream import Stream, open_stream, read_all
+from purecnn.train.about import About
+from purecnn.train.config import Config
+from purecnn.train.loop import Result, train
+from purecnn.train.nets import load_net, make_net
+from purecnn.train.plan import prepare
+from purecnn.train.step import Augment
+
+
+def fit(
+    net: Chain | Callable[[int], Chain] | str,
+    data: Any,
+    config: Config | None = None,
+    *,
+    val: Any = None,
+    test: Any = None,
+    classes: Sequence[str] | None = None,
+    steps_per_epoch: int | None = None,
+    augment: Augment | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda line: None,
+    **options: Any,
+) -> Result:
+    """Train `net` on `data` in a run folder of its own, which eval, predict, export, report and `purecnn.load` take.
+
+    `net`: a Chain; a function from the number of classes to one; the name of a model, or "module:function".
+    `data`: a folder of images or an .npz file, by its path; a Dataset; (images, labels), arrays or tensors; or anything
+    that gives batches of these, or dicts of both, whenever it is iterated: a DataLoader, tf.data, grain, a Hugging Face
+    set. `steps_per_epoch` is for what does not say its length. Images are uint8 or floating, as the net is to see them.
+    `val` and `test` are the like, read into memory; without `val`, arrays hold out `val_share`, and of batches the last
+    weights are the best. `config` and `options` are those of the command: epochs=10, learning_rate=0.1, run_dir="run".
+    A resumed run takes from an iterable what is left of its epoch, in the order in which that gives it.
+
+    Raises what `purecnn.train.plan.prepare` and `purecnn.train.loop.train` raise. Ctrl-C saves and returns.
+    """
+    config = dataclasses.replace(config or Config(), **options)
+    found = as_dataset(data, val, test, config, steps_per_epoch=steps_per_epoch)
+    if isinstance(found.train, Stream):
+        # One batch a dispatch: images wait for no others, and memory holds a few batches.
+        config = dataclasses.replace(config, batch_size=found.train.batch_size, steps_per_dispatch=1)
+    named, built = _resolved_net(net, found, classes)
+    config = dataclasses.replace(config, model=named)
+    names = tuple(classes) if classes is not None else found.classes
+    if not isinstance(net, str):
+        outputs = _outputs(built, found)
+        names = names or tuple(str(n) for n in range(outputs))
+        if len(names) != outputs:
+            raise ValueError(f"net: got {outputs} outputs, expected {len(names)}, one for each class")
+    found = dataclasses.replace(found, classes=names)
+    warn_of_absent_classes(found)
+    plan = prepare(config, net=built, data=found, augment=augment, resume=resume)
+    return train(
+        plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
+    )
+
+
+class Loaded(NamedTuple):
+    """A trained net: `net.apply(params, normalised images, state=state)`, and what its file says of it."""
+
+    net: Chain
+    params: list[Params]
+    state: list[Params]
+    metadata: About
+
+
+def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Loaded:
+    """The best weights of a run's folder, or its `last`, or a file of weights; `net` if a program made it.
+
+    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    """
+    about, chain, params, state = load_net(run, last=last, net=net)
+    return Loaded(chain, params, state, about)
+
+
+def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoch: int | None = None) -> Dataset:
+    """What `fit` takes, as three splits. Classes are () where the data do not name them."""
+    if isinstance(data, Dataset):
+        found = data
+    elif isinstance(data, str | Path):
+        how = {"image_size": config.image_size, "val_share": config.val_share if val is None else 0.0}
+        if str(data) in DATA_NAMES:
+            found = read(str(data), config.data_dir, **how)
+        else:
+            kind = "npz" if Path(data).suffix == ".npz" else "folder"
+            found = read(kind, str(data), **how)
+    elif isinstance(data, Mapping | tuple | Split):
+        found = Dataset("arrays", read_all(data), None, ())
+    elif isinstance(data, Iterable):
+        found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, ())  # type: ignore[arg-type]
+    else:
+        raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over")
+    more = {name: read_all(each) for name, each in (("val", val), ("test", test)) if each is not None}
+    found = dataclasses.replace(found, **more)
+    return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)
+
+
+def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tuple[str, Chain]:
+    """The name under which the run keeps it, MODULE:FUNCTION where it can be imported, and the net itself."""
+    if isinstance(net, Chain):
+        return (net.name if _is_ours(net, data) else f":{net.name}"), net
+    count = len(classes) if classes is not None else len(data.classes)
+    if not count and isinstance(data.train, Split):
+        count = 1 + int(data.train.labels.max())
+    if not count:
+        raise ValueError("classes: got none, expected their names: the data do not say how many there are")
+    if isinstance(net, str):
+        return net, make_net(net, count)
+    if not callable(net):
+        raise TypeError(f"net: got {type(net).__name__}, expected a Chain, a function that makes one, or its name")
+    name, module = getattr(net, "__qualname__", "net"), getattr(net, "__module__", "__main__")
+    if getattr(models, name, None) is net:
+        return name, make_net(name, count)
+    importable = module != "__main__" and name.isidentifier()
+    built: Any = net(count)
+    return (f"{module}:{name}" if importable else f":{name.strip('<>')}"), built
+
+
+def _is_ours(net: Chain, data: Dataset) -> bool:
+    """Whether a net is a model of purecnn's as it comes, so that its name says all."""
+    shape = data.train.images.shape[1:]
+    known = net.name in models.__all__
+    return known and str(net.summary(shape)) == str(make_net(net.name, _outputs(net, data)).summary(shape))
+
+
+def _outputs(net: Chain, data: Dataset) -> int:
+    """How many numbers the net says of an image. Raises ValueError where it cannot take such images."""
+    shape = data.train.images.shape[1:]
+    return int(np.prod(net.shapes(shape, jax.numpy.float32)[-1]))
