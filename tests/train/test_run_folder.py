@@ -43,12 +43,12 @@ def test_the_config_comes_back_without_the_folders_name(tmp_path):
     assert read_config(tmp_path) == Config(model="mlp", learning_rate=0.125, seed=4, loss="squared_error")
 
 
-@pytest.mark.usefixtures("users_errors")
 def test_what_an_older_run_called_resnet_is_read_as_resnet_cifar(tmp_path):
     (tmp_path / "config.yaml").write_text("model: resnet\n")
     assert read_config(tmp_path) == Config(model="resnet_cifar")
 
 
+@pytest.mark.usefixtures("users_errors")
 def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("epochs: none\n")
     with pytest.raises(ValueError, match=r"config\.yaml: epochs: got 'none', expected an integer"):
