@@ -80,6 +80,8 @@ class Config:
     """Layers that are not trained: all-but-head, or numbers as `purecnn summary` counts them, 0-12,15. None: none."""
     layer_decay: float = 1.0
     """The learning rate of every layer with parameters is this times that of the next: 1 is one rate for all."""
+    freeze_statistics: bool = False
+    """Batch normalisation keeps the running statistics that it began with, and normalises by them in training too."""
     label_smoothing: float = 0.0
     """Of softmax_cross_entropy while training: this share of every label is spread over all classes."""
     augmentation: str = "warp"
@@ -115,7 +117,7 @@ class Config:
             require(
                 name, value, unset or (is_number and allowed(value)), expected + (" or None" if name in UNSET else "")
             )
-        for name in ("until_converged", "early_stopping"):
+        for name in ("until_converged", "early_stopping", "freeze_statistics"):
             require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
         for name in ("run_dir", "data_dir", "init_weights"):
             path = getattr(self, name)

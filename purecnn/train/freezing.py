@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import optax
 
 from purecnn.chain import Chain, Layer
+from purecnn.signatures import Partial
 
 ALL_BUT_HEAD = "all-but-head"
 
@@ -41,10 +42,29 @@ def frozen_layers(freeze: str | None, params: Sequence[Any]) -> frozenset[int]:
     return frozenset(frozen)
 
 
-def with_frozen(net: Chain, frozen: frozenset[int]) -> Chain:
-    """`net`, whose layers at these places run as they do without `train`: no dropout, statistics that stand still."""
-    layers = tuple(_inference(layer) if i in frozen else layer for i, layer in enumerate(net.layers))
+def with_frozen(net: Chain, frozen: frozenset[int], statistics: bool = False) -> Chain:
+    """`net`, whose layers at these places run as they do without `train`: no dropout, statistics that stand still.
+
+    With `statistics` so does every batch normalisation, also inside of blocks: it normalises by the running statistics.
+    """
+
+    def still(layer: Layer) -> Layer:
+        return _inference(layer) if statistics and layer.name == "batch_norm" else layer
+
+    layers = tuple(_inference(each) if i in frozen else _changed(each, still) for i, each in enumerate(net.layers))
     return dataclasses.replace(net, layers=layers)
+
+
+def _changed(value: Any, change: Callable[[Layer], Layer]) -> Any:
+    """`value`, a layer or what holds layers, with `change` of each that is made of no others."""
+    if isinstance(value, Layer) and not value.inner:
+        return change(value)
+    if isinstance(value, Layer | Chain):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **{name: _changed(each, change) for name, each in fields.items()})
+    if isinstance(value, Partial):
+        return Partial(value.func, *_changed(value.args, change), **value.keywords)
+    return tuple(_changed(each, change) for each in value) if isinstance(value, tuple) else value
 
 
 def _inference(layer: Layer) -> Layer:

@@ -70,6 +70,7 @@ class Run:
             jnp.dtype(config.precision),
             min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
             plan.frozen,
+            config.freeze_statistics,
         )
         steps = steps_in_one_dispatch(one_step, everywhere)
         epoch, here = np.arange(plan.steps_per_epoch), self.steps % plan.steps_per_epoch

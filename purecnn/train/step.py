@@ -70,14 +70,16 @@ def training_step(
     precision: Any = jnp.float32,
     norms_every: int = NORMS_EVERY,
     frozen: frozenset[int] = frozenset(),
+    frozen_statistics: bool = False,
 ) -> Callable[..., Any]:
     """A pure function (TrainState, x, labels) -> (TrainState, Measured) for one batch; not jitted yet.
 
     With the `precision` bfloat16 the two lists are computed in it, sums inside the rules in float32; the weights that
     are kept, the loss, running statistics and the optimiser's update stay float32. Layers at the places in `frozen`
-    run as they do without `train`; that `optimizer` leaves their parameters alone is its affair.
+    run as they do without `train`; that `optimizer` leaves their parameters alone is its affair. With
+    `frozen_statistics` every batch normalisation does so.
     """
-    net = with_frozen(net, frozen)
+    net = with_frozen(net, frozen, frozen_statistics)
 
     def step(now: TrainState, x: Array, labels: Array) -> tuple[TrainState, Measured]:
         augment_key, net_key = jax.random.split(jax.random.fold_in(now.key, now.step))

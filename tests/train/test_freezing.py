@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from purecnn import nn
-from purecnn.chain import Chain
+from purecnn import nn, softmax_cross_entropy
+from purecnn.chain import Chain, backprop
 from purecnn.train.config import Config
-from purecnn.train.freezing import fine_tuning, frozen_layers, is_freeze
+from purecnn.train.freezing import fine_tuning, frozen_layers, is_freeze, with_frozen
 from purecnn.train.objectives import OBJECTIVES
 from purecnn.train.optimizers import make_optimizer
 from purecnn.train.step import initial_state, steps_in_one_dispatch, training_step
@@ -58,6 +58,25 @@ def test_what_is_trained_moves_as_by_autodiff_of_the_loss_on_fixed_features():
     for name in ("w", "b"):
         expected = before.params[-1][name] - RATE * gradient[name]
         np.testing.assert_allclose(after.params[-1][name], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_frozen_statistics_stand_still_in_blocks_too_and_the_gradient_is_autodiffs():
+    block = (nn.conv2d(2, 3, padding="SAME"), nn.batch_norm(), nn.relu())
+    net = Chain("net", (nn.residual(*block), nn.batch_norm(), nn.global_avg_pool(), nn.dense(4)))
+    params, state = net.init(jax.random.key(0), (6, 6, 2)), net.init_state((6, 6, 2))
+    state = jax.tree.map(lambda s: s + 0.5, state)
+    still = with_frozen(net, frozenset(), statistics=True)
+
+    def loss(params):
+        return softmax_cross_entropy(net.apply(params, IMAGES, state=state), jnp.asarray(LABELS)).mean()
+
+    _, after, _ = still.forward(params, IMAGES, state=state, train=True)
+    assert jax.tree.all(jax.tree.map(np.array_equal, state, after))
+    got = backprop(still, params, IMAGES, jnp.asarray(LABELS), state=state, train=True)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(jax.value_and_grad(loss)(params)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    _, moved, _ = net.forward(params, IMAGES, state=state, train=True)
+    assert not jax.tree.all(jax.tree.map(np.array_equal, state, moved))
 
 
 def test_no_backward_pass_is_computed_that_frozen_layers_alone_would_need():
