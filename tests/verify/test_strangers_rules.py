@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def _as_jax_comes():
-    with jax.numpy_dtype_promotion("standard"):
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
 
@@ -215,3 +215,33 @@ def test_a_backward_rule_that_chooses_its_steps_by_the_cotangent_is_linear():
     own = with_arguments(lambda a: jax.scipy.linalg.expm(a), expm_bwd)
     report = verify.check(own, normal(3, 3) / 2, cases=0, checks=("gradient", "linearity"))
     assert report.ok, report
+
+
+def plan(cost):
+    """A transport plan by scaling, whose kernel underflows in float32 at large costs."""
+    kernel = jnp.exp(-cost)
+    u = 1 / kernel.sum(1)
+    return u[:, None] * kernel
+
+
+def test_where_the_function_itself_has_no_value_its_rule_is_not_blamed():
+    own = rule(lambda c: (plan(c) * c).sum(0), lambda c: ((plan(c) * c).sum(0), c), plan_bwd)
+    assert verify.check(own, np.abs(normal(4, 5)), checks=("gradient", "finite", "conditioning")).ok
+
+
+def plan_bwd(c, g):
+    p = plan(c)
+    weights = g * (1 - c)
+    return (p * (weights + (p * c * g).sum(1, keepdims=True)),)
+
+
+@pytest.mark.parametrize(("guard", "verdict"), [(1e-12, "right"), (1e-4, "wrong")])
+def test_a_guard_beside_elements_without_a_derivative(guard, verdict):
+    own = with_arguments(lambda x: jnp.sqrt(x), lambda r, g: (g * 0.5 / jnp.sqrt(r[0] + guard),))
+    report = verify.check(own, np.abs(normal(6)) + np.float32(0.2), cases=0, checks=("gradient",))
+    assert report.verdict == verdict, report
+
+
+def test_numbers_between_zero_and_the_smallest_are_not_asked_of_what_is_positive():
+    own = with_arguments(lambda x: jnp.sqrt(x), lambda r, g: (g * 0.5 / jnp.sqrt(jnp.maximum(r[0], 1e-12)),))
+    assert verify.check(own, np.abs(normal(6)) + np.float32(0.2), cases=0).ok

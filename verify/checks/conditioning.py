@@ -11,6 +11,7 @@ Rounded to 800, numbers tie by themselves; without a reference an element may li
 import numpy as np
 
 from verify.case import Case
+from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
 from verify.oracle import kinks
 from verify.oracle.compare import differences
@@ -43,6 +44,8 @@ def findings(case: Case) -> list[Finding]:
     ]
     if not _differences(case, OWN, case.own[1], allowed):
         return []  # what autodiff loses could only allow more, and is not worth compiling it
+    if not finite_value(case):
+        raise NotRunError("the function itself has no finite value here")
     allowed = [a + WORSE_THAN_AUTODIFF * l for a, l in zip(allowed, _lost_by_autodiff(case), strict=True)]
     return _differences(case, OWN, case.own[1], allowed)
 

@@ -16,7 +16,7 @@ from verify.oracle import kinks
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.noise import loop_noise, within_noise
-from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
 
@@ -86,7 +86,7 @@ def _at(
     for k, (name, e, g, b) in enumerate(zip(case.names, truth.cotangents, got, bad, strict=True)):
         if not b.any():
             continue
-        beyond = resolved(case, k) if level is WIDE else loop_noise(case) * np.abs(e).max(initial=0)
+        beyond = resolved(case, k) if level is WIDE else loop_noise(case) * largest(e)
         real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
         if real.any():
             primal = case.arrays[case.perturbed[k]]
@@ -120,7 +120,7 @@ def resolved(case: Case, leaf: int) -> np.ndarray:
         magnitude = case.measured.magnitudes[leaf]
     except NotRunError:
         magnitude = case.truth.magnitudes[leaf]
-    noise = loop_noise(case) * np.abs(case.truth.cotangents[leaf]).max(initial=0)
+    noise = loop_noise(case) * largest(case.truth.cotangents[leaf])
     if dtype == WIDE:
         return allowed_error(magnitude, WIDE) + noise
     return resolution(magnitude, dtype) + noise

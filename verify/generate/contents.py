@@ -139,11 +139,13 @@ def plans(case: Case) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     positions = case.perturbed[:3]
     names = dict(zip(case.perturbed, case.names, strict=True))
     yield "fresh numbers", {}, False
+    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
     for n in positions:
         for label, filler in ORDINARY:
-            yield f"{names[n]} {label}", {n: filler}, False
+            # Between zero and the smallest normal number a logarithm or a root of what is positive is guarded anyhow.
+            if filler is not subnormal or POSITIVE not in leaves[n].domain:
+                yield f"{names[n]} {label}", {n: filler}, False
     # What is positive in the example reaches zero alone: where all are zero, a quotient of them has no value.
-    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
     several = [n for n in case.perturbed if POSITIVE not in leaves[n].domain]
     if len(several) > 1:
         yield "every argument tied", dict.fromkeys(several, tied), False
