@@ -25,8 +25,8 @@ from purecnn.models.torchvision import TABLES
 
 CLASSES, BATCH, STEPS = 10, 4, 5
 RATE = 0.01
-# At rate 0.01 a gradient of norm 1,500 (ResNet-50's) throws the loss about, and each step makes rounding 100 times
-# as large.
+# At rate 0.01 a gradient of norm 1,500 (ResNet-50's) throws the loss about, and each step makes rounding errors a
+# hundred times as large.
 RATES = dict.fromkeys(("resnet50", "resnet101", "mobilenet_v2"), 0.001)
 SIDES = {"alexnet_one_tower": 96}  # its convolutions leave nothing of 64×64 that pools; 64×64 for all others
 BOUNDS = {"logits": 1e-5, "gradients": 1e-8, "five steps": 1e-8}
