@@ -21,8 +21,12 @@ from purecnn.train.compilation import keep_compiled
 from purecnn.train.config import Config
 
 RECIPES = {
-    "purecnn train --model cifar_cnn --label-smoothing 0.1": {"model": "cifar_cnn", "label_smoothing": 0.1},
-    "purecnn train": {},
+    "purecnn train --model cifar_cnn --label-smoothing 0.1 --val-share 0": {
+        "model": "cifar_cnn",
+        "label_smoothing": 0.1,
+        "val_share": 0.0,
+    },
+    "purecnn train --val-share 0": {"val_share": 0.0},
 }
 SEEDS = 10
 

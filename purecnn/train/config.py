@@ -35,6 +35,7 @@ RENAMED = {"resnet": "resnet_cifar"}
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
+ClassWeights = Literal["none", "balanced"]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -74,6 +75,8 @@ class Config:
     """The learning rate rises from 0 in so many epochs, before the schedule begins."""
     init_weights: str | None = None
     """A run or a file of weights of the same model to begin with. The last layer is new if the classes are others."""
+    ema: float | None = None
+    """Decay of a moving average of the weights, such as 0.999: it is what is evaluated and kept. None: no average."""
     loss: Loss | None = None
     """None: squared_error for mlp, as in the lecture, softmax_cross_entropy for the others."""
     freeze: str | None = None
@@ -84,6 +87,8 @@ class Config:
     """Batch normalisation keeps the running statistics that it began with, and normalises by them in training too."""
     label_smoothing: float = 0.0
     """Of softmax_cross_entropy while training: this share of every label is spread over all classes."""
+    class_weights: ClassWeights = "none"
+    """balanced: a class with few images weighs as much as one with many, in the loss while training."""
     augmentation: str = "warp"
     """What is done to training images, anew every time: none, or some of warp, flip, crop, cutout, joined by +."""
     precision: Precision = "float32"
@@ -136,6 +141,7 @@ CHOICES = {
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "loss": (*get_args(Loss), None),
+    "class_weights": get_args(ClassWeights),
     "precision": get_args(Precision),
 }
 COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
@@ -153,6 +159,7 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "momentum": SHARE,
     "weight_decay": NOT_NEGATIVE,
     "clip_norm": POSITIVE,
+    "ema": SHARE,
     "warmup_epochs": NOT_NEGATIVE,
     "layer_decay": (int | float, lambda v: 0 < v <= 1, "a number above 0, at most 1"),
     "label_smoothing": SHARE,
@@ -162,7 +169,7 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "checkpoint_every": NOT_NEGATIVE,
     "seed": (int, lambda v: 0 <= v < 2**32, "an integer from 0 to 4294967295"),
 }
-UNSET = ("image_size", "clip_norm")  # may be None
+UNSET = ("image_size", "clip_norm", "ema")  # may be None
 
 
 # What may change when a run goes on: how far it goes and how often it saves, not what it computes.

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 
 from purecnn.annotations import Array
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
@@ -30,8 +31,29 @@ OBJECTIVES = {
 
 
 def smoothed(objective: Objective, label_smoothing: float) -> Objective:
-    """softmax_cross_entropy with smoothed labels; the test loss stays that of the labels as they are."""
+    """softmax_cross_entropy with smoothed labels; the val and test loss stay those of the labels as they are."""
     if not label_smoothing:
         return objective
     fwd, bwd = (partial(rule, label_smoothing=label_smoothing) for rule in (objective.fwd, objective.bwd))
     return Objective(fwd, bwd, objective.target)
+
+
+def weighted(objective: Objective, weights: Array) -> Objective:
+    """The loss of an image times the weight of its class, (K,); the gradient likewise."""
+
+    def fwd(y, target):
+        wanted, weight = target
+        losses, residuals = objective.fwd(y, wanted)
+        return losses * weight, (residuals, weight)
+
+    def bwd(residuals, bar):
+        inner, weight = residuals
+        return objective.bwd(inner, bar * weight)
+
+    return Objective(fwd, bwd, lambda labels, y: (objective.target(labels, y), weights[labels]))
+
+
+def balanced(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Weights of the classes, (K,) float32, in inverse proportion to their images; the mean over the images is 1."""
+    counts = np.bincount(labels, minlength=classes)
+    return (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1))).astype(np.float32)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import jax
+import jax.numpy as jnp
 import optax
 
 from purecnn.train.config import Config, require
@@ -26,9 +29,43 @@ def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransf
         "adagrad": lambda: [into_gradient, optax.adagrad(rate)],
     }[config.optimizer]()
     optimizer = fine_tuning(optax.chain(*clip, *parts), config.freeze, config.layer_decay)
+    if config.ema is not None:
+        optimizer = optax.chain(optimizer, averaged_weights(config.ema))
     if config.accumulate == 1:
         return optimizer
     return optax.MultiSteps(optimizer, every_k_schedule=config.accumulate).gradient_transformation()  # type: ignore
+
+
+class Average(NamedTuple):
+    """Of the weights, and the updates that are in it."""
+
+    params: Any
+    count: Any
+
+
+def averaged_weights(decay: float) -> optax.GradientTransformation:
+    """Changes no update; its state is the moving average ā ← d·ā + (1 − d)·w of the weights after each.
+
+    d is min(decay, (1 + n) / (10 + n)) at update n, so that the start is soon forgotten.
+    """
+
+    def init(params):
+        return Average(jax.tree.map(jnp.copy, params), jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params: Any = None):
+        count = state.count.astype(jnp.float32)
+        d = jnp.minimum(jnp.float32(decay), (1 + count) / (10 + count))
+        new = optax.apply_updates(params, updates)
+        mean = jax.tree.map(lambda a, w: (d * a + (1 - d) * w).astype(a.dtype), state.params, new)
+        return updates, Average(mean, state.count + 1)
+
+    return optax.GradientTransformation(init, update)
+
+
+def average_of(opt_state: Any) -> Any | None:
+    """The average that is kept in an optimiser's state, arranged as the weights; None if there is none."""
+    nodes = jax.tree.leaves(opt_state, is_leaf=lambda node: isinstance(node, Average))
+    return next((node.params for node in nodes if isinstance(node, Average)), None)
 
 
 def make_schedule(config: Config, steps_per_epoch: int) -> optax.Schedule:

@@ -68,6 +68,10 @@ def prepare(
     require("batch_size", batch_size, divides, f"a multiple of {devices.count}, the devices that share it")
     early, validated = config.early_stopping, data.val is not None
     require("early_stopping", early, not early or validated, "false without images to validate")
+    weighs, labelled = config.class_weights, data.train.labels.ndim == 1
+    require(
+        "class_weights", weighs, weighs == "none" or labelled, "none: batches do not say how many images a class has"
+    )
     net = net or make_net(config.model, len(data.classes))
     steps_per_epoch = batch_count(samples, batch_size)
     warn_of_few_updates(config, steps_per_epoch)

@@ -22,7 +22,8 @@ from purecnn.train.compilation import loaded_programs
 from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
 from purecnn.train.nets import seen
-from purecnn.train.objectives import OBJECTIVES, smoothed
+from purecnn.train.objectives import OBJECTIVES, Objective, balanced, smoothed, weighted
+from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan
 from purecnn.train.run_folder import append_metrics, write_metrics
 from purecnn.train.step import NORMS_EVERY, TrainState, evaluation, steps_in_one_dispatch, training_step
@@ -64,7 +65,7 @@ class Run:
         self.supplies = {name: self._supply(split) for name, split in plan.data.splits().items()}
         one_step = training_step(
             plan.net,
-            smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing),
+            self._objective(),
             plan.optimizer,
             lambda key, x: seen(plan.about, plan.augment(key, x)),
             jnp.dtype(config.precision),
@@ -83,6 +84,14 @@ class Run:
         from_disk, programs = loaded_programs() - kept, len(self.training) + len(self.evaluating)
         more = f", {from_disk} of {programs} programs being there from a run before" if from_disk else ""
         return f"compiled in {self.compile_seconds:.1f} s{more}"
+
+    def _objective(self) -> Objective:
+        """Of training, which may smooth labels and weigh classes; evaluation does neither."""
+        config, data = self.plan.config, self.plan.data
+        objective = smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing)
+        if config.class_weights == "none":
+            return objective
+        return weighted(objective, jnp.asarray(balanced(data.train.labels, len(data.classes))))
 
     def _supply(self, split: Split | Stream) -> Supply | StreamSupply:
         plan = self.plan
@@ -131,7 +140,7 @@ class Run:
 
     def evaluate(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[float, np.ndarray]:
         """The mean loss of a split's images, and the class each is predicted as; with weights other than the newest."""
-        params, state = (self.now.params, self.now.state) if params is None else (params, state)
+        params, state = self.weights() if params is None else (params, state)
         parts = self._compile_evaluation(name)
         found = [self.evaluating[name, len(part[2])](params, state, *part) for part in self.supplies[name].parts(parts)]
         _, is_real = evaluation_batches(len(self.plan.data.split(name)), self.plan.config.batch_size)
@@ -179,10 +188,15 @@ class Run:
             append_metrics(self.folder, line)
         return line
 
+    def weights(self) -> tuple[Any, Any]:
+        """The newest that are evaluated and kept, and the state: of the weights their average, where one is kept."""
+        average = average_of(self.now.opt_state)
+        return (self.now.params if average is None else average), self.now.state
+
     def save_weights(self, name: str) -> None:
         if is_first_process():
-            weights = {"params": self.now.params, "state": self.now.state}
-            save_weights(self.folder / name, weights, self.plan.about.metadata())
+            params, state = self.weights()
+            save_weights(self.folder / name, {"params": params, "state": state}, self.plan.about.metadata())
 
     def rewrite_metrics(self) -> None:
         """As the checkpoint has them: no epoch twice, none missing."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from purecnn.train.config import Config
-from purecnn.train.optimizers import make_optimizer, make_schedule
+from purecnn.train.optimizers import average_of, make_optimizer, make_schedule
 
 PARAMS = [{"w": jnp.array([[2.0, -1.0]]), "b": jnp.array([3.0, 1.0])}]
 GRADIENT = [{"w": jnp.array([[0.5, 0.25]]), "b": jnp.array([-1.0, 2.0])}]
@@ -119,3 +119,28 @@ def test_a_schedule_counts_updates_not_steps():
 def test_warming_up_for_the_whole_run_is_refused():
     with pytest.raises(ValueError, match=r"warmup_epochs: got 2\.0, expected fewer than the run's 2"):
         rates(warmup_epochs=2.0)
+
+
+def test_the_average_of_the_weights_forgets_its_start_and_changes_no_update():
+    config = Config(momentum=0.0, weight_decay=0.0, schedule="constant", learning_rate=0.1, ema=0.25)
+    optimizer = make_optimizer(dataclasses.replace(config, epochs=1), 10)
+    state, params, expected = optimizer.init(PARAMS), PARAMS, np.array(PARAMS[0]["b"])
+    for n in range(4):
+        update, state = optimizer.update(GRADIENT, state, params)
+        np.testing.assert_allclose(update[0]["b"], -0.1 * GRADIENT[0]["b"])
+        params = jax.tree.map(jnp.add, params, update)
+        decay = min(0.25, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * np.array(params[0]["b"])
+    np.testing.assert_allclose(average_of(state)[0]["b"], expected, rtol=1e-6)
+    assert average_of(make_optimizer(Config(), 10).init(PARAMS)) is None
+
+
+def test_with_accumulation_the_average_follows_the_updates_alone():
+    config = Config(momentum=0.0, weight_decay=0.0, schedule="constant", ema=0.5, accumulate=2, epochs=1)
+    optimizer = make_optimizer(config, 10)
+    with jax.numpy_dtype_promotion("standard"):
+        _, state = optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)
+        np.testing.assert_array_equal(average_of(state)[0]["b"], PARAMS[0]["b"])
+        update, state = optimizer.update(GRADIENT, state, PARAMS)
+    expected = PARAMS[0]["b"] + 0.9 * update[0]["b"]  # the first decay is a tenth
+    np.testing.assert_allclose(average_of(state)[0]["b"], expected, rtol=1e-6)

@@ -1,0 +1,113 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from purecnn.data.stream import as_batch, open_stream, read_all
+from tests.data.making import pictures
+
+IMAGES, LABELS = pictures(10, (4, 3, 2), 3)
+BATCHES = [(IMAGES[:4], LABELS[:4]), (IMAGES[4:8], LABELS[4:8]), (IMAGES[8:], LABELS[8:])]
+
+
+class Loader:
+    """The like of a DataLoader: it has a length and may be iterated again."""
+
+    def __init__(self, items):
+        self.items, self.begun = items, 0
+
+    def __len__(self):
+        return len(self.items)
+
+    def __iter__(self):
+        self.begun += 1
+        return iter(self.items)
+
+
+def taken(stream, count, skip=0):
+    return list(islice(stream.batches(skip), count))
+
+
+def test_epoch_follows_epoch_and_the_smaller_batch_is_filled_up_with_its_own():
+    stream = open_stream(Loader(BATCHES), batch_size=99)
+    assert (stream.steps, stream.batch_size, len(stream)) == (3, 4, 12)
+    assert (stream.images.shape, stream.images.dtype) == ((12, 4, 3, 2), np.uint8)
+    found = taken(stream, 4)
+    np.testing.assert_array_equal(found[1][0], IMAGES[4:8])
+    np.testing.assert_array_equal(found[2][1], LABELS[[8, 9, 8, 9]])
+    np.testing.assert_array_equal(found[3][0], found[0][0])
+    assert found[0][1].dtype == np.int32
+
+
+def test_what_was_seen_of_an_epoch_is_skipped_in_this_epoch_alone():
+    found = taken(open_stream(Loader(BATCHES), batch_size=4), 3, skip=2)
+    np.testing.assert_array_equal(found[0][1], LABELS[[8, 9, 8, 9]])
+    np.testing.assert_array_equal(found[1][0], IMAGES[:4])
+
+
+def test_an_iterator_needs_a_number_of_steps_and_loses_no_batch():
+    with pytest.raises(ValueError, match="steps_per_epoch: got none, expected the number of batches in an epoch"):
+        open_stream(iter(BATCHES), batch_size=4)
+    stream = open_stream(iter(BATCHES), batch_size=4, steps_per_epoch=2)
+    assert (stream.steps, len(stream)) == (2, 8)
+    for (images, _), expected in zip(taken(stream, 2), BATCHES, strict=False):
+        np.testing.assert_array_equal(images, expected[0])
+    with pytest.raises(ValueError, match="data: got an iterator that has ended"):
+        taken(open_stream(iter(BATCHES), batch_size=4, steps_per_epoch=2), 4)
+
+
+def test_single_samples_are_put_together():
+    samples = [{"image": image, "label": int(label)} for image, label in zip(IMAGES, LABELS, strict=True)]
+    stream = open_stream(Loader(samples), batch_size=4)
+    assert (stream.steps, stream.batch_size) == (3, 4)
+    np.testing.assert_array_equal(taken(stream, 2)[1][0], IMAGES[4:8])
+    np.testing.assert_array_equal(read_all(samples).images, IMAGES)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [(IMAGES, LABELS), {"images": IMAGES, "labels": LABELS}, {"pixel_values": IMAGES, "y": LABELS[:, None]}, BATCHES],
+    ids=["pair", "dict", "other names", "batches"],
+)
+def test_a_whole_set_is_read(source):
+    split = read_all(source)
+    np.testing.assert_array_equal(split.images, IMAGES)
+    np.testing.assert_array_equal(split.labels, LABELS)
+    assert split.labels.dtype == np.int32
+
+
+def test_floats_are_float32_as_they_are_and_grey_images_get_their_channel():
+    images, labels = as_batch(list(IMAGES[..., 0] / 100 - 1), [int(label) for label in LABELS])
+    assert (images.shape, images.dtype, labels.dtype) == ((10, 4, 3, 1), np.float32, np.int32)
+    np.testing.assert_array_equal(images[..., 0], (IMAGES[..., 0] / 100 - 1).astype(np.float32))
+
+
+def test_tensors_of_pytorch_have_their_channels_moved():
+    tensor = type(
+        "Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: IMAGES.transpose(0, 3, 1, 2)}
+    )
+    np.testing.assert_array_equal(as_batch(tensor(), LABELS)[0], IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"picture": IMAGES, "label": LABELS}, "data: got picture, label, expected one of image, images, "),
+        (IMAGES, "data: got ndarray, expected .images, labels. or a dict of both"),
+        ((IMAGES, LABELS[:3]), r"data: labels: got uint8\(3,\), expected integers, one for each of 10"),
+        ((IMAGES, LABELS / 2), r"data: labels: got float64\(10,\), expected integers"),
+        ((IMAGES.astype(np.int64), LABELS), "data: images: got dtype int64, expected uint8, or floating"),
+        ((IMAGES[:, 0, 0], LABELS), r"data: images: got shape \(10, 2\), expected \(N, H, W, C\)"),
+    ],
+)
+def test_what_is_no_batch_is_refused(item, message):
+    with pytest.raises(ValueError, match=message):
+        open_stream([item], batch_size=4)
+
+
+def test_a_batch_of_another_shape_is_refused_and_nothing_at_all():
+    odd = open_stream([BATCHES[0], (IMAGES[:4, :2], LABELS[:4])], batch_size=4)
+    with pytest.raises(ValueError, match=r"got a batch of \(4, 2, 3, 2\), expected \(4, 4, 3, 2\) as the first"):
+        taken(odd, 2)
+    with pytest.raises(ValueError, match="data: got nothing to iterate over"):
+        open_stream([], batch_size=4)

@@ -1,0 +1,50 @@
+"""The page about training shows what the commands print, digits aside, and its Python runs."""
+
+import contextlib
+import io
+import re
+
+import jax
+
+from tests.commands.running import purecnn
+from tests.docs.pages import DOCS, blocks
+
+PAGE = DOCS / "train.md"
+SHOWN = {re.sub(r"[\d,.]*\d", "#", line.strip()) for line in PAGE.read_text(encoding="utf-8").splitlines()}
+
+
+def not_shown(said):
+    """The lines of what was printed that the page does not have, whatever the numbers and the machine."""
+    lines = [re.sub(r"[\d,.]*\d", "#", line.strip()) for line in said.splitlines()]
+    return [line for line in lines if line not in SHOWN and not line.startswith(("hardware: ", "compiled in "))]
+
+
+def test_a_run_and_its_evaluation_print_what_the_page_shows(tmp_path):
+    done = purecnn("train", "--epochs", 3, "--run-dir", "first", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") > 15
+    assert not_shown(done.stdout) == []
+    refused = purecnn("train", "--run-dir", "first", "--resume", "--model", "mlp", cwd=tmp_path)
+    assert not_shown(refused.stderr.replace("first", "third")) == []
+    done = purecnn("eval", "first", cwd=tmp_path)
+    head = [
+        line for line in done.stdout.splitlines() if "top-" in line or "precision" in line or "worst images" in line
+    ]
+    assert len(head) == 3
+    assert not_shown("\n".join(head).replace("in first/", "in runs/lenet-digits-1/")) == []
+
+
+def test_a_line_that_the_page_lacks_is_noticed():
+    assert not_shown("epoch 1/3  loss 9.9  train 1.00%  test 2.00%  3 images/s\n") != []
+
+
+def test_the_example_in_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = (block.text for block in blocks(PAGE) if block.language == "python" and "fit(" in block.text)
+    assert example.count("\n") <= 17
+    names, said = {}, io.StringIO()
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), contextlib.redirect_stdout(said):
+        exec(compile(example, "train.md", "exec"), names)
+    assert names["logits"].shape == (5, 10)
+    assert [(tmp_path / run / "best.safetensors").is_file() for run in ("arrays", "batches")] == [True, True]
+    assert said.getvalue().count("epoch 2/2") == 2

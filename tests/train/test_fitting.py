@@ -1,0 +1,144 @@
+"""A net and data of one's own, from Python: each way of giving them, and what is kept of them."""
+
+import signal
+import sys
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+import purecnn
+from purecnn import models, nn
+from purecnn.data.digits import read_digits
+from purecnn.results.evaluation import evaluate
+from purecnn.results.trained import load_trained
+from purecnn.train.config import Config
+from purecnn.train.fitting import as_dataset, fit
+from purecnn.train.run_folder import read_config, read_metrics
+
+NET = purecnn.Chain("own", (nn.flatten(), nn.dense(16), nn.relu(), nn.dense(10)))
+QUIET = {"console": Console(quiet=True), "augmentation": "none"}
+DIGITS = read_digits()
+TRAIN = (DIGITS.train.images[:320], DIGITS.train.labels[:320])
+TEST = (DIGITS.test.images, DIGITS.test.labels)
+
+
+@pytest.fixture(autouse=True)
+def a_users_jax():
+    """What a user's Python does: no strictness beyond JAX's own."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def batches(size=32):
+    return [(TRAIN[0][i : i + size], TRAIN[1][i : i + size]) for i in range(0, len(TRAIN[0]), size)]
+
+
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory):
+    """Three epochs of batches, with images that validate."""
+    folder = tmp_path_factory.mktemp("streamed") / "run"
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return fit(NET, batches(), val=TEST, test=TEST, epochs=3, run_dir=str(folder), checkpoint_every=0.0, **QUIET)
+
+
+def test_batches_train_a_net_and_its_run_is_one_like_any_other(streamed):
+    lines = read_metrics(streamed.folder)
+    assert streamed.steps == 30
+    assert lines[-1]["val_accuracy"] > 0.5 > lines[0]["train_accuracy"]
+    assert (
+        streamed.test["test_accuracy"] == streamed.best["val_accuracy"] == max(line["val_accuracy"] for line in lines)
+    )
+    assert (read_config(streamed.folder).model, read_config(streamed.folder).batch_size) == (":own", 32)
+
+
+def test_what_a_program_made_is_given_again_to_load_it(streamed):
+    with pytest.raises(
+        ValueError, match=r"best.safetensors: model: got ':own', a net that a program made and that has to"
+    ):
+        purecnn.load(streamed.folder)
+    net, params, state, metadata = purecnn.load(streamed.folder, net=NET)
+    guesses = net.apply(params, TEST[0], state=state).argmax(axis=1)
+    assert float((np.asarray(guesses) == TEST[1]).mean()) == streamed.test["test_accuracy"]
+    assert (metadata.classes, metadata.input_shape) == (tuple("0123456789"), (8, 8, 1))
+
+
+def test_a_run_on_batches_goes_on_with_more_epochs_to_where_it_would_be(streamed, tmp_path):
+    stopped = tmp_path / "stopped"
+    how = {"val": TEST, "test": TEST, "run_dir": str(stopped), "checkpoint_every": 0.0, **QUIET}
+    first = fit(
+        NET, batches(), epochs=3, resume=True, **(how | {"on_epoch": lambda line: signal.raise_signal(signal.SIGINT)})
+    )
+    assert first.interrupted
+    assert 10 <= first.steps < 30
+    assert not (stopped / "test.json").exists()
+    done = fit(NET, batches(), epochs=3, resume=True, **how)
+    assert (done.interrupted, done.steps) == (False, 30)
+    for name in ("weights.safetensors", "best.safetensors"):
+        assert (stopped / name).read_bytes() == (streamed.folder / name).read_bytes()
+
+
+def test_arrays_hold_out_what_validates_and_a_shipped_net_keeps_its_name(tmp_path):
+    done = fit(models.mlp(10), TRAIN, epochs=1, run_dir=str(tmp_path / "run"), **QUIET)
+    assert done.data.notes == (
+        "held out of the training images to validate: 10 % of every class, the same in every run",
+    )
+    assert (read_config(done.folder).model, done.test) == ("mlp", None)
+    assert evaluate(load_trained(done.folder), done.data.val).accuracy() == done.best["val_accuracy"]
+
+
+def test_a_function_that_can_be_imported_is_kept_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "my_nets.py").write_text(
+        "import purecnn\nfrom purecnn import nn\n\n"
+        "def small(classes):\n    return purecnn.Chain('small', (nn.flatten(), nn.dense(classes)))\n\n"
+        "def none(classes):\n    return classes\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    done = fit("my_nets:small", TRAIN, epochs=1, classes=tuple("abcdefghij"), run_dir="run", **QUIET)
+    assert read_config(done.folder).model == "my_nets:small"
+    assert purecnn.load("run").net.name == "small"
+    import my_nets
+
+    assert read_config(fit(my_nets.small, TRAIN, epochs=1, run_dir="other", **QUIET).folder).model == "my_nets:small"
+    for model, message in {
+        "my_nets:none": "my_nets:none gave int, expected a purecnn.Chain",
+        "my_nets:nothing": "got 'my_nets:nothing': module 'my_nets' has no attribute 'nothing'",
+        "no_nets:small": "got 'no_nets:small': No module named 'no_nets'",
+    }.items():
+        with pytest.raises(ValueError, match=f"^model: {message}"):
+            fit(model, TRAIN, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("net", "data", "options", "message"),
+    [
+        (NET, TRAIN, {"classes": ("a", "b")}, "net: got 10 outputs, expected 2, one for each class"),
+        (models.mlp, batches(), {}, "classes: got none, expected their names"),
+        (
+            NET,
+            batches(),
+            {"early_stopping": True},
+            "early_stopping: got True, expected false without images to validate",
+        ),
+        (NET, [(TRAIN[0][:4], TRAIN[1][:4] + 10)], {"epochs": 1}, "data: got labels 10 to 19, expected 0 to 9"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, net, data, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(net, data, run_dir=str(tmp_path / "run"), **options, **QUIET)
+
+
+def test_paths_names_and_data_sets_are_data(tmp_path):
+    images, labels = (TRAIN[0] * 15).astype(np.uint8), TRAIN[1]
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    config = Config()
+    assert len(as_dataset(tmp_path / "a.npz", None, None, config).splits()) == 3
+    given = as_dataset(str(tmp_path / "a.npz"), TRAIN, None, config)
+    np.testing.assert_array_equal(given.val.images, TRAIN[0])
+    assert len(given.train) == round(0.8 * len(labels))  # nothing more is held out
+    assert as_dataset("digits", None, None, config).name == "digits"
+    assert as_dataset(given, None, None, config) is given
+    with pytest.raises(TypeError, match="data: got int, expected arrays, a path, or batches"):
+        as_dataset(3, None, None, config)

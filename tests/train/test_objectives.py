@@ -1,0 +1,28 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purecnn.train.objectives import OBJECTIVES, balanced, smoothed, weighted
+
+
+def test_a_rare_class_weighs_as_much_as_a_frequent_one():
+    labels = np.array([0] * 6 + [1] * 2 + [3] * 1)
+    weights = balanced(labels, 4)
+    np.testing.assert_allclose(weights[labels].sum(), len(labels))
+    np.testing.assert_allclose([weights[labels[labels == n]].sum() for n in (0, 1, 3)], [3, 3, 3])
+    assert weights.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_weighted_losses_and_their_gradient_are_the_plain_ones_times_the_weight(name):
+    plain = OBJECTIVES[name]
+    plain = smoothed(plain, 0.1) if name == "softmax_cross_entropy" else plain
+    y = jax.random.normal(jax.random.key(0), (5, 3))
+    labels, weights = jnp.array([0, 2, 1, 1, 0]), jnp.array([1.0, 0.5, 4.0])
+    heavy, bar = weighted(plain, weights), jnp.full(5, 0.2)
+    losses, residuals = heavy.fwd(y, heavy.target(labels, y))
+    expected, kept = plain.fwd(y, plain.target(labels, y))
+    np.testing.assert_allclose(losses, expected * weights[labels], rtol=1e-6)
+    y_bar, plain_bar = heavy.bwd(residuals, bar)[0], plain.bwd(kept, bar)[0]
+    np.testing.assert_allclose(y_bar, plain_bar * weights[labels][:, None], rtol=1e-5)
