@@ -120,10 +120,10 @@ def check(
         with np.errstate(all="ignore"):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, start + seconds)
-        log.notes += [FIXED] if is_instance(rule) else []
-        log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
-        log.notes += not_varied(example) if cases > 0 else []
-        blindness = blindness_of(example)
+            log.notes += [FIXED] if is_instance(rule) else []
+            log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
+            log.notes += not_varied(example) if cases > 0 else []
+            blindness = blindness_of(example)
     except UncheckableError as why:
         because = str(why)
         log.skip(chosen, call, because)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from verify.case import Case
+from verify.oracle.tolerance import largest
 from verify.running import WIDE, call, compiled, pullback
 
 STEP = 1e-6  # relative to the array; what remains after extrapolation is of the order of its square
@@ -62,6 +63,6 @@ def limits(case: Case) -> Limits:
 def _at(case: Case, run, arrays: list, direction: list, h: float) -> list[np.ndarray]:
     moved = list(arrays)
     for n, u in zip(case.perturbed, direction, strict=True):
-        scale = float(np.abs(arrays[n]).max(initial=0)) or 1.0
+        scale = largest(arrays[n]) or 1.0
         moved[n] = arrays[n] + h * scale * u
     return [np.asarray(b, WIDE) for b in call(run, WIDE, moved, case.cotangent(WIDE, case.y_bar))[1]]
