@@ -30,6 +30,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, runtime_
 import jax
 import jax.numpy as jnp
 
+from purecnn.mapped_axes import mapped_axes, within
 from purecnn.shardings import Placement, cast_to_common, like_primals, on_any_mesh, placements
 from purecnn.signatures import splitter
 
@@ -60,6 +61,7 @@ class Call(NamedTuple):
 
     precision: Any  # jax_default_matmul_precision
     primals: tuple[Placement | None, ...]
+    axes: tuple[tuple[str, int], ...]  # that it sums over, and their sizes
 
 
 class Residuals(tuple):
@@ -98,7 +100,8 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
         @functools.wraps(fwd)
         def run_fwd(*args, **kwargs):
             options, arguments = split(*args, **kwargs)
-            this_call = Call(jax.config.jax_default_matmul_precision, placements(arguments))  # type: ignore[attr-defined]
+            precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+            this_call = Call(precision, placements(arguments), mapped_axes(dict(options)))
             arguments = cast_to_common(arguments)
             y, residuals = _forward(fwd, options, *arguments)
             known = jax.tree.leaves((arguments, y))
@@ -118,7 +121,8 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
             if not isinstance(residuals, Residuals):  # put together by the caller
                 return _backward(bwd, options, None, *arguments)
             with jax.default_matmul_precision(residuals.call.precision):
-                bars = _backward(bwd, options, residuals.call.primals, *arguments)
+                run = functools.partial(_backward, bwd, options, residuals.call.primals)
+                bars = within(residuals.call.axes, run, *arguments)
             return like_primals(bars, residuals.call.primals)
 
         call.define(call.fwd, run_bwd)

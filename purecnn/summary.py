@@ -149,7 +149,8 @@ def _kept_bytes(net, params, state, x, key) -> list[int]:
     def residuals(params, x, state, key):
         return net.forward(params, x, state=state, train=True, key=key)[2]
 
-    traced, shape = jax.make_jaxpr(residuals, return_shape=True)(params, x, state, key)
+    axes = [(name, 1) for name in _mapped_axes(net)]
+    traced, shape = jax.make_jaxpr(residuals, axis_env=axes, return_shape=True)(params, x, state, key)
     seen = {*traced.jaxpr.invars[: len(jax.tree.leaves(params))], *traced.jaxpr.constvars}
     names: Iterator[Any] = iter(traced.jaxpr.outvars)
     kept = []
@@ -159,6 +160,13 @@ def _kept_bytes(net, params, state, x, key) -> list[int]:
         seen |= fresh
         kept.append(sum(math.prod(name.aval.shape) * name.aval.dtype.itemsize for name in fresh))
     return kept
+
+
+def _mapped_axes(net) -> set[str]:
+    """The axes of devices that layers take statistics over."""
+    found = {getattr(layer.fwd, "keywords", {}).get("axis_name") for layer in net.layers} - {None}
+    names = {name for one in found for name in (one if isinstance(one, tuple) else (one,))}
+    return names.union(*(_mapped_axes(way) for layer in net.layers for way in layer.inner))
 
 
 def _flops(jaxpr: core.Jaxpr) -> int:

@@ -14,8 +14,9 @@ from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
 from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
 from purecnn.layers.drop_path import drop_path as drop_path_rule
 from purecnn.layers.dropout import dropout as dropout_rule
+from purecnn.mapped_axes import AxisName, device_count
 from purecnn.ops import accumulation_dtype
-from purecnn.signatures import Partial
+from purecnn.signatures import Partial, static_value
 
 
 def dropout(rate: float = 0.5) -> Layer:
@@ -66,22 +67,28 @@ def _drop_backward(rule, rate, residuals, y_bar, train):
     return (rule.bwd(residuals, y_bar, rate)[0] if _active(train, rate) else y_bar), {}
 
 
-def batch_norm(*, momentum: float = 0.9, epsilon: float = 1e-5, unbiased: bool = False) -> Layer:
+def batch_norm(
+    *, momentum: float = 0.9, epsilon: float = 1e-5, unbiased: bool = False, axis_name: AxisName = None
+) -> Layer:
     """`purecnn.batch_norm` when training, `purecnn.batch_norm_inference` with the running statistics otherwise.
 
     A training step returns running statistics momentum · old + (1 − momentum) · batch, as the state after it; the
     gradient does not go through them. Their variance is the biased one, or with `unbiased`, as PyTorch has it,
-    m / (m−1) of it, over m entries a channel; they are in float32 or wider.
+    m / (m−1) of it, over m entries a channel; they are in float32 or wider. With `axis_name` the batch is that of all
+    devices along an axis of `pmap`, `shard_map` or a named `vmap`.
     """
-    update = Partial(_updated, momentum, unbiased)
+    devices = {"axis_name": static_value("batch_norm", "axis_name", axis_name)}
+    update = Partial(_updated, momentum, unbiased, **devices)
     return Layer(
         "batch_norm",
-        Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, update, epsilon),
-        Partial(_batch_norm_forward, update, epsilon),
-        Partial(_batch_norm_backward, epsilon),
+        Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, update, epsilon, **devices),
+        Partial(_batch_norm_forward, update, epsilon, **devices),
+        Partial(_batch_norm_backward, epsilon, **devices),
         scale_and_bias,
         _init_statistics,
-        plain=Partial(_batch_norm, batch_norm_rule.primal, batch_norm_inference_rule.primal, update, epsilon),
+        plain=Partial(
+            _batch_norm, batch_norm_rule.primal, batch_norm_inference_rule.primal, update, epsilon, **devices
+        ),
     )
 
 
@@ -91,32 +98,33 @@ def _statistics(state):
     return state["mean"], state["variance"]
 
 
-def _updated(momentum, unbiased, state, x, mean, variance):
-    m = math.prod(x.shape[:-1])
+def _updated(momentum, unbiased, state, x, mean, variance, *, axis_name):
+    m = math.prod(x.shape[:-1]) * device_count("batch_norm", axis_name)
     fresh = {"mean": mean, "variance": variance * m / core.max_dim(m - 1, 1) if unbiased else variance}
     return {name: momentum * old + (1 - momentum) * fresh[name] for name, old in state.items()}
 
 
-def _batch_norm(training, inference, update, epsilon, params, state, x, train, key):
+def _batch_norm(training, inference, update, epsilon, params, state, x, train, key, *, axis_name):
     if not train:
         return inference(x, params["scale"], params["bias"], *_statistics(state), epsilon=epsilon), state
-    y, mean, variance = training(x, params["scale"], params["bias"], epsilon=epsilon)
+    y, mean, variance = training(x, params["scale"], params["bias"], epsilon=epsilon, axis_name=axis_name)
     return y, update(state, x, *jax.lax.stop_gradient((mean, variance)))
 
 
-def _batch_norm_forward(update, epsilon, params, state, x, train, key):
+def _batch_norm_forward(update, epsilon, params, state, x, train, key, *, axis_name):
     arrays = (x, params["scale"], params["bias"])
     if not train:
         y, residuals = batch_norm_inference_rule.fwd(*arrays, *_statistics(state), epsilon=epsilon)
         return y, state, residuals
-    (y, mean, variance), residuals = batch_norm_rule.fwd(*arrays, epsilon=epsilon)
+    (y, mean, variance), residuals = batch_norm_rule.fwd(*arrays, epsilon=epsilon, axis_name=axis_name)
     return y, update(state, x, mean, variance), residuals
 
 
-def _batch_norm_backward(epsilon, residuals, y_bar, train):
+def _batch_norm_backward(epsilon, residuals, y_bar, train, *, axis_name):
     if train:
         still = jnp.zeros_like(residuals[2])
-        x_bar, scale, bias = batch_norm_rule.bwd(residuals, (y_bar, still, still), epsilon=epsilon)
+        options = {"epsilon": epsilon, "axis_name": axis_name}
+        x_bar, scale, bias = batch_norm_rule.bwd(residuals, (y_bar, still, still), **options)
     else:
         x_bar, scale, bias, *_ = batch_norm_inference_rule.bwd(residuals, y_bar, epsilon=epsilon)
     return x_bar, {"scale": scale, "bias": bias}

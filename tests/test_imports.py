@@ -20,7 +20,8 @@ FOUNDATIONS = {  # module -> what it may import of purecnn
     "tiles": {"annotations", "geometry"},
     "ops": {"annotations", "geometry"},
     "signatures": set(),
-    "rules": {"shardings", "signatures"},
+    "mapped_axes": {"shardings"},
+    "rules": {"mapped_axes", "shardings", "signatures"},
     "initializers": {"annotations", "signatures"},
 }
 FOUND = {f"purecnn.{name}" for name in FOUNDATIONS}

@@ -190,9 +190,12 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
     return x / (k + alpha * squares) ** beta
 
 
-def batch_norm(x, scale, bias, *, epsilon=1e-5):
+def batch_norm(x, scale, bias, *, epsilon=1e-5, axis_name=None):
     axes = tuple(range(x.ndim - 1))
     mean, variance = x.mean(axis=axes), x.var(axis=axes)
+    if axis_name is not None:
+        mean = lax.pmean(mean, axis_name)
+        variance = lax.pmean(((x - mean.reshape((1,) * (x.ndim - 1) + (-1,))) ** 2).mean(axis=axes), axis_name)
     return batch_norm_inference(x, scale, bias, mean, variance, epsilon=epsilon), mean, variance
 
 

@@ -1,0 +1,178 @@
+"""Run in a process of its own (see layers/test_batch_norm.py): batch norm's statistics over four CPU devices.
+
+What is expected of values, cotangents and second derivatives is what one device computes of the whole batch.
+"""
+
+import functools
+
+import jax
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_enable_x64", True)
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from jax import lax  # noqa: E402
+from jax.sharding import AxisType, NamedSharding  # noqa: E402
+from jax.sharding import PartitionSpec as P  # noqa: E402
+
+import purecnn  # noqa: E402
+from purecnn import nn  # noqa: E402
+from tests.oracles.roads import assert_trees_close  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X, W = (jnp.asarray(RNG.normal(size=(8, 3, 2, 5))) for _ in range(2))
+SCALE, BIAS = (jnp.asarray(RNG.normal(size=5)) for _ in range(2))
+PARTS, WEIGHTS = (a.reshape(4, 2, *a.shape[1:]) for a in (X, W))  # a device's share first
+SPEC, COPIED = (P("data"), P(), P()), (0, None, None)
+on_all = functools.partial(purecnn.batch_norm, axis_name="data")
+
+
+def of_y(y, w):
+    return (jnp.sin(y) * w).sum()
+
+
+def of_statistics(mean, variance):
+    return (jnp.cos(mean) * jnp.arange(5.0)).sum() + (variance**2).sum()
+
+
+def whole(x, scale, bias):
+    y, mean, variance = purecnn.batch_norm(x, scale, bias)
+    return of_y(y, W) + of_statistics(mean, variance)
+
+
+def gradients(loss):
+    return jax.grad(loss, argnums=(0, 1, 2))
+
+
+def curvature(loss):
+    return gradients(lambda *args: sum((jnp.cos(bar) * bar).sum() for bar in gradients(loss)(*args)))
+
+
+def check(got, expected, where):
+    got = (got[0].reshape(X.shape), *got[1:])
+    assert_trees_close(got, expected, 1e-12, where)
+
+
+def check_shard_map(types, checked):
+    """With the checks a replicated array is one; without them each device has a copy of its own."""
+    mesh, where = jax.make_mesh((4,), ("data",), axis_types=(types,)), f"shard_map, {types}, checked: {checked}"
+    mapped = functools.partial(jax.shard_map, mesh=mesh, check_vma=checked)
+    args = [jax.device_put(a, NamedSharding(mesh, s)) for a, s in zip((X, SCALE, BIAS), SPEC, strict=True)]
+    w = jax.device_put(W, NamedSharding(mesh, P("data")))
+    values = jax.jit(mapped(on_all, in_specs=SPEC, out_specs=SPEC))(*args)  # the statistics are no device's own
+    check(values, VALUES, where)
+
+    def loss(shares):
+        """The statistics taken once, or a quarter of them on each device."""
+
+        def inner(x, scale, bias, w):
+            y, mean, variance = on_all(x, scale, bias)
+            if shares:
+                return lax.psum(of_y(y, w) + of_statistics(mean, variance) / 4, "data")
+            return lax.psum(of_y(y, w), "data") + of_statistics(mean, variance)
+
+        return lambda *args: mapped(inner, in_specs=(*SPEC, P("data")), out_specs=P())(*args, w)
+
+    for shares in (False, True):
+        check(jax.jit(gradients(loss(shares)))(*args), GRADIENTS, f"{where}, gradient outside")
+        check(jax.jit(curvature(loss(shares)))(*args), CURVATURE, f"{where}, second order")
+
+    def inside(cast):
+        def run(x, scale, bias, w):
+            if cast:
+                scale, bias = (lax.pcast(a, "data", to="varying") for a in (scale, bias))
+
+            def loss(x, scale, bias):
+                y, mean, variance = on_all(x, scale, bias)
+                statistics = of_statistics(mean, variance)
+                return of_y(y, w) + (lax.pcast(statistics, "data", to="varying") if checked else statistics) / 4
+
+            x_bar, *bars = gradients(loss)(x, scale, bias)
+            return x_bar, *(lax.psum(bar, "data") if cast or not checked else bar for bar in bars)
+
+        return jax.jit(mapped(run, in_specs=(*SPEC, P("data")), out_specs=SPEC))
+
+    for cast in (False, True) if checked else (False,):
+        check(inside(cast)(*args, w), GRADIENTS, f"{where}, gradient inside, cast: {cast}")
+    if checked:
+        alike = [jax.device_put(a, NamedSharding(mesh, P())) for a in (X, SCALE, BIAS)]
+
+        def everywhere(x, scale, bias):
+            y, mean, variance = on_all(x, scale, bias)
+            return of_y(y, W) + of_statistics(mean, variance)
+
+        got = jax.jit(mapped(gradients(everywhere), in_specs=(P(),) * 3, out_specs=(P(),) * 3))(*alike)
+        check(got, GRADIENTS, f"{where}, the same x on every device")
+
+
+def check_copies(map_over, where):
+    """`pmap` and `vmap`: every device has a copy of the statistics, and any of them may be used."""
+    run = map_over(on_all, axis_name="data", in_axes=COPIED)
+    y, means, variances = run(PARTS, SCALE, BIAS)
+    for mean, variance in zip(means, variances, strict=True):
+        check((y, mean, variance), VALUES, where)
+
+    def loss(parts, scale, bias):
+        y, mean, variance = run(parts, scale, bias)
+        return of_y(y, WEIGHTS) + of_statistics(mean[0], variance[3])
+
+    for one in (loss, jax.jit(loss)):
+        check(gradients(one)(PARTS, SCALE, BIAS), GRADIENTS, f"{where}, gradient outside")
+    check(curvature(loss)(PARTS, SCALE, BIAS), CURVATURE, f"{where}, second order")
+
+    def inside(x, scale, bias, w):
+        def loss(x, scale, bias):
+            y, mean, variance = on_all(x, scale, bias)
+            return of_y(y, w) + of_statistics(mean, variance) / 4
+
+        x_bar, *bars = gradients(loss)(x, scale, bias)
+        return x_bar, *(lax.psum(bar, "data") for bar in bars)
+
+    x_bar, *bars = map_over(inside, axis_name="data", in_axes=(*COPIED, 0))(PARTS, SCALE, BIAS, WEIGHTS)
+    check((x_bar, *(bar[1] for bar in bars)), GRADIENTS, f"{where}, gradient inside")
+
+
+def check_net():
+    """`backprop` of a net on its share of the batch: averaged over the devices, that of the whole batch."""
+
+    def net(axis_name):
+        norms = (nn.batch_norm(axis_name=axis_name), nn.batch_norm(axis_name=axis_name))
+        return purecnn.Chain(
+            "net", (nn.conv2d(4, 2), norms[0], nn.residual(nn.relu(), norms[1]), nn.flatten(), nn.dense(3))
+        )
+
+    labels, shape = jnp.arange(8) % 3, X.shape[1:]
+    params, state = net(None).init(jax.random.key(0), shape, X.dtype), net(None).init_state(shape, X.dtype)
+    expected = purecnn.backprop(net(None), params, X, labels, state=state, train=True)
+    expected_state = net(None).apply_with_state(params, X, state=state, train=True)[1]
+
+    def step(params, x, labels):
+        found = purecnn.backprop(net("data"), params, x, labels, state=state, train=True)
+        return lax.pmean(found, "data"), net("data").apply_with_state(params, x, state=state, train=True)[1]
+
+    mesh = jax.make_mesh((4,), ("data",))
+    args = [jax.device_put(a, NamedSharding(mesh, P("data"))) for a in (X, labels)]
+    specs = (P(), P("data"), P("data"))
+    placed = jax.device_put(params, NamedSharding(mesh, P()))
+    mapped = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
+    assert_trees_close(jax.jit(mapped)(placed, *args), (expected, expected_state), 1e-12, "net, shard_map")
+    labels = labels.reshape(4, 2)
+    for map_over in (jax.vmap, jax.pmap):
+        got = map_over(step, axis_name="data", in_axes=(None, 0, 0))(params, PARTS, labels)
+        first = jax.tree.map(lambda a: a[0], got)
+        assert_trees_close(first, (expected, expected_state), 1e-12, f"net, {map_over}")
+
+
+if __name__ == "__main__":
+    assert jax.device_count() == 4
+    VALUES = purecnn.batch_norm(X, SCALE, BIAS)
+    GRADIENTS, CURVATURE = gradients(whole)(X, SCALE, BIAS), curvature(whole)(X, SCALE, BIAS)
+    for types in (AxisType.Explicit, AxisType.Auto):
+        for checked in (True, False):
+            check_shard_map(types, checked)
+    check_copies(jax.pmap, "pmap")
+    check_copies(jax.vmap, "vmap")
+    check_net()
+    print("right on four devices")
