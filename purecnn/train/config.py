@@ -16,6 +16,7 @@ Model = Literal["lenet", "alexnet", "alexnet_one_tower", "cifar_cnn", "resnet", 
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
+Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -26,7 +27,7 @@ class Config:
 
     model: Model | str = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""
-    data: Data = "digits"
+    data: Data | Given = "digits"
     """The images; digits are scikit-learn's, 8×8 pixels, and need no download; folder and npz are your own."""
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
@@ -110,7 +111,7 @@ class Config:
 
 
 CHOICES = {
-    "data": get_args(Data),
+    "data": (*get_args(Data), *get_args(Given)),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "loss": (*get_args(Loss), None),
