@@ -79,3 +79,8 @@ def test_a_module_of_our_own_that_is_not_there_is_not_taken_for_an_extra(monkeyp
     monkeypatch.setitem(sys.modules, "purecnn.commands.summary", None)
     with pytest.raises(ModuleNotFoundError, match=r"purecnn\.commands\.summary"):
         main(["summary"])
+
+
+def test_the_version_is_said(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("purecnn ")

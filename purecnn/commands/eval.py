@@ -26,7 +26,7 @@ class Eval:
     """Accuracy, precision and recall by class, the confusion matrix and the worst images of a run's net."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """The folder of a run, or one of its files of weights."""
+    """The folder of a run, or a file of weights: one of a run's, or with --data any."""
     split: SplitName = "test"
     """The images to look at."""
     data: DataName | None = None
@@ -43,12 +43,17 @@ def run(command: Eval) -> int:
     from purecnn.results.evaluation import as_json, evaluate, load_data
     from purecnn.results.pictures import draw_worst
     from purecnn.results.trained import load_trained, require_run
+    from purecnn.train.config import Config
     from purecnn.train.run_folder import read_config
 
     folder = command.folder.parent if command.folder.is_file() else command.folder
     try:
-        require_run(folder)
-        config, trained = read_config(folder), load_trained(command.folder, last=command.last)
+        if command.folder.is_file() and command.data is not None:  # which may be far from any run
+            config = Config(data=command.data)
+        else:
+            require_run(folder)
+            config = read_config(folder)
+        trained = load_trained(command.folder, last=command.last)
         if command.data is not None or command.data_dir is not None:
             config = dataclasses.replace(config, data=command.data or config.data, data_dir=command.data_dir)
         data = load_data(config, trained)

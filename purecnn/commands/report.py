@@ -17,13 +17,15 @@ class Report:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of the run."""
+    out: Path | None = None
+    """The page, a file that may be there; the run's folder is then only read. None: RUN/report.html."""
 
 
 def run(command: Report) -> int:
     from purecnn.results.report import write_report
 
     try:
-        path = write_report(command.folder)
+        path = write_report(command.folder, out=command.out)
     except (ValueError, TypeError, FileNotFoundError) as error:
         return complain(error, 2)
     except OSError as error:

@@ -23,23 +23,23 @@ CUSTOMARY = {
 class Summary:
     """Print a model layer by layer: units, weights, biases, FLOPs and what it keeps for the backward pass."""
 
-    model: Model = "lenet"
-    """The net."""
+    model: Model | str = "lenet"
+    """The net; MODULE:FUNCTION is your own: (classes) -> Chain."""
     input_shape: tuple[int, int, int] | None = None
-    """Height, width and channels of an image. None: those the model was drawn for."""
+    """Height, width and channels of an image. None: those the model was drawn for; 32 32 3 for your own."""
     num_classes: int | None = None
     """None: as many as the model was drawn for."""
 
 
 def run(command: Summary) -> int:
-    from purecnn import models
+    from purecnn.train.nets import make_net
 
     shape, classes = command.input_shape, command.num_classes
-    customary_shape, customary_classes = CUSTOMARY[command.model]
+    customary_shape, customary_classes = CUSTOMARY.get(command.model, ((32, 32, 3), 10))
     try:
         require("input_shape", shape, shape is None or all(n >= 1 for n in shape), "three integers, at least 1")
         require("num_classes", classes, classes is None or classes >= 1, "an integer, at least 1")
-        net = getattr(models, command.model)(classes or customary_classes)
+        net = make_net(command.model, classes or customary_classes)
         table = net.summary(shape or customary_shape)
     except (ValueError, TypeError) as error:
         return complain(error, 2)

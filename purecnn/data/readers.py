@@ -29,6 +29,8 @@ def read(
     training images, the same in every run; 0: none.
     Raises ValueError, in one line that names the file and the reason, for whatever cannot be read.
     """
+    if name == "given":
+        raise ValueError("data: got 'given', those that a program gave to fit and that only it can give again")
     if name not in DATA_NAMES:
         raise ValueError(f"data: got {name!r}, expected one of {', '.join(DATA_NAMES)}")
     if name == "digits" and path is not None:

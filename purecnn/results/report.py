@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,19 @@ from purecnn.train.stopping import best_line
 from purecnn.train.weights import write_whole
 
 
-def write_report(folder: Path, data: Dataset | None = None) -> Path:
+def write_report(folder: Path, data: Dataset | None = None, out: Path | None = None) -> Path:
     """Evaluate the run in `folder`, draw what is not drawn yet, and write report.html. `data` None: they are read.
 
-    Raises ValueError or OSError where the folder is not that of a run, or its data are no longer there.
+    With `out`, the page is written there and nothing in `folder`. Raises ValueError or OSError where the folder is not
+    that of a run, or its data are no longer there.
     """
+    if out is None:
+        return _write_report(folder, data, folder, folder / "report.html")
+    with tempfile.TemporaryDirectory() as drawings:
+        return _write_report(folder, data, Path(drawings), out)
+
+
+def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path) -> Path:
     require_run(folder)
     trained, metrics = load_trained(folder), read_metrics(folder)
     if not metrics:
@@ -36,26 +45,26 @@ def write_report(folder: Path, data: Dataset | None = None) -> Path:
     name = f"{trained.net.name} on {data.name}"
     title = f"{name}: {result.accuracy():.2%} of {len(result.labels):,} {split} images right"
 
-    if not (folder / "curves.png").exists():
-        draw_curves(folder / "curves.png", metrics, name)
-    if not (folder / "confusion.png").exists():
-        draw_confusion(folder / "confusion.png", result.labels, result.predictions, data.classes, title)
-    draw_worst(folder / "worst.png", result, data.split(split).images, f"{name}: least sure of the true class")
-    draw_gradients(folder / "gradients.png", metrics, name)
+    if not (drawings / "curves.png").exists():
+        draw_curves(drawings / "curves.png", metrics, name)
+    if not (drawings / "confusion.png").exists():
+        draw_confusion(drawings / "confusion.png", result.labels, result.predictions, data.classes, title)
+    draw_worst(drawings / "worst.png", result, data.split(split).images, f"{name}: least sure of the true class")
+    draw_gradients(drawings / "gradients.png", metrics, name)
     kernels = first_kernels(trained)
     if kernels is not None:
-        draw_filters(folder / "filters.png", kernels, f"{name}: kernels of the first layer")
+        draw_filters(drawings / "filters.png", kernels, f"{name}: kernels of the first layer")
 
     parts = [
         hypertext.facts(_facts(result, split, trained, metrics, read_test(folder))),
         hypertext.text(f"{metrics[-1]['hardware']}. {_versions()}"),
-        hypertext.section("Loss and accuracy", hypertext.chart(folder / "curves.png", "loss and accuracy by epoch")),
+        hypertext.section("Loss and accuracy", hypertext.chart(drawings / "curves.png", "loss and accuracy by epoch")),
         hypertext.section(
             "Gradients",
-            hypertext.chart(folder / "gradients.png", "the length of every layer's gradient by epoch"),
+            hypertext.chart(drawings / "gradients.png", "the length of every layer's gradient by epoch"),
         ),
         hypertext.section("By class", _by_class(result)),
-        hypertext.section("Taken for", hypertext.chart(folder / "confusion.png", "the confusion matrix")),
+        hypertext.section("Taken for", hypertext.chart(drawings / "confusion.png", "the confusion matrix")),
         hypertext.section(
             "Worst images",
             hypertext.text(
@@ -77,8 +86,8 @@ def write_report(folder: Path, data: Dataset | None = None) -> Path:
         hypertext.section("The net", hypertext.verbatim(str(trained.net.summary(trained.about.input_shape)))),
         hypertext.section("Config", hypertext.verbatim((folder / "config.yaml").read_text(encoding="utf-8"))),
     ]
-    write_whole(folder / "report.html", hypertext.page(title, parts).encode())
-    return folder / "report.html"
+    write_whole(out, hypertext.page(title, parts).encode())
+    return out
 
 
 def _facts(result: Evaluation, split: str, trained: Trained, metrics: list[dict], test: dict | None) -> dict[str, str]:

@@ -35,6 +35,7 @@ RENAMED = {"resnet": "resnet_cifar"}
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
+Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -45,7 +46,7 @@ class Config:
 
     model: Model | str = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""
-    data: Data = "digits"
+    data: Data | Given = "digits"
     """The images; digits are scikit-learn's, 8×8 pixels, and need no download; folder and npz are your own."""
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
@@ -137,7 +138,7 @@ class Config:
 
 
 CHOICES = {
-    "data": get_args(Data),
+    "data": (*get_args(Data), *get_args(Given)),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "loss": (*get_args(Loss), None),

@@ -57,6 +57,7 @@ def fit(
     if isinstance(found.train, Stream):
         # One batch a dispatch: images wait for no others, and memory holds a few batches.
         config = dataclasses.replace(config, batch_size=found.train.batch_size, steps_per_dispatch=1)
+    config = dataclasses.replace(config, **_where(data, config))
     named, built = _resolved_net(net, found, classes)
     config = dataclasses.replace(config, model=named)
     names = tuple(classes) if classes is not None else found.classes
@@ -100,8 +101,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         if str(data) in DATA_NAMES:
             found = read(str(data), config.data_dir, **how)
         else:
-            kind = "npz" if Path(data).suffix == ".npz" else "folder"
-            found = read(kind, str(data), **how)
+            found = read(_kind(data), str(data), **how)
     elif isinstance(data, Mapping | tuple | Split):
         found = Dataset("arrays", read_all(data), None, ())
     elif isinstance(data, Iterable):
@@ -111,6 +111,19 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
     more = {name: read_all(each) for name, each in (("val", val), ("test", test)) if each is not None}
     found = dataclasses.replace(found, **more)
     return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)
+
+
+def _kind(path: str | Path) -> str:
+    return "npz" if Path(path).suffix == ".npz" else "folder"
+
+
+def _where(data: Any, config: Config) -> dict[str, Any]:
+    """What the config says of the data: where eval and report find them, or that a program gave them."""
+    if not isinstance(data, str | Path):
+        return {"data": "given", "data_dir": None}
+    if str(data) in DATA_NAMES:
+        return {"data": str(data), "data_dir": config.data_dir}
+    return {"data": _kind(data), "data_dir": str(data)}
 
 
 def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tuple[str, Chain]:

@@ -19,7 +19,7 @@ from purecnn.losses.squared_error import squared_error_bwd, squared_error_fwd
 class Objective:
     fwd: Callable[..., Any]
     bwd: Callable[..., Any]
-    target: Callable[[Array, Array], Array]  # (labels, net's output) -> what the loss compares that output with
+    target: Callable[[Array, Array], Any]  # (labels, net's output) -> what the loss compares that output with
 
 
 OBJECTIVES = {

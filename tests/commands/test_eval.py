@@ -103,3 +103,11 @@ def test_a_folder_that_cannot_be_written_to_is_evaluated(run_copy, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["worst_png"] is None
     assert err.startswith("purecnn: warning: the worst images are not drawn: ")
+
+
+def test_weights_far_from_their_run_are_evaluated_on_named_images(run_copy, tmp_path, capsys):
+    shutil.move(run_copy / "best.safetensors", tmp_path / "lenet.safetensors")
+    found = judged(capsys, tmp_path / "lenet.safetensors", "--data", "digits")
+    assert found["accuracy"] == read_test(run_copy)["test_accuracy"]
+    assert main(["eval", str(tmp_path / "lenet.safetensors")]) == 2
+    assert "got no config.yaml, expected the folder of a run" in capsys.readouterr().err

@@ -50,3 +50,11 @@ def test_what_is_no_run_is_said_in_one_line(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr() == ("", f"purecnn: {tmp_path}: got no config.yaml, expected the folder of a run\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_elsewhere_leaves_the_run_as_it_is(finished, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert main(["report", str(finished), "--out", str(tmp_path / "page.html")]) == 0
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'page.html'}, ")
+    assert "360 test images right" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -63,3 +63,15 @@ def test_summary_prints_the_lectures_columns(tmp_path):
     ] or lines[2].split() == ["layer", "units", "weights", "biases", "FLOPs", "residual", "bytes"]  # fmt: skip
     first = next(line for line in lines if line.startswith("conv2d"))
     assert first.split()[1:4] == ["28×28×6", "5×5×1×6", "1×6"]
+
+
+def test_ones_own_net_by_the_function_that_makes_it(tmp_path, monkeypatch, capsys):
+    (tmp_path / "summary_nets.py").write_text(
+        "import purecnn\nfrom purecnn import nn\n\n"
+        "def flat(classes):\n    return purecnn.Chain('flat', (nn.flatten(), nn.dense(classes)))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["summary", "--model", "summary_nets:flat", "--num-classes", "3"]) == 0
+    assert capsys.readouterr().out.startswith("flat, one sample: 9,219 parameters\n")
+    assert main(["summary", "--model", "lenett"]) == 2
+    assert "model: got 'lenett', no such model; expected one of alexnet, " in capsys.readouterr().err

@@ -11,6 +11,7 @@ from rich.console import Console
 import purecnn
 from purecnn import models, nn
 from purecnn.data.digits import read_digits
+from purecnn.data.readers import read
 from purecnn.results.evaluation import evaluate
 from purecnn.results.trained import load_trained
 from purecnn.train.config import Config
@@ -51,6 +52,8 @@ def test_batches_train_a_net_and_its_run_is_one_like_any_other(streamed):
         streamed.test["test_accuracy"] == streamed.best["val_accuracy"] == max(line["val_accuracy"] for line in lines)
     )
     assert (read_config(streamed.folder).model, read_config(streamed.folder).batch_size) == (":own", 32)
+    with pytest.raises(ValueError, match="data: got 'given', those that a program gave to fit"):
+        read(read_config(streamed.folder).data)
 
 
 def test_what_a_program_made_is_given_again_to_load_it(streamed):
