@@ -53,7 +53,7 @@ def test_every_way_draws_its_own_mask_and_has_its_own_statistics():
 @pytest.mark.usefixtures("users_errors")
 def test_branches_that_do_not_fit_together():
     net = purecnn.Chain("net", (nn.branches((), (nn.conv2d(3, 3),)),))
-    message = r"net: layer 0 \(branches\).*branches: way 1: got samples of shape \(2, 2, 3\), expected \(4, 4\) before"
+    message = r"net: layer 0 \(branches\).*concatenate: xs\[1\]: got shape \(1, 2, 2, 3\)"
     with pytest.raises(ValueError, match=message):
         net.shapes((4, 4, 2))
     with pytest.raises(ValueError, match="branches: ways: got none, expected at least one"):

@@ -31,7 +31,7 @@ LAYERS = [
     (nn.local_response_norm(size=3), IMAGE),
     (nn.dropout(0.5), IMAGE),
     (nn.drop_path(0.5), IMAGE),
-    (nn.layer_norm(), IMAGE),
+    (nn.layer_norm(), ROW),
     (nn.batch_norm(), IMAGE),
     (nn.batch_norm(unbiased=True), IMAGE),
     (nn.residual(nn.conv2d(2, 3, padding="SAME"), nn.dropout(0.5), nn.batch_norm()), IMAGE),
