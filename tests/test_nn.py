@@ -98,6 +98,18 @@ def test_the_unbiased_variance_moves_in_as_pytorch_has_it():
     assert layer.fwd(params, state, x[:1], True, None)[1]["variance"].tolist() == [0, 0]
 
 
+def test_the_unbiased_variance_counts_the_entries_of_all_devices():
+    whole, parts = nn.batch_norm(momentum=0.0, unbiased=True), nn.batch_norm(momentum=0.0, unbiased=True, axis_name="d")
+    x = jnp.array([[0.0, 4.0], [2.0, 8.0], [7.0, 1.0], [3.0, 5.0]])
+    params, state = whole.init(KEY, (2,), x.dtype), whole.init_state((2,), x.dtype)
+    expected = whole.apply(params, state, x, True, None)[1]["variance"]
+    for call in (parts.apply, parts.fwd):
+        got = jax.vmap(lambda x, call=call: call(params, state, x, True, None)[1]["variance"], axis_name="d")(
+            x.reshape(2, 2, 2)
+        )
+        np.testing.assert_allclose(got, jnp.stack([expected, expected]), rtol=1e-6)
+
+
 def test_the_gradient_does_not_go_through_the_running_statistics():
     layer = nn.batch_norm()
     params, state = layer.init(KEY, (2,), jnp.float32), layer.init_state((2,), jnp.float32)
