@@ -34,14 +34,19 @@ from purecnn.layers.dropout import dropout, dropout_bwd, dropout_fwd
 from purecnn.layers.flatten import flatten, flatten_bwd, flatten_fwd
 from purecnn.layers.gelu import gelu, gelu_bwd, gelu_fwd
 from purecnn.layers.global_avg_pool import global_avg_pool, global_avg_pool_bwd, global_avg_pool_fwd
+from purecnn.layers.group_norm import group_norm, group_norm_bwd, group_norm_fwd
+from purecnn.layers.hard_swish import hard_swish, hard_swish_bwd, hard_swish_fwd
 from purecnn.layers.im2col import col2im, col2im_bwd, col2im_fwd, im2col, im2col_bwd, im2col_fwd
 from purecnn.layers.layer_norm import layer_norm, layer_norm_bwd, layer_norm_fwd
+from purecnn.layers.leaky_relu import leaky_relu, leaky_relu_bwd, leaky_relu_fwd
 from purecnn.layers.local_response_norm import local_response_norm, local_response_norm_bwd, local_response_norm_fwd
 from purecnn.layers.max_pool2d import max_pool2d, max_pool2d_bwd, max_pool2d_fwd
 from purecnn.layers.relu import relu, relu_bwd, relu_fwd
 from purecnn.layers.relu6 import relu6, relu6_bwd, relu6_fwd
 from purecnn.layers.sigmoid import sigmoid, sigmoid_bwd, sigmoid_fwd
+from purecnn.layers.silu import silu, silu_bwd, silu_fwd
 from purecnn.layers.softmax import softmax, softmax_bwd, softmax_fwd
+from purecnn.layers.tanh import tanh, tanh_bwd, tanh_fwd
 from purecnn.layers.upsample2d import upsample2d, upsample2d_bwd, upsample2d_fwd
 from purecnn.losses.softmax_cross_entropy import (
     softmax_cross_entropy,
@@ -96,6 +101,12 @@ __all__ = [
     "global_avg_pool",
     "global_avg_pool_bwd",
     "global_avg_pool_fwd",
+    "group_norm",
+    "group_norm_bwd",
+    "group_norm_fwd",
+    "hard_swish",
+    "hard_swish_bwd",
+    "hard_swish_fwd",
     "im2col",
     "im2col_bwd",
     "im2col_fwd",
@@ -103,6 +114,9 @@ __all__ = [
     "layer_norm",
     "layer_norm_bwd",
     "layer_norm_fwd",
+    "leaky_relu",
+    "leaky_relu_bwd",
+    "leaky_relu_fwd",
     "local_response_norm",
     "local_response_norm_bwd",
     "local_response_norm_fwd",
@@ -119,6 +133,9 @@ __all__ = [
     "sigmoid",
     "sigmoid_bwd",
     "sigmoid_fwd",
+    "silu",
+    "silu_bwd",
+    "silu_fwd",
     "softmax",
     "softmax_bwd",
     "softmax_cross_entropy",
@@ -128,6 +145,9 @@ __all__ = [
     "squared_error",
     "squared_error_bwd",
     "squared_error_fwd",
+    "tanh",
+    "tanh_bwd",
+    "tanh_fwd",
     "upsample2d",
     "upsample2d_bwd",
     "upsample2d_fwd",

@@ -206,7 +206,7 @@ def backprop(
     """
     y, _, residuals = net.forward(params, x, state=state, train=train, key=key)
     losses, loss_residuals = loss[0](y, labels)
-    y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.shape[0]))
+    y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.size))
     _, grads = net.backward(residuals, y_bar, train=train)
     return losses.mean(), grads
 

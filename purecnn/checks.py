@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+from jax.core import Tracer
 
 FLOATS = tuple(jnp.dtype(name) for name in ("float16", "bfloat16", "float32", "float64"))
 
@@ -48,6 +49,14 @@ def require_channels(layer: str, x, scale, bias, epsilon: float, *, batch: bool 
     require_shape(layer, x.shape[-1:], "one per channel of x", scale=scale, bias=bias)
     if not epsilon > 0:
         raise ValueError(f"{layer}: epsilon: got {epsilon}, expected above 0")
+
+
+def require_fraction(layer: str, name: str, value) -> None:
+    """A number of at least 0 and below 1, or an array that is one number; what a traced one is, nobody knows."""
+    if getattr(value, "shape", ()) != ():
+        raise ValueError(f"{layer}: {name}: got shape {value.shape}, expected one number")
+    if not isinstance(value, Tracer) and not 0 <= value < 1:
+        raise ValueError(f"{layer}: {name}: got {value}, expected at least 0 and below 1")
 
 
 def require_choice(layer: str, name: str, value, choices: tuple) -> None:

@@ -24,13 +24,18 @@ from purecnn.layers.dense import dense as dense_rule
 from purecnn.layers.flatten import flatten as flatten_rule
 from purecnn.layers.gelu import gelu as gelu_rule
 from purecnn.layers.global_avg_pool import global_avg_pool as global_avg_pool_rule
+from purecnn.layers.group_norm import group_norm as group_norm_rule
+from purecnn.layers.hard_swish import hard_swish as hard_swish_rule
 from purecnn.layers.layer_norm import layer_norm as layer_norm_rule
+from purecnn.layers.leaky_relu import leaky_relu as leaky_relu_rule
 from purecnn.layers.local_response_norm import local_response_norm as local_response_norm_rule
 from purecnn.layers.max_pool2d import max_pool2d as max_pool2d_rule
 from purecnn.layers.relu import relu as relu_rule
 from purecnn.layers.relu6 import relu6 as relu6_rule
 from purecnn.layers.sigmoid import sigmoid as sigmoid_rule
+from purecnn.layers.silu import silu as silu_rule
 from purecnn.layers.softmax import softmax as softmax_rule
+from purecnn.layers.tanh import tanh as tanh_rule
 from purecnn.layers.upsample2d import upsample2d as upsample2d_rule
 from purecnn.ops import swap_groups
 from purecnn.rules import Rule
@@ -120,9 +125,9 @@ def dense(features: int, *, bias: bool = True, init_w=he_normal, init_b=zeros) -
 
 
 def _init_dense(features, bias, init_w, init_b, key, shape, dtype):
-    if len(shape) != 1:
-        raise ValueError(f"dense: input_shape: got {shape}, expected that of one sample, (in,); flatten first")
-    w = init_w(key, (shape[0], features), dtype)
+    if not shape:
+        raise ValueError(f"dense: input_shape: got {shape}, expected that of one sample, (..., in)")
+    w = init_w(key, (shape[-1], features), dtype)
     return {"w": w, "b": init_b(jax.random.fold_in(key, 1), (features,), dtype)} if bias else {"w": w}
 
 
@@ -139,6 +144,18 @@ def relu6() -> Layer:
     return from_rule(relu6_rule)
 
 
+def leaky_relu(**options) -> Layer:
+    return from_rule(leaky_relu_rule, **options)
+
+
+def hard_swish() -> Layer:
+    return from_rule(hard_swish_rule)
+
+
+def silu() -> Layer:
+    return from_rule(silu_rule)
+
+
 def gelu(**options) -> Layer:
     return from_rule(gelu_rule, **options)
 
@@ -147,8 +164,12 @@ def sigmoid() -> Layer:
     return from_rule(sigmoid_rule)
 
 
-def softmax() -> Layer:
-    return from_rule(softmax_rule)
+def tanh() -> Layer:
+    return from_rule(tanh_rule)
+
+
+def softmax(axis: int = -1) -> Layer:
+    return from_rule(softmax_rule, axis=axis)
 
 
 def flatten() -> Layer:
@@ -177,6 +198,11 @@ def upsample2d(scale=2, **options) -> Layer:
 
 def local_response_norm(**options) -> Layer:
     return from_rule(local_response_norm_rule, **options)
+
+
+def group_norm(groups: int, *, epsilon: float = 1e-5) -> Layer:
+    init, names = scale_and_bias, ("scale", "bias")
+    return from_rule(group_norm_rule, init=init, names=names, groups=groups, epsilon=epsilon)
 
 
 def layer_norm(*, epsilon: float = 1e-5) -> Layer:

@@ -92,12 +92,14 @@ def matmul_transposed(a: Array, b: Array) -> Array:
     )
 
 
-def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array) -> list[Array]:
+def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, per_sample: bool = False) -> list[Array]:
     """Σ over every axis but the last of each of `terms(*arrays)`, (C,) in the accumulation dtype, with one read.
 
-    `terms` is elementwise. XLA:CPU adds over the leading axes at an eighth to a half of the memory's speed: there the
-    rows of all images, (N, W, C), are added to an accumulator that stays in the cache, several in one pass over it. The
-    batch is no axis of that loop, so that where it is sharded no device needs another's images.
+    With `per_sample` the first axis is not summed: (N, C). `terms` is elementwise, of arrays of one rank, the first of
+    them of the full shape; an axis of 1 in the others broadcasts. XLA:CPU adds over the leading axes at an eighth to a
+    half of the memory's speed: there the rows of all images, (N, W, C), are added to an accumulator that stays in the
+    cache, several in one pass over it. The batch is no axis of that loop, so that where it is sharded no device needs
+    another's images.
     """
     shape, wide = arrays[0].shape, accumulation_dtype(arrays[0].dtype)
 
@@ -105,17 +107,23 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array) ->
         return [term.astype(wide) for term in terms(*arrays)]
 
     def direct(*arrays):
-        return [term.sum(axis=tuple(range(term.ndim - 1))) for term in widened(*arrays)]
+        return [summed(term) for term in widened(*arrays)]
+
+    def summed(term):
+        return term.sum(axis=tuple(range(per_sample, term.ndim - 1)))
 
     def row_on_row(*arrays):
+        def row(a, h):
+            return a[:, 0] if a.shape[1] == 1 else lax.dynamic_index_in_dim(a, h, 1, keepdims=False)
+
         def add(totals, h):
-            rows = widened(*(lax.dynamic_index_in_dim(a, h, 1, keepdims=False) for a in arrays))
+            rows = widened(*(row(a, h) for a in arrays))
             return [total + row for total, row in zip(totals, rows, strict=True)], None
 
         count = len(jax.eval_shape(widened, *arrays))
         zeros = [lax.full_like(arrays[0], 0, wide, (shape[0], *shape[2:]))] * count
         totals, _ = lax.scan(add, zeros, jnp.arange(shape[1]), unroll=ROWS)
-        return [total.sum(axis=tuple(range(total.ndim - 1))) for total in totals]
+        return [summed(total) for total in totals]
 
     return direct(*arrays) if len(shape) < 3 else lax.platform_dependent(*arrays, cpu=row_on_row, default=direct)
 

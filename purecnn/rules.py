@@ -9,6 +9,8 @@
 
 Positional arguments are arrays (or `None`), any number for `*xs`; keyword-only arguments, and those named in `static`,
 are static, must be hashable, and reach all three functions under their own names. (`jax.custom_vjp` has none such.)
+Those in `traceable`, numbers that people sweep or schedule, may be arrays too, traced or not; each name comes with the
+check of its value. They are held constant: `jax.grad` by such a number is 0.
 
 What holds for every rule, called through `jax.grad` or by hand, is done here and in no rule's page:
 
@@ -32,7 +34,7 @@ import jax.numpy as jnp
 
 from purecnn.mapped_axes import mapped_axes, within
 from purecnn.shardings import Placement, cast_to_common, like_primals, on_any_mesh, placements
-from purecnn.signatures import splitter
+from purecnn.signatures import Checks, splitter, unsplit
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -48,6 +50,7 @@ class Rule(Protocol[P, R_co]):
     fwd: Callable[..., Any]
     bwd: Callable[..., Any]
     static: tuple[str, ...]
+    traceable: Checks
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
@@ -87,21 +90,21 @@ class _Known:
     index: int  # among the leaves of (arguments, y)
 
 
-def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, R_co]:
+def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = (), traceable: Checks | None = None) -> Rule[P, R_co]:
     """Give `primal` a place for its backward rule (`def_fwd`, `def_bwd`); see the module's docstring."""
-    name = primal.__name__
+    name, checks = primal.__name__, traceable or {}
     call: Any = _joined(
-        primal, static, lambda options, *arguments: _primal(primal, options, *cast_to_common(arguments))
+        primal, static, checks, lambda options, *arguments: _primal(primal, options, *cast_to_common(arguments))
     )
 
     def def_fwd(fwd):
-        split = splitter(name, fwd, static)
+        split = splitter(name, fwd, static, checks)
 
         @functools.wraps(fwd)
         def run_fwd(*args, **kwargs):
             options, arguments = split(*args, **kwargs)
             precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-            this_call = Call(precision, placements(arguments), mapped_axes(dict(options)))
+            this_call = Call(precision, placements(unsplit(options, arguments)[0]), mapped_axes(dict(options)))
             arguments = cast_to_common(arguments)
             y, residuals = _forward(fwd, options, *arguments)
             known = jax.tree.leaves((arguments, y))
@@ -112,12 +115,12 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
         return run_fwd
 
     def def_bwd(bwd):
-        split = splitter(name, bwd, tuple(inspect.signature(bwd).parameters)[2:])
+        split = splitter(name, bwd, tuple(inspect.signature(bwd).parameters)[2:], checks)
 
         @functools.wraps(bwd)
         def run_bwd(*args, **kwargs):
-            options, (residuals, y_bar) = split(*args, **kwargs)
-            arguments = cast_to_common((tuple(residuals), y_bar))
+            options, (residuals, y_bar, *traced) = split(*args, **kwargs)
+            arguments = cast_to_common((tuple(residuals), y_bar, *traced))
             if not isinstance(residuals, Residuals):  # put together by the caller
                 return _backward(bwd, options, None, *arguments)
             with jax.default_matmul_precision(residuals.call.precision):
@@ -134,7 +137,9 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
 
 def with_pair(original: Rule[P, R_co], fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Rule[P, R_co]:
     """The function of `original` with another pair, which is called as it is."""
-    call: Any = _joined(original, original.static, lambda options, *arguments: original(*arguments, **dict(options)))
+    call: Any = _joined(
+        original, original.static, original.traceable, lambda options, *arguments: _call(original, options, *arguments)
+    )
     call.define(fwd, bwd)
     call.__wrapped__, call.primal = original.__wrapped__, original.primal
     return cast("Rule[P, R_co]", call)
@@ -173,9 +178,9 @@ def shape_carrier(x: Any) -> jax.Array:
     return jnp.zeros((0, *x.shape[1:]), x.dtype)
 
 
-def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[..., Any]) -> Any:
+def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Checks, run: Callable[..., Any]) -> Any:
     """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; it lacks `define(fwd, bwd)`."""
-    split = splitter(primal.__name__, primal, static)
+    split = splitter(primal.__name__, primal, static, traceable)
     joined = jax.custom_vjp(run, nondiff_argnums=(0,))
 
     @functools.wraps(primal)
@@ -191,14 +196,20 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[.
     without.__qualname__ = f"{primal.__qualname__}.primal"  # by which it pickles
 
     def define(fwd, bwd):
-        joined.defvjp(
-            lambda options, *arguments: fwd(*arguments, **dict(options)),
-            lambda options, residuals, y_bar: bwd(residuals, y_bar, **dict(options)),
-        )
+        def forward(options, *arguments):
+            positional, named = unsplit(options, arguments)
+            y, residuals = fwd(*positional, **named)
+            return y, (residuals, arguments[len(positional) :])
+
+        def backward(options, kept, y_bar):
+            residuals, traced = kept
+            return (*_call(bwd, options, residuals, y_bar, *traced), *[None] * len(traced))
+
+        joined.defvjp(forward, backward)
         call.fwd, call.bwd = fwd, bwd  # type: ignore[attr-defined]
 
     call.fwd = call.bwd = None  # type: ignore[attr-defined]  # until defined
-    call.define, call.static = define, static  # type: ignore[attr-defined]
+    call.define, call.static, call.traceable = define, static, traceable  # type: ignore[attr-defined]
     return call
 
 
@@ -209,7 +220,7 @@ _compiled = functools.partial(jax.jit, static_argnums=(0, 1), inline=True)
 @_compiled
 def _primal(function, options, *arguments):
     with jax.named_scope(function.__name__):
-        return on_any_mesh(functools.partial(function, **dict(options)), *arguments)
+        return on_any_mesh(functools.partial(_call, function, options), *arguments)
 
 
 @_compiled
@@ -217,7 +228,7 @@ def _forward(function, options, *arguments):
     """y and the leaves of the residuals, with `_Known` for those that the caller has."""
 
     def forward(*arguments):
-        y, residuals = function(*arguments, **dict(options))
+        y, residuals = _call(function, options, *arguments)
         known = jax.tree.leaves((arguments, y))
         return y, [next((_Known(i) for i, k in enumerate(known) if k is r), r) for r in residuals]
 
@@ -226,6 +237,11 @@ def _forward(function, options, *arguments):
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2), inline=True)
-def _backward(function, options, primals, residuals, y_bar):
+def _backward(function, options, primals, residuals, y_bar, *traced):
     with jax.named_scope(function.__name__):
-        return on_any_mesh(functools.partial(function, **dict(options)), residuals, y_bar, primals=primals)
+        return on_any_mesh(functools.partial(_call, function, options), residuals, y_bar, *traced, primals=primals)
+
+
+def _call(function, options, *arguments):
+    positional, named = unsplit(options, arguments)
+    return function(*positional, **named)

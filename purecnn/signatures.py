@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 Options = tuple[tuple[str, Any], ...]
+Checks = Mapping[str, Callable[[str, str, Any], None]]
+
+
+class _Traced:
+    """Stands in the static options for a number that is an array, behind the other arrays."""
+
+    def __repr__(self) -> str:
+        return "traced"
+
+
+TRACED = _Traced()
 
 
 class Partial(functools.partial):
@@ -23,9 +37,12 @@ class Partial(functools.partial):
         return self.func, self.args, tuple(sorted(self.keywords.items()))
 
 
-def splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., Any]:
+def splitter(
+    layer: str, function: Callable[..., Any], static: tuple[str, ...], traceable: Checks
+) -> Callable[..., Any]:
     """(args, kwargs) -> the static options, with defaults, and the arrays: those behind no name in `static` and not
-    keyword-only; of `*xs` each one."""
+    keyword-only, of `*xs` each one; behind them the options in `traceable` that are arrays. Each of these is checked
+    as it was given."""
     signature = inspect.signature(function)
     several = {p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL}
     is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
@@ -34,11 +51,27 @@ def splitter(layer: str, function: Callable[..., Any], static: tuple[str, ...]) 
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         given = bound.arguments
-        options = tuple((name, static_value(layer, name, given[name])) for name in given if is_static[name])
+        options, traced = [], []
+        for name in (name for name in given if is_static[name]):
+            value = given[name]
+            if name in traceable:
+                traceable[name](layer, name, value)
+            if name in traceable and isinstance(value, jax.Array | np.ndarray):
+                options.append((name, TRACED))
+                traced.append(value)
+            else:
+                options.append((name, static_value(layer, name, value)))
         arrays = (given[name] if name in several else (given[name],) for name in given if not is_static[name])
-        return options, sum(arrays, ())
+        return tuple(options), (*sum(arrays, ()), *traced)
 
     return split
+
+
+def unsplit(options: Options, arguments: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The other way: positional and keyword arguments."""
+    traced = [name for name, value in options if value is TRACED]
+    count = len(arguments) - len(traced)
+    return tuple(arguments[:count]), dict(options) | dict(zip(traced, arguments[count:], strict=True))
 
 
 def static_value(layer: str, name: str, value: Any) -> Any:
@@ -46,7 +79,7 @@ def static_value(layer: str, name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(static_value(layer, name, item) for item in value)
     if not is_hashable(value):
-        raise TypeError(f"{layer}: {name}: got {type(value).__name__}, expected a static (hashable) value")
+        raise TypeError(f"{layer}: {name}: got {type(value).__name__}, expected a static (hashable) value: not traced")
     return value
 
 

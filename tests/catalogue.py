@@ -23,9 +23,10 @@ def spaced(*shape):
     return lambda rng: ((rng.permutation(size).reshape(shape) - size / 2 + 0.25) / 4,)
 
 
-def between_kinks(*shape):
-    """As `spaced`, from below 0 to above 6."""
-    return lambda rng: (spaced(*shape)(rng)[0] * 1.5 + 3,)
+def between_kinks(*shape, low=0, high=6):
+    """As `spaced`, from below `low` to above `high`."""
+    reach = (high - low) / 4 * 24 / np.prod(shape)
+    return lambda rng: (spaced(*shape)(rng)[0] * reach + (low + high) / 2,)
 
 
 def probabilities(rng, shape):
@@ -149,17 +150,24 @@ SUBJECTS = (
     subject(purecnn.upsample2d, "bilinear by 3 and 4", normal((2, 2, 3, 2)), scale=(3, 4), method="bilinear"),
     subject(purecnn.relu, "", spaced(2, 3, 4)),
     subject(purecnn.relu, "slope", spaced(2, 3, 4), slope_at_zero=0.25),
+    subject(purecnn.leaky_relu, "", spaced(2, 3, 4), negative_slope=0.25),
+    subject(purecnn.leaky_relu, "negative", spaced(2, 3, 4), negative_slope=-0.5),
+    subject(purecnn.hard_swish, "", between_kinks(2, 3, 4, low=-3, high=3)),
     subject(purecnn.relu6, "", between_kinks(2, 3, 4)),
     subject(purecnn.gelu, "tanh", normal((2, 3, 4))),
     subject(purecnn.gelu, "exact", normal((2, 3, 4)), approximate=False),
+    subject(purecnn.silu, "", normal((2, 3, 4))),
+    subject(purecnn.tanh, "", normal((2, 3, 4))),
     subject(purecnn.sigmoid, "", normal((2, 3, 4))),
     subject(purecnn.softmax, "", normal((2, 3, 4))),
+    subject(purecnn.softmax, "axis", normal((2, 3, 4)), axis=1),
     subject(purecnn.flatten, "", normal((2, 3, 2, 2)), exact=True),
     subject(
         purecnn.concatenate, "", normal((2, 2, 3, 2), (2, 2, 3, 3), (2, 2, 3, 1)), names=("a", "b", "c"), exact=True
     ),
     subject(purecnn.concatenate, "rows", normal((2, 1, 3, 2), (2, 4, 3, 2)), names=("a", "b"), exact=True, axis=1),
     subject(purecnn.dense, "", normal((3, 4), (4, 2), (2,)), exact=True),
+    subject(purecnn.dense, "any axes", normal((2, 3, 2, 4), (4, 2), (2,)), exact=True),
     subject(purecnn.dense, "no bias", no_bias((3, 4), (4, 2)), exact=True),
     subject(
         purecnn.dropout, "", lambda rng: (rng.normal(size=(2, 3, 4)), jax.random.key(3)), names=("x", "key"), rate=0.25
@@ -171,6 +179,7 @@ SUBJECTS = (
         names=("x", "key"),
         rate=0.25,
     ),
+    subject(purecnn.group_norm, "", normal((4, 2, 3, 4), (4,), (4,)), names=CENTRED, groups=2),
     subject(purecnn.layer_norm, "", normal((3, 2, 2, 6), (6,), (6,)), names=CENTRED),
     subject(purecnn.local_response_norm, "", normal((2, 2, 2, 7)), size=4, alpha=0.3),
     subject(purecnn.batch_norm, "", normal((3, 2, 2, 3), (3,), (3,)), names=CENTRED),
@@ -192,6 +201,19 @@ SUBJECTS = (
         lambda rng: (rng.normal(size=(4, 3)), probabilities(rng, (4, 3))),
         names=("logits", "labels"),
         label_smoothing=0.1,
+    ),
+    subject(
+        purecnn.softmax_cross_entropy,
+        "pixels",
+        lambda rng: (rng.normal(size=(2, 2, 3, 4)), rng.integers(0, 4, (2, 2, 3)).astype(np.int32)),
+        names=("logits", "labels"),
+        label_smoothing=0.1,
+    ),
+    subject(
+        purecnn.softmax_cross_entropy,
+        "probabilities of pixels",
+        lambda rng: (rng.normal(size=(2, 3, 4)), probabilities(rng, (2, 3, 4))),
+        names=("logits", "labels"),
     ),
     subject(purecnn.squared_error, "", normal((3, 2, 2), (3, 2, 2)), names=("prediction", "target")),
 )

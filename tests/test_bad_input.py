@@ -41,14 +41,14 @@ FOUR_AXES = "expected 4 axes (N H W C)"
             purecnn.col2im,
             (ROW, (1, 1, 1, 1), 1),
         ),
-        ("dense: x: got shape (2, 4, 4, 3), expected 2 axes (N in)", purecnn.dense, (X, ROW)),
+        ("dense: x: got shape (), expected a last axis of inputs", purecnn.dense, (jnp.float32(1), ROW)),
         ("flatten: x: got shape (), expected a batch axis first", purecnn.flatten, (jnp.float32(1),)),
         ("softmax: x: got shape (), expected at least one axis", purecnn.softmax, (jnp.float32(1),)),
         ("drop_path: x: got shape (), expected a batch axis first", purecnn.drop_path, (jnp.float32(1), None, 0.5)),
         ("layer_norm: x: got shape (), expected a last axis", purecnn.layer_norm, (jnp.float32(1), ROW[0], ROW[0])),
         ("batch_norm: x: got shape (5,), expected a batch axis", purecnn.batch_norm, (ROW[0], ROW[0], ROW[0])),
         (
-            "softmax_cross_entropy: logits: got shape (5,), expected 2 axes (N K)",
+            "softmax_cross_entropy: logits: got shape (5,), expected at least 2 axes (N … K)",
             purecnn.softmax_cross_entropy,
             (ROW[0], jnp.array([1])),
         ),
@@ -140,6 +140,10 @@ def test_dilation_that_is_not_positive():
 
 
 def test_groups_that_do_not_divide():
+    message = "group_norm: groups: got 2, expected a divisor of the 5 channels"
+    refused(ValueError, message, purecnn.group_norm, ROW, ROW[0], ROW[0], groups=2)
+    message = "group_norm: groups: got 0, expected at least 1"
+    refused(ValueError, message, purecnn.group_norm, ROW, ROW[0], ROW[0], groups=0)
     message = "conv2d: groups: got 2, expected a divisor of the 3 input and 6 output channels"
     refused(ValueError, message, purecnn.conv2d, X, W, groups=2)
     message = "conv2d: groups: got 3, expected a divisor of the 3 input and 4 output channels"
@@ -161,6 +165,8 @@ def test_groups_that_do_not_divide():
         "dropout",
         "gelu",
         "relu6",
+        "tanh",
+        "silu",
     ],
 )
 def test_integer_images(name):
@@ -241,6 +247,8 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
             (ROW, jnp.zeros(2, jnp.int32)),
             {"label_smoothing": 1.0},
         ),
+        ("softmax: axis: got 2, expected an axis of x, of shape (2, 5)", purecnn.softmax, (ROW,), {"axis": 2}),
+        ("softmax: axis: got -3, expected at least -2", purecnn.softmax, (ROW,), {"axis": -3}),
         ("local_response_norm: size: got 0, expected at least 1", purecnn.local_response_norm, (X,), {"size": 0}),
         ("local_response_norm: k, alpha: got 0.0", purecnn.local_response_norm, (X,), {"k": 0.0}),
     ],
@@ -253,6 +261,8 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
         "layer_norm",
         "epsilon",
         "label_smoothing",
+        "axis",
+        "axis below",
         "size",
         "k",
     ],
@@ -271,6 +281,15 @@ def test_nothing_to_average_or_to_normalise():
     adaptive = purecnn.adaptive_avg_pool2d
     refused(ValueError, "adaptive_avg_pool2d: x: got shape (1, 0, 2, 3)", adaptive, jnp.ones((1, 0, 2, 3)), size=2)
     refused(ValueError, "adaptive_avg_pool2d: size: got 0, expected at least 1", adaptive, X, size=0)
+    refused(
+        ValueError,
+        "group_norm: x: got shape (2, 0, 1)",
+        purecnn.group_norm,
+        jnp.ones((2, 0, 1)),
+        jnp.ones(1),
+        jnp.ones(1),
+        groups=1,
+    )
     refused(ValueError, "batch_norm: x: got shape (0, 5)", purecnn.batch_norm, jnp.ones((0, 5)), ROW[0], ROW[0])
     refused(
         ValueError,

@@ -26,7 +26,8 @@ every_rule = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 WHOLE = [
     s
     for s in SUBJECTS
-    if s.exact or s.name in ("relu", "relu6", "max_pool2d-first", "max_pool2d-last", "max_pool2d-all")
+    if s.exact
+    or s.name in ("relu", "relu6", "leaky_relu-negative", "max_pool2d-first", "max_pool2d-last", "max_pool2d-all")
 ]
 
 

@@ -171,3 +171,76 @@ def test_residuals_are_a_tuple_that_knows_its_call():
     y_bar = jnp.ones((2, 4))
     for kept in (residuals, (x, w, None)):  # a tuple of the caller's own is as good
         np.testing.assert_array_equal(purecnn.dense_bwd(kept, y_bar)[1], x.T @ y_bar)
+
+
+LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), "float32")
+LABELS = jnp.array([0, 2, 1, 1])
+SWEPT = {
+    "dropout": lambda rate: purecnn.dropout(LOGITS, jax.random.key(0), rate),
+    "drop_path": lambda rate: purecnn.drop_path(LOGITS, jax.random.key(0), rate=rate),
+    "softmax_cross_entropy": lambda e: purecnn.softmax_cross_entropy(LOGITS, LABELS, label_smoothing=e),
+}
+swept = pytest.mark.parametrize("function", SWEPT.values(), ids=SWEPT)
+
+
+@swept
+def test_a_number_to_sweep_may_be_an_array(function):
+    """Traced, under `vmap`, or outside of `jit`, where another number compiles nothing."""
+    rates = jnp.array([0.0, 0.25, 0.5])
+    expected = jnp.stack([function(float(rate)) for rate in rates])
+    one_by_one = [jnp.stack([run(rate) for rate in rates]) for run in (jax.jit(function), function)]
+    for got in (*one_by_one, jax.vmap(function)(rates)):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_gradients_at_a_traced_number_are_those_at_the_static_one(dtype):
+    """In the chosen dtype, by grad and by hand, twice, and on a mesh with explicit axes; the number itself has none."""
+    with jax.enable_x64(dtype == "float64"):
+        x, key, labels = LOGITS.astype(dtype), jax.random.key(0), LABELS
+
+        def losses(x, rate):
+            dropped = purecnn.drop_path(purecnn.dropout(x, key, rate), key, rate)
+            return (purecnn.softmax_cross_entropy(dropped, labels, label_smoothing=rate) ** 2).sum()
+
+        def twice(x, rate):
+            return jax.grad(lambda x: (jax.grad(losses)(x, rate) ** 2).sum())(x)
+
+        tolerance = {"bfloat16": 0.05, "float64": 1e-12}[dtype]
+        for derivative in (jax.grad(losses), twice):
+            expected = derivative(x, 0.25)
+            mesh = jax.make_mesh((1,), ("data",))
+            placed = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
+            for got in (jax.jit(derivative)(x, jnp.float32(0.25)), jax.jit(derivative)(placed, jnp.float32(0.25))):
+                assert got.dtype == dtype
+                np.testing.assert_allclose(*(np.asarray(a, "float64") for a in (got, expected)), rtol=tolerance)
+        assert jax.grad(losses, argnums=1)(x, jnp.float32(0.25)) == 0
+
+        y, residuals = purecnn.dropout_fwd(x, key, jnp.float32(0.25))
+        for rate in (0.25, jnp.float32(0.25)):
+            np.testing.assert_array_equal(purecnn.dropout_bwd(residuals, x, rate)[0], y)
+
+
+@swept
+def test_a_number_out_of_its_range_is_refused_unless_it_is_traced(function):
+    for wrong in (-0.5, 1.0, jnp.float32(1.0), np.array(-0.5)):
+        with pytest.raises(ValueError, match=r"got (1\.0|-0\.5), expected at least 0 and below 1"):
+            function(wrong)
+    with pytest.raises(ValueError, match=r"got shape \(2,\), expected one number"):
+        function(jnp.zeros(2))
+    assert jax.eval_shape(jax.jit(function), jnp.float32(7)).shape in ((4,), (4, 3))
+
+
+def test_an_option_that_cannot_be_traced_says_so():
+    message = r"leaky_relu: negative_slope: got .*Tracer, expected a static \(hashable\) value: not traced"
+    with pytest.raises(TypeError, match=message):
+        jax.jit(lambda x, slope: purecnn.leaky_relu(x, negative_slope=slope))(LOGITS, 0.1)
+
+
+def test_another_backward_rule_gets_the_traced_number():
+    def bwd(residuals, y_bar, rate):
+        return y_bar * rate, None
+
+    scaled_back = purecnn.with_backward(purecnn.dropout, bwd)
+    gradient = jax.jit(lambda rate: jax.grad(lambda x: scaled_back(x, jax.random.key(0), rate).sum())(LOGITS))
+    np.testing.assert_allclose(gradient(0.125), 0.125)

@@ -107,6 +107,11 @@ ENTRIES: tuple[Entry, ...] = (
     _both("col2im", normal(2, 4, 4, 18), (2, 6, 5, 3), (3, 2)),
     _both("col2im", normal(2, 3, 5, 12), (2, 6, 5, 2), (3, 2), suffix=" uneven", **UNEVEN),
     _both("relu", normal(3, 4, 5, 2)),
+    _both("leaky_relu", normal(3, 4, 5, 2)),
+    _both("leaky_relu", normal(3, 4, 5, 2), suffix=" of a negative slope", negative_slope=-0.5),
+    _both("hard_swish", 3 * normal(3, 4, 5, 2)),
+    Entry("silu", purecnn.silu, jax.nn.silu, (normal(4, 6),)),
+    Entry("tanh", purecnn.tanh, jnp.tanh, (normal(4, 6),)),
     _both("relu6", 4 * normal(3, 4, 5, 2)),
     Entry("gelu", purecnn.gelu, jax.nn.gelu, (normal(4, 6),)),
     Entry(
@@ -117,11 +122,16 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry("sigmoid", purecnn.sigmoid, jax.nn.sigmoid, (normal(4, 6),)),
     Entry("softmax", purecnn.softmax, jax.nn.softmax, (normal(4, 6),)),
+    Entry(
+        "softmax over channels", partial(purecnn.softmax, axis=1), partial(jax.nn.softmax, axis=1), (normal(2, 3, 4),)
+    ),
     _both("flatten", normal(3, 4, 5, 2)),
     _both("concatenate", normal(2, 4, 3, 2), normal(2, 4, 3, 5), normal(2, 4, 3, 3)),
     _both("concatenate", normal(2, 3, 4), normal(4, 3, 4), suffix=" along the batch", axis=0),
     _both("dense", normal(5, 4), normal(4, 6), normal(6)),
+    _both("dense", normal(2, 3, 4), normal(4, 6), normal(6), suffix=" over two axes"),
     _both("local_response_norm", normal(2, 3, 4, 7)),
+    _both("group_norm", normal(3, 3, 2, 6), normal(6), normal(6), groups=2),
     _both("layer_norm", normal(4, 3, 2, 5), normal(5), normal(5)),
     _both("batch_norm", normal(4, 3, 2, 5), normal(5), normal(5)),
     _both("batch_norm_inference", normal(4, 3, 2, 5), normal(5), normal(5), normal(5), positive(5)),
@@ -129,6 +139,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("drop_path", purecnn.drop_path, None, (normal(6, 5), jax.random.key(0), 0.4)),
     _both("softmax_cross_entropy", normal(6, 5), LABELS),
     _both("softmax_cross_entropy", normal(6, 5), rows_of_probabilities(6, 5), suffix=" of probabilities"),
+    _both("softmax_cross_entropy", normal(2, 3, 5), LABELS.reshape(2, 3), suffix=" of pixels"),
     _both("squared_error", normal(4, 6), normal(4, 6) + 1),
 )
 

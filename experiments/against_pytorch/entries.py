@@ -46,10 +46,46 @@ def activation(rule: Callable[..., Any], theirs: Callable[..., Any], options=lam
     return Entry(rule, draw, theirs)
 
 
+def softmax(rng: np.random.Generator) -> Drawn:
+    x = rng.normal(scale=4, size=shape(rng, (1, 4)))
+    return (x,), {"axis": int(rng.integers(-x.ndim, x.ndim))}
+
+
 def normalisation(rng: np.random.Generator) -> Drawn:
     size = (*shape(rng, (0, 3)), int(rng.integers(2, 40)))
     x = rng.normal(rng.normal(scale=10), rng.uniform(0.5, 5), size)
     return (x, rng.normal(size=size[-1:]), rng.normal(size=size[-1:])), {"epsilon": float(rng.uniform(1e-6, 0.1))}
+
+
+def grouped(rng: np.random.Generator) -> Drawn:
+    groups, size = (int(n) for n in rng.integers(1, 5, 2))
+    x = rng.normal(rng.normal(scale=10), rng.uniform(0.5, 5), (*shape(rng, (1, 3)), 2, groups * size))
+    scale, bias = rng.normal(size=(2, groups * size))
+    return (x, scale, bias), {"groups": groups, "epsilon": float(rng.uniform(1e-6, 0.1))}
+
+
+def group_norm(x, scale, bias, *, groups, epsilon):
+    return F.group_norm(x.movedim(-1, 1), groups, scale, bias, epsilon).movedim(1, -1)
+
+
+def rows(rng: np.random.Generator) -> Drawn:
+    leading, (inputs, outputs) = shape(rng, (0, 3)), (int(n) for n in rng.integers(1, 20, 2))
+    sizes = (*leading, inputs), (inputs, outputs), (outputs,)
+    x, w, b = (rng.normal(size=size) for size in sizes)
+    return (x, w, b if rng.integers(2) else None), {}
+
+
+def pixels(rng: np.random.Generator) -> Drawn:
+    logits = rng.normal(scale=4, size=(*shape(rng, (1, 3)), int(rng.integers(2, 9))))
+    labels = rng.integers(0, logits.shape[-1], logits.shape[:-1]).astype(np.int32)
+    if rng.integers(2):
+        labels = rng.dirichlet(np.ones(logits.shape[-1]), logits.shape[:-1])
+    return (logits, labels), {"label_smoothing": float(rng.uniform(0, 0.9))}
+
+
+def softmax_cross_entropy(logits, labels, *, label_smoothing):
+    classes_second = [a.movedim(-1, 1) if a.ndim == logits.ndim else a.long() for a in (logits, labels)]
+    return F.cross_entropy(*classes_second, label_smoothing=label_smoothing, reduction="none")
 
 
 def layer_norm(x, scale, bias, *, epsilon):
@@ -78,7 +114,15 @@ def gelu(x, *, approximate):
 
 ENTRIES: tuple[Entry, ...] = (
     activation(purecnn.relu6, F.relu6),
+    activation(purecnn.leaky_relu, F.leaky_relu, lambda rng: {"negative_slope": float(rng.normal())}),
+    activation(purecnn.hard_swish, F.hardswish),
+    activation(purecnn.silu, F.silu),
+    activation(purecnn.tanh, torch.tanh),
+    Entry(purecnn.softmax, softmax, lambda x, *, axis: torch.softmax(x, axis)),
     activation(purecnn.gelu, gelu, either("approximate")),
+    Entry(purecnn.dense, rows, lambda x, w, b: F.linear(x, w.T, b)),
+    Entry(purecnn.softmax_cross_entropy, pixels, softmax_cross_entropy),
+    Entry(purecnn.group_norm, grouped, group_norm),
     Entry(purecnn.layer_norm, normalisation, layer_norm),
     Entry(purecnn.drop_path, dropping, drop_path),
 )

@@ -16,17 +16,18 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float
-from purecnn.checks import require_floats
+from purecnn.checks import require_floats, require_fraction
 from purecnn.rules import rule
 
 
-@functools.partial(rule, static=("rate",))
-def drop_path(x: Float[Array, "n *shape"], key: Array, rate: float) -> Float[Array, "n *shape"]:
+@functools.partial(rule, static=("rate",), traceable={"rate": require_fraction})
+def drop_path(x: Float[Array, "n *shape"], key: Array, rate: float | Array) -> Float[Array, "n *shape"]:
     """`x` with a fraction `rate` of its samples set to zero at random and the others divided by 1 − rate.
 
     x of any shape with the batch axis first, of any floating dtype; `key` from `jax.random.key`; the same key draws the
-    same samples. Residuals: the mask, one byte a sample. The key has no cotangent. Raises ValueError unless
-    0 ≤ rate < 1 or for a scalar x, TypeError for a dtype that is not floating.
+    same samples. `rate` may be a traced number. Residuals: the mask, one byte a sample. Neither key nor rate has a
+    cotangent: the expected output depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not
+    looked at) or for a scalar x, TypeError for a dtype that is not floating.
     """
     return _drop(x, _survivors(x, key, rate), rate)
 
@@ -50,8 +51,6 @@ def _survivors(x, key, rate):
     require_floats("drop_path", x=x)
     if not x.shape:
         raise ValueError(f"drop_path: x: got shape {x.shape}, expected a batch axis first")
-    if not 0 <= rate < 1:
-        raise ValueError(f"drop_path: rate: got {rate}, expected at least 0 and below 1")
     # In float32 whatever the precision of the rest, so that a key draws the same samples everywhere.
     return jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape[:1])
 

@@ -16,17 +16,18 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float
-from purecnn.checks import require_floats
+from purecnn.checks import require_floats, require_fraction
 from purecnn.rules import rule
 
 
-@functools.partial(rule, static=("rate",))
-def dropout(x: Float[Array, "*shape"], key: Array, rate: float) -> Float[Array, "*shape"]:
+@functools.partial(rule, static=("rate",), traceable={"rate": require_fraction})
+def dropout(x: Float[Array, "*shape"], key: Array, rate: float | Array) -> Float[Array, "*shape"]:
     """`x` with a fraction `rate` of its entries set to zero at random and the others divided by 1 − rate.
 
-    x of any shape and floating dtype; `key` from `jax.random.key`; the same key draws the same entries. Kept for the
-    backward rule: the mask, one byte an entry. The key has no cotangent. Raises ValueError unless 0 ≤ rate < 1,
-    TypeError for a dtype that is not floating.
+    x of any shape and floating dtype; `key` from `jax.random.key`; the same key draws the same entries. `rate` may be a
+    traced number. Residuals: the mask, one byte an entry. Neither key nor rate has a cotangent: the expected output
+    depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not looked at), TypeError for a dtype
+    that is not floating.
     """
     return _drop(x, _survivors(x, key, rate), rate)
 
@@ -47,8 +48,6 @@ def dropout_bwd(residuals, y_bar, rate):
 
 def _survivors(x, key, rate):
     require_floats("dropout", x=x)
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate: got {rate}, expected at least 0 and below 1")
     # In float32 whatever the precision of the rest, so that a key draws the same entries everywhere.
     return jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape)
 

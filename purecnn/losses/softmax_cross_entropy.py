@@ -15,28 +15,32 @@ log ŷ is computed from x − max x, never from ŷ, so nothing overflows or beco
 
 from __future__ import annotations
 
+import functools
+
 import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float, Num
-from purecnn.checks import require_floats, require_rank, require_shape
-from purecnn.ops import accumulation_dtype
+from purecnn.checks import require_floats, require_fraction, require_shape
+from purecnn.ops import accumulation_dtype, per_channel
 from purecnn.rules import rule
 
 
-@rule
+@functools.partial(rule, traceable={"label_smoothing": require_fraction})
 def softmax_cross_entropy(
-    logits: Float[Array, "n k"], labels: Num[Array, "n *k"], *, label_smoothing: float = 0.0
-) -> Float[Array, " n"]:
-    """The loss of each sample: logits (N, K), labels int (N,) or probabilities (N, K) -> (N,), dtype of `logits`.
+    logits: Float[Array, "n *positions k"], labels: Num[Array, "n *rest"], *, label_smoothing: float | Array = 0.0
+) -> Float[Array, "n *positions"]:
+    """The loss of each sample, or of each of its positions: (N, ..., K) -> (N, ...), of the dtype of `logits`.
 
-    16-bit logits are computed in float32. Smooth everywhere. A label outside 0 … K−1 gives a NaN loss and NaN
-    cotangents (nothing can raise inside a compiled step). Residuals: logits and labels. Integer
-    labels have no cotangent. Raises ValueError or TypeError for other shapes or dtypes, or a smoothing outside [0, 1).
+    logits (N, ..., K), labels integers (N, ...) or probabilities (N, ..., K). 16-bit logits are computed in float32.
+    Smooth everywhere. A label outside 0 … K−1 gives a NaN loss and NaN cotangents (nothing can raise inside a compiled
+    step). Residuals: logits and labels. Integer labels have no cotangent. `label_smoothing` may be a traced number; it
+    is held constant and has no cotangent. Raises ValueError or TypeError for other shapes or dtypes, or a smoothing
+    outside [0, 1) (a traced one is not looked at).
     """
     log_probabilities, targets = _parts(logits, labels, label_smoothing)
     # Where a target is 0 its term is 0, even for a logit of −inf.
     terms = jnp.where(targets == 0, jnp.zeros_like(targets), targets * log_probabilities)
-    return -terms.sum(axis=1).astype(logits.dtype)
+    return -terms.sum(axis=-1).astype(logits.dtype)
 
 
 @softmax_cross_entropy.def_fwd
@@ -47,37 +51,39 @@ def softmax_cross_entropy_fwd(logits, labels, *, label_smoothing=0.0):
 
 @softmax_cross_entropy.def_bwd
 def softmax_cross_entropy_bwd(residuals, loss_bar, *, label_smoothing=0.0):
-    """The cotangent of the logits (N, K), and of probability labels (N, K) or None for integers, from L̄ (N,)."""
+    """The cotangent of the logits, and of probability labels or None for integers, from L̄ (N, ...)."""
     logits, labels = residuals
     log_probabilities, targets = _parts(logits, labels, label_smoothing)
-    loss_bar = loss_bar.astype(targets.dtype)[:, None]
-    logits_bar = loss_bar * (jnp.exp(log_probabilities) * targets.sum(axis=1, keepdims=True) - targets)
-    labels_bar = None if labels.ndim == 1 else -loss_bar * (1 - label_smoothing) * log_probabilities
-    return logits_bar.astype(logits.dtype), None if labels_bar is None else labels_bar.astype(labels.dtype)
+    loss_bar = loss_bar.astype(targets.dtype)[..., None]
+    logits_bar = loss_bar * (jnp.exp(log_probabilities) * targets.sum(axis=-1, keepdims=True) - targets)
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        return logits_bar.astype(logits.dtype), None
+    labels_bar = -loss_bar * (1 - jnp.asarray(label_smoothing, loss_bar.dtype)) * log_probabilities
+    return logits_bar.astype(logits.dtype), labels_bar.astype(labels.dtype)
 
 
 def _parts(logits, labels, smoothing):
-    """log ŷ and t, both (N, K)."""
+    """log ŷ and t, both (N, ..., K)."""
     layer = "softmax_cross_entropy"
     require_floats(layer, logits=logits)
-    require_rank(layer, "N K", logits=logits)
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"{layer}: label_smoothing: got {smoothing}, expected at least 0 and below 1")
-    samples, classes = logits.shape
+    if len(logits.shape) < 2:
+        raise ValueError(f"{layer}: logits: got shape {logits.shape}, expected at least 2 axes (N … K)")
+    classes = logits.shape[-1]
     if classes == 0:
         raise ValueError(f"{layer}: logits: got shape {logits.shape}, expected at least one class")
     wide = logits.astype(accumulation_dtype(logits.dtype))
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    log_probabilities = shifted - jnp.log(jnp.exp(shifted).sum(axis=1, keepdims=True))
+    shifted = wide - wide.max(axis=-1, keepdims=True)
+    log_probabilities = shifted - jnp.log(jnp.exp(shifted).sum(axis=-1, keepdims=True))
     if jnp.issubdtype(labels.dtype, jnp.integer):
-        require_shape(layer, (samples,), "one class per sample", labels=labels)
+        require_shape(layer, logits.shape[:-1], "one class per sample", labels=labels)
         if labels.dtype.itemsize < 4:  # uint8 counts to 255, whatever the number of classes
             labels = labels.astype(jnp.int32)
-        hit = labels[:, None] == jnp.arange(classes, dtype=labels.dtype)[None, :]
-        known = ((labels >= 0) & (labels < classes))[:, None]
+        hit = labels[..., None] == per_channel(jnp.arange(classes, dtype=labels.dtype), logits)
+        known = ((labels >= 0) & (labels < classes))[..., None]
         targets = jnp.where(known, hit.astype(wide.dtype), jnp.asarray(jnp.nan, wide.dtype))
     else:
         require_floats(layer, labels=labels)
         require_shape(layer, logits.shape, "a probability per class", labels=labels)
         targets = labels.astype(wide.dtype)
+    smoothing = jnp.asarray(smoothing, wide.dtype)
     return log_probabilities, targets * (1 - smoothing) + smoothing / classes

@@ -55,13 +55,33 @@ def gelu(x, *, approximate=True):
 
 
 @complex_step
-def softmax(x):
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+@complex_step
+def tanh(x):
+    return (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))
+
+
+@complex_step
+def hard_swish(x):
+    y = np.zeros_like(x)
+    for at in np.ndindex(x.shape):
+        line = min(max(0.0, x[at].real + 3), 6) / 6 if abs(x[at].real) >= 3 else (x[at] + 3) / 6
+        y[at] = x[at] * line
+    return y
+
+
+@complex_step
+def softmax(x, axis=-1):
+    x = np.moveaxis(x, axis, -1)
     y = np.zeros_like(x)
     for at in np.ndindex(x.shape[:-1]):
         total = sum(np.exp(xj) for xj in x[at])
         for i, xi in enumerate(x[at]):
             y[*at, i] = np.exp(xi) / total
-    return y
+    return np.moveaxis(y, -1, axis)
 
 
 @complex_step
@@ -99,6 +119,19 @@ def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
 
 
 @complex_step
+def group_norm(x, scale, bias, *, groups, epsilon=1e-5):
+    y = np.zeros(x.shape, np.result_type(x, scale, bias))
+    size = len(scale) // groups
+    for n, g in np.ndindex(len(x), groups):
+        entries = [(n, *at, c) for at in np.ndindex(x.shape[1:-1]) for c in range(g * size, (g + 1) * size)]
+        mean = sum(x[at] for at in entries) / len(entries)
+        variance = sum((x[at] - mean) ** 2 for at in entries) / len(entries)
+        for at in entries:
+            y[at] = scale[at[-1]] * (x[at] - mean) / (variance + epsilon) ** 0.5 + bias[at[-1]]
+    return y
+
+
+@complex_step
 def layer_norm(x, scale, bias, *, epsilon=1e-5):
     y = np.zeros(x.shape, np.result_type(x, scale, bias))
     for at in np.ndindex(x.shape[:-1]):
@@ -111,12 +144,13 @@ def layer_norm(x, scale, bias, *, epsilon=1e-5):
 
 @complex_step
 def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
-    classes = logits.shape[1]
-    losses = np.zeros(len(logits), np.result_type(logits, labels, float))
-    for n, x in enumerate(logits):
+    classes = logits.shape[-1]
+    losses = np.zeros(logits.shape[:-1], np.result_type(logits, labels, float))
+    for n in np.ndindex(losses.shape):
+        x = logits[n]
         total = sum(np.exp(xj) for xj in x)
         for i in range(classes):
-            y = labels[n, i] if labels.ndim == 2 else float(labels[n] == i)
+            y = labels[*n, i] if labels.ndim == logits.ndim else float(labels[n] == i)
             target = (1 - label_smoothing) * y + label_smoothing / classes
             losses[n] -= target * np.log(np.exp(x[i]) / total)
     return losses

@@ -214,6 +214,14 @@ def relu(y_bar, x, *, slope_at_zero=0.0):
     return y, (x_bar,)
 
 
+def leaky_relu(y_bar, x, *, negative_slope=0.01):
+    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        slope = 1.0 if x[at] > 0 else negative_slope
+        y[at], x_bar[at] = slope * x[at], slope * y_bar[at]
+    return y, (x_bar,)
+
+
 def relu6(y_bar, x):
     y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
     for at in np.ndindex(x.shape):
@@ -245,17 +253,17 @@ def concatenate(y_bar, *xs, axis=-1):
 
 
 def dense(y_bar, x, w, b=None):
-    y = np.zeros((len(x), w.shape[1]))
+    y = np.zeros((*x.shape[:-1], w.shape[1]))
     x_bar, w_bar = np.zeros(x.shape), np.zeros(w.shape)
     b_bar = None if b is None else np.zeros(b.shape)
-    for n, k in np.ndindex(y.shape):
+    for *n, k in np.ndindex(y.shape):
         if b is not None:
-            y[n, k] += b[k]
-            b_bar[k] += y_bar[n, k]
-        for i in range(x.shape[1]):
-            y[n, k] += x[n, i] * w[i, k]
-            x_bar[n, i] += y_bar[n, k] * w[i, k]
-            w_bar[i, k] += y_bar[n, k] * x[n, i]
+            y[*n, k] += b[k]
+            b_bar[k] += y_bar[*n, k]
+        for i in range(x.shape[-1]):
+            y[*n, k] += x[*n, i] * w[i, k]
+            x_bar[*n, i] += y_bar[*n, k] * w[i, k]
+            w_bar[i, k] += y_bar[*n, k] * x[*n, i]
     return y, (x_bar, w_bar, b_bar)
 
 

@@ -138,6 +138,22 @@ def relu(x, *, slope_at_zero=0.0):
     return jnp.where(x > 0, x, jnp.where(x == 0, slope_at_zero * x, 0.0))
 
 
+def leaky_relu(x, *, negative_slope=0.01):
+    return jnp.where(x > 0, x, negative_slope * x)
+
+
+def hard_swish(x):
+    return jnp.where(x <= -3, 0.0, jnp.where(x >= 3, x, (x**2 + 3 * x) / 6))
+
+
+def silu(x):
+    return x / (1 + jnp.exp(-x))
+
+
+def tanh(x):
+    return 1 - 2 / (1 + jnp.exp(2 * x))
+
+
 def relu6(x):
     return jnp.where((x > 0) & (x < 6), x, jnp.where(x < 6, 0.0, 6.0))
 
@@ -151,9 +167,9 @@ def sigmoid(x):
     return 1 / (1 + jnp.exp(-x))
 
 
-def softmax(x):
+def softmax(x, axis=-1):
     powers = jnp.exp(x)
-    return powers / powers.sum(axis=-1, keepdims=True)
+    return powers / powers.sum(axis=axis, keepdims=True)
 
 
 def flatten(x):
@@ -165,8 +181,8 @@ def concatenate(*xs, axis=-1):
 
 
 def dense(x, w, b=None):
-    y = jnp.einsum("ni,ik->nk", x, w)
-    return y if b is None else y + b.reshape(1, -1)
+    y = jnp.einsum("...i,ik->...k", x, w)
+    return y if b is None else y + b.reshape((1,) * (x.ndim - 1) + (-1,))
 
 
 def dropout(x, key, rate):
@@ -176,6 +192,14 @@ def dropout(x, key, rate):
 def drop_path(x, key, rate):
     survives = jax.random.bernoulli(key, jnp.float32(1 - rate), x.shape[:1]).astype(x.dtype)
     return jnp.einsum("n...,n->n...", x, survives) / (1 - rate)
+
+
+def group_norm(x, scale, bias, *, groups, epsilon=1e-5):
+    parts = x.reshape(*x.shape[:-1], groups, -1)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    normal = (parts - parts.mean(axis=axes, keepdims=True)) / jnp.sqrt(parts.var(axis=axes, keepdims=True) + epsilon)
+    scale, bias = (a.reshape((1,) * (x.ndim - 1) + (-1,)) for a in (scale, bias))
+    return normal.reshape(x.shape) * scale + bias
 
 
 def layer_norm(x, scale, bias, *, epsilon=1e-5):
@@ -205,9 +229,9 @@ def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
 
 
 def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
-    classes = logits.shape[1]
-    y = jax.nn.one_hot(labels, classes, dtype=logits.dtype) if labels.ndim == 1 else labels
-    return -(((1 - label_smoothing) * y + label_smoothing / classes) * jax.nn.log_softmax(logits)).sum(axis=1)
+    classes = logits.shape[-1]
+    y = jax.nn.one_hot(labels, classes, dtype=logits.dtype) if labels.ndim < logits.ndim else labels
+    return -(((1 - label_smoothing) * y + label_smoothing / classes) * jax.nn.log_softmax(logits)).sum(axis=-1)
 
 
 def squared_error(prediction, target):

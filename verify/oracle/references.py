@@ -131,6 +131,14 @@ def relu(x, *, slope_at_zero=0.0):
     return jnp.where(x > 0, x, jnp.where(x == 0, at_zero, jnp.zeros_like(x)))
 
 
+def leaky_relu(x, *, negative_slope=0.01):
+    return jnp.where(x > 0, x, jnp.asarray(negative_slope, x.dtype) * x)
+
+
+def hard_swish(x):
+    return jnp.where(x <= -3, jnp.zeros_like(x), jnp.where(x >= 3, x, x * (x + 3) / 6))
+
+
 def relu6(x):
     return jnp.where(x > 0, jnp.where(x < 6, x, jnp.full_like(x, 6)), jnp.zeros_like(x))
 
@@ -144,7 +152,7 @@ def concatenate(*xs, axis=-1):
 
 
 def dense(x, w, b=None):
-    return x @ w if b is None else x @ w + b[None, :]
+    return x @ w if b is None else x @ w + b.reshape(*(1,) * (x.ndim - 1), -1)
 
 
 def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
@@ -152,6 +160,14 @@ def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
     squares = jnp.pad(x * x, ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
     total = sum(squares[..., c : c + x.shape[3]] for c in range(size))
     return x / (k + alpha * total) ** beta
+
+
+def group_norm(x, scale, bias, *, groups, epsilon=1e-5):
+    parts = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
+    mean = parts.mean((1, 3), keepdims=True)
+    variance = ((parts - mean) ** 2).mean((1, 3), keepdims=True)
+    last = (*(1,) * (x.ndim - 1), -1)
+    return ((parts - mean) / jnp.sqrt(variance + epsilon)).reshape(x.shape) * scale.reshape(last) + bias.reshape(last)
 
 
 def layer_norm(x, scale, bias, *, epsilon=1e-5):
@@ -176,10 +192,10 @@ def batch_norm_inference(x, scale, bias, mean, variance, *, epsilon=1e-5):
 
 
 def softmax_cross_entropy(logits, labels, *, label_smoothing=0.0):
-    classes = logits.shape[1]
-    target = labels if labels.ndim == 2 else jax.nn.one_hot(labels, classes, dtype=logits.dtype)
+    classes = logits.shape[-1]
+    target = labels if labels.ndim == logits.ndim else jax.nn.one_hot(labels, classes, dtype=logits.dtype)
     target = (1 - label_smoothing) * target + label_smoothing / classes
-    return -(target * jax.nn.log_softmax(logits)).sum(1)
+    return -(target * jax.nn.log_softmax(logits)).sum(-1)
 
 
 def squared_error(prediction, target):
