@@ -61,7 +61,6 @@ class Call(NamedTuple):
 
     precision: Any  # jax_default_matmul_precision
     primals: tuple[Placement | None, ...]
-    axes: tuple[tuple[str, int], ...]  # that it sums over, and their sizes
 
 
 class Residuals(tuple):
@@ -100,8 +99,7 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
         @functools.wraps(fwd)
         def run_fwd(*args, **kwargs):
             options, arguments = split(*args, **kwargs)
-            precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-            this_call = Call(precision, placements(arguments), mapped_axes(dict(options)))
+            this_call = Call(jax.config.jax_default_matmul_precision, placements(arguments))  # type: ignore[attr-defined]
             arguments = cast_to_common(arguments)
             y, residuals = _forward(fwd, options, *arguments)
             known = jax.tree.leaves((arguments, y))
@@ -121,8 +119,7 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = ()) -> Rule[P, 
             if not isinstance(residuals, Residuals):  # put together by the caller
                 return _backward(bwd, options, None, *arguments)
             with jax.default_matmul_precision(residuals.call.precision):
-                run = functools.partial(_backward, bwd, options, residuals.call.primals)
-                bars = within(residuals.call.axes, run, *arguments)
+                bars = _backward(bwd, options, residuals.call.primals, *arguments)
             return like_primals(bars, residuals.call.primals)
 
         call.define(call.fwd, run_bwd)
@@ -176,12 +173,12 @@ def shape_carrier(x: Any) -> jax.Array:
 def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[..., Any]) -> Any:
     """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; it lacks `define(fwd, bwd)`."""
     split = splitter(primal.__name__, primal, static)
-    joined = jax.custom_vjp(run, nondiff_argnums=(0,))
+    joined = jax.custom_vjp(lambda options, axes, *arguments: run(options, *arguments), nondiff_argnums=(0, 1))
 
     @functools.wraps(primal)
     def call(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
-        return joined(options, *arguments)
+        return joined(options, mapped_axes(dict(options)), *arguments)
 
     def without(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
@@ -192,8 +189,8 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], run: Callable[.
 
     def define(fwd, bwd):
         joined.defvjp(
-            lambda options, *arguments: fwd(*arguments, **dict(options)),
-            lambda options, residuals, y_bar: bwd(residuals, y_bar, **dict(options)),
+            lambda options, axes, *arguments: within(axes, functools.partial(fwd, **dict(options)), *arguments),
+            lambda options, axes, *kept: within(axes, functools.partial(bwd, **dict(options)), *kept),
         )
         call.fwd, call.bwd = fwd, bwd  # type: ignore[attr-defined]
 
