@@ -53,7 +53,7 @@ def sum_of_copies(cotangents: Any, axis_name: AxisName, x: Any) -> Any:
 
 
 def mapped_axes(options: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-    """The axes that a rule with these options sums over, and their sizes; they must be mapped over here."""
+    """The axes that a rule with these options sums over, and their sizes, as far as they are mapped over here."""
     names = _names(options.get("axis_name"))
     return tuple((name, lax.axis_size(name)) for name in names if _is_bound(name))
 
@@ -61,8 +61,8 @@ def mapped_axes(options: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
 def within(axes: tuple[tuple[str, int], ...], function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)`, where it can sum over `axes`.
 
-    The gradient of a `vmap` runs a rule's backward function when the `vmap` has ended and its name is unknown, though
-    the arguments are still its own: there the function is traced with the names, and the trace run on the arguments.
+    The gradient of a `vmap` runs a rule's pair when the `vmap` has ended and its name is unknown, though the arguments
+    are still its own: there the function is traced with the names, and the trace run on the arguments.
     """
     missing = [(name, size) for name, size in axes if not _is_bound(name)]
     if not missing:

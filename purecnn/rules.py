@@ -64,7 +64,6 @@ class Call(NamedTuple):
 
     precision: Any  # jax_default_matmul_precision
     primals: tuple[Placement | None, ...]
-    axes: tuple[tuple[str, int], ...]  # that it sums over, and their sizes
 
 
 class Residuals(tuple):
@@ -103,8 +102,8 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = (), traceable: 
         @functools.wraps(fwd)
         def run_fwd(*args, **kwargs):
             options, arguments = split(*args, **kwargs)
-            precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-            this_call = Call(precision, placements(unsplit(options, arguments)[0]), mapped_axes(dict(options)))
+            asked = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+            this_call = Call(asked, placements(unsplit(options, arguments)[0]))
             arguments = cast_to_common(arguments)
             y, residuals = _forward(fwd, options, *arguments)
             known = jax.tree.leaves((arguments, y))
@@ -124,8 +123,7 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = (), traceable: 
             if not isinstance(residuals, Residuals):  # put together by the caller
                 return _backward(bwd, options, None, *arguments)
             with jax.default_matmul_precision(residuals.call.precision):
-                run = functools.partial(_backward, bwd, options, residuals.call.primals)
-                bars = within(residuals.call.axes, run, *arguments)
+                bars = _backward(bwd, options, residuals.call.primals, *arguments)
             return like_primals(bars, residuals.call.primals)
 
         call.define(call.fwd, run_bwd)
@@ -181,12 +179,12 @@ def shape_carrier(x: Any) -> jax.Array:
 def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Checks, run: Callable[..., Any]) -> Any:
     """`run(options, *arguments)` as a `jax.custom_vjp` with the signature of `primal`; it lacks `define(fwd, bwd)`."""
     split = splitter(primal.__name__, primal, static, traceable)
-    joined = jax.custom_vjp(run, nondiff_argnums=(0,))
+    joined = jax.custom_vjp(lambda options, axes, *arguments: run(options, *arguments), nondiff_argnums=(0, 1))
 
     @functools.wraps(primal)
     def call(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
-        return joined(options, *arguments)
+        return joined(options, mapped_axes(dict(options)), *arguments)
 
     def without(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
@@ -196,14 +194,15 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Chec
     without.__qualname__ = f"{primal.__qualname__}.primal"  # by which it pickles
 
     def define(fwd, bwd):
-        def forward(options, *arguments):
+        def forward(options, axes, *arguments):
             positional, named = unsplit(options, arguments)
-            y, residuals = fwd(*positional, **named)
+            y, residuals = within(axes, functools.partial(fwd, **named), *positional)
             return y, (residuals, arguments[len(positional) :])
 
-        def backward(options, kept, y_bar):
+        def backward(options, axes, kept, y_bar):
             residuals, traced = kept
-            return (*_call(bwd, options, residuals, y_bar, *traced), *[None] * len(traced))
+            bars = within(axes, functools.partial(_call, bwd, options), residuals, y_bar, *traced)
+            return (*bars, *[None] * len(traced))
 
         joined.defvjp(forward, backward)
         call.fwd, call.bwd = fwd, bwd  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Run in a process of its own (see layers/test_batch_norm.py): batch norm's statistics over four CPU devices.
+"""Run in a process of its own (see test_shardings.py): batch norm's statistics over four CPU devices.
 
 What is expected of values, cotangents and second derivatives is what one device computes of the whole batch.
 """
@@ -140,7 +140,7 @@ def check_net():
     def net(axis_name):
         norms = (nn.batch_norm(axis_name=axis_name), nn.batch_norm(axis_name=axis_name))
         return purecnn.Chain(
-            "net", (nn.conv2d(4, 2), norms[0], nn.residual(nn.relu(), norms[1]), nn.flatten(), nn.dense(3))
+            "net", (nn.conv2d(4, 2, bias=False), norms[0], nn.residual(nn.relu(), norms[1]), nn.flatten(), nn.dense(3))
         )
 
     labels, shape = jnp.arange(8) % 3, X.shape[1:]

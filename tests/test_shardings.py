@@ -9,10 +9,13 @@ from jax.sharding import PartitionSpec as P
 
 from purecnn.shardings import Placement, _spec_like
 
-PARTS = [("tests.sharded", str(part), "3") for part in range(3)] + [("tests.sharded_nets",)]
+PARTS = [("tests.sharded", str(part), "3") for part in range(3)] + [
+    ("tests.sharded_nets",),
+    ("tests.batch_norm_on_devices",),
+]
 
 
-@pytest.mark.parametrize("part", PARTS, ids=["rules 1", "rules 2", "rules 3", "nets"])
+@pytest.mark.parametrize("part", PARTS, ids=["rules 1", "rules 2", "rules 3", "nets", "batch norm"])
 def test_every_rule_and_net_on_every_mesh_of_four_devices(part):
     """In processes of their own: the number of devices is set only once."""
     command = [sys.executable, "-m", *part]

@@ -136,3 +136,8 @@ def test_without_rules_the_residuals_are_autodiffs():
     ruled, plain = (n.summary((6, 6, 2)).rows for n in (net, net.without_rules()))
     assert plain[0].flops == ruled[0].flops
     assert plain[1].residual_bytes > 4 * ruled[1].residual_bytes
+
+
+def test_statistics_over_devices_are_counted_as_those_of_one():
+    nets = [purecnn.Chain("net", (nn.residual(nn.batch_norm(axis_name=name)),)) for name in (None, "data", ("a", "b"))]
+    assert len({str(net.summary((4, 4, 2))) for net in nets}) == 1

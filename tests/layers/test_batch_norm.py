@@ -1,12 +1,16 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import purecnn
 from tests import wrong_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected, quick_jit
+from tests.oracles import plain
+from tests.oracles.roads import assert_rejected, assert_trees_close, quick_jit
 
 
 def test_the_rule_is_right():
@@ -120,3 +124,102 @@ def sums_over_samples_only(residuals, y_bars, *, epsilon=1e-5):
 )
 def test_wrong_rules_are_rejected(wrong):
     assert_rejected(NORM, wrong)
+
+
+MEMBERS = functools.partial(jax.vmap, axis_name="data", in_axes=(0, None, None))
+
+
+def of_members(bwd=purecnn.batch_norm_bwd):
+    """y, statistics and cotangents of the members of a named `vmap`, by the pair, and by autodiff of the plain form."""
+    rng = np.random.default_rng(0)
+    args = [jnp.asarray(rng.normal(size=shape)) for shape in ((4, 2, 3, 5), (5,), (5,))]
+    y_bars = [jnp.asarray(rng.normal(size=shape)) for shape in ((4, 2, 3, 5), (4, 5), (4, 5))]
+
+    def by_hand(x, scale, bias, *y_bars):
+        y, residuals = purecnn.batch_norm_fwd(x, scale, bias, axis_name="data")
+        return y, bwd(residuals, y_bars, axis_name="data")
+
+    def by_autodiff(x, scale, bias, *y_bars):
+        y, vjp = jax.vjp(functools.partial(plain.batch_norm, axis_name="data"), x, scale, bias)
+        return y, vjp(y_bars)
+
+    axes = (0, None, None, 0, 0, 0)
+    return [jax.vmap(one, axis_name="data", in_axes=axes)(*args, *y_bars) for one in (by_hand, by_autodiff)]
+
+
+@pytest.mark.usefixtures("x64")
+def test_cotangents_of_every_member_are_those_of_autodiff():
+    assert_trees_close(*of_members(), 1e-12)
+
+
+@pytest.mark.parametrize("means", [(1000, 2000, 3000, 4000), (5000, 5000, 5000, 5000)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_means_far_above_the_deviation_on_devices_that_shift_by_numbers_of_their_own(dtype, means):
+    x = np.random.default_rng(0).normal(size=(4, 64, 1)) + np.reshape(means, (4, 1, 1))
+    x = jnp.asarray(x, dtype)
+    norm = functools.partial(purecnn.batch_norm, axis_name="data")
+    _, mean, variance = MEMBERS(norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
+    wide = np.asarray(x, "float64")
+    np.testing.assert_allclose(mean, np.full((4, 1), wide.mean()), rtol=1e-6)
+    np.testing.assert_allclose(variance, np.full((4, 1), wide.var()), rtol=1e-5)
+
+
+def test_several_axes_and_their_sizes_may_change_from_call_to_call():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 4, 5)), "float32")
+    norm = functools.partial(purecnn.batch_norm, scale=jnp.ones(5), bias=jnp.zeros(5), axis_name=("a", "b"))
+
+    def over_both(x):
+        return jax.vmap(jax.vmap(norm, axis_name="b"), axis_name="a")(x)[0]
+
+    for part in (x, x[:, :2], x[:1]):
+        expected = purecnn.batch_norm(part.reshape(-1, 5), jnp.ones(5), jnp.zeros(5))[0].reshape(part.shape)
+        np.testing.assert_allclose(over_both(part), expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_an_axis_that_is_not_mapped_over():
+    message = "batch_norm: axis_name: got 'data', expected an axis that pmap, shard_map or vmap maps over here"
+    with pytest.raises(ValueError, match=message):
+        purecnn.batch_norm(jnp.ones((4, 2)), jnp.ones(2), jnp.zeros(2), axis_name="data")
+
+
+def sums_of_its_own_entries(residuals, y_bars, *, epsilon=1e-5, axis_name):
+    """As if a device's μ and v were moved by its own entries alone."""
+    return purecnn.batch_norm_bwd(residuals, y_bars, epsilon=epsilon)
+
+
+def scale_bar_of_all_devices(residuals, y_bars, *, epsilon=1e-5, axis_name):
+    """Every device returns the sum over all, which are added up once more."""
+    x_bar, *bars = purecnn.batch_norm_bwd(residuals, y_bars, epsilon=epsilon, axis_name=axis_name)
+    return x_bar, *lax.psum(bars, axis_name)
+
+
+def cotangents_of_its_own_statistics(residuals, y_bars, *, epsilon=1e-5, axis_name):
+    """The other devices' copies of the statistics are left out."""
+    y_bar, *of_statistics = y_bars
+    own = [bar / lax.axis_size(axis_name) for bar in of_statistics]
+    still = [jnp.zeros_like(bar) for bar in own]
+    x_bar, *bars = purecnn.batch_norm_bwd(residuals, (y_bar, *still), epsilon=epsilon, axis_name=axis_name)
+    return x_bar + purecnn.batch_norm_bwd(residuals, (0 * y_bar, *own), epsilon=epsilon)[0], *bars
+
+
+def mean_of_the_devices_for_the_sum(residuals, y_bars, *, epsilon=1e-5, axis_name):
+    x, scale, mean, r = residuals
+    y_bar = lax.pmean(y_bars[0], axis_name)
+    return purecnn.batch_norm_bwd((x, scale, mean, r), (y_bar, *y_bars[1:]), epsilon=epsilon, axis_name=axis_name)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        sums_of_its_own_entries,
+        scale_bar_of_all_devices,
+        cotangents_of_its_own_statistics,
+        mean_of_the_devices_for_the_sum,
+    ],
+    ids=lambda wrong: wrong.__name__,
+)
+def test_wrong_rules_over_devices_are_rejected(wrong):
+    with pytest.raises(AssertionError):
+        assert_trees_close(*of_members(wrong), 1e-12)
