@@ -164,7 +164,7 @@ def _kept_bytes(net, params, state, x, key) -> list[int]:
 
 def _mapped_axes(net) -> set[str]:
     """The axes of devices that layers take statistics over."""
-    found = {getattr(layer.fwd, "keywords", {}).get("axis_name") for layer in net.layers} - {None}
+    found: set[Any] = {getattr(layer.fwd, "keywords", {}).get("axis_name") for layer in net.layers} - {None}
     names = {name for one in found for name in (one if isinstance(one, tuple) else (one,))}
     return names.union(*(_mapped_axes(way) for layer in net.layers for way in layer.inner))
 
