@@ -13,11 +13,13 @@ from verify.case import Case, with_cotangent
 from verify.generate import contents, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
+from verify.oracle.primal import equations
 from verify.running import WIDE
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 LONG, LONGER = 130, 257  # beyond one and two blocks of 128
 FEW_CLASSES, MOST_ELEMENTS = 3, 20_000  # one long size an axis, of rules that are cheap at it
+CONDITIONED = {"while", "cholesky", "lu", "qr", "householder_product", "eigh", "eig", "svd", "triangular_solve"}
 ALL_LONG = 200_000  # elements, all axes long at once
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
@@ -71,7 +73,9 @@ def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
 
 def long_case(example: Case) -> Iterator[Case]:
     """Every axis long at once, where that is cheap, at the example's own dtype: what goes by blocks may do so in
-    float32 alone."""
+    float32 alone. Not asked of what a long random matrix is too ill-conditioned for, or a loop may not end with."""
+    if any(e.primitive.name in CONDITIONED for e in equations(example.trace[0])):
+        return
     classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
     for n, axes in enumerate(classes if len(classes) <= FEW_CLASSES and example.subject.dtype != WIDE else ()):
         longer = shapes.set_class(sizes, axes, LONG if n % 2 else LONGER)

@@ -11,6 +11,7 @@ their total: a rule that gives a tie to nobody, or to everybody in full, passes 
 The cotangent is taken ≥ 0 here, otherwise the slopes of several outputs could cancel.
 """
 
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float, pullback
 
+PATIENCE = 5.0  # seconds for one argument's coordinates: loops that do not converge take long
 SAMPLED = 48  # coordinates looked at; enough to name a convention
 
 
@@ -163,8 +165,10 @@ def _coordinates(
     not (max(a, b) + log(1 + exp(-|a - b|)) at a = b): there autodiff may be wrong, and the differences say so.
     """
     indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // SAMPLED)]
-    verdicts = []
+    verdicts, start = [], time.perf_counter()
     for index in map(tuple, indices):
+        if verdicts and time.perf_counter() - start > PATIENCE:
+            break
         direction = [np.zeros(case.arrays[n].shape) for n in case.perturbed]
         direction[leaf][index] = 1.0
         s = slopes(case, direction, y_bar)
