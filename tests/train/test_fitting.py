@@ -140,7 +140,8 @@ def test_paths_names_and_data_sets_are_data(tmp_path):
     assert len(as_dataset(tmp_path / "a.npz", None, None, config).splits()) == 3
     given = as_dataset(str(tmp_path / "a.npz"), TRAIN, None, config)
     np.testing.assert_array_equal(given.val.images, TRAIN[0])
-    assert len(given.train) == round(0.8 * len(labels))  # nothing more is held out
+    undivided = read("npz", str(tmp_path / "a.npz"), val_share=0.0)
+    assert len(given.train) == len(undivided.train)  # nothing more is held out
     assert as_dataset("digits", None, None, config).name == "digits"
     assert as_dataset(given, None, None, config) is given
     with pytest.raises(TypeError, match="data: got int, expected arrays, a path, or batches"):
