@@ -129,6 +129,9 @@ def test_going_on_with_other_options_is_refused_with_the_difference(trained):
     done = purecnn("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
     assert done.returncode == 2
     assert done.stderr == "purecnn: model: got 'mlp', expected 'lenet', as the run in run has it\n"
+    done = purecnn("train", "--run-dir", "run", "--resume", "--epochs", 1, cwd=trained[0])
+    assert done.returncode == 2
+    assert done.stderr.startswith("purecnn: epochs: got 1, expected at least 2, which the run has done\n")
 
 
 def test_a_taken_folder_is_refused_and_left_alone(trained):
