@@ -19,7 +19,7 @@ from purecnn.train.fitting import as_dataset, fit
 from purecnn.train.run_folder import read_config, read_metrics
 
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(16), nn.relu(), nn.dense(10)))
-QUIET = {"console": Console(quiet=True), "augmentation": "none"}
+QUIET = {"console": Console(quiet=True), "augmentation": "none", "learning_rate": 0.1}
 DIGITS = read_digits()
 TRAIN = (DIGITS.train.images[:320], DIGITS.train.labels[:320])
 TEST = (DIGITS.test.images, DIGITS.test.labels)
@@ -62,7 +62,7 @@ def test_what_a_program_made_is_given_again_to_load_it(streamed):
     ):
         purecnn.load(streamed.folder)
     net, params, state, metadata = purecnn.load(streamed.folder, net=NET)
-    guesses = net.apply(params, TEST[0], state=state).argmax(axis=1)
+    guesses = jax.jit(net.apply)(params, TEST[0], state=state).argmax(axis=1)
     assert float((np.asarray(guesses) == TEST[1]).mean()) == streamed.test["test_accuracy"]
     assert (metadata.classes, metadata.input_shape) == (tuple("0123456789"), (8, 8, 1))
 
