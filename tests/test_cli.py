@@ -32,7 +32,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--config", "no.yaml"), "purecnn: [Errno 2] No such file or directory: 'no.yaml'"),
         (("train", "--resume"), "run_dir: got none, expected the folder of the run that --resume goes on with"),
         (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file beside --resume"),
-        (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1437"),
+        (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1295"),
         (("train", "--model", "alexnet"), "alexnet: layer"),
         (("summary", "--input-shape", 0, 8, 1), "input_shape: got (0, 8, 1), expected three integers"),
         (("summary", "--model", "alexnet", "--input-shape", 8, 8, 3), "alexnet: layer"),

@@ -121,7 +121,8 @@ def run(command: Train) -> int:
     except (Diverged, OSError) as error:
         return complain(error, 1)
     end = {"run_dir": str(result.folder), "steps": result.steps, "interrupted": result.interrupted}
-    tell_script(end | {"best_epoch": result.best["epoch"]} | (result.test or {}))
+    tested = {name: value for name, value in (result.test or {}).items() if name.startswith("test_")}
+    tell_script(end | {"best_epoch": result.best["epoch"]} | tested)
     if result.interrupted:
         go_on = f"purecnn train --run-dir {result.folder} --resume"
         return complain(f"interrupted after step {result.steps:,}, which is saved; go on with: {go_on}", 130)

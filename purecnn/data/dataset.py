@@ -49,11 +49,11 @@ class Dataset:
     val: Split | None = None
     notes: tuple[str, ...] = ()
 
-    def splits(self) -> dict[SplitName, Split]:
+    def splits(self) -> dict[SplitName, Any]:
         """Those that are there."""
         return {name: split for name in SPLIT_NAMES if (split := getattr(self, name)) is not None}
 
-    def split(self, name: SplitName) -> Split:
+    def split(self, name: SplitName) -> Any:
         """Raises ValueError if the set has none of that name."""
         found = self.splits()
         if name not in found:

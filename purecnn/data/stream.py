@@ -95,11 +95,8 @@ def read_all(source: Any) -> Split:
 
 def _is_arrays(source: Any) -> bool:
     """(images, labels), or a dict of both, with arrays or tensors in it."""
-    if isinstance(source, Mapping):
-        source = tuple(source.values())
-    return (
-        isinstance(source, tuple) and len(source) == 2 and np.ndim(source[1]) == 1 and len(source[0]) == len(source[1])
-    )
+    pair = isinstance(source, Mapping) or (isinstance(source, tuple) and len(source) == 2)
+    return pair and all(hasattr(each, "shape") for each in _pair(source))
 
 
 def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

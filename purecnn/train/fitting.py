@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, open_stream, read_all
 from purecnn.train.about import About
-from purecnn.train.config import Config
+from purecnn.train.config import Config, Model
 from purecnn.train.loop import Result, train
 from purecnn.train.nets import load_net, make_net
 from purecnn.train.plan import prepare
@@ -140,7 +140,7 @@ def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tup
     if not callable(net):
         raise TypeError(f"net: got {type(net).__name__}, expected a Chain, a function that makes one, or its name")
     name, module = getattr(net, "__qualname__", "net"), getattr(net, "__module__", "__main__")
-    if getattr(models, name, None) is net:
+    if name in get_args(Model) and getattr(models, name) is net:
         return name, make_net(name, count)
     importable = module != "__main__" and name.isidentifier()
     built: Any = net(count)
@@ -150,7 +150,7 @@ def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tup
 def _is_ours(net: Chain, data: Dataset) -> bool:
     """Whether a net is a model of purecnn's as it comes, so that its name says all."""
     shape = data.train.images.shape[1:]
-    known = net.name in models.__all__
+    known = net.name in get_args(Model)
     return known and str(net.summary(shape)) == str(make_net(net.name, _outputs(net, data)).summary(shape))
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from purecnn.data.dataset import Dataset
 from purecnn.train import checkpoints as saved
+from purecnn.train.config import require
 from purecnn.train.devices import agree, is_first_process, wait_for_all
 from purecnn.train.interruption import asked_to_stop
 from purecnn.train.notebook import in_notebook, notebook_progress, show
@@ -101,6 +102,9 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
     if goes_on and not found and config.init_weights is not None:
         # Its own weights may be those of a later epoch: from the start is from the file's.
         plan = prepare(config, net=plan.net, data=plan.data, augment=plan.augment)
+    if found:
+        done = len(found[1].metrics)
+        require("epochs", config.epochs, config.epochs >= done, f"at least {done}, which the run has done")
     if is_first_process() and goes_on:
         write_config(folder, config)  # it may have more epochs now
     now, progress = found or (plan.start, saved.Progress())

@@ -100,8 +100,10 @@ def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines
         assert (folder / "run" / name).read_bytes() == (folder / "again" / name).read_bytes()
     *lines, last = map(json.loads, done.stdout.splitlines())
     assert lines == read_metrics(folder / "again")
-    best = {"best_epoch": best_line(lines)["epoch"]}
-    assert last == {"run_dir": "again", "steps": 82, "interrupted": False} | best | read_test(folder / "run")
+    test = read_test(folder / "run")
+    told = {"test_loss": test["test_loss"], "test_accuracy": test["test_accuracy"]}
+    told |= {"run_dir": "again", "steps": 82, "interrupted": False, "best_epoch": best_line(lines)["epoch"]}
+    assert last == told
     assert lines[0]["compile_seconds"] < read_metrics(folder / "run")[0]["compile_seconds"]
     assert read_config(folder / "again") == read_config(folder / "run")
 
@@ -127,6 +129,9 @@ def test_going_on_with_other_options_is_refused_with_the_difference(trained):
     done = purecnn("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
     assert done.returncode == 2
     assert done.stderr == "purecnn: model: got 'mlp', expected 'lenet', as the run in run has it\n"
+    done = purecnn("train", "--run-dir", "run", "--resume", "--epochs", 1, cwd=trained[0])
+    assert done.returncode == 2
+    assert done.stderr.startswith("purecnn: epochs: got 1, expected at least 2, which the run has done\n")
 
 
 def test_a_taken_folder_is_refused_and_left_alone(trained):
