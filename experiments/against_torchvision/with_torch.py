@@ -19,15 +19,21 @@ Arrays = dict[str, np.ndarray]
 
 
 def drawn(name: str, classes: int, seed: int = 0) -> torch.nn.Module:
-    """The net with its own initial kernels, everything else of it drawn too, and nothing dropped in training."""
+    """The net with its own initial kernels, everything else of it drawn too."""
     torch.manual_seed(seed)
     net = getattr(torchvision.models, NAMES.get(name, name))(num_classes=classes)
+    randomise(net)
+    return net
+
+
+def randomise(net: torch.nn.Module) -> None:
+    """All but kernels drawn anew, and nothing dropped in training."""
     with torch.no_grad():
         for part in net.modules():
             if isinstance(part, torch.nn.Dropout | torchvision.ops.StochasticDepth):
                 part.p = 0.0
         for key, value in net.state_dict().items():  # its values are the net's own
-            if key.endswith("layer_scale"):
+            if key.endswith(("layer_scale", "gamma")):
                 value.uniform_(0.1, 0.5)  # at 1e-6 a block would hardly be seen
             elif key.endswith("running_var"):
                 value.uniform_(0.5, 2)
@@ -35,7 +41,6 @@ def drawn(name: str, classes: int, seed: int = 0) -> torch.nn.Module:
                 value.normal_(0, 0.1)
             elif value.ndim == 1:  # the scale of a normalisation
                 value.uniform_(0.5, 1.5)
-    return net
 
 
 def shapes(name: str) -> dict[str, list[int]]:
