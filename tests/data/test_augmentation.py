@@ -69,6 +69,29 @@ def test_the_key_decides():
     assert (one != random_warp(jax.random.key(2), images)).any()
 
 
+def read_by_loops(image, y, x):
+    """One image read at the places (y, x), a loop over places and over the four pixels around each."""
+    height, width, channels = image.shape
+    out = np.zeros((len(y), channels))
+    for at in range(len(y)):
+        top, left = int(np.floor(y[at])), int(np.floor(x[at]))
+        for row in (top, top + 1):
+            for column in (left, left + 1):
+                if 0 <= row < height and 0 <= column < width:
+                    out[at] += (1 - abs(y[at] - row)) * (1 - abs(x[at] - column)) * image[row, column]
+    return out
+
+
+def test_reading_between_pixels_is_what_loops_make_of_it_outside_and_on_the_edge_too():
+    rng = np.random.default_rng(0)
+    images = rng.random((3, 5, 4, 2), np.float32)
+    y, x = rng.uniform(-3, 8, (3, 20)).astype(np.float32), rng.uniform(-3, 7, (3, 20)).astype(np.float32)
+    y[0, :6], x[0, :6] = [0, 4, -1, 5, 4.5, -0.5], [0, 3, 1, 2, 3.5, -0.5]  # on pixels, one beyond, half outside
+    found = jax.jit(augmentation._interpolated)(images, y, x)
+    expected = [read_by_loops(*each) for each in zip(images, y.astype(float), x.astype(float), strict=True)]
+    np.testing.assert_allclose(np.asarray(found).reshape(3, 20, 2), expected, atol=1e-6)
+
+
 IMAGES = jax.random.uniform(jax.random.key(5), (40, 8, 16, 2), minval=0.25)
 RUN = {name: jax.jit(augmentation.make_augmentation(name)) for name in ("flip", "crop", "cutout", "warp", "flip+crop")}
 
