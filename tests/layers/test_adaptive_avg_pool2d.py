@@ -24,10 +24,9 @@ def test_windows_share_a_row_where_the_sizes_do_not_divide():
 
 def test_it_is_the_pool_where_the_sizes_divide_and_x_where_they_are_the_same():
     (x,) = named("adaptive_avg_pool2d").arguments("float32")
-    x = x[:, :4]
     expected = purecnn.avg_pool2d(x, window=2)
-    np.testing.assert_allclose(purecnn.adaptive_avg_pool2d(x, size=2), expected, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(purecnn.adaptive_avg_pool2d(x, size=4), x)
+    np.testing.assert_allclose(purecnn.adaptive_avg_pool2d(x, size=(2, 1)), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(purecnn.adaptive_avg_pool2d(x, size=(4, 2)), x)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
