@@ -125,7 +125,7 @@ def test_a_function_that_can_be_imported_is_kept_by_its_name(tmp_path, monkeypat
             {"early_stopping": True},
             "early_stopping: got True, expected false without images to validate",
         ),
-        (NET, [(TRAIN[0][:4], TRAIN[1][:4] + 10)], {"epochs": 1}, "data: got labels 10 to 19, expected 0 to 9"),
+        (NET, [(TRAIN[0][:4], TRAIN[1][:4] + 10)], {"epochs": 1}, "data: got labels 11 to 19, expected 0 to 9"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, net, data, options, message):
@@ -143,6 +143,6 @@ def test_paths_names_and_data_sets_are_data(tmp_path):
     undivided = read("npz", str(tmp_path / "a.npz"), val_share=0.0)
     assert len(given.train) == len(undivided.train)  # nothing more is held out
     assert as_dataset("digits", None, None, config).name == "digits"
-    assert as_dataset(given, None, None, config) is given
+    assert as_dataset(given, None, None, config).train is given.train
     with pytest.raises(TypeError, match="data: got int, expected arrays, a path, or batches"):
         as_dataset(3, None, None, config)
