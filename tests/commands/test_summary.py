@@ -74,4 +74,4 @@ def test_ones_own_net_by_the_function_that_makes_it(tmp_path, monkeypatch, capsy
     assert main(["summary", "--model", "summary_nets:flat", "--num-classes", "3"]) == 0
     assert capsys.readouterr().out.startswith("flat, one sample: 9,219 parameters\n")
     assert main(["summary", "--model", "lenett"]) == 2
-    assert "model: got 'lenett', no such model; expected one of alexnet, " in capsys.readouterr().err
+    assert "model: got 'lenett', no such model; expected one of lenet, " in capsys.readouterr().err
