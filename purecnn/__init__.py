@@ -5,6 +5,7 @@ from typing import Any
 
 from purecnn import initializers, models
 from purecnn.chain import Chain, backprop
+from purecnn.conv1d import conv1d
 from purecnn.layers.adaptive_avg_pool2d import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_bwd,
@@ -77,6 +78,7 @@ __all__ = [
     "concatenate",
     "concatenate_bwd",
     "concatenate_fwd",
+    "conv1d",
     "conv2d",
     "conv2d_bwd",
     "conv2d_fwd",

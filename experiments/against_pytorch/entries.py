@@ -112,6 +112,48 @@ def gelu(x, *, approximate):
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
+def transposing(rng: np.random.Generator) -> Drawn:
+    """Channels and groups, strides, dilations, padding that leaves something, and every output_padding."""
+    groups, each_in, each_out = (int(n) for n in rng.integers(1, 4, 3))
+    extent, size, options = rng.integers(1, 6, 2), rng.integers(1, 5, 2), {"groups": groups}
+    stride, dilation = rng.integers(1, 4, 2), rng.integers(1, 3, 2)
+    room = stride * (extent - 1) + dilation * (size - 1)
+    options |= {"stride": tuple(map(int, stride)), "dilation": tuple(map(int, dilation))}
+    options |= {"padding": tuple((int(p), int(p)) for p in rng.integers(0, np.minimum(room // 2, 3) + 1))}
+    options |= {"output_padding": tuple(map(int, rng.integers(0, stride)))}
+    x, w = rng.normal(size=(2, *extent, groups * each_in)), rng.normal(size=(*size, each_out, groups * each_in))
+    return (x, w, rng.normal(size=groups * each_out)), options
+
+
+def conv_transpose2d(x, w, b, *, padding, **options):
+    around = tuple(low for low, _ in padding)
+    y = F.conv_transpose2d(x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1), b, padding=around, **options)
+    return y.permute(0, 2, 3, 1)
+
+
+def upsampling(rng: np.random.Generator) -> Drawn:
+    options = {"method": str(rng.choice(["nearest", "bilinear"]))}
+    return (rng.normal(size=rng.integers(1, 7, 4)), tuple(map(int, rng.integers(1, 6, 2)))), options
+
+
+def upsample2d(x, scale, *, method):
+    smooth = {"align_corners": False} if method == "bilinear" else {}
+    return F.interpolate(x.permute(0, 3, 1, 2), scale_factor=scale, mode=method, **smooth).permute(0, 2, 3, 1)
+
+
+def concatenating(rng: np.random.Generator) -> Drawn:
+    size = list(shape(rng, (1, 4)))
+    axis = int(rng.integers(-len(size), len(size)))
+    sizes = [[*size] for _ in range(rng.integers(1, 5))]
+    for one in sizes:
+        one[axis] = int(rng.integers(1, 6))
+    return tuple(rng.normal(size=one) for one in sizes), {"axis": axis}
+
+
+def concatenate(*xs, axis):
+    return torch.cat(xs, axis)
+
+
 ENTRIES: tuple[Entry, ...] = (
     activation(purecnn.relu6, F.relu6),
     activation(purecnn.leaky_relu, F.leaky_relu, lambda rng: {"negative_slope": float(rng.normal())}),
@@ -123,6 +165,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(purecnn.dense, rows, lambda x, w, b: F.linear(x, w.T, b)),
     Entry(purecnn.softmax_cross_entropy, pixels, softmax_cross_entropy),
     Entry(purecnn.group_norm, grouped, group_norm),
+    Entry(purecnn.conv_transpose2d, transposing, conv_transpose2d),
+    Entry(purecnn.upsample2d, upsampling, upsample2d),
+    Entry(purecnn.concatenate, concatenating, concatenate),
     Entry(purecnn.layer_norm, normalisation, layer_norm),
     Entry(purecnn.drop_path, dropping, drop_path),
 )

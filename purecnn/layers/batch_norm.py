@@ -74,9 +74,9 @@ def batch_norm_bwd(residuals, y_bar, *, epsilon=1e-5, axis_name=None):
 
     bias_bar, along = sums_to_channels(terms, y_bar, x)
     scale_bar = r * along
-    a = r * scale.astype(wide)
     every_scale_bar, every_bias_bar = sum_of_devices((scale_bar, bias_bar), axis_name)
     mean_bar, variance_bar = sum_of_copies((mean_bar, variance_bar), axis_name, x)
+    a = r * scale.astype(wide)
     b = (2 * variance_bar - a * r * every_scale_bar) / m
     c = (mean_bar - a * every_bias_bar) / m
     centred = x.astype(wide) - per_channel(mean, x)
