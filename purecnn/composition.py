@@ -12,6 +12,8 @@ import jax
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Layer
 from purecnn.layers.concatenate import concatenate
+from purecnn.ops import accumulation_dtype
+from purecnn.rules import rule
 from purecnn.signatures import Partial
 
 
@@ -37,6 +39,16 @@ def branches(*ways: Chain | tuple[Layer, ...]) -> Layer:
     layers = (way.layers if isinstance(way, Chain) else tuple(way) for way in ways)
     chains = tuple(Chain(str(i), way) for i, way in enumerate(layers))
     return _parallel("branches", chains, concatenate, concatenate.primal, concatenate.fwd, concatenate.bwd)
+
+
+def gated(*gate: Layer) -> Layer:
+    """y[n, …, c] = x[n, …, c] · g[n, c] with g = gate(x): the channels of each image weighted by what the image is.
+
+    x̄ = ȳ g + gate̅(ḡ), with ḡ[n, c] = Σ over the image of ȳ x. Parameters and state are `{"body": [], "gate": […]}`.
+    Raises ValueError where the gate does not give one number a channel.
+    """
+    ways = (Chain("body", ()), Chain("gate", gate))
+    return _parallel("gated", ways, _weigh, _weigh.primal, _weigh.fwd, _weigh.bwd)
 
 
 def _parallel(name: str, ways: tuple[Chain, ...], join, plain, join_fwd, join_bwd) -> Layer:
@@ -110,3 +122,27 @@ def _add_fwd(a, b):
 
 def _add_bwd(residuals, y_bar):
     return y_bar, y_bar
+
+
+@rule
+def _weigh(x: Array, g: Array) -> Array:
+    if g.shape != (x.shape[0], x.shape[-1]):
+        raise ValueError(f"gated: gate: got samples of shape {g.shape[1:]}, expected {x.shape[-1:]}, one a channel")
+    return x * _over_image(g, x)
+
+
+@_weigh.def_fwd
+def _weigh_fwd(x, g):
+    return _weigh(x, g), (x, g)
+
+
+@_weigh.def_bwd
+def _weigh_bwd(residuals, y_bar):
+    x, g = residuals
+    wide = accumulation_dtype(x.dtype)
+    g_bar = (y_bar.astype(wide) * x.astype(wide)).sum(axis=tuple(range(1, len(x.shape) - 1)))
+    return y_bar * _over_image(g, x), g_bar.astype(g.dtype)
+
+
+def _over_image(g, x):
+    return g.reshape(g.shape[0], *[1] * (len(x.shape) - 2), g.shape[1])

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.chain import Layer, no_params
 from purecnn.composition import branches as branches
+from purecnn.composition import gated as gated
 from purecnn.composition import residual as residual
 from purecnn.geometry import pair
 from purecnn.initializers import he_normal, zeros
@@ -194,6 +195,14 @@ def global_avg_pool() -> Layer:
 
 def upsample2d(scale=2, **options) -> Layer:
     return from_rule(upsample2d_rule, scale=scale, **options)
+
+
+def squeeze_excite(features: int, squeezed: int) -> Layer:
+    """Hu et al. 2018: every channel of an image, of which there are `features`, times a weight between 0 and 1.
+
+    The weights are σ(dense(relu(dense(the channels' means)))), with `squeezed` features in between.
+    """
+    return gated(global_avg_pool(), dense(squeezed), relu(), dense(features), sigmoid())
 
 
 def local_response_norm(**options) -> Layer:

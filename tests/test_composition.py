@@ -62,6 +62,43 @@ def test_branches_that_do_not_fit_together():
 
 @pytest.mark.usefixtures("users_errors")
 def test_an_error_inside_a_way_says_where():
-    net = purecnn.Chain("net", (nn.branches((), (nn.relu(), nn.dense(3))),))
-    with pytest.raises(ValueError, match=r"net: layer 0 \(branches\).*1: layer 1 \(dense\), fed samples of shape"):
+    net = purecnn.Chain("net", (nn.branches((), (nn.relu(), nn.conv2d(3, 1))),))
+    with pytest.raises(ValueError, match=r"net: layer 0 \(branches\).*1: layer 1 \(conv2d\), fed samples of shape"):
+        net.shapes((4,))
+
+
+def test_squeeze_and_excitation_weighs_the_channels_and_its_gradient_is_autodiffs():
+    layer = nn.squeeze_excite(2, 3)
+    params, state = layer.init(KEY, (4, 4, 2), jnp.float32), layer.init_state((4, 4, 2), jnp.float32)
+    _, first, _, second, _ = params["gate"]
+
+    def plain(params, x):
+        _, first, _, second, _ = params["gate"]
+        hidden = jnp.maximum(x.mean((1, 2)) @ first["w"] + first["b"][None], 0)
+        return x * jax.nn.sigmoid(hidden @ second["w"] + second["b"][None])[:, None, None, :]
+
+    assert (first["w"].shape, second["w"].shape) == ((2, 3), (3, 2))
+    y, _, residuals = layer.fwd(params, state, X, False, None)
+    expected, pullback = jax.vjp(plain, params, X)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    x_bar, params_bar = layer.bwd(residuals, X, False)
+    expected_params_bar, expected_x_bar = pullback(X)
+    np.testing.assert_allclose(x_bar, expected_x_bar, rtol=1e-4, atol=1e-5)
+    for got, want in zip(jax.tree.leaves(params_bar), jax.tree.leaves(expected_params_bar), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gates_cotangent_accumulates_in_float32():
+    """4,096 ones an image: a sum in bfloat16 stands still at 256."""
+    layer = nn.gated(nn.global_avg_pool())
+    x = jnp.ones((1, 64, 64, 1), "bfloat16")
+    _, _, residuals = layer.fwd({"body": [], "gate": [{}]}, {"body": [], "gate": [{}]}, x, False, None)
+    x_bar, _ = layer.bwd(residuals, x, False)
+    assert (x_bar == 2).all()  # ȳ g = 1, and 4,096 spread over as many entries
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_a_gate_that_is_not_one_number_a_channel_is_refused():
+    net = purecnn.Chain("net", (nn.gated(nn.global_avg_pool(), nn.dense(3)),))
+    with pytest.raises(ValueError, match=r"gated: gate: got samples of shape \(3,\), expected \(2,\)"):
         net.shapes((4, 4, 2))
