@@ -40,7 +40,9 @@ SMALL = {
     "mobilenet": nets.net("mobilenet", specs.mobilenet(((6, 1), (8, 2)), 4, 5), (12, 12, 3), 4),
     "resnet50 blocks": nets.net("resnet50", specs.resnet50((1, 2), 4, 5), (24, 24, 3), 4),
     "mobilenet block": nets.net("mobilenet_block", specs.mobilenet_block(4, 2), (16, 16, 3), 4),
-    "convnext block": nets.net("convnext_block", specs.convnext_block(4), (16, 16, 3), 4),
+    "mobilenet_v2": nets.net("v2", specs.mobilenet_v2(((1, 4, 1, 1), (2, 6, 2, 2)), 4, 8, 5), (12, 12, 3), 4),
+    "resnet18": nets.net("resnet18", specs.resnet18((1, 2), 4, 5), (24, 24, 3), 4),
+    "convnext": nets.net("convnext", specs.convnext((4, 1), (6, 1), classes=5), (16, 16, 3), 4),
 }
 
 
@@ -60,7 +62,7 @@ def test_the_plain_net_with_normalisations_has_our_loss_and_gradient(name):
             assert float(jnp.linalg.norm(a - b)) < 1e-12 * size
 
 
-@pytest.mark.parametrize("name", ["resnet50 blocks", "convnext block"])
+@pytest.mark.parametrize("name", ["resnet50 blocks", "convnext"])
 def test_the_net_of_flax_has_the_plain_output(name):
     net = SMALL[name]
     params, x, _ = example(net)
@@ -116,7 +118,15 @@ def test_what_a_convolution_takes_is_twice_its_multiplications():
     assert layers.conv_flops((1, 7, 7, 1), (3, 3, 1, 1), 2, 0) == 2 * (3 * 3) * 9
 
 
-@pytest.mark.parametrize(("kind", "arguments"), [("depthwise", ((2, 6, 6, 4), 3, 2)), ("batch_norm", ((2, 4, 3, 5),))])
+LAYERS = [
+    ("depthwise", ((2, 6, 6, 4), 3, 2)),
+    ("batch_norm", ((2, 4, 3, 5),)),
+    ("layer_norm", ((2, 4, 3, 5),)),
+    ("conv_transpose", ((2, 4, 3, 5), 3, 4, 2, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments"), LAYERS)
 def test_layers_compute_the_same_in_every_way(kind, arguments):
     ways, args = getattr(layers, kind)(*arguments)
     ours, theirs = (jax.tree.leaves(jax.jit(ways[way])(*args)) for way in ("purecnn", "autodiff"))

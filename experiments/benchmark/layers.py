@@ -1,5 +1,6 @@
 """One layer's backward rule at a time, at the sizes at which the three nets use it."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ from jax import lax
 
 import purecnn
 from experiments.benchmark.nets import DIMENSIONS, plain_conv, plain_pool
+from experiments.benchmark.specs import LAYER_NORM_EPSILON
+from experiments.benchmark.specs import layer_norm as plain_layer_norm
 
 # name: (x, kernel, stride, padding, whether x̄ is wanted: a first layer's is not)
 CONVS = {
@@ -48,6 +51,15 @@ BATCH_NORMS = {
     "batch norm at 28": (32, 28, 28, 128),
     "batch norm at 112": (16, 112, 112, 32),
     "batch norm at 7": (64, 7, 7, 512),
+}
+
+
+LAYER_NORMS = {"layer norm at 56": (8, 56, 56, 96), "layer norm at 14": (8, 14, 14, 384)}
+# name: (x, kernel size, output channels, stride, padding, output padding)
+TRANSPOSED = {
+    "transposed 2×2/2 at 28": ((16, 28, 28, 128), 2, 64, 2, 0, 0),
+    "transposed 4×4/2 at 32": ((16, 32, 32, 64), 4, 32, 2, 1, 0),
+    "transposed 3×3/2 at 28": ((16, 28, 28, 64), 3, 64, 2, 1, 1),
 }
 
 
@@ -126,6 +138,30 @@ def batch_norm(x_shape):
     ways = {"purecnn": lambda *args: purecnn.batch_norm(*args)[0], "autodiff": plain}
     x, scale, bias = _normal(0, x_shape) + 3, jnp.ones(x_shape[3]), jnp.zeros(x_shape[3])
     return {way: _both_passes(f) for way, f in ways.items()}, (x, scale, bias, _normal(1, x_shape))
+
+
+def layer_norm(x_shape):
+    """({way: function of (x, scale, bias, ȳ) -> y and the cotangents}, its arguments)."""
+    ours = functools.partial(purecnn.layer_norm, epsilon=LAYER_NORM_EPSILON)
+    x, scale, bias = _normal(0, x_shape) + 3, jnp.ones(x_shape[-1]), jnp.zeros(x_shape[-1])
+    ways = {"purecnn": ours, "autodiff": plain_layer_norm}
+    return {way: _both_passes(f) for way, f in ways.items()}, (x, scale, bias, _normal(1, x_shape))
+
+
+def conv_transpose(x_shape, window: int, features: int, stride: int, padding: int, output_padding: int):
+    """({way: function of (x, w, ȳ) -> y, x̄, w̄}, its arguments). Autodiff's is of `lax.conv_transpose`."""
+    low = window - 1 - padding
+
+    def ours(x, w):
+        return purecnn.conv_transpose2d(x, w, stride=stride, padding=padding, output_padding=output_padding)
+
+    def plain(x, w):
+        edges = [(low, low + output_padding)] * 2
+        return lax.conv_transpose(x, w, (stride,) * 2, edges, dimension_numbers=DIMENSIONS, transpose_kernel=True)
+
+    x, w = _normal(0, x_shape), _normal(1, (window, window, features, x_shape[3])) / 10
+    y = jax.eval_shape(plain, x, w)
+    return {"purecnn": _both_passes(ours), "autodiff": _both_passes(plain)}, (x, w, _normal(2, y.shape))
 
 
 def pool_backward(x_shape, window: int, stride: int):

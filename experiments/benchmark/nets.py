@@ -60,7 +60,10 @@ NETS = {
     "alexnet": Net(ALEXNET, (227, 227, 3), 16, purecnn.models.alexnet(grouped=False, dropout=0.0, input_padding=0)),
     "resnet20": Net(specs.resnet_cifar(), (32, 32, 3), 64, purecnn.models.resnet_cifar(blocks_per_stage=3)),
     "mobilenet": net("mobilenet", specs.mobilenet(), (96, 96, 3), 16),
+    "mobilenet_v2": net("mobilenet_v2", specs.mobilenet_v2(), (96, 96, 3), 8),
+    "resnet18": net("resnet18", specs.resnet18(), (96, 96, 3), 8),
     "resnet50 blocks": net("resnet50_blocks", specs.resnet50((1, 1, 1, 1)), (96, 96, 3), 8),
+    "convnext": net("convnext", specs.convnext((96, 3), (192, 3)), (112, 112, 3), 8),
 }
 # For one image, forward alone: what `purecnn predict` waits for.
 PREDICTS = {
@@ -75,7 +78,9 @@ GPU_NETS = {
     "cifar_cnn": (Net(CIFAR_CNN, (32, 32, 3), 512, purecnn.models.cifar_cnn()), (8, 8, 3)),
     "lenet": (Net(LENET, (28, 28, 1), 128, purecnn.models.lenet()), (8, 8, 1)),
     "mobilenet block": (net("mobilenet_block", specs.mobilenet_block(), (224, 224, 3), 256), (16, 16, 3)),
-    "convnext block": (net("convnext_block", specs.convnext_block(), (224, 224, 3), 128), (16, 16, 3)),
+    "convnext block": (net("convnext_block", specs.convnext((96, 1)), (224, 224, 3), 128), (16, 16, 3)),
+    "mobilenet_v2": (net("mobilenet_v2", specs.mobilenet_v2(), (224, 224, 3), 256), (32, 32, 3)),
+    "convnext_tiny": (net("convnext_tiny", specs.CONVNEXT_TINY, (224, 224, 3), 128), (32, 32, 3)),
 }
 
 
@@ -146,7 +151,7 @@ def plain_forward(spec: tuple, params, x):
 
 
 WITHOUT_PARAMETERS = {
-    **{RELU: jax.nn.relu, specs.GELU: specs.gelu, NORM: plain_norm},
+    **{RELU: jax.nn.relu, specs.RELU6: jax.nn.relu6, specs.GELU: specs.gelu, NORM: plain_norm},
     **{FLATTEN: lambda x: x.reshape(len(x), -1), GLOBAL_POOL: lambda x: x.mean((1, 2))},
 }
 

@@ -111,6 +111,20 @@ def layer_ways(kind: str, name: str) -> dict[str, Callable]:
         if HAS_TORCH:
             ways |= {f"torch {layout}": with_torch.batch_norm(*args, layout) for layout in with_torch.LAYOUTS}
         return ways
+    if kind == "layer norm":
+        functions, args = layers.layer_norm(layers.LAYER_NORMS[name])
+        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+        if HAS_TORCH:
+            ways |= {f"torch {layout}": with_torch.layer_norm(*args, layout) for layout in with_torch.LAYOUTS}
+        return ways
+    if kind == "transposed":
+        functions, args = layers.conv_transpose(*layers.TRANSPOSED[name])
+        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+        if HAS_TORCH:
+            geometry = layers.TRANSPOSED[name][3:]
+            for layout in with_torch.LAYOUTS:
+                ways[f"torch {layout}"] = with_torch.conv_transpose(*args, *geometry, layout)
+        return ways
     functions, args = layers.pool_backward(*layers.POOLS[name])
     ways = {way: _blocking(jax.jit(f), args[way]) for way, f in functions.items()}
     if HAS_TORCH:
@@ -174,7 +188,8 @@ def main() -> int:
     rows["lenet gradients per sample"] = per_sample_gradients
     rows |= {f"{name} predict": lambda name=name: forward_ways(name) for name in PREDICTS}
     rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
-    for kind, names in (("depthwise", layers.DEPTHWISE), ("batch norm", layers.BATCH_NORMS)):
+    both = {"depthwise": layers.DEPTHWISE, "batch norm": layers.BATCH_NORMS}
+    for kind, names in (both | {"layer norm": layers.LAYER_NORMS, "transposed": layers.TRANSPOSED}).items():
         rows |= {f"{name} both": lambda name=name, kind=kind: layer_ways(kind, name) for name in names}
     for way in ("forward", "backward"):
         rows |= {f"{name} {way}": lambda name=name, way=way: layer_ways(f"conv {way}", name) for name in layers.CONVS}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 import purecnn
 from purecnn import nn
@@ -51,7 +50,8 @@ class Residual:
 
 
 RELU, NORM, FLATTEN, DROPOUT = "relu", "norm", "flatten", "dropout at rate 0"
-BATCH_NORM, LAYER_NORM, GELU, GLOBAL_POOL = "batch norm", "layer norm", "gelu", "global average pool"
+RELU6, GELU, GLOBAL_POOL = "relu6", "gelu", "global average pool"
+BATCH_NORM, LAYER_NORM, LAYER_NORM_EPSILON = "batch norm", "layer norm", 1e-6
 
 
 def conv_relu(*args, **options) -> tuple:
@@ -140,6 +140,44 @@ def mobilenet(layers: tuple[tuple[int, int], ...] = MOBILENET_LAYERS, stem: int 
     return (*ops, GLOBAL_POOL, Dense(classes))
 
 
+def resnet18(blocks: tuple[int, ...] = (2, 2, 2, 2), width: int = 64, classes: int = 1000) -> tuple:
+    """He et al. 2015: two 3×3 convolutions a block, behind the same stem as ResNet-50's."""
+    ops, channels = [*conv_norm(width, 7, 3, 2), RELU, Pool(3, 2, 1)], width
+    for stage, n in enumerate(blocks):
+        for block in range(n):
+            features, stride = width << stage, 2 if stage and not block else 1
+            body = (*conv_norm(features, 3, 1, stride), RELU, *conv_norm(features, 3, 1))
+            same = stride == 1 and features == channels
+            ops += [Residual(body, () if same else conv_norm(features, 1, 0, stride)), RELU]
+            channels = features
+    return (*ops, GLOBAL_POOL, Dense(classes))
+
+
+# MobileNetV2's stages: (expansion, output channels, blocks, stride of the first)
+MOBILENET_V2_STAGES = (
+    *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
+    *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
+)
+
+
+def mobilenet_v2(
+    stages: tuple[tuple[int, int, int, int], ...] = MOBILENET_V2_STAGES,
+    stem: int = 32,
+    last: int = 1280,
+    classes: int = 1000,
+) -> tuple:
+    """Sandler et al. 2018: a depthwise 3×3 between two 1×1 convolutions; where no shape changes the input is added."""
+    ops, channels = [*conv_norm(stem, 3, 1, 2), RELU6], stem
+    for expansion, features, n, first_stride in stages:
+        for block in range(n):
+            wide, stride = expansion * channels, 1 if block else first_stride
+            widen = (*conv_norm(wide, 1), RELU6) if expansion > 1 else ()
+            body = (*widen, *conv_norm(wide, 3, 1, stride, groups=wide), RELU6, *conv_norm(features, 1))
+            ops += [Residual(body)] if stride == 1 and features == channels else body
+            channels = features
+    return (*ops, *conv_norm(last, 1), RELU6, GLOBAL_POOL, Dense(classes))
+
+
 def mobilenet_block(channels: int = 24, expansion: int = 6, classes: int = 10) -> tuple:
     """MobileNetV2's inverted residual (Sandler et al. 2018), behind a 4×4 stem with stride 4, so that its x̄ counts."""
     wide = expansion * channels
@@ -147,51 +185,35 @@ def mobilenet_block(channels: int = 24, expansion: int = 6, classes: int = 10) -
     return (*conv_norm(channels, 4, 0, 4), Residual(body), GLOBAL_POOL, Dense(classes))
 
 
-def convnext_block(channels: int = 96, classes: int = 10) -> tuple:
-    """ConvNeXt's block (Liu et al. 2022) without its layer scale, behind ConvNeXt's own 4×4 stem with stride 4."""
-    body = (Conv(channels, 7, 3, groups=channels), LAYER_NORM, Conv(4 * channels, 1), GELU, Conv(channels, 1))
-    return (Conv(channels, 4, 0, 4), LAYER_NORM, Residual(body), GLOBAL_POOL, Dense(classes))
+def convnext(*stages: tuple[int, int], classes: int = 10) -> tuple:
+    """Liu et al. 2022 without layer scale and stochastic depth: (channels, blocks) for each stage, the first behind a
+    4×4 stem with stride 4, the others behind a 2×2 convolution with stride 2."""
+    ops = []
+    for stage, (channels, n) in enumerate(stages):
+        block = (Conv(channels, 7, 3, groups=channels), LAYER_NORM, Conv(4 * channels, 1), GELU, Conv(channels, 1))
+        smaller = (LAYER_NORM, Conv(channels, 2, 0, 2)) if stage else (Conv(channels, 4, 0, 4), LAYER_NORM)
+        ops += [*smaller, *(Residual(block),) * n]
+    return (*ops, GLOBAL_POOL, LAYER_NORM, Dense(classes))
+
+
+CONVNEXT_TINY = convnext((96, 3), (192, 3), (384, 9), (768, 3), classes=1000)
 
 
 def gelu(x):
     return jax.nn.gelu(x, approximate=False)
 
 
-def layer_norm(x, scale, bias, epsilon: float = 1e-6):
+def layer_norm(x, scale, bias, epsilon: float = LAYER_NORM_EPSILON):
     """Over the channels, in float32 at the least."""
     wide = x.astype(accumulation_dtype(x.dtype))
     mean, variance = wide.mean(-1, keepdims=True), wide.var(-1, keepdims=True)
     return ((wide - mean) * jax.lax.rsqrt(variance + epsilon) * scale + bias).astype(x.dtype)
 
 
-def without_a_rule(name: str, function, names: tuple[str, ...] = ()) -> Layer:
-    """function(x, *parameters) as a layer whose backward rule is autodiff's: for what purecnn has no rule for."""
-
-    def call(params, x):
-        return function(x, *(params[name] for name in names))
-
-    def forward(params, state, x, train, key):
-        return call(params, x), state, (params, x)
-
-    def backward(residuals, y_bar, train):  # the forward pass in it is XLA's to find equal to the one before
-        return jax.vjp(call, *residuals)[1](y_bar)[::-1]
-
-    def init(key, shape, dtype):
-        return {name: (jnp.ones if name == "scale" else jnp.zeros)(shape[-1:], dtype) for name in names}
-
-    return Layer(
-        name,
-        lambda params, state, x, train, key: (call(params, x), state),
-        forward,
-        backward,
-        init,
-    )
-
-
 PLAIN_LAYERS = {
     **{RELU: nn.relu, FLATTEN: nn.flatten, GLOBAL_POOL: nn.global_avg_pool, BATCH_NORM: nn.batch_norm},
-    **{NORM: nn.local_response_norm, DROPOUT: lambda: nn.dropout(0.0), GELU: lambda: without_a_rule("gelu", gelu)},
-    LAYER_NORM: lambda: without_a_rule("layer_norm", layer_norm, ("scale", "bias")),
+    **{NORM: nn.local_response_norm, DROPOUT: lambda: nn.dropout(0.0), RELU6: nn.relu6},
+    **{GELU: lambda: nn.gelu(approximate=False), LAYER_NORM: lambda: nn.layer_norm(epsilon=LAYER_NORM_EPSILON)},
 }
 
 

@@ -14,8 +14,10 @@ from experiments.benchmark.specs import (
     GELU,
     GLOBAL_POOL,
     LAYER_NORM,
+    LAYER_NORM_EPSILON,
     NORM,
     RELU,
+    RELU6,
     Conv,
     Dense,
     Pool,
@@ -82,7 +84,8 @@ def _forward(spec: tuple, rest: Iterator[torch.Tensor], x: torch.Tensor) -> torc
         elif op == BATCH_NORM:
             x = F.batch_norm(x, None, None, next(rest), next(rest), training=True)
         elif op == LAYER_NORM:
-            x = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], next(rest), next(rest), 1e-6).permute(0, 3, 1, 2)
+            scale, bias = next(rest), next(rest)  # of N H W C, or of N C behind the pool
+            x = F.layer_norm(x.movedim(1, -1), x.shape[1:2], scale, bias, LAYER_NORM_EPSILON).movedim(-1, 1)
         elif op != DROPOUT:
             x = WITHOUT_PARAMETERS[op](x)
     return x
@@ -90,7 +93,13 @@ def _forward(spec: tuple, rest: Iterator[torch.Tensor], x: torch.Tensor) -> torc
 
 WITHOUT_PARAMETERS = {
     NORM: lambda x: F.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0),
-    **{RELU: F.relu, GELU: F.gelu, FLATTEN: lambda x: x.flatten(1), GLOBAL_POOL: lambda x: x.mean((2, 3))},
+    **{
+        RELU: F.relu,
+        RELU6: F.relu6,
+        GELU: F.gelu,
+        FLATTEN: lambda x: x.flatten(1),
+        GLOBAL_POOL: lambda x: x.mean((2, 3)),
+    },
 }
 
 
@@ -197,6 +206,25 @@ def batch_norm(x, scale, bias, y_bar, layout: str) -> Callable[[], object]:
     x, g = images(x, layout).requires_grad_(), images(y_bar, layout)
     scale, bias = (torch.from_numpy(np.array(a)).requires_grad_() for a in (scale, bias))
     return lambda: torch.autograd.grad(F.batch_norm(x, None, None, scale, bias, training=True), (x, scale, bias), g)
+
+
+def layer_norm(x, scale, bias, y_bar, layout: str) -> Callable[[], object]:
+    """Forward and backward over the channels; "NCHW" is permuted to the end and back, as ConvNeXt does."""
+    x, g = images(x, layout).requires_grad_(), images(y_bar, layout)
+    scale, bias = (torch.from_numpy(np.array(a)).requires_grad_() for a in (scale, bias))
+
+    def run():
+        y = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], scale, bias, LAYER_NORM_EPSILON).permute(0, 3, 1, 2)
+        return torch.autograd.grad(y, (x, scale, bias), g)
+
+    return run
+
+
+def conv_transpose(x, w, y_bar, stride: int, padding: int, output_padding: int, layout: str) -> Callable[[], object]:
+    """Forward and backward. Torch's kernel is (in, out, kh, kw): that of the convolution, as ours is."""
+    x, w, g = images(x, layout).requires_grad_(), kernel(w, layout).requires_grad_(), images(y_bar, layout)
+    options = {"stride": stride, "padding": padding, "output_padding": output_padding}
+    return lambda: torch.autograd.grad(F.conv_transpose2d(x, w, **options), (x, w), g)
 
 
 def pool_backward(x, y_bar, window: int, stride: int, layout: str) -> Callable[[], object]:
