@@ -16,13 +16,14 @@ $(READY): requirements/lock.txt pyproject.toml
 train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
 	$(BIN)/purecnn train
 
-# Tests of whole experiments and of every rule and net on every mesh: a quarter of the time.
-PROOFS := tests/experiments tests/test_benchmark.py tests/test_shardings.py
+# Tests of whole experiments, of whole runs by the command line and of every rule and net on every mesh and exported.
+RUNS := tests/commands/test_train.py tests/commands/test_data.py tests/commands/test_eval.py tests/train/test_devices.py
+PROOFS := tests/experiments tests/test_benchmark.py tests/test_shardings.py tests/test_export.py $(RUNS)
 
 test: $(READY)   ## every test but those of proofs and prove-resume
 	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 
-proofs: $(READY) ## the experiments and the benchmark at small sizes; every rule and net on every mesh of four devices
+proofs: $(READY) ## experiments and benchmark at small sizes, runs by the command line, every net on every mesh and exported
 	$(BIN)/python -m pytest -n auto $(PROOFS)
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier

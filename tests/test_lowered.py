@@ -142,7 +142,7 @@ def plain_rule(name):
 
     stands_in.__name__ = name
     stands_in.__wrapped__ = stands_in.primal = function
-    for attribute in ("fwd", "bwd", "def_fwd", "def_bwd", "static"):
+    for attribute in ("fwd", "bwd", "def_fwd", "def_bwd", "static", "traceable"):
         setattr(stands_in, attribute, getattr(rule, attribute))
     return stands_in
 

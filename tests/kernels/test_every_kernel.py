@@ -79,7 +79,7 @@ def results(functions, dims, x, w, y_bar):
     return quick_jit(lambda a: {name: function(*a[name], dims) for name, function in functions.items()})(arguments)
 
 
-PAGE = {name: getattr(page, f"_{name}") for name in EQUATIONS}
+PAGE = {name: getattr(page, name) for name in EQUATIONS}
 
 
 @every_geometry

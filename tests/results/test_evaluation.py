@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def test_the_worst_have_the_least_probability_in_their_true_class():
 
 
 def test_json_has_it_all_in_plain_numbers():
-    found = json.loads(json.dumps(as_json(RESULT, "worst.png")))
+    found = json.loads(json.dumps(as_json(RESULT, Path("worst.png"))))
     assert (found["images"], found["top1"], found["top5"]) == (6, 2 / 6, 1)
     assert found["confusion"] == RESULT.confusion.tolist()
     assert found["worst"][0]["image"] == 4
