@@ -145,13 +145,16 @@ ENTRIES: tuple[Entry, ...] = (
 
 
 def chosen(names: Sequence[str]) -> tuple[Entry, ...]:
-    """The entries whose names begin with one of `names`; all if there are none. Raises UncheckableError for a name
-    that is nobody's."""
+    """The entries of the rules called one of `names`, or else those whose names begin with it; all if there are none.
+    Raises UncheckableError for a name that is nobody's."""
+    rules = {e.name.split()[0] for e in ENTRIES}
+    found: set[str] = set()
     for name in names:
-        if not any(e.name.startswith(name) for e in ENTRIES):
-            known = ", ".join(sorted({e.name.split()[0] for e in ENTRIES}))
-            raise UncheckableError(f"no rule of the suite is called {name!r}; there are {known}")
-    return tuple(e for e in ENTRIES if not names or any(e.name.startswith(n) for n in names))
+        called = {e.name for e in ENTRIES if (e.name.split()[0] == name if name in rules else e.name.startswith(name))}
+        if not called:
+            raise UncheckableError(f"no rule of the suite is called {name!r}; there are {', '.join(sorted(rules))}")
+        found |= called
+    return tuple(e for e in ENTRIES if not names or e.name in found)
 
 
 def run(

@@ -27,3 +27,11 @@ def test_every_rule_of_purecnn_is_an_entry():
 def test_a_name_that_is_nobodys_is_refused():
     with pytest.raises(UncheckableError, match=r"no rule of the suite is called 'convolve'; there are .*conv2d"):
         suite.chosen(["convolve"])
+
+
+def test_a_rules_own_name_is_that_rule_and_the_beginning_of_names_is_all_of_these():
+    assert [e.name for e in suite.chosen(["relu"])] == ["relu"]  # and not relu6
+    assert all(e.name.split()[0] == "conv2d" for e in suite.chosen(["conv2d"]))
+    assert {e.name.split()[0] for e in suite.chosen(["conv"])} == {"conv2d", "conv_transpose2d"}
+    assert [e.name for e in suite.chosen(["conv2d chunked"])] == ["conv2d chunked"]
+    assert suite.chosen([]) == suite.ENTRIES
