@@ -9,7 +9,7 @@ array two layers keep is counted at the first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,21 +99,21 @@ def _runs(rows: tuple[Row, ...]) -> Iterator[tuple[tuple[Row, ...], int]]:
     """The rows in order, those that repeat themselves `FOLDED` times or more once, with how often they come."""
     i = 0
     while i < len(rows):
-        counts = {period: _repeats(rows, i, period) for period in range(1, LONGEST_PERIOD + 1)}
+        counts = {period: repeats(rows, i, period) for period in range(1, LONGEST_PERIOD + 1)}
         period = next((period for period, times in counts.items() if times >= FOLDED), 1)
         times = counts[period] if counts[period] >= FOLDED else 1
-        if times > 1 and not rows[i].weights and _repeats(rows, i + 1, period) == times:
+        if times > 1 and not rows[i].weights and repeats(rows, i + 1, period) == times:
             times, period = 1, 1  # a block begins with what has weights
         yield rows[i : i + period], times
         i += times * period
 
 
-def _repeats(rows: tuple[Row, ...], i: int, period: int) -> int:
-    """How often the `period` rows from i on come in sequence."""
+def repeats(items: Sequence[Any], i: int, period: int) -> int:
+    """How often the `period` items from i on come in sequence."""
     times = 1
-    while rows[i + times * period : i + (times + 1) * period] == rows[i : i + period]:
+    while items[i + times * period : i + (times + 1) * period] == items[i : i + period]:
         times += 1
-        if (times + 1) * period > len(rows):
+        if (times + 1) * period > len(items):
             break
     return times
 

@@ -50,6 +50,27 @@ def pullback(
     return pull
 
 
+def pushforward(flat: Callable, perturbed: Sequence[int]) -> Callable:
+    """(arrays, tangents) -> (floating outputs, their tangents), through JAX's own forward mode."""
+
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
+        return jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
+
+    return push
+
+
+def linearized(flat: Callable, perturbed: Sequence[int]) -> Callable:
+    """The same through `jax.linearize`."""
+
+    def push(arrays, tangents):
+        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
+        values, along = jax.linearize(fun, *[arrays[n] for n in perturbed])
+        return values, along(*tangents)
+
+    return push
+
+
 def measured_oracle(flat: Callable, perturbed: list[int], wide_sums: bool) -> Callable:
     pull = pullback(flat, perturbed)
 

@@ -13,6 +13,7 @@ from verify import arguments
 from verify.generate.domain import Domain, said, seen, within
 from verify.oracle import primal
 from verify.oracle.instances import INSTANCE, fits, is_instance
+from verify.program.identity import is_array
 from verify.report.finding import UncheckableError
 
 # What a leaf is to the check.
@@ -186,7 +187,7 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
 def _parts(path: str, value: Any, wanted: bool, explicit: bool) -> list[Leaf]:
     """The leaf of a value; of a complex array, two. JAX's convention for complex cotangents is what makes the
     derivatives by both parts right."""
-    if not isinstance(value, np.ndarray | np.generic | jax.Array) or not jnp.iscomplexobj(value):
+    if not is_array(value) or not jnp.iscomplexobj(value):
         return [_leaf(path, value, wanted, explicit)]
     whole = jnp.asarray(value)
     parts = (("real", np.asarray(whole.real)), ("imag", np.asarray(whole.imag)))
@@ -196,7 +197,7 @@ def _parts(path: str, value: Any, wanted: bool, explicit: bool) -> list[Leaf]:
 def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
     if isinstance(value, float) and wanted and explicit:
         value = jnp.asarray(value)
-    if not isinstance(value, np.ndarray | np.generic | jax.Array):
+    if not is_array(value):
         return Leaf(path, STATIC, value)
     if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return Leaf(path, KEY, value)

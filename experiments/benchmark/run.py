@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,58 +81,49 @@ def forward_ways(name: str) -> dict[str, Callable]:
     return ways
 
 
+# kind: the sizes of its rows, JAX's two ways for one of them, PyTorch's, and what of arrays and sizes that one takes
+KINDS: dict[str, tuple[dict, Callable, str, Callable]] = {
+    "conv forward": (
+        layers.CONVS,
+        lambda *size: layers.conv_forward(*size[:4]),
+        "conv_forward",
+        lambda args, size: (*args, *size[2:4]),
+    ),
+    "conv backward": (
+        layers.CONVS,
+        layers.conv_backward,
+        "conv_backward",
+        lambda args, size: (args[0], args[1], args[3], *size[2:]),
+    ),
+    "depthwise": (layers.DEPTHWISE, layers.depthwise, "depthwise", lambda args, size: (*args, size[2])),
+    "batch norm": (layers.BATCH_NORMS, lambda *shape: layers.batch_norm(shape), "batch_norm", lambda args, _: args),
+    "layer norm": (layers.LAYER_NORMS, lambda *shape: layers.layer_norm(shape), "layer_norm", lambda args, _: args),
+    "transposed": (
+        layers.TRANSPOSED,
+        layers.conv_transpose,
+        "conv_transpose",
+        lambda args, size: (*args, *size[3:]),
+    ),
+}
+
+
 def layer_ways(kind: str, name: str) -> dict[str, Callable]:
-    if kind == "conv forward":
-        x, w, stride, padding, _ = layers.CONVS[name]
-        functions, args = layers.conv_forward(x, w, stride, padding)
-        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
-        if HAS_TORCH:
-            for layout in with_torch.LAYOUTS:
-                ways[f"torch {layout}"] = with_torch.conv_forward(*args, stride, padding, layout)
-        return ways
-    if kind == "conv backward":
-        x, w, stride, padding, input_too = layers.CONVS[name]
-        functions, args = layers.conv_backward(x, w, stride, padding, input_too)
-        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
-        if HAS_TORCH:
-            arrays = (args[0], args[1], args[3])
-            for layout in with_torch.LAYOUTS:
-                ways[f"torch {layout}"] = with_torch.conv_backward(*arrays, stride, padding, input_too, layout)
-        return ways
-    if kind == "depthwise":
-        x, window, stride = layers.DEPTHWISE[name]
-        functions, args = layers.depthwise(x, window, stride)
-        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
-        if HAS_TORCH:
-            ways |= {f"torch {layout}": with_torch.depthwise(*args, stride, layout) for layout in with_torch.LAYOUTS}
-        return ways
-    if kind == "batch norm":
-        functions, args = layers.batch_norm(layers.BATCH_NORMS[name])
-        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
-        if HAS_TORCH:
-            ways |= {f"torch {layout}": with_torch.batch_norm(*args, layout) for layout in with_torch.LAYOUTS}
-        return ways
-    if kind == "layer norm":
-        functions, args = layers.layer_norm(layers.LAYER_NORMS[name])
-        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
-        if HAS_TORCH:
-            ways |= {f"torch {layout}": with_torch.layer_norm(*args, layout) for layout in with_torch.LAYOUTS}
-        return ways
-    if kind == "transposed":
-        functions, args = layers.conv_transpose(*layers.TRANSPOSED[name])
-        ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
-        if HAS_TORCH:
-            geometry = layers.TRANSPOSED[name][3:]
-            for layout in with_torch.LAYOUTS:
-                ways[f"torch {layout}"] = with_torch.conv_transpose(*args, *geometry, layout)
-        return ways
+    table, of_jax, of_torch, arguments = KINDS[kind]
+    functions, args = of_jax(*table[name])
+    ways = {way: _blocking(jax.jit(f), args) for way, f in functions.items()}
+    return ways | _torch_layouts(of_torch, *arguments(args, table[name]))
+
+
+def pool_ways(name: str) -> dict[str, Callable]:
     functions, args = layers.pool_backward(*layers.POOLS[name])
     ways = {way: _blocking(jax.jit(f), args[way]) for way, f in functions.items()}
-    if HAS_TORCH:
-        x, y_bar = args["autodiff"]
-        for layout in with_torch.LAYOUTS:
-            ways[f"torch {layout}"] = with_torch.pool_backward(x, y_bar, *layers.POOLS[name][1:], layout)
-    return ways
+    return ways | _torch_layouts("pool_backward", *args["autodiff"], *layers.POOLS[name][1:])
+
+
+def _torch_layouts(function: str, *args: Any) -> dict[str, Callable]:
+    """PyTorch's way in each layout, where there is PyTorch."""
+    layouts = with_torch.LAYOUTS if HAS_TORCH else ()
+    return {f"torch {layout}": getattr(with_torch, function)(*args, layout) for layout in layouts}
 
 
 def flops(row: str) -> float:
@@ -187,10 +179,9 @@ def main() -> int:
     rows = {f"{name} step": lambda name=name: whole_steps(name, options.compile) for name in NETS}
     rows["lenet gradients per sample"] = per_sample_gradients
     rows |= {f"{name} predict": lambda name=name: forward_ways(name) for name in PREDICTS}
-    rows |= {f"{name} backward": lambda name=name: layer_ways("pool", name) for name in layers.POOLS}
-    both = {"depthwise": layers.DEPTHWISE, "batch norm": layers.BATCH_NORMS}
-    for kind, names in (both | {"layer norm": layers.LAYER_NORMS, "transposed": layers.TRANSPOSED}).items():
-        rows |= {f"{name} both": lambda name=name, kind=kind: layer_ways(kind, name) for name in names}
+    rows |= {f"{name} backward": lambda name=name: pool_ways(name) for name in layers.POOLS}
+    for kind in ("depthwise", "batch norm", "layer norm", "transposed"):
+        rows |= {f"{name} both": lambda name=name, kind=kind: layer_ways(kind, name) for name in KINDS[kind][0]}
     for way in ("forward", "backward"):
         rows |= {f"{name} {way}": lambda name=name, way=way: layer_ways(f"conv {way}", name) for name in layers.CONVS}
     chosen = [

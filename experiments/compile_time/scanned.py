@@ -11,8 +11,7 @@ from jax import lax
 
 import purecnn
 from purecnn.chain import Chain
-
-LONGEST_PERIOD = 8  # layers
+from purecnn.summary import LONGEST_PERIOD, repeats
 
 
 class Run(NamedTuple):
@@ -28,7 +27,7 @@ def runs(net: Chain, input_shape: tuple[int, ...]) -> list[Run]:
     links = list(zip(net.layers, net.shapes(input_shape)[:-1], strict=True))
     found, i = [], 0
     while i < len(links):
-        candidates = [Run(i, period, _times(links, i, period)) for period in range(1, LONGEST_PERIOD + 1)]
+        candidates = [Run(i, period, repeats(links, i, period)) for period in range(1, LONGEST_PERIOD + 1)]
         best = max(candidates, key=lambda run: (run.times > 1) * run.times * run.period)
         found.append(best if best.times > 1 else Run(i, 1, 1))
         i += found[-1].period * found[-1].times
@@ -59,15 +58,6 @@ def backprop(net: Chain, params, x, labels, *, state, train=True):
             y_bar, bars = lax.scan(backward, y_bar, residuals, reverse=True)
             grads[:0] = [bar for i in range(run.times) for bar in jax.tree.map(lambda stacked, i=i: stacked[i], bars)]
     return losses.mean(), grads
-
-
-def _times(links, i: int, period: int) -> int:
-    times = 1
-    while links[i + times * period : i + (times + 1) * period] == links[i : i + period]:
-        times += 1
-        if (times + 1) * period > len(links):
-            break
-    return times
 
 
 def _slices(run: Run, params, state, each: bool = False):

@@ -21,8 +21,7 @@ class Export:
     """The file to write."""
     format: Literal["safetensors", "stablehlo", "torchvision"] = "safetensors"
     """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
-    all, which JAX runs without purecnn. torchvision: the weights under
-    torchvision's names, as a net of PyTorch loads them."""
+    all, which JAX runs without purecnn. torchvision: the weights under torchvision's names, as PyTorch loads them."""
     last: bool = False
     """The weights after the run's last epoch instead of the best."""
     force: bool = False

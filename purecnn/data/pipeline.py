@@ -36,6 +36,11 @@ def feed(
         here = np.arange(places.size, dtype=np.int32).reshape(part.shape)
         return place(split.images[places]), place(split.labels[places]), here
 
+    yield from ahead(load, parts)
+
+
+def ahead(load: Callable[[np.ndarray], Any], parts: Iterable[np.ndarray]) -> Iterator[Any]:
+    """`load(part)` for every part, in order, from a thread that is AHEAD parts ahead of what is asked for."""
     waiting = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="feed") as loader:
         for part in parts:

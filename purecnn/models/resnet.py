@@ -35,13 +35,13 @@ def resnet101(num_classes: int = 1000, *, width: int = 64) -> Chain:
 
 
 def _resnet(name, block, blocks: tuple[int, ...], expansion: int, num_classes: int, width: int) -> Chain:
-    layers = [*_conv_norm(width, 7, 2), nn.relu(), nn.max_pool2d(3, stride=2, padding=1)]
+    layers = [*conv_norm(width, 7, 2), nn.relu(), nn.max_pool2d(3, stride=2, padding=1)]
     channels = width
     for stage, count in enumerate(blocks):
         for i in range(count):
             stride = 2 if stage > 0 and i == 0 else 1
             out = expansion * (width << stage)
-            shortcut = _conv_norm(out, 1, stride) if (stride, channels) != (1, out) else ()
+            shortcut = conv_norm(out, 1, stride) if (stride, channels) != (1, out) else ()
             layers += [nn.residual(*block(width << stage, stride), shortcut=shortcut), nn.relu()]
             channels = out
     head = nn.dense(num_classes, init_w=fan_in_uniform, init_b=uniform(channels**-0.5))
@@ -49,15 +49,15 @@ def _resnet(name, block, blocks: tuple[int, ...], expansion: int, num_classes: i
 
 
 def _basic(channels: int, stride: int) -> tuple[Layer, ...]:
-    return (*_conv_norm(channels, 3, stride), nn.relu(), *_conv_norm(channels, 3))
+    return (*conv_norm(channels, 3, stride), nn.relu(), *conv_norm(channels, 3))
 
 
 def _bottleneck(channels: int, stride: int) -> tuple[Layer, ...]:
-    first, second = _conv_norm(channels, 1), _conv_norm(channels, 3, stride)
-    return (*first, nn.relu(), *second, nn.relu(), *_conv_norm(4 * channels, 1))
+    first, second = conv_norm(channels, 1), conv_norm(channels, 3, stride)
+    return (*first, nn.relu(), *second, nn.relu(), *conv_norm(4 * channels, 1))
 
 
-def _conv_norm(channels: int, window: int, stride: int = 1) -> tuple[Layer, ...]:
+def conv_norm(channels: int, window: int, stride: int = 1, groups: int = 1) -> tuple[Layer, ...]:
     """A convolution without bias (the normalisation has one) and the normalisation behind it."""
-    conv = nn.conv2d(channels, window, stride=stride, padding=window // 2, bias=False, init_w=fan_out_normal)
-    return conv, nn.batch_norm(unbiased=True)
+    options = {"stride": stride, "padding": window // 2, "groups": groups, "bias": False, "init_w": fan_out_normal}
+    return nn.conv2d(channels, window, **options), nn.batch_norm(unbiased=True)

@@ -99,17 +99,18 @@ class Run:
             return StreamSupply(split, plan.devices, len(plan.data.classes), self.steps)
         return supply(split, plan.devices)
 
-    def _compile_evaluation(self, name: SplitName) -> list[np.ndarray]:
-        """The indices of every dispatch that evaluates a split, for which programs are there afterwards."""
+    def _compile_evaluation(self, name: SplitName) -> tuple[list[np.ndarray], np.ndarray]:
+        """The indices of every dispatch that evaluates a split, for which programs are there afterwards, and which of
+        all these are images and not padding."""
         plan, split = self.plan, self.supplies[name]
-        batches, _ = evaluation_batches(len(split.split), plan.config.batch_size)
+        batches, is_real = evaluation_batches(len(split.split), plan.config.batch_size)
         parts = [batches] if split.whole is not None else cut(batches, plan.config)
         objective, normalise = OBJECTIVES[plan.config.loss or ""], partial(seen, plan.about)
         program = evaluation(plan.net, objective, plan.devices.everywhere, normalise)
         for n in {len(part) for part in parts} - {n for split, n in self.evaluating if split == name}:
             like = split.like(n, plan.config.batch_size)
             self.evaluating[name, n] = program.lower(self.now.params, self.now.state, *like).compile()
-        return parts
+        return parts, is_real
 
     def parts(self) -> Iterator[Part]:
         """What is left to train on, in its order."""
@@ -141,9 +142,8 @@ class Run:
     def evaluate(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[float, np.ndarray]:
         """The mean loss of a split's images, and the class each is predicted as; with weights other than the newest."""
         params, state = self.weights() if params is None else (params, state)
-        parts = self._compile_evaluation(name)
+        parts, is_real = self._compile_evaluation(name)
         found = [self.evaluating[name, len(part[2])](params, state, *part) for part in self.supplies[name].parts(parts)]
-        _, is_real = evaluation_batches(len(self.plan.data.split(name)), self.plan.config.batch_size)
         losses, guesses = (np.concatenate([np.asarray(each[i]) for each in found]) for i in (0, 1))
         return float(losses[is_real].mean()), guesses[is_real]
 
@@ -160,14 +160,14 @@ class Run:
         """
         plan, progress = self.plan, self.progress
         trained = [i for i, each in enumerate(self.now.params) if jax.tree.leaves(each) and i not in plan.frozen]
-        weighted = [f"{i} {plan.net.layers[i].name}" for i in trained]
+        layers = [f"{i} {plan.net.layers[i].name}" for i in trained]
         line = {
             "epoch": self.steps // plan.steps_per_epoch,
             "step": self.steps,
             "train_loss": sum(progress.losses) / len(progress.losses),
             # of the predictions made on the way
             "train_accuracy": progress.correct / (plan.steps_per_epoch * plan.config.batch_size),
-            "gradient_norms": dict(zip(weighted, np.mean(progress.norms, axis=0).tolist(), strict=True)),
+            "gradient_norms": dict(zip(layers, np.mean(progress.norms, axis=0).tolist(), strict=True)),
         }
         if plan.data.val is not None:
             line |= self.measure("val")[0]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
+from purecnn.data.pipeline import ahead
 from purecnn.data.stream import Stream
 from purecnn.train.devices import Devices
-
-AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,13 @@ class StreamSupply:
         batches = self.split.batches(skip=self.done % self.split.steps)
         here = self.devices.scatter(np.arange(self.split.batch_size, dtype=np.int32)[None])
 
-        def load() -> tuple[Any, Any, Any]:
+        def load(_: np.ndarray) -> tuple[Any, Any, Any]:
             images, labels = next(batches)
             if not 0 <= labels.min() <= labels.max() < self.classes:
                 raise ValueError(f"data: got labels {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}")
             return self.devices.replicate(images), self.devices.replicate(labels), here
 
-        waiting = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="stream") as loader:
-            for _ in parts:
-                waiting.append(loader.submit(load))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        return ahead(load, parts)
 
     def like(self, count: int, batch_size: int) -> tuple[Any, Any, Any]:
         """The shapes of what `parts` gives, to compile for."""

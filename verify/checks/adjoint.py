@@ -12,12 +12,11 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks import gradient
-from verify.checks.pushforward import pushforward
 from verify.oracle import kinks
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, call, compiled
+from verify.running import WIDE, call, compiled, pushforward
 from verify.subject import first_line
 
 NAME = "adjoint"

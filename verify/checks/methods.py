@@ -14,12 +14,11 @@ import jax
 import numpy as np
 
 from verify.case import Case
-from verify.checks.pushforward import linearized, pushforward
 from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE, UNWRITTEN, method_in
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, WIDE, call, is_float, pullback, quickly, setting
+from verify.running import OWN, WIDE, call, is_float, linearized, pullback, pushforward, quickly, setting
 from verify.subject import FLOAT, PERTURBED, Subject, first_line
 
 NAME = "methods"

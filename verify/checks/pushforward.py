@@ -7,7 +7,6 @@ For y = f(x) and a tangent ẋ the rule must return ẏ = (∂f/∂x) ẋ, and w
 each element of ẏ is another combination of partial derivatives.
 """
 
-import jax
 import numpy as np
 
 from verify.case import Case
@@ -17,7 +16,7 @@ from verify.oracle.magnitude import with_magnitude
 from verify.oracle.primal import HIJAX, JVP_CALLS
 from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, call, compiled, is_float, of_perturbed
+from verify.running import WIDE, call, compiled, linearized, pushforward
 from verify.subject import Subject, first_line
 
 NAME = "pushforward"
@@ -116,27 +115,6 @@ def _excused(
     slack = np.where(jump, allowed + 1e-4 * (high - low), allowed + 1e-4 * size)
     inside, alone = ((a >= low - slack) & (a <= high + slack) for a in (got, expected))
     return inside & (jump | ~alone)
-
-
-def pushforward(flat, perturbed):
-    """(arrays, tangents) -> (floating outputs, their tangents), through JAX's own forward mode."""
-
-    def push(arrays, tangents):
-        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
-        return jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
-
-    return push
-
-
-def linearized(flat, perturbed):
-    """The same through `jax.linearize`."""
-
-    def push(arrays, tangents):
-        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
-        values, along = jax.linearize(fun, *[arrays[n] for n in perturbed])
-        return values, along(*tangents)
-
-    return push
 
 
 def measured(flat, perturbed):

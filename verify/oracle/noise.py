@@ -19,7 +19,7 @@ from verify.oracle.budget import continued, stops_by_floats
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import largest, unit_roundoff
 from verify.report.finding import NotRunError
-from verify.running import OWN, WIDE, call, is_float, of_perturbed, pullback, quickly, traced
+from verify.running import OWN, WIDE, call, is_float, pullback, pushforward, quickly, traced
 
 MOVES, MOVED_ALONE = 4, 3
 REACH = 4  # how far beyond the results at moved inputs, in units of their spread
@@ -45,7 +45,7 @@ def _measured(case: Case) -> float:
     programs = (
         (WIDE, pullback(flat, case.perturbed), [arrays, y_bar]),
         (OWN, pullback(flat, case.perturbed), [case.at(OWN), case.cotangent(OWN, case.y_bar)]),
-        (WIDE, _along(oracle, case.perturbed), [arrays, tangents]),
+        (WIDE, pushforward(oracle, case.perturbed), [arrays, tangents]),
     )
     moves = [m for m in (_moved_by_going_on(*program) for program in programs) if m is not None]
     worst = ROOM * max(moves, default=np.inf)
@@ -67,16 +67,6 @@ def _moved_by_going_on(level: Any, fun: Callable, inputs: list) -> float | None:
 
 def _flat(outputs: Any) -> list[np.ndarray]:
     return [np.asarray(a) for a in jax.tree_util.tree_leaves(outputs)]
-
-
-def _along(flat: Callable, perturbed: Sequence[int]) -> Callable:
-    """Forward mode of the floating outputs: (arrays, tangents) to values and their tangents."""
-
-    def push(arrays, tangents):
-        fun = of_perturbed(lambda *args: [o for o in flat(*args) if is_float(o)], arrays, perturbed)
-        return jax.jvp(fun, tuple(arrays[n] for n in perturbed), tuple(tangents))
-
-    return push
 
 
 def within_noise(case: Case, got: Sequence[np.ndarray], dtype: Any) -> list[np.ndarray]:

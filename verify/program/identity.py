@@ -3,7 +3,7 @@
 import functools
 import types
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -68,8 +68,8 @@ def _keys(values: Any, depth: int) -> Sequence[Any]:
     return [key_of(v, depth + 1) for v in values]
 
 
-def is_array(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray | np.generic | jax.Array) and hasattr(leaf, "dtype")
+def is_array(leaf: Any) -> TypeGuard[np.ndarray | np.generic | jax.Array]:
+    return isinstance(leaf, np.ndarray | np.generic | jax.Array)
 
 
 def filled(cell: Any) -> bool:
