@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import jaxtyping
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -55,6 +56,14 @@ def programs_compiled_once(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     os.environ["PURECNN_CACHE"] = str(shared / "cache")
+
+
+@pytest.fixture(autouse=True)
+def the_same_draws_in_any_order(request):
+    """A module's `RNG` starts anew for each test: which tests of its module ran before in a worker is chance."""
+    rng = getattr(request.module, "RNG", None)
+    if rng is not None:
+        rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 @pytest.fixture
