@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.guards import Refused, naming, require_room
 from purecnn.data.holdout import TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
+from purecnn.data.image_file import complain, in_threads, pixels, read_header
 from purecnn.data.layout import split_folders
 
-# By content, whatever a file is called; others that Pillow knows start programs (EPS) or are no pictures.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
-MAX_PIXELS = 2**26  # of one image; decoded as RGBA that is 256 MB
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
-THREADS = min(os.cpu_count() or 1, 8)
-NAMED = 5  # faulty files that are named; the others are counted
 
 
 def read_folder(root: Path, image_size: tuple[int, int] | None = None, val_share: float = VAL_SHARE) -> Dataset:
@@ -81,7 +72,7 @@ def read_image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
     Raises ValueError, naming the file, for one that is no image.
     """
-    return _each(_pixels, [path], [shape])[0]
+    return in_threads(pixels, [path], [shape])[0]
 
 
 def _subfolders(root: Path) -> list[str]:
@@ -110,7 +101,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> tuple[tuple[str,
         labels += [classes.index(name)] * len(inside)
     if not files:
         raise Refused(f"{root}: got no images, expected some of the classes")
-    _complain(strange)
+    complain(strange)
     return classes, files, np.array(labels, np.int32)
 
 
@@ -122,15 +113,9 @@ def _may_be_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def _complain(faults: list[str]) -> None:
-    if faults:
-        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise Refused("; ".join(faults[:NAMED]) + more)
-
-
 def _decoded(root: Path, files: list[Path], image_size: tuple[int, int] | None) -> np.ndarray:
     """All images in one array, after the headers of all have been looked at."""
-    headers = _each(_header, files)
+    headers = in_threads(read_header, files)
     size = image_size
     if size is None:
         size = headers[0][:2]
@@ -145,65 +130,7 @@ def _decoded(root: Path, files: list[Path], image_size: tuple[int, int] | None) 
     images = np.empty((len(files), *size, channels), np.uint8)
 
     def fill(path: Path, place: np.ndarray) -> None:
-        place[...] = _pixels(path, place.shape)
+        place[...] = pixels(path, place.shape)
 
-    _each(fill, files, images)
+    in_threads(fill, files, images)
     return images
-
-
-def _each(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
-    """`function` of every file, in threads, as Pillow decodes beside Python; the files at which it fails are named."""
-
-    def attempt(path: Path, *others: Any) -> Any:
-        try:
-            with naming(path):
-                try:
-                    return function(path, *others)
-                except UnidentifiedImageError:
-                    raise Refused(f"{path}: is no image, or none that can be read") from None
-        except Refused as fault:
-            return fault
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
-        warnings.simplefilter("ignore")  # of what Pillow can read past it warns without the file's name
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        results = list(pool.map(attempt, files, *more))
-    _complain([str(result) for result in results if isinstance(result, Refused)])
-    return results
-
-
-def _require_modest(path: Path, image: Image.Image) -> None:
-    """Before anything is decoded."""
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
-        raise Refused(f"{path}: declares {image.height}×{image.width} pixels, expected at most {MAX_PIXELS:,}")
-    require_room(path, pixels * len(image.getbands()), path.stat().st_size)
-
-
-def _header(path: Path) -> tuple[int, int, str]:
-    """Height and width as EXIF turns them, and Pillow's mode: without decoding."""
-    with Image.open(path, formats=FORMATS) as image:
-        _require_modest(path, image)
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
-        return height, width, image.mode
-
-
-def _pixels(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 (height, width, channels) = `shape`."""
-    height, width, channels = shape
-    with Image.open(path, formats=FORMATS) as image:
-        _require_modest(path, image)
-        image.draft(None, (2 * max(shape), 2 * max(shape)))  # a JPEG far larger than asked is decoded smaller, quickly
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))  # Pillow's own conversion cuts off
-    elif upright.mode in ("I", "F"):
-        raise Refused(f"{path}: got 32 bits a pixel, expected 8 or 16")
-    if upright.has_transparency_data:
-        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(black, upright.convert("RGBA"))
-    upright = upright.convert("L" if channels == 1 else "RGB")
-    if upright.size != (width, height):
-        upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(upright).reshape(shape)
