@@ -32,7 +32,15 @@ class Show:
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
     image_size: int | None = None
-    """Height and width that a folder's images are resized to. The other data sets have one size and take none."""
+    """Height and width that a folder's images are brought to, by the shortest side and the centre; others take none."""
+    labels: str | None = None
+    """A CSV table of a folder's images, with the columns file and class. None: every class has a folder."""
+    skip_unreadable: bool = False
+    """Leave out files that cannot be read, and list them. Otherwise the first few end the command."""
+    background: str = "auto"
+    """What shows through transparent images: a colour, or auto: white; black behind those too light for white."""
+    max_megapixels: int = 64
+    """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     out: str | None = None
     """The picture. None: DATA.png in this folder."""
     each: int = 10
@@ -83,13 +91,14 @@ def _show(command: Show) -> int:
 
     path = Path(f"{command.data}.png" if command.out is None else command.out)
     try:
-        data = read(command.data, command.data_dir, image_size=command.image_size)
+        names = ("image_size", "labels", "skip_unreadable", "background", "max_megapixels")
+        data = read(command.data, command.data_dir, **{name: getattr(command, name) for name in names})
     except ValueError as error:
         return complain(error, 2)
     try:
         draw_sheet(path, data, each=command.each)
     except OSError as error:
         return complain(error, 1)
-    print(describe(data))
+    print("\n".join((describe(data), *(note for note in data.notes if note.startswith("left out")))))
     print(f"contact sheet in {path}")
     return 0

@@ -25,6 +25,8 @@ class Predict:
     """How many classes to name."""
     last: bool = False
     """The weights after the run's last epoch instead of the best."""
+    max_megapixels: int = 64
+    """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     json: bool = False
     """Print one JSON object a line."""
 
@@ -38,7 +40,8 @@ def run(command: Predict) -> int:
     try:
         require("top", command.top, command.top >= 1, "an integer, at least 1")
         require("images", command.images, len(command.images) > 0, "files or folders")
-        for one in predict(load_trained(command.net, last=command.last), image_files(command.images), command.top):
+        trained, files = load_trained(command.net, last=command.last), image_files(command.images)
+        for one in predict(trained, files, command.top, command.max_megapixels):
             if one.error is not None:
                 failed += 1
                 print(f"purecnn: {one.error}", file=sys.stderr)

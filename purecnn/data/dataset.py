@@ -22,6 +22,7 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
+    names: tuple[str, ...] = ()  # of the files, or none
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,6 +49,8 @@ class Dataset:
     classes: tuple[str, ...]
     val: Split | None = None
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()  # files that were left out, and why
+    decoding: Any = None  # how files became pixels: a purecnn.data.image_file.Decoding
 
     def splits(self) -> dict[SplitName, Any]:
         """Those that are there."""

@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from purecnn.data.file_kinds import formats, reason_of
 from purecnn.data.guards import Refused, naming, require_room
 
-# By content, whatever a file is called; others that Pillow knows start programs (EPS) or are no pictures.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-MAX_PIXELS = 2**26  # of one image; decoded as RGBA that is 256 MB
+MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
+GIANT = 2**25  # pixels: images of more are decoded one at a time
 THREADS = min(os.cpu_count() or 1, 8)
 NAMED = 5  # faulty files that are named; the others are counted
+TOO_LIGHT = 192  # of 255: what is lighter than this in the mean is not seen on white
+WHITE, TWELVE_BITS = 2**16 - 1, 2**12 - 1  # the value that is white in files of 16 bits, and where they hold 12
 
 
-def complain(faults: list[str]) -> None:
+@dataclass(frozen=True)
+class Decoding:
+    """How files become pixels; what a net was trained with is kept in its weights, and `predict` does the same.
+
+    `background` is what shows through transparency: "auto", or a colour as CSS writes it. "auto" looks at each image by
+    itself, so that one file gives the same pixels alone and in any set: white, as the paper that most pictures are
+    drawn for, or black where a picture is too light to be seen on white. `white` is the value that is white in files of
+    16 bits: it is that of the whole set, as a dark image of it shall stay dark. `max_megapixels` is the most that one
+    image may have, decoded.
+    """
+
+    background: str = "auto"
+    white: int = WHITE
+    max_megapixels: int = MEGAPIXELS
+
+    def __post_init__(self):
+        if self.background != "auto":
+            try:
+                ImageColor.getrgb(self.background)
+            except (ValueError, AttributeError, TypeError):
+                expected = "auto, or a colour such as white, black or #c0ffee"
+                raise ValueError(f"background: got {self.background!r}, expected {expected}") from None
+
+
+PLAIN = Decoding()
+
+
+def complain(faults: list[str], hint: str = "") -> None:
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise Refused("; ".join(faults[:NAMED]) + more)
+        raise Refused("; ".join(faults[:NAMED]) + more + hint)
 
 
-def in_threads(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
-    """`function` of every file, in threads, as Pillow decodes beside Python; the files at which it fails are named."""
+def attempts(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
+    """`function` of every file, in threads, for Pillow decodes beside Python; a `Refused` says why where it fails."""
 
     def attempt(path: Path, *others: Any) -> Any:
         try:
@@ -36,50 +68,124 @@ def in_threads(function: Callable[..., Any], files: list[Path], *more: Any) -> l
                 try:
                     return function(path, *others)
                 except UnidentifiedImageError:
-                    raise Refused(f"{path}: is no image, or none that can be read") from None
+                    raise Refused(f"{path}: {reason_of(path)}") from None
         except Refused as fault:
             return fault
 
     with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         warnings.simplefilter("ignore")  # of what Pillow can read past it warns without the file's name
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        results = list(pool.map(attempt, files, *more))
+        return list(pool.map(attempt, files, *more))
+
+
+def in_threads(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
+    """The like of `attempts`. Raises ValueError that names the files at which it fails."""
+    results = attempts(function, files, *more)
     complain([str(result) for result in results if isinstance(result, Refused)])
     return results
 
 
-def _require_modest(path: Path, image: Image.Image) -> None:
+_unlimited = threading.Lock()
+_one_giant = threading.Lock()
+
+
+def _open(path: Path) -> Image.Image:
+    """Without decoding. Pillow's own limit is lifted only to read the header of what exceeds it; ours is stricter."""
+    if not path.is_file():
+        raise Refused(f"{path}: {'is no plain file' if path.exists() else 'there is no such file'}")
+    try:
+        return Image.open(path, formats=formats())
+    except Image.DecompressionBombError:
+        with _unlimited:
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return Image.open(path, formats=formats())
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+
+
+def _scaled(image: Image.Image, size: tuple[int, int] | None) -> None:
+    """A JPEG far larger than `size` (height, width) is to be decoded smaller, quickly and in little memory."""
+    if size is not None:
+        image.draft(None, (2 * max(size), 2 * max(size)))
+
+
+def _require_modest(path: Path, image: Image.Image, decoding: Decoding) -> None:
     """Before anything is decoded."""
     count = image.width * image.height
-    if count > MAX_PIXELS:
-        raise Refused(f"{path}: declares {image.height}×{image.width} pixels, expected at most {MAX_PIXELS:,}")
-    require_room(path, count * len(image.getbands()), path.stat().st_size)
+    megapixels, taken = -(-count // 10**6), count * len(image.getbands())
+    require_room(path, taken)
+    if megapixels > decoding.max_megapixels:
+        raise Refused(
+            f"{path}: declares {image.height}×{image.width} pixels, expected at most {decoding.max_megapixels:,} "
+            f"million; --max-megapixels {megapixels} reads it"
+        )
+    if decoding.max_megapixels <= MEGAPIXELS:  # who raises the limit has such pictures and knows it
+        try:
+            require_room(path, taken, path.stat().st_size)
+        except Refused as fault:
+            raise Refused(f"{fault}; --max-megapixels {MEGAPIXELS + 1} reads it all the same") from None
 
 
-def read_header(path: Path) -> tuple[int, int, str]:
-    """Height and width as EXIF turns them, and Pillow's mode: without decoding."""
-    with Image.open(path, formats=FORMATS) as image:
-        _require_modest(path, image)
+def read_header(path: Path, size: tuple[int, int] | None = None, decoding: Decoding = PLAIN) -> tuple[int, int, str]:
+    """Height and width as EXIF turns them, or `size`, which all are made; Pillow's mode; refused where `pixels` would.
+
+    Without decoding, but for a PNG whose `size` is not given: EXIF may stand at its end. With it a JPEG may be of any
+    size of its own.
+    """
+    with _open(path) as image:
+        _scaled(image, size)
+        _require_modest(path, image, decoding)
+        if size is not None:
+            return *size, image.mode
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         height, width = (image.width, image.height) if turned else (image.height, image.width)
         return height, width, image.mode
 
 
-def pixels(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 (height, width, channels) = `shape`."""
+def pixels(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN) -> np.ndarray:
+    """uint8 (height, width, channels) = `shape`, the aspect ratio kept: by the shortest side, and the centre of it."""
     height, width, channels = shape
-    with Image.open(path, formats=FORMATS) as image:
-        _require_modest(path, image)
-        image.draft(None, (2 * max(shape), 2 * max(shape)))  # a JPEG far larger than asked is decoded smaller, quickly
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))  # Pillow's own conversion cuts off
-    elif upright.mode in ("I", "F"):
+    with _open(path) as image:
+        _scaled(image, (height, width))
+        _require_modest(path, image, decoding)
+        # For memory to be bounded by one of them.
+        with _one_giant if image.width * image.height > GIANT else nullcontext():
+            small = _fitted(_eight_bits(path, image, decoding.white), (width, height), "L" if channels == 1 else "RGB")
+    if small.mode == "RGBA":
+        paper = Image.new("RGBA", small.size, background_of(small, decoding.background))
+        small = Image.alpha_composite(paper, small).convert("L" if channels == 1 else "RGB")
+    return np.asarray(small).reshape(shape)
+
+
+def _eight_bits(path: Path, image: Image.Image, white: int) -> Image.Image:
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I;16"):
+        values = np.minimum(np.asarray(image), white).astype(np.uint32)  # Pillow's own conversion cuts off
+        return Image.fromarray((values * 255 // white).astype(np.uint8))
+    if image.mode in ("I", "F"):
         raise Refused(f"{path}: got 32 bits a pixel, expected 8 or 16")
-    if upright.has_transparency_data:
-        black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(black, upright.convert("RGBA"))
-    upright = upright.convert("L" if channels == 1 else "RGB")
-    if upright.size != (width, height):
-        upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(upright).reshape(shape)
+    return image
+
+
+def _fitted(image: Image.Image, size: tuple[int, int], mode: str) -> Image.Image:
+    """Of `size` (width, height), RGBA where something is transparent, else `mode`."""
+    if image.has_transparency_data:
+        mode = "RGBA"
+    if image.mode != mode:
+        image = image.convert(mode)
+    return image if image.size == size else ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+
+
+def background_of(image: Image.Image, background: str) -> tuple[int, int, int, int]:
+    """What shows through an RGBA image: see `Decoding`."""
+    if background != "auto":
+        return (*ImageColor.getrgb(background)[:3], 255)
+    alpha = np.asarray(image.getchannel("A"), np.float32)
+    brightness = float((np.asarray(image.convert("L"), np.float32) * alpha).sum() / max(alpha.sum(), 1))
+    return (0, 0, 0, 255) if brightness > TOO_LIGHT else (255, 255, 255, 255)
+
+
+def largest_value(path: Path) -> int:
+    """Of a file of 16 bits: whether a set of them holds 12 is seen in all of them alone."""
+    with _open(path) as image:
+        return int(np.asarray(image).max())

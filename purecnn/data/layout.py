@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
+from purecnn.data.file_tree import is_litter
 from purecnn.data.guards import Refused, naming
 
 NAMES: dict[str, SplitName] = {
@@ -15,13 +16,15 @@ NAMES: dict[str, SplitName] = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 SHOWN = 5
+BESIDE = {".txt", ".md", ".json", ".csv", ".xmp", ".yaml", ".xml"}  # text that lies beside the folders of classes
 
 
 def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]:
     """{split: folder} of those in `root`, in any case; {} if they are classes.
 
-    A folder with files in it is a class, whatever it is called: cars, planes and trains have one called `train`. Raises
-    ValueError where two folders are one split, for splits without train, and for `train` alone beside classes.
+    A folder with other files than text in it is a class, whatever it is called: cars, planes and trains have one called
+    `train`. Raises ValueError where two folders are one split, for splits without train, and for `train` alone beside
+    classes.
     """
     found: dict[SplitName, str] = {}
     for name in subfolders:
@@ -46,4 +49,5 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
 
 def _has_files(folder: Path) -> bool:
     with naming(folder), os.scandir(folder) as entries:
-        return any(entry.is_file() and not entry.name.startswith(".") for entry in entries)
+        inside = [Path(entry.path) for entry in entries if entry.is_file() and not is_litter(entry.name)]
+        return any(path.suffix.lower() not in BESIDE for path in inside)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
@@ -15,18 +16,33 @@ Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folde
 DATA_NAMES = get_args(Data)
 
 
+@dataclass(frozen=True)
+class FileOptions:
+    """What is made of the files of a folder: see `purecnn.data.folder.read_folder` and `image_file.Decoding`.
+
+    `white` None: as the files of 16 bits, all together, seem to have it.
+    """
+
+    labels: str | None = None
+    skip_unreadable: bool = False
+    background: str = "auto"
+    max_megapixels: int = 64
+    white: int | None = None
+
+
 def read(
     name: str,
     path: str | None = None,
     *,
     image_size: int | tuple[int, int] | None = None,
     val_share: float = VAL_SHARE,
+    **files: Any,
 ) -> Dataset:
     """The data set `name`, from the file or folder `path` (None: where `purecnn data fetch` put it; digits need none).
 
     `image_size`, (height, width) or one number for both, is what a folder's images are resized to; the other sets have
-    one size and take none. Where there are no images to validate with, `val_share` of every class is held out of the
-    training images, the same in every run; 0: none.
+    one size and take none. `files` are for a folder too, see `FileOptions`. Where there are no images to validate with,
+    `val_share` of every class is held out of the training images, the same in every run; 0: none.
     Raises ValueError, in one line that names the file and the reason, for whatever cannot be read.
     """
     if name == "given":
@@ -43,7 +59,11 @@ def read(
         raise ValueError(f"image_size: got {image_size}, expected {expected}")
     if not 0 <= val_share < 1 - TEST_SHARE:
         raise ValueError(f"val_share: got {val_share!r}, expected a number from 0 up to, but not, {1 - TEST_SHARE}")
-    data = _reader(name, size, val_share)(Path(path) if path is not None else _fetched(name))
+    options = FileOptions(**files)
+    for option, value in dataclasses.asdict(options).items():
+        if name != "folder" and value != getattr(FileOptions(), option):
+            raise ValueError(f"{option}: got {value!r}, expected none: only a folder has files to which it applies")
+    data = _reader(name, size, val_share, options)(Path(path) if path is not None else _fetched(name))
     if name != "folder":  # whose files are held out by name
         data = with_validation(data, val_share)
     # A folder may be called anything; this goes into titles and lines that others format.
@@ -63,7 +83,9 @@ def _fetched(name: str) -> Path:
     return folder
 
 
-def _reader(name: str, image_size: tuple[int, int] | None, val_share: float) -> Callable[[Path], Dataset]:
+def _reader(
+    name: str, image_size: tuple[int, int] | None, val_share: float, options: FileOptions
+) -> Callable[[Path], Dataset]:
     """Imported when it is asked for: scikit-learn and Pillow take their time."""
     match name:
         case "digits":
@@ -84,5 +106,9 @@ def _reader(name: str, image_size: tuple[int, int] | None, val_share: float) -> 
             return read_npz
         case _:
             from purecnn.data.folder import read_folder
+            from purecnn.data.image_file import WHITE, Decoding
 
-            return lambda path: read_folder(path, image_size, val_share)
+            decoding = Decoding(options.background, options.white or WHITE, options.max_megapixels)
+            labels = None if options.labels is None else Path(options.labels)
+            how: Any = {"decoding": decoding, "skip_unreadable": options.skip_unreadable, "labels": labels}
+            return lambda path: read_folder(path, image_size, val_share, **how)

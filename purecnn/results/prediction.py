@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from purecnn.data.folder import SUFFIXES, read_image
+from purecnn.data.file_tree import walk
+from purecnn.data.folder import read_image
+from purecnn.data.image_file import MEGAPIXELS, Decoding
+from purecnn.data.listing import may_be_image
 from purecnn.results.trained import Trained, make_classifier
 
 AT_ONCE = 128  # images in memory
@@ -24,40 +27,45 @@ class Prediction:
 
 
 def image_files(places: Iterable[Path]) -> Iterator[Path]:
-    """Every file as it is; of a folder, and the folders in it, what has an image's suffix, in order.
+    """Every file as it is; of a folder, and the folders in it, what is called an image or begins as one, in order.
 
-    Hidden ones are left out. Raises ValueError for a folder without images.
+    Links are followed, hidden files and litter left out, as by `purecnn.data.file_tree.walk`. Raises ValueError for a
+    folder without images.
     """
     for place in places:
         if not place.is_dir():
             yield place
             continue
-        inside = [path for path in sorted(place.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
-        inside = [path for path in inside if not any(p.startswith(".") for p in path.relative_to(place).parts)]
+        inside = [path for path in walk(place) if may_be_image(path)]
         if not inside:
             raise ValueError(f"{place}: got no images, expected a folder with some")
         yield from inside
 
 
-def predict(trained: Trained, files: Iterable[Path], top: int = 3) -> Iterator[Prediction]:
+def predict(
+    trained: Trained, files: Iterable[Path], top: int = 3, max_megapixels: int = MEGAPIXELS
+) -> Iterator[Prediction]:
     """One `Prediction` for each of `files`, in their order; a file that cannot be read stops none of the others.
+
+    They become pixels as the images that the net was trained on.
 
     Raises ValueError if the net takes images with other than 1 or 3 channels.
     """
     shape = trained.about.input_shape
     if shape[2] not in (1, 3):
         raise ValueError(f"net: got one for {shape[2]} channels, expected 1 or 3: grey images or coloured ones")
+    decoding = Decoding(trained.about.background, trained.about.white, max_megapixels)
     classify, waiting = make_classifier(trained), list(files)
     for start in range(0, len(waiting), AT_ONCE):
-        yield from _predict(trained, classify, waiting[start : start + AT_ONCE], top)
+        yield from _predict(trained, classify, waiting[start : start + AT_ONCE], top, decoding)
 
 
-def _predict(trained, classify, files, top) -> list[Prediction]:
+def _predict(trained, classify, files, top, decoding) -> list[Prediction]:
     found: dict[Path, np.ndarray] = {}
     errors: dict[Path, str] = {}
     for file in files:
         try:
-            found[file] = read_image(file, trained.about.input_shape)
+            found[file] = read_image(file, trained.about.input_shape, decoding)
         except ValueError as error:
             errors[file] = str(error)
     shares = dict(zip(found, classify(np.stack([*found.values()]))[1], strict=True)) if found else {}

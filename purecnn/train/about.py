@@ -25,6 +25,8 @@ class About:
     input_shape: tuple[int, ...]
     pixel_mean: tuple[float, ...] = (0.0,)  # one for all channels, or one each
     pixel_std: tuple[float, ...] = (1.0,)
+    background: str = "auto"  # these two as purecnn.data.image_file.Decoding has them
+    white: int = 2**16 - 1
 
     def metadata(self) -> dict[str, str]:
         """For the header of a safetensors file. One entry: of several, safetensors writes another order every time."""

@@ -51,7 +51,15 @@ class Config:
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
     image_size: int | None = None
-    """Height and width that a folder's images are resized to. The other data sets have one size and take none."""
+    """Height and width that a folder's images are brought to, by the shortest side and the centre; others take none."""
+    labels: str | None = None
+    """A CSV table of a folder's images, with the columns file and class. None: every class has a folder."""
+    skip_unreadable: bool = False
+    """Leave out files that cannot be read, and list them. Otherwise the first few end the command."""
+    background: str = "auto"
+    """What shows through transparent images: a colour, or auto: white; black behind those too light for white."""
+    max_megapixels: int = 64
+    """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     val_share: float = VAL_SHARE
     """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
@@ -123,9 +131,9 @@ class Config:
             require(
                 name, value, unset or (is_number and allowed(value)), expected + (" or None" if name in UNSET else "")
             )
-        for name in ("until_converged", "early_stopping", "freeze_statistics"):
+        for name in ("until_converged", "early_stopping", "freeze_statistics", "skip_unreadable"):
             require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
-        for name in ("run_dir", "data_dir", "init_weights"):
+        for name in ("run_dir", "data_dir", "init_weights", "labels"):
             path = getattr(self, name)
             require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
         expected = "all-but-head, layers such as 0-12,15, or None"
@@ -152,6 +160,7 @@ NOT_NEGATIVE = (int | float, lambda v: v >= 0, "a finite number, at least 0")
 BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number from 0 up to, but not, {1 - TEST_SHARE}")
 NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "image_size": COUNT,
+    "max_megapixels": COUNT,
     "val_share": BELOW_TEST,
     "epochs": COUNT,
     "batch_size": COUNT,
@@ -176,8 +185,13 @@ UNSET = ("image_size", "clip_norm", "ema")  # may be None
 # What may change when a run goes on: how far it goes and how often it saves, not what it computes.
 FREE = frozenset({
     "epochs", "until_converged", "early_stopping", "patience", "tolerance",
-    "checkpoint_every", "steps_per_dispatch", "data_dir", "init_weights", "run_dir",
+    "checkpoint_every", "steps_per_dispatch", "data_dir", "labels", "init_weights", "run_dir",
 })  # fmt: skip
+
+
+def file_options(config: Config) -> dict[str, Any]:
+    """What `purecnn.data.readers.read` is told of a folder's files."""
+    return {name: getattr(config, name) for name in ("labels", "skip_unreadable", "background", "max_megapixels")}
 
 
 def is_model(name: Any) -> bool:

@@ -21,7 +21,7 @@ from purecnn.train.plan import Plan, prepare
 from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
 from purecnn.train.run import Run
-from purecnn.train.run_folder import has_config, make_run_folder, write_config, write_test
+from purecnn.train.run_folder import has_config, make_run_folder, write_config, write_skipped, write_test
 from purecnn.train.stopping import Diverged, best_line, reason_to_stop
 
 
@@ -109,6 +109,8 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
         write_config(folder, config)  # it may have more epochs now
     now, progress = found or (plan.start, saved.Progress())
     run = Run(plan, folder, checkpoints, identity, now, progress, started)
+    if is_first_process():
+        write_skipped(folder, plan.data.skipped)
     console.print(opening_lines(plan.net, plan.data, now.params, run.hardware))
     if plan.devices.count > 1:
         each = config.batch_size // plan.devices.count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Dataset
 from purecnn.data.readers import read
 from purecnn.train.about import About
-from purecnn.train.config import Config, require, resolved
+from purecnn.train.config import Config, file_options, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
 from purecnn.train.nets import begin_from, make_net
@@ -61,7 +62,8 @@ def prepare(
     """
     config, devices = resolved(config), all_devices()
     if data is None:
-        data = read(config.data, config.data_dir, image_size=config.image_size, val_share=config.val_share)
+        size = config.image_size
+        data = read(config.data, config.data_dir, image_size=size, val_share=config.val_share, **file_options(config))
     samples, batch_size = len(data.train), config.batch_size
     require("batch_size", batch_size, batch_size <= samples, f"at most {samples}, the training images")
     divides = batch_size % devices.count == 0
@@ -77,6 +79,8 @@ def prepare(
     warn_of_few_updates(config, steps_per_epoch)
     optimizer = make_optimizer(config, steps_per_epoch)
     about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
+    if data.decoding is not None:
+        about = dataclasses.replace(about, background=data.decoding.background, white=data.decoding.white)
     start = initial_state(net, optimizer, about.input_shape, config.seed, devices.everywhere)
     if config.init_weights is not None:
         own = Path(config.run_dir or "") / "weights.safetensors"

@@ -28,6 +28,7 @@ CONTENTS = {
     "worst.png": "the test images that the net is least sure of",
     "filters.png": "the kernels of the first layer",
     "report.html": "all of this on one page",
+    "skipped.txt": "files that were left out, and why",
 }
 
 
@@ -63,7 +64,11 @@ def has_config(folder: Path) -> bool:
 
 def write_config(folder: Path, config: Config) -> None:
     """With whole paths, so that the run is evaluated and resumed from any working directory."""
-    whole = {name: os.path.abspath(path) for name in ("data_dir", "init_weights") if (path := getattr(config, name))}
+    whole = {
+        name: os.path.abspath(path)
+        for name in ("data_dir", "labels", "init_weights")
+        if (path := getattr(config, name))
+    }
     write_whole(folder / "config.yaml", config_text(dataclasses.replace(config, **whole)).encode())
 
 
@@ -112,6 +117,14 @@ def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
     with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def write_skipped(folder: Path, skipped: tuple[str, ...]) -> None:
+    """One line a file that `--skip-unreadable` left out; nothing where there is none."""
+    if skipped:
+        write_whole(
+            folder / "skipped.txt", "".join(f"{line}\n" for line in skipped).encode("utf-8", "backslashreplace")
+        )
 
 
 def write_test(folder: Path, found: dict[str, Any]) -> None:

@@ -1,0 +1,72 @@
+"""What a file is, by its first bytes and whatever it is called: the formats that are read, and those that are not."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+from PIL import features
+
+# First bytes, from where they stand, and what the file is then. Those of the second table are named when refused.
+SIGNATURES = {
+    "PNG": [(0, b"\x89PNG")],
+    "JPEG": [(0, b"\xff\xd8\xff")],
+    "GIF": [(0, b"GIF8")],
+    "BMP": [(0, b"BM")],
+    "TIFF": [(0, sign) for sign in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")],
+    "WEBP": [(8, b"WEBP")],
+    "PPM": [(0, b"P%d%c" % (n, space)) for n in range(1, 7) for space in b" \t\n\r"],
+    "AVIF": [(4, b"ftypavi")],
+    "HEIC": [(4, b"ftyp" + brand) for brand in (b"hei", b"hev", b"mif1", b"msf1")],
+}
+STRANGERS = {
+    "a PDF": [(0, b"%PDF")],
+    "PostScript": [(0, b"%!PS")],
+    "a Photoshop file": [(0, b"8BPS")],
+    "JPEG XL": [(0, b"\xff\x0a"), (4, b"JXL ")],
+    "JPEG 2000": [(4, b"jP  "), (0, b"\xff\x4f\xff\x51")],
+    "a ZIP archive": [(0, b"PK\x03\x04")],
+    "a gzip archive": [(0, b"\x1f\x8b")],
+    "a video": [(4, b"ftyp")],
+    "SVG or XML": [(0, b"<svg"), (0, b"<?xml")],
+}
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """What is read, by content, whatever a file is called; others that Pillow knows start programs (EPS).
+
+    AVIF where Pillow was built with it, HEIC where the package pillow-heif is installed.
+    """
+    found = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+    if features.check("avif"):
+        found += ("AVIF",)
+    if importlib.util.find_spec("pillow_heif") is not None:
+        import pillow_heif  # type: ignore[reportMissingImports]
+
+        pillow_heif.register_heif_opener()
+        found += ("HEIF",)
+    return found
+
+
+def kind_of(path: Path) -> str:
+    """What a file is by its first bytes: a format of SIGNATURES, one of STRANGERS, or "". Raises OSError."""
+    if not path.is_file():  # a pipe would be waited for without end
+        return ""
+    with open(path, "rb") as file:
+        head = file.read(32)
+    tables = (SIGNATURES | STRANGERS).items()
+    return next((kind for kind, signs in tables if any(head[at:].startswith(sign) for at, sign in signs)), "")
+
+
+def reason_of(path: Path) -> str:
+    """Why a file that Pillow does not know is no image, in words."""
+    if path.stat().st_size == 0:
+        return "is empty"
+    kind = kind_of(path)
+    if kind == "HEIC":
+        return "is HEIC, which is not supported here: pip install pillow-heif, or convert it"
+    if kind == "AVIF" and "AVIF" not in formats():
+        return "is AVIF, which is not supported by this Pillow: install a newer one, or convert it"
+    return f"is {kind}, which is not supported" if kind in STRANGERS else "is no image, or none that can be read"

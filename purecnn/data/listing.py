@@ -1,0 +1,139 @@
+"""What is in a folder of images, before any is decoded: ROOT/CLASS/…, ROOT/train/CLASS/… and the like, or a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from purecnn.data.file_kinds import SIGNATURES, kind_of, reason_of
+from purecnn.data.file_tree import readable_name, subfolders, walk
+from purecnn.data.guards import Refused, naming
+from purecnn.data.holdout import TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
+from purecnn.data.labels import read_labels
+from purecnn.data.layout import split_folders
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder before any is decoded: the label and the split (TRAIN, VAL, TEST) of each, and its name.
+
+    A name is the path from the folder of the classes on; by it images are held out. `strange` are complaints about what
+    is no image, and in none of the others; `notes` say what was held out.
+    """
+
+    classes: tuple[str, ...]
+    files: list[Path]
+    names: list[str]
+    labels: np.ndarray
+    part: np.ndarray
+    strange: list[str]
+    notes: tuple[str, ...] = ()
+
+    def only(self, chosen: np.ndarray) -> Listing:
+        """The files of these numbers, in this order."""
+        files, names = ([each[n] for n in chosen] for each in (self.files, self.names))
+        return dataclasses.replace(self, files=files, names=names, labels=self.labels[chosen], part=self.part[chosen])
+
+
+def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
+    """What is in `root`, without opening what is called an image.
+
+    With folders of all three splits nothing is held out. Of two, the second is the test set, whichever it is called,
+    and a share of train validates. Of train alone, of classes, or of a table of labels, both are held out by the files'
+    names. Raises ValueError where it is laid out otherwise.
+    """
+    if not root.is_dir():
+        raise Refused(f"{root}: there is no such folder")
+    found = {} if labels is not None else split_folders(root, subfolders(root))
+    train = root / found.get("train", "")
+    listing = _files(train) if labels is None else _labelled(root, labels)
+    where = f" of {found['train']}" if found else ""
+    second = found.get("test", found.get("val"))
+    lonely = np.flatnonzero(np.bincount(listing.labels, minlength=len(listing.classes)) == 1)
+    if second is None and len(lonely):
+        raise Refused(f"{train / listing.classes[lonely[0]]}: got one image, expected at least 2, one to test with")
+    share = 0.0 if len(found) == 3 else val_share
+    part = divided(listing.names, listing.labels, val_share=share, test=second is None)
+    held = [f"{percent(TEST_SHARE)} to test with"] * (second is None) + [f"{percent(val_share)} to validate"] * bool(
+        val_share and len(found) < 3
+    )
+    notes = [f"held out of every class{where}, by file name: {' and '.join(held)}"] if held else []
+    if len(found) == 2 and second == found.get("val"):
+        notes.insert(0, f"of the two folders, {second} is the one to test with")
+    listing = dataclasses.replace(listing, part=part, notes=tuple(notes))
+    for split, code in (("val", VAL if "test" in found else TEST), ("test", TEST)):
+        if split in found:
+            listing = _joined(listing, _files(root / found[split], listing.classes), code)
+    return listing
+
+
+def may_be_image(path: Path) -> bool:
+    """By its suffix, or else by its first bytes; what cannot be opened is none."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return kind_of(path) in SIGNATURES
+    except OSError:
+        return False
+
+
+def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
+    """All in `root` as training images; `known` are the classes there may be, each or not."""
+    folders: dict[str, list[str]] = {}
+    for folder in subfolders(root):
+        folders.setdefault(readable_name(folder), []).append(folder)
+    classes = tuple(sorted(folders)) if known is None else known
+    if len(classes) < 2:
+        raise Refused(f"{root}: got {len(classes)} folders, expected one for every class, at least 2")
+    files, labels, strange = [], [], []
+    for name in sorted(folders):
+        if name not in classes:
+            raise Refused(f"{root}: class {name} is in {root.name} alone, expected those of the training images")
+        if any(unicodedata.category(sign) == "Cc" for sign in name):
+            raise Refused(f"{root / name}: expected the name of a class to be without control characters")
+        inside = [path for folder in folders[name] for path in walk(root / folder)]
+        good = [path for path in inside if may_be_image(path)]
+        if not good and known is None:
+            raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class")
+        strange += [_complaint(path) for path in sorted(set(inside) - set(good))]
+        files += good
+        labels += [classes.index(name)] * len(good)
+    if not files:
+        raise Refused(f"{root}: got no images, expected some of the classes")
+    names = [readable_name(path.relative_to(root).as_posix()) for path in files]
+    return Listing(classes, files, names, np.array(labels, np.int32), np.full(len(files), TRAIN), strange)
+
+
+def _labelled(root: Path, table: Path) -> Listing:
+    """The files that a table of labels names, as training images."""
+    found = read_labels(table)
+    classes = tuple(sorted(set(found.values())))
+    if len(classes) < 2:
+        raise Refused(f"{table}: got {len(classes)} classes, expected at least 2")
+    files = [root / name for name in found]
+    labels = np.array([classes.index(label) for label in found.values()], np.int32)
+    return Listing(classes, files, [readable_name(name) for name in found], labels, np.full(len(files), TRAIN), [])
+
+
+def _complaint(path: Path) -> str:
+    with naming(path):
+        what = reason_of(path) if path.is_file() else "is no plain file" if path.exists() else "is a dead link"
+    return f"{path}: {what}"
+
+
+def _joined(listing: Listing, more: Listing, code: int) -> Listing:
+    """Both, the second as the split `code`."""
+    return dataclasses.replace(
+        listing,
+        files=listing.files + more.files,
+        names=listing.names + more.names,
+        labels=np.concatenate([listing.labels, more.labels]),
+        part=np.concatenate([listing.part, np.full(len(more.files), code)]),
+        strange=listing.strange + more.strange,
+    )
