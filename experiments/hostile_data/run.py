@@ -1,4 +1,4 @@
-"""220 spoilt inputs through `purecnn data show`: is each refused, in one line, in little memory, with nothing written?
+"""300 spoilt inputs through `purecnn data show`: is each refused, in one line, in little memory, with nothing written?
 
     python -m experiments.hostile_data.run                 every kind with 5 seeds
     python -m experiments.hostile_data.run --seeds 1 --only npz
@@ -28,7 +28,7 @@ from tests.data.hostile import KINDS, unspoilt
 ROOM, PEAK, SECONDS = 2**30, 2**28, 20
 
 
-def in_a_process(made, folder):
+def in_a_process(made, folder, *options):
     """What a process that runs the command on `made` says: exit code, stdout, stderr, bytes its peak rose by."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -44,7 +44,8 @@ def in_a_process(made, folder):
             from purecnn.cli import main
 
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = main(["data", "show", "--data", made.data, "--data-dir", str(made.path)])
+                named = [word for name, value in made.options.items() for word in (f"--{name}", value)]
+                code = main(["data", "show", "--data", made.data, "--data-dir", str(made.path), *named, *options])
             said = {"code": code, "out": out.getvalue(), "err": err.getvalue(), "peak": peak() - before}
         except BaseException:
             said["err"] = traceback.format_exc()
@@ -90,6 +91,16 @@ def faults(made, said, seconds, before, after):
     return found
 
 
+def skipping_faults(made, said):
+    """With --skip-unreadable."""
+    if said["code"] == 2:
+        return [] if said["err"].count("\n") == 1 and "Traceback" not in said["err"] else ["not one line, skipping"]
+    left_out = [line for line in said["out"].splitlines() if "left out" in line]
+    warned = all(line.startswith("purecnn: warning: ") for line in said["err"].splitlines())
+    found = [] if said["code"] == 0 and warned and left_out else [f"exit code {said['code']}, skipping"]
+    return found + [f"took {said['peak']:,} bytes, skipping"] * (said.get("peak", 0) > PEAK)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
@@ -110,7 +121,7 @@ def main():
         said = {made.data: in_a_process(made, Path(root)) for made in unspoilt(Path(root))}
     assert all(each["code"] == 0 for each in said.values()), said
 
-    lines, well, total = [f"unspoilt data sets are read: {', '.join(said)}"], 0, 0
+    lines, well, total, skipped = [f"unspoilt data sets are read: {', '.join(said)}"], 0, 0, 0
     highest = slowest = 0.0
     for kind, make in ((kind, make) for kind, make in KINDS.items() if arguments.only in kind):
         refused, complaints = 0, defaultdict(int)
@@ -122,6 +133,11 @@ def main():
                 said = in_a_process(made, root)
                 seconds = time.perf_counter() - started
                 found = faults(made, said, seconds, before, listing(root))
+                if made.data == "folder":
+                    skipping = in_a_process(made, root, "--skip-unreadable")
+                    found += skipping_faults(made, skipping)
+                    skipped += skipping["code"] == 0
+                    highest = max(highest, skipping.get("peak", 0))
                 highest, slowest = max(highest, said.get("peak", 0)), max(slowest, seconds)
                 refused += not found
                 complaints["; ".join(found) + (": " + said["err"][-300:] if found else "")] += 1
@@ -133,9 +149,10 @@ def main():
     lines += [
         "",
         f"{well} of {total} spoilt inputs refused in one line that names the file",
+        f"with --skip-unreadable, {skipped} of the folders are read without the spoilt file",
         f"highest rise of memory {highest / 2**20:.0f} MiB, longest {slowest:.1f} s, no file written",
     ]  # fmt: skip
-    print("\n".join(lines[-2:]))
+    print("\n".join(lines[-3:]))
     if not arguments.only:
         results = Path(__file__).parent / "results"
         results.mkdir(exist_ok=True)

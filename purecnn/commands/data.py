@@ -99,6 +99,6 @@ def _show(command: Show) -> int:
         draw_sheet(path, data, each=command.each)
     except OSError as error:
         return complain(error, 1)
-    print("\n".join((describe(data), *(note for note in data.notes if note.startswith("left out")))))
+    print("\n".join((describe(data), *data.notes)))
     print(f"contact sheet in {path}")
     return 0

@@ -20,6 +20,11 @@ def is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
 
 
+def has_control_signs(name: str) -> bool:
+    """Whether it has what no terminal should be sent, or what no file system takes."""
+    return any(unicodedata.category(sign) == "Cc" for sign in name)
+
+
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in `folder`, and of links to folders, in order, without litter."""
     with naming(folder), os.scandir(folder) as entries:

@@ -15,6 +15,7 @@ from purecnn.data.image_file import (
     NAMED,
     PLAIN,
     TWELVE_BITS,
+    WHITE,
     Decoding,
     attempts,
     complain,
@@ -65,9 +66,6 @@ def read_folder(
         if new != old:
             images[new] = images[old]
     listing, skipped = listing.only(good), (*listing.strange, *skipped, *more)
-    if skipped:
-        shown = "; ".join(skipped[:NAMED]) + (f"; and {len(skipped) - NAMED:,} more" if len(skipped) > NAMED else "")
-        notes = (*notes, f"left out {len(skipped):,} files that cannot be read: {shown}")
     edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1])
     train, val, test = (Split(images[a:b], listing.labels[a:b], tuple(listing.names[a:b])) for a, b in pairwise(edges))
     return Dataset(
@@ -76,7 +74,7 @@ def read_folder(
         test if len(test) else None,
         listing.classes,
         val if len(val) else None,
-        (*listing.notes, *notes),
+        (*listing.notes, *notes, *_told(skipped)),
         skipped=skipped,
         decoding=decoding,
     )
@@ -102,12 +100,23 @@ def _sieved(root: Path, listing: Listing, results: list, skip: bool) -> tuple[np
     return good, faults
 
 
+def _told(skipped: tuple[str, ...]) -> tuple[str, ...]:
+    """The first few, one a line, and how many there are."""
+    if not skipped:
+        return ()
+    what = "1 file that" if len(skipped) == 1 else f"{len(skipped):,} files that"
+    more = (f"  and {len(skipped) - NAMED:,} more",) if len(skipped) > NAMED else ()
+    return (f"left out {what} cannot be read:", *(f"  {line}" for line in skipped[:NAMED]), *more)
+
+
 def _with_white(decoding: Decoding, files: list[Path], headers: list) -> tuple[Decoding, tuple[str, ...]]:
-    """Files of 16 bits that hold no value above 4,095, any of them, are cameras' 12 bits; and a note that says so."""
+    """With a value that is white: of files of 16 bits none of which holds more than 12, 4,095; and a note says so."""
+    if decoding.white is not None:
+        return decoding, ()
     deep = [path for path, (*_, mode) in zip(files, headers, strict=True) if mode.startswith("I;16")]
     values = [value for value in attempts(largest_value, deep) if not isinstance(value, Refused)]
-    if not values or max(values) > TWELVE_BITS or decoding.white <= TWELVE_BITS:
-        return decoding, ()
+    if not values or max(values) > TWELVE_BITS:
+        return dataclasses.replace(decoding, white=WHITE), ()
     note = f"files of 16 bits: none has a value above {max(values):,}, so 4,095 is white, as of 12 bits"
     return dataclasses.replace(decoding, white=TWELVE_BITS), (note,)
 

@@ -33,12 +33,12 @@ class Decoding:
     `background` is what shows through transparency: "auto", or a colour as CSS writes it. "auto" looks at each image by
     itself, so that one file gives the same pixels alone and in any set: white, as the paper that most pictures are
     drawn for, or black where a picture is too light to be seen on white. `white` is the value that is white in files of
-    16 bits: it is that of the whole set, as a dark image of it shall stay dark. `max_megapixels` is the most that one
-    image may have, decoded.
+    16 bits, by default 65,535 or what `read_folder` finds in the whole set, as a dark image of it shall stay dark.
+    `max_megapixels` is the most that one image may have, decoded.
     """
 
     background: str = "auto"
-    white: int = WHITE
+    white: int | None = None
     max_megapixels: int = MEGAPIXELS
 
     def __post_init__(self):
@@ -150,7 +150,9 @@ def pixels(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN) -> np
         _require_modest(path, image, decoding)
         # For memory to be bounded by one of them.
         with _one_giant if image.width * image.height > GIANT else nullcontext():
-            small = _fitted(_eight_bits(path, image, decoding.white), (width, height), "L" if channels == 1 else "RGB")
+            small = _fitted(
+                _eight_bits(path, image, decoding.white or WHITE), (width, height), "L" if channels == 1 else "RGB"
+            )
     if small.mode == "RGBA":
         paper = Image.new("RGBA", small.size, background_of(small, decoding.background))
         small = Image.alpha_composite(paper, small).convert("L" if channels == 1 else "RGB")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path, PurePath
 
-from purecnn.data.file_tree import readable_name
+from purecnn.data.file_tree import has_control_signs, readable_name
 from purecnn.data.guards import Refused, naming, require_inside
 
 COLUMNS = ("file", "class")
@@ -26,7 +26,7 @@ def read_labels(table: Path) -> dict[str, str]:
         for row in rows:
             file, label = ((row[name] or "").strip() for name in COLUMNS)
             where = f"{table}: line {rows.line_num}"
-            if not file or not label:
+            if not file or not label or has_control_signs(file + label):
                 raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
             require_inside(table, file)
             file, label = str(PurePath(file)), readable_name(label)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from purecnn.data.file_kinds import SIGNATURES, kind_of, reason_of
-from purecnn.data.file_tree import readable_name, subfolders, walk
+from purecnn.data.file_tree import has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
@@ -95,7 +94,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     for name in sorted(folders):
         if name not in classes:
             raise Refused(f"{root}: class {name} is in {root.name} alone, expected those of the training images")
-        if any(unicodedata.category(sign) == "Cc" for sign in name):
+        if has_control_signs(name):
             raise Refused(f"{root / name}: expected the name of a class to be without control characters")
         inside = [path for folder in folders[name] for path in walk(root / folder)]
         good = [path for path in inside if may_be_image(path)]

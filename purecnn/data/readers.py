@@ -106,9 +106,9 @@ def _reader(
             return read_npz
         case _:
             from purecnn.data.folder import read_folder
-            from purecnn.data.image_file import WHITE, Decoding
+            from purecnn.data.image_file import Decoding
 
-            decoding = Decoding(options.background, options.white or WHITE, options.max_megapixels)
+            decoding = Decoding(options.background, options.white, options.max_megapixels)
             labels = None if options.labels is None else Path(options.labels)
             how: Any = {"decoding": decoding, "skip_unreadable": options.skip_unreadable, "labels": labels}
             return lambda path: read_folder(path, image_size, val_share, **how)

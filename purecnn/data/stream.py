@@ -90,7 +90,8 @@ def read_all(source: Any) -> Split:
     if _is_arrays(source):
         return Split(*as_batch(*_pair(source)))
     parts = list(_batches(source, 256))
-    return Split(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Split(images, labels)
 
 
 def _is_arrays(source: Any) -> bool:

@@ -4,12 +4,12 @@ A kind is a function (folder, rng) -> Hostile that writes a small data set and s
 take for data: where a flipped bit would only be another pixel, it is not flipped.
 """
 
-from tests.data import hostile_own, hostile_published
+from tests.data import hostile_files, hostile_own, hostile_published
 from tests.data.hostile_own import saved
 from tests.data.making import cifar_archive, cifar_files, write_folder, write_mnist
 from tests.data.spoiling import Hostile, Kinds
 
-KINDS: Kinds = hostile_published.KINDS | hostile_own.KINDS
+KINDS: Kinds = hostile_published.KINDS | hostile_own.KINDS | hostile_files.KINDS
 
 
 def unspoilt(folder):

@@ -1,6 +1,7 @@
 """Spoilt images of one's own, in folders and as npz."""
 
 import io
+import os
 import struct
 import zipfile
 import zlib
@@ -17,14 +18,14 @@ KINDS: Kinds = {}
 # A folder of images: one of them is spoilt, or the folder itself.
 
 
-def folder_kind(name, spoil, suffix=".png", culprit=None):
+def folder_kind(name, spoil, suffix=".png", culprit=None, kinds=KINDS):
     def make(folder, rng):
         write_folder(folder, suffix=suffix, side=(24, 32))
         path = folder / ("cat", "dog", "owl")[rng.integers(3)] / f"{rng.integers(5)}{suffix}"
         spoil(path, rng)
         return Hostile("folder", folder, culprit or path.name)
 
-    KINDS[name] = make
+    kinds[name] = make
 
 
 def png(path, width, height, data, colour):
@@ -71,7 +72,7 @@ folder_kind(
     lambda path, rng: [p.unlink() for p in path.parent.iterdir() if p != path],
     culprit="got one image",
 )
-folder_kind("folder: a folder named as an image", lambda path, rng: (path.unlink(), path.mkdir()))
+folder_kind("folder: a pipe named as an image", lambda path, rng: (path.unlink(), os.mkfifo(path)))
 
 
 # NumPy's .npz.

@@ -1,7 +1,7 @@
 """What every kind of spoilt data set is made with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Hostile:
-    """What to read as which data set, and what the complaint must name."""
+    """What to read as which data set, what the complaint must name, and options of the reader."""
 
     data: str
     path: Path
     culprit: str
+    options: dict[str, str] = field(default_factory=dict)
 
 
 Kinds = dict[str, Callable[[Path, np.random.Generator], Hostile]]

@@ -1,6 +1,7 @@
 import os
 import shutil
 import struct
+import unicodedata
 import zlib
 from functools import partial
 
@@ -94,10 +95,10 @@ def test_grey_images_alone_keep_one_channel(tmp_path):
     assert {image.tobytes() for image in data.train.images} < {pixels.tobytes() for pixels in made.values()}
 
 
-def test_what_is_transparent_is_black(tmp_path):
-    pixels = np.full((2, 2, 4), 200, np.uint8)
+def test_what_is_transparent_is_white_paper(tmp_path):
+    pixels = np.full((2, 2, 4), 100, np.uint8)
     pixels[..., 3] = [[0, 255], [51, 255]]
-    np.testing.assert_array_equal(one(tmp_path, Image.fromarray(pixels))[..., 0], [[0, 200], [40, 200]])
+    np.testing.assert_array_equal(one(tmp_path, Image.fromarray(pixels))[..., 0], [[255, 100], [224, 100]])
 
 
 def test_the_camera_says_what_is_up(tmp_path):
@@ -192,7 +193,110 @@ def test_litter_and_hidden_files_are_passed_over(tmp_path):
         (tmp_path / "cat" / name).write_text("litter")
     (tmp_path / ".cache").mkdir()
     (tmp_path / "labels.csv").write_text("beside the classes")
+    for name in ("__MACOSX", "cat/@eaDir", "cat/__MACOSX/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "0.png").write_text("litter")
     assert len(read("folder", str(tmp_path)).train) == 12
+
+
+def spoilt_set(root):
+    """Two kinds of foreign files and three of images that cannot be read; what is left out, by name."""
+    write_folder(root, each=10)
+    (root / "cat" / "0.xmp").write_text("<x:xmpmeta>")
+    (root / "cat" / "0.json").write_text("{}")
+    for name, data in (("cat/3", b""), ("dog/4", b"text"), ("owl/5", (root / "owl" / "5.png").read_bytes()[:-30])):
+        (root / f"{name}.png").write_bytes(data)
+    return ["cat/0.json", "cat/0.xmp", "cat/3.png", "dog/4.png", "owl/5.png"]
+
+
+def test_what_cannot_be_read_is_left_out_and_listed(tmp_path):
+    bad = spoilt_set(tmp_path / "pets")
+    with pytest.raises(ValueError, match=r"cat/0\.json: is no image, or none that can be read; .*; --skip-unreadable"):
+        read("folder", str(tmp_path / "pets"))
+    data = read("folder", str(tmp_path / "pets"), skip_unreadable=True)
+    assert [line.split(": ")[0] for line in data.skipped] == [str(tmp_path / "pets" / name) for name in bad]
+    assert data.notes[1:] == ("left out 5 files that cannot be read:", *(f"  {line}" for line in data.skipped))
+    assert len(data.train) + len(data.test) == 27
+    write_folder(tmp_path / "whole", each=10)
+    whole = read("folder", str(tmp_path / "whole"))
+    for split, known in ((data.train, whole.train), (data.test, whole.test)):
+        images = dict(zip(known.names, known.images, strict=True))
+        assert split.names == tuple(name for name in known.names if name not in bad)
+        np.testing.assert_array_equal(split.images, [images[name] for name in split.names])
+        assert [data.classes[label] for label in split.labels] == [name.split("/")[0] for name in split.names]
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error_all_the_same(tmp_path):
+    write_folder(tmp_path)
+    for path in (tmp_path / "dog").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"class dog has no image to train on that can be read: .*dog/\d\.png: is empty"
+    ):
+        read("folder", str(tmp_path), skip_unreadable=True)
+
+
+def test_many_left_out_are_counted(tmp_path):
+    for path in list(write_folder(tmp_path, each=10))[:8]:
+        path.write_text("no image")
+    notes = read("folder", str(tmp_path), skip_unreadable=True).notes
+    assert (len(notes), notes[1], notes[-1]) == (8, "left out 8 files that cannot be read:", "  and 3 more")
+
+
+def test_images_in_folders_below_count_as_the_class_and_are_held_out_by_their_paths(tmp_path):
+    made = write_folder(tmp_path, each=10)
+    flat = read("folder", str(tmp_path))
+    for path in list(made):
+        deep = path.parent / "deep" / "er" if path.stem in "0123" else path.parent
+        deep.mkdir(parents=True, exist_ok=True)
+        path.rename(deep / path.name)
+    data = read("folder", str(tmp_path))
+    assert data.classes == flat.classes
+    assert sorted(map(bytes, [*data.train.images, *data.test.images])) == sorted(p.tobytes() for p in made.values())
+    names = [*data.train.names, *data.test.names]
+    assert "cat/deep/er/0.png" in names
+    labels = [*data.train.labels, *data.test.labels]
+    assert [data.classes[label] for label in labels] == [name.split("/")[0] for name in names]
+
+
+def test_a_suffix_decides_nothing(tmp_path):
+    made = write_folder(tmp_path, suffix=".jpg", side=(16, 16))
+    names = ("a", "b.jfif", "c.dat", "d.JPEG", "e.png")
+    for name in ("cat", "dog", "owl"):
+        for old, new in zip(sorted((tmp_path / name).iterdir()), names, strict=True):
+            old.rename(tmp_path / name / new)
+    data = read("folder", str(tmp_path))
+    assert len(data.train) + len(data.test) == len(made)
+
+
+def test_composed_and_decomposed_names_are_one_class(tmp_path):
+    for form, suffix in (("NFC", ".png"), ("NFD", ".bmp")):
+        write_folder(
+            tmp_path / "train", classes=(unicodedata.normalize(form, "Käfer"), "家族 👨\u200d👩"), suffix=suffix
+        )
+    write_folder(tmp_path / "test", classes=(unicodedata.normalize("NFD", "Käfer"), os.fsdecode(b"caf\xe9")), each=2)
+    with pytest.raises(ValueError, match=r"class caf\\xe9 is in test alone"):
+        read("folder", str(tmp_path))
+    os.rename(os.fsencode(tmp_path) + b"/test/caf\xe9", tmp_path / "test" / "家族 👨\u200d👩")
+    data = read("folder", str(tmp_path))
+    assert data.classes == ("Käfer", "家族 👨\u200d👩")
+    np.testing.assert_array_equal(np.bincount(data.train.labels), [10, 10])
+    np.testing.assert_array_equal(data.test.labels, [0, 0, 1, 1])
+
+
+def test_twelve_bits_in_files_of_sixteen_are_seen_in_the_whole_set(tmp_path):
+    for label, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        for n in range(5):
+            values = np.full((2, 3), 4095 if label and n else 819, np.uint16)
+            Image.fromarray(values).save(tmp_path / name / f"{n}.png")
+    data = read("folder", str(tmp_path))
+    assert set(np.unique(data.train.images)) == {51, 255}
+    assert data.decoding.white == 4095
+    assert data.notes[-1] == "files of 16 bits: none has a value above 4,095, so 4,095 is white, as of 12 bits"
+    assert set(np.unique(read("folder", str(tmp_path), white=65535).train.images)) == {3, 15}
+    Image.fromarray(np.full((2, 3), 60000, np.uint16)).save(tmp_path / "a" / "0.png")
+    assert read("folder", str(tmp_path)).decoding.white == 65535
 
 
 LAYOUTS = {

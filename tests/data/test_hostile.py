@@ -12,11 +12,12 @@ def test_it_is_refused_in_one_line_that_names_the_file_and_nothing_is_written(tm
     made = KINDS[kind](tmp_path / "data", np.random.default_rng(11))
     before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(ValueError, match=": ") as caught:
-        read(made.data, str(made.path))
+        read(made.data, str(made.path), **made.options)
     message = str(caught.value)
     assert message.startswith(str(made.path))
     assert made.culprit in message
     assert "\n" not in message
+    assert message.isprintable()
     assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 

@@ -1,8 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from purecnn.data.digits import read_digits
+from purecnn.data.readers import read
+from purecnn.results import prediction
 from purecnn.results.prediction import AT_ONCE, image_files, predict
 from purecnn.results.trained import load_trained, make_classifier
 
@@ -47,12 +51,41 @@ def test_the_right_file_has_the_right_class_whatever_lies_between(finished, tmp_
     np.testing.assert_allclose(got, [*expected[:2], *[expected[2]] * AT_ONCE], rtol=1e-5)
 
 
-def test_folders_give_the_images_in_them_in_order(tmp_path):
-    for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "sub/c.webp", ".git/d.png", "plain"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    named = [str(path.relative_to(tmp_path)) for path in image_files([tmp_path / "plain", tmp_path])]
-    assert named == ["plain", "a.jpg", "b.PNG", "sub/c.webp"]
+def test_folders_give_the_images_in_them_in_order_by_content_and_through_links(tmp_path):
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "sub/c.webp", ".git/d.png", "plain", "@eaDir/e.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    (folder / "d.jfif").write_bytes(b"\xff\xd8\xff\xe0")
+    (folder / "e").write_bytes(b"\x89PNG")
+    elsewhere.mkdir()
+    (elsewhere / "f.png").touch()
+    (folder / "link").symlink_to(elsewhere)
+    named = [str(path.relative_to(folder)) for path in image_files([folder / "plain", folder])]
+    assert named == ["plain", "a.jpg", "b.PNG", "d.jfif", "e", "link/f.png", "sub/c.webp"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty: got no images"):
         list(image_files([tmp_path / "empty"]))
+
+
+def test_a_file_alone_becomes_the_pixels_that_it_had_in_its_set(finished, tmp_path, monkeypatch):
+    """Another shape, transparency and 12 bits: what was found in the whole set is in the weights."""
+    for label, name in enumerate("ab"):
+        (tmp_path / name).mkdir()
+        for n in range(5):
+            values = np.full((12, 16), 100 * n + 2000 * label, np.uint16)
+            values[4:, 9:] = 4095
+            Image.fromarray(values).save(tmp_path / name / f"{n}.png")
+    data = read("folder", str(tmp_path), image_size=8)
+    net = load_trained(finished)
+    about = dataclasses.replace(net.about, background=data.decoding.background, white=data.decoding.white)
+    seen = []
+    monkeypatch.setattr(prediction, "make_classifier", lambda _: lambda images: (seen.extend(images), net_says(images)))
+    files = [tmp_path / name for name in data.test.names]
+    assert [one.file for one in predict(dataclasses.replace(net, about=about), files)] == files
+    np.testing.assert_array_equal(np.stack(seen), data.test.images)
+    assert data.test.images.max() == 255
+
+
+def net_says(images):
+    return np.full((len(images), 10), 0.1)

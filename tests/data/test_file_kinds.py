@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from purecnn.data.file_kinds import SIGNATURES, STRANGERS, kind_of, reason_of
+from purecnn.data.image_file import read_header
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SIGNATURES if kind != "HEIC"])
+def test_what_pillow_writes_is_known_by_its_first_bytes_and_read_whatever_it_is_called(tmp_path, kind):
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    path = tmp_path / "picture.xyz"
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(path, kind)
+    assert kind_of(path) == kind
+    assert read_header(path)[:2] == (4, 6)
+
+
+def test_every_stranger_is_named(tmp_path):
+    path = tmp_path / "a.jpg"
+    for kind, ((place, sign), *_) in STRANGERS.items():
+        path.write_bytes(bytes(place) + sign + b"...")
+        assert kind_of(path) == kind
+        assert reason_of(path) == f"is {kind}, which is not supported"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert kind_of(path) == "HEIC"
+    assert reason_of(path).startswith("is HEIC, which is not supported here: pip install pillow-heif")
+    for nothing, reason in ((b"", "is empty"), (b"P9 ", "is no image, or none that can be read")):
+        path.write_bytes(nothing)
+        assert (kind_of(path), reason_of(path)) == ("", reason)

@@ -1,0 +1,38 @@
+import os
+import unicodedata
+
+from purecnn.data.file_tree import is_litter, readable_name, subfolders, walk
+
+
+def test_litter_is_what_systems_leave_and_what_is_hidden():
+    litter = (".DS_Store", "._a.png", "Thumbs.db", "DESKTOP.INI", "__MACOSX", "@eaDir", "Icon\r", "lost+found")
+    assert all(map(is_litter, litter))
+    assert not any(map(is_litter, ("a.png", "eaDir", "thumbs", "_a", "MACOSX")))
+
+
+def test_everything_below_is_found_in_order_through_links_and_without_litter(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for name in ("b/2.png", "b/deep/er/1.png", "a.png", "@eaDir/a.png", "b/.hidden/x.png", "b/__MACOSX/y.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    elsewhere.mkdir()
+    (elsewhere / "far.png").touch()
+    (root / "c").symlink_to(elsewhere)
+    (root / "d.png").symlink_to("nowhere")
+    found = [path.relative_to(root).as_posix() for path in walk(root)]
+    assert found == ["a.png", "b/2.png", "b/deep/er/1.png", "c/far.png", "d.png"]
+    assert subfolders(root) == ["b", "c"]
+
+
+def test_links_in_circles_end(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to("a")
+    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path)] == ["a/1.png"]
+
+
+def test_a_name_is_composed_unicode_whatever_the_disk_made_of_it():
+    assert readable_name(unicodedata.normalize("NFD", "Käfer")) == "Käfer"
+    assert readable_name("👨‍👩‍👧 家族") == "👨‍👩‍👧 家族"
+    assert readable_name(os.fsdecode(b"caf\xe9")) == "caf\\xe9"

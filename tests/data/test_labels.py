@@ -1,0 +1,47 @@
+import pytest
+
+from purecnn.data.labels import read_labels
+from purecnn.data.readers import read
+from tests.data.making import write_folder
+
+
+def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("\ufeffclass, who ,file\ncat,me,a.png\n dog ,you,sub/b.png\n", encoding="utf-8")
+    assert read_labels(table) == {"a.png": "cat", "sub/b.png": "dog"}
+
+
+WRONG = {
+    "no columns": ("name,label\na.png,cat\n", "got the columns name, label; expected file and class"),
+    "nothing": ("", "got the columns none; expected file and class"),
+    "no lines": ("file,class\n", "got no line, expected one for every image"),
+    "a cell short": ("file,class\na.png\n", "line 2: got 'a.png' and '', expected a file and its class"),
+    "two classes": ("file,class\na.png,cat\n./a.png,dog\n", "line 3: a.png is dog, and cat before"),
+    "upwards": ("file,class\n../a.png,cat\n", "'../a.png' leads out of"),
+    "a null": ("file,class\na\0.png,cat\n", "labels.csv: line 2: got 'a\\x00.png' and 'cat', expected"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_no_table_is_refused_with_its_line(tmp_path, kind):
+    text, reason = WRONG[kind]
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"labels\.csv") as caught:
+        read("folder", str(tmp_path), labels=str(tmp_path / "labels.csv"))
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_in_any_folder_have_the_classes_of_the_table(tmp_path):
+    made = write_folder(tmp_path / "pets", each=5)
+    rows = [f"{path.relative_to(tmp_path / 'pets')},{'odd' if n % 2 else 'even'}" for n, path in enumerate(made)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,class", *rows]))
+    data = read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "labels.csv"))
+    assert data.classes == ("even", "odd")
+    assert [len(split) for split in data.splits().values()] == [10, 2, 3]
+    known = {made[tmp_path / "pets" / name].tobytes(): n % 2 for n, name in enumerate(row[:9] for row in rows)}
+    for split in data.splits().values():
+        assert [known[image.tobytes()] for image in split.images] == split.labels.tolist()
+    next(iter(made)).unlink()
+    with pytest.raises(ValueError, match=r"cat/0\.png: there is no such file; --skip-unreadable"):
+        read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "labels.csv"))
