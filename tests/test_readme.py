@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+import purecnn
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -52,3 +54,15 @@ def test_every_link_leads_somewhere():
     missing = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
     assert len(links) > 40
     assert not missing
+
+
+def test_every_rule_stands_in_the_table_with_its_page_and_its_test():
+    table = TEXT[TEXT.index("| rule | backward |") :].split("\n\n")[0]
+    linked = dict(re.findall(r"\[`(\w+)[^`]*`\]\((purecnn/[^)]+)\)", table))
+    rules = {name.removesuffix("_fwd") for name in purecnn.__all__ if name.endswith("_fwd")}
+    assert rules - linked.keys() <= {"col2im"}  # beside im2col
+    for name, page in linked.items():
+        assert f"def {name}(" in (ROOT / page).read_text(encoding="utf-8")
+        test = page.replace("purecnn/", "tests/").replace(f"{name}.py", f"test_{name}.py")
+        assert (ROOT / test).is_file()
+    assert all("/test_" in line for line in table.splitlines()[2:])

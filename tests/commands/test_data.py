@@ -52,6 +52,7 @@ def test_what_was_fetched_is_found_without_a_folder(tmp_path, server):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "mnist: 50 images to train on, 10 to validate, 20 to test with, 10 classes, 28×28 grey\n"
+        "held out of the training images to validate: 10 % of every class, the same in every run\n"
         "contact sheet in mnist.png\n"
     )
     with Image.open(tmp_path / "mnist.png") as image:
@@ -79,7 +80,9 @@ def test_a_folder_and_an_archive_are_shown(tmp_path):
         "data", "show", "--data", "folder", "--data-dir", "pets", "--image-size", 8, "--out", "a.png", cwd=tmp_path
     )
     assert done.stdout == (
-        "pets: 10 images to train on, 3 to validate, 3 to test with, 3 classes, 8×8 RGB\ncontact sheet in a.png\n"
+        "pets: 10 images to train on, 3 to validate, 3 to test with, 3 classes, 8×8 RGB\n"
+        "held out of every class, by file name: 20 % to test with and 10 % to validate\n"
+        "contact sheet in a.png\n"
     ), done.stderr
     (tmp_path / "c.tar.gz").write_bytes(cifar_archive(cifar_files()[0]))
     done = purecnn("data", "show", "--data", "cifar10", "--data-dir", "c.tar.gz", "--each", 4, cwd=tmp_path)
