@@ -3,6 +3,9 @@
 import importlib
 from typing import Any
 
+import purecnn.startup  # noqa: F401
+
+# isort: split
 from purecnn import initializers, models
 from purecnn.chain import Chain, backprop
 from purecnn.conv1d import conv1d

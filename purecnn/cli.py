@@ -16,6 +16,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 from purecnn.backend import repair_flag
 from purecnn.commands import complain
+from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 
 # name: the class of its options, in a module of purecnn.commands; and what --help says of it.
 # A module is imported when its command is asked for, so no command waits for the libraries of another.
@@ -38,6 +39,23 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments`, by default those of the process, and return its exit code."""
+    speak_any_encoding()
+    try:
+        with ended_by_ctrl_c():
+            code = _main(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        complain("interrupted", 130)
+        if arguments is None:  # a program that XLA still compiles would be waited for
+            os._exit(130)
+        return 130
+    except BrokenPipeError:  # who read what this wrote has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return 1
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or [""]
     if name in ("-h", "--help"):
         print(usage())
@@ -79,10 +97,7 @@ def _run(name: str, rest: list[str]) -> int:
         return int(stop.code or 0)
     except (ValueError, TypeError, OSError) as error:  # a dataclass refused a value, or a config file is amiss
         return complain(error, 2)
-    try:
-        return module.run(command)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
+    return module.run(command)
 
 
 def usage() -> str:

@@ -78,6 +78,13 @@ def defaults(arguments: Sequence[str]) -> Train:
 
 
 def run(command: Train) -> int:
+    from purecnn.commands.xla_log import without_hints
+
+    with without_hints():
+        return _run(command)
+
+
+def _run(command: Train) -> int:
     from rich.console import Console
 
     from purecnn.train.compilation import keep_compiled

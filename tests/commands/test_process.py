@@ -1,0 +1,105 @@
+import gc
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from purecnn.cli import main
+from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
+from tests.commands.running import purecnn
+from tests.data.making import write_folder
+
+
+@pytest.mark.parametrize(("encoding", "said"), [
+    ("utf-8", "3×4 → Käfer…"),
+    ("latin-1", "3×4 -> Käfer..."),
+    ("ascii", "3x4 -> K\\xe4fer..."),
+])  # fmt: skip
+def test_what_a_terminal_cannot_show_is_spelled(monkeypatch, encoding, said):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    speak_any_encoding()
+    print("3×4 → Käfer…", end="")
+    out.flush()
+    assert out.buffer.getvalue().decode(encoding) == said
+
+
+def test_a_terminal_of_ascii_is_told_of_classes_in_any_script(tmp_path):
+    write_folder(tmp_path / "家族", classes=("Käfer", "Ōkami"))
+    words = ("data", "show", "--data", "folder", "--data-dir", tmp_path / "家族")
+    done = purecnn(*words, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "2 classes, 6x8 RGB" in done.stdout
+    (tmp_path / "家族" / "Käfer" / "0.png").write_bytes(b"")
+    done = purecnn(*words, cwd=tmp_path, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2
+    assert "K\\xe4fer/0.png: is empty" in done.stderr
+
+
+def test_who_has_read_enough_of_the_output_is_not_told_of_an_error(tmp_path):
+    command = [sys.executable, "-m", "purecnn", "summary", "--model", "resnet50"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_an_interrupt_that_a_callback_of_the_collector_forgot_is_raised_again():
+    calls = []
+
+    def collect(phase, info):
+        calls.append(phase)
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0)  # where Python looks for signals
+
+    gc.callbacks.append(collect)
+    try:
+        with pytest.raises(KeyboardInterrupt), ended_by_ctrl_c():  # noqa: PT012
+            gc.collect()
+            time.sleep(1)
+            raise AssertionError("was forgotten")
+    finally:
+        gc.callbacks.remove(collect)
+    assert calls
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_command_interrupted_says_so_in_one_line(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("purecnn.cli._main", interrupted)
+    assert main(["summary"]) == 130
+    assert capsys.readouterr() == ("", "purecnn: interrupted\n")
+
+
+def interrupted_in(code, after):
+    """Exit code and stderr of a process that runs `code` after it has printed a line, and gets SIGINT then."""
+    script = f"from purecnn.commands.process import ended_by_ctrl_c\nimport hashlib\n{code}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline()
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    return process.returncode, said
+
+
+def test_a_process_that_computes_in_c_ends_all_the_same():
+    code = "with ended_by_ctrl_c():\n    print(flush=True)\n    hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
+    assert interrupted_in(code, 0.1) == (130, "purecnn: interrupted\n")
+
+
+def test_a_handler_of_ones_own_has_its_time():
+    code = (
+        "import signal, time\nwith ended_by_ctrl_c():\n    signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "    print(flush=True)\n    end = time.time() + 3\n    while time.time() < end:\n        time.sleep(0.1)"
+    )
+    assert interrupted_in(code, 0.1) == (0, "")
