@@ -12,8 +12,24 @@ import latex2mathml.converter
 from mkdocs.exceptions import PluginError
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[]\n?(.*?)\n?\\[)\]]</\1>', re.S)
-# The converter writes a bar as a line that stretches, which is set too high and, over one letter, too wide.
-BAR = re.compile(r'<mover>(<mi[^>]*>[^<]*</mi>|<mrow>.*?</mrow>)<mo stretchy="true">&#x000AF;</mo></mover>')
+# What the converter writes less well than TeX sets it, and what is put for it.
+BETTER = (
+    # A bar is a line that stretches: set too high and, over one letter, too wide.
+    (
+        r'<mover>(<mi[^>]*>[^<]*</mi>|<mrow>.*?</mrow>)<mo stretchy="true">&#x000AF;</mo></mover>',
+        r'<mover accent="true">\1<mo stretchy="false">&#x000AF;</mo></mover>',
+    ),
+    # A minus behind an opening bracket, a comma or another operator is a sign, without room behind it.
+    (
+        r"(<mo[^>]*>(?:&#x(?:0003D|00028|0002C|000B7|0005B);|[(\[])</mo>(?:<mspace[^>]*>)?<mo)(>&#x02212;)",
+        r'\1 form="prefix"\2',
+    ),
+    # A named function has room in front of its argument, unless that is in brackets.
+    (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
+    (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
+    ("<mo>/</mo>", '<mo lspace="0" rspace="0">/</mo>'),
+    ("<mo>&#x0005E;</mo></mover>", '<mo stretchy="false">&#x002C6;</mo></mover>'),
+)
 
 
 def on_page_content(content, page, config, files):
@@ -47,4 +63,6 @@ def mathml(latex: str, display: str) -> str:
     unknown = [text for text in texts if "\\" in text]
     if unknown:
         raise ValueError(f"unknown command {unknown[0]} in the formula {latex!r}")
-    return BAR.sub(r'<mover accent="true">\1<mo stretchy="false">&#x000AF;</mo></mover>', element)
+    for pattern, better in BETTER:
+        element = re.sub(pattern, better, element)
+    return element
