@@ -27,7 +27,12 @@ BETTER = (
     # A named function has room in front of its argument, unless that is in brackets.
     (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
     (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
-    ("<mo>/</mo>", '<mo lspace="0" rspace="0">/</mo>'),
+    ("<mo>&#x0002F;</mo>", '<mo lspace="0" rspace="0">/</mo>'),
+    # The brackets of a matrix are as high as itself, not as the highest in the formula.
+    (
+        r"(<mo>&#x00028;</mo><mtable>(?:(?!</mtable>).)*</mtable><mo>&#x00029;</mo>)",
+        r"<mrow>\1</mrow>",
+    ),
     ("<mo>&#x0005E;</mo></mover>", '<mo stretchy="false">&#x002C6;</mo></mover>'),
 )
 
