@@ -1,4 +1,4 @@
-"""The drawings of the derivations: which output sees what, and where each cotangent goes.
+"""The drawings of the derivations: which output reads what, and where each cotangent goes.
 
     python docs/drawings/draw.py [FOLDER]
 
@@ -41,8 +41,8 @@ def softmax_cross_entropy():
 def fully_connected():
     figure, axes = canvas(19, 6.4)
     for left, title, colour in (
-        (0, "forward: y₁ sees every input", FORWARD),
-        (10, "backward: x₁ hears every output", BACKWARD),
+        (0, "forward: y₁ depends on every input", FORWARD),
+        (10, "backward: x₁ gets from every output", BACKWARD),
     ):
         back = colour == BACKWARD
         write(axes, left + 4.5, 0.5, title)
@@ -122,7 +122,7 @@ def average_pooling():
             write(axes, 6.72 + 1.5 * column, 1.52 + 1.1 * row, text, fontsize=9, color=BACKWARD)
     for corner, hue in (((6, 1), FORWARD), ((7.5, 2.1), "#e08e0b")):
         frame(axes, *corner, 2.95, 2.15, hue)
-    write(axes, 8.2, 4.75, "framed: what the first and the last window saw", fontsize=9)
+    write(axes, 8.2, 4.75, "framed: what the first and the last window read", fontsize=9)
     arrow(axes, (10.9, 2.7), (12.9, 2.7), BACKWARD)
     grid(axes, 13.5, 1.2, squeezed(x_bar), "x̄", PALE, BACKWARD)
     return figure
@@ -130,7 +130,7 @@ def average_pooling():
 
 def convolution():
     figure, axes = canvas(25, 8.6)
-    write(axes, 5.2, 0.4, "which windows see x₁₁, and through which tap", color=FORWARD)
+    write(axes, 5.2, 0.4, "which windows read x₁₁, and at which offset", color=FORWARD)
     names = [[f"w{'₀₁'[i]}{'₀₁'[j]}" for j in range(2)] for i in range(2)]
     for o in range(2):
         for p in range(2):
@@ -143,7 +143,7 @@ def convolution():
     _, residuals = purecnn.conv2d_fwd(x, w)
     y_bar = image([[1, 0], [2, -1]])
     x_bar = squeezed(purecnn.conv2d_bwd(residuals, y_bar)[0])
-    write(axes, 18.2, 0.4, "laid on ȳ and its border: the kernel turned by 180°", color=BACKWARD)
+    write(axes, 18.2, 0.4, "laid on ȳ and its border: the kernel flipped (180°)", color=BACKWARD)
     border = np.pad(squeezed(y_bar), 1)
     grid(axes, 12.2, 2.4, border, "ȳ", {(i, j): HUES[3] for i in (1, 2) for j in (1, 2)})
     frame(axes, 13.2, 3.4, 2, 2, BACKWARD)

@@ -89,3 +89,14 @@ def test_the_reference_says_what_the_docstring_says(site):
     text = html.unescape(re.sub(r"<[^>]+>", "", (site / "reference" / "rules.html").read_text(encoding="utf-8")))
     for rule in (purecnn.conv2d, purecnn.max_pool2d_bwd, purecnn.squared_error):
         assert rule.__doc__.splitlines()[0].split("`")[0] in text
+
+
+def test_no_formula_is_left_as_latex(site):
+    """Outside code: neither a dollar or a bracket of the formula finder, nor a command."""
+    shown = {
+        path: re.sub(r"<(pre|code|script|style)\b.*?</\1>", "", path.read_text(encoding="utf-8"), flags=re.S)
+        for path in site.rglob("*.html")
+    }
+    assert sum(text.count("<math ") for text in shown.values()) > 500
+    left = re.compile(r"\$\S[^<>]*\$|\\[()\[\]]|\\[a-z]+|arithmatex")
+    assert not {path.name: found[0] for path, text in shown.items() if (found := left.search(text))}

@@ -1,0 +1,73 @@
+"""The book's formulas are LaTeX, as GitHub renders it; on the site they are MathML, which a browser draws by itself.
+
+So no script and no network takes part. `pymdownx.arithmatex` finds the formulas; mkdocs calls `on_page_content`, which
+converts each. A formula that does not convert fails the build and is named.
+"""
+
+import html
+import re
+from xml.etree import ElementTree
+
+import latex2mathml.converter
+from mkdocs.exceptions import PluginError
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[]\n?(.*?)\n?\\[)\]]</\1>', re.S)
+# What the converter writes less well than TeX sets it, and what is put for it.
+BETTER = (
+    # A bar is a line that stretches: set too high and, over one letter, too wide.
+    (
+        r'<mover>(<mi[^>]*>[^<]*</mi>|<mrow>.*?</mrow>)<mo stretchy="true">&#x000AF;</mo></mover>',
+        r'<mover accent="true">\1<mo stretchy="false">&#x000AF;</mo></mover>',
+    ),
+    # A minus behind an opening bracket, a comma or another operator is a sign, without room behind it.
+    (
+        r"(<mo[^>]*>(?:&#x(?:0003D|00028|0002C|000B7|0005B);|[(\[])</mo>(?:<mspace[^>]*>)?<mo)(>&#x02212;)",
+        r'\1 form="prefix"\2',
+    ),
+    # A named function has room in front of its argument, unless that is in brackets.
+    (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
+    (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
+    ("<mo>&#x0002F;</mo>", '<mo lspace="0" rspace="0">/</mo>'),
+    # The brackets of a matrix are as high as itself, not as the highest in the formula.
+    (
+        r"(<mo>&#x00028;</mo><mtable>(?:(?!</mtable>).)*</mtable><mo>&#x00029;</mo>)",
+        r"<mrow>\1</mrow>",
+    ),
+    ("<mo>&#x0005E;</mo></mover>", '<mo stretchy="false">&#x002C6;</mo></mover>'),
+)
+
+
+def on_page_content(content, page, config, files):
+    """The page's HTML with MathML for every formula."""
+
+    def converted(match):
+        display = match[1] == "div"
+        try:
+            element = mathml(html.unescape(match[2]), "block" if display else "inline")
+        except ValueError as error:
+            raise PluginError(f"{page.file.src_uri}: {error}") from error
+        # A wide one scrolls, with the keyboard too.
+        return f'<div class="equation" tabindex="0">{element}</div>' if display else element
+
+    return FORMULA.sub(converted, content)
+
+
+def mathml(latex: str, display: str) -> str:
+    """`latex` as a `<math>` element. Raises ValueError where the converter does not know a command or leaves one open.
+
+    latex2mathml raises on some faults only: it lets an unknown command and a stray & through as text, and closes braces
+    by itself.
+    """
+    if latex.count("{") != latex.count("}"):
+        raise ValueError(f"braces do not match in the formula {latex!r}")
+    try:
+        element = latex2mathml.converter.convert(latex, display=display)
+        texts = ElementTree.fromstring(element).itertext()
+    except Exception as error:  # of many types, and ElementTree's own for what is no XML
+        raise ValueError(f"{type(error).__name__} in the formula {latex!r}: {error}") from error
+    unknown = [text for text in texts if "\\" in text]
+    if unknown:
+        raise ValueError(f"unknown command {unknown[0]} in the formula {latex!r}")
+    for pattern, better in BETTER:
+        element = re.sub(pattern, better, element)
+    return element

@@ -1,0 +1,63 @@
+"""Formulas are LaTeX that GitHub renders and that the site's converter knows; whatever it does not know, it names."""
+
+import re
+import runpy
+
+import pytest
+
+from tests.docs.pages import DOCS, PAGES, name
+
+mathml = runpy.run_path(str(DOCS / "mathematics.py"))["mathml"]
+CODE = re.compile(r"^( *)(`{3,}).*?^\1\2$|`[^`\n]*`|^ +\$ [^\n]*$", re.S | re.M)
+DISPLAYED = re.compile(r"^ *\$\$\n(.*?)\n *\$\$$", re.S | re.M)
+WITHIN = re.compile(r"\$([^$]+)\$")
+# What GitHub takes for the end of a formula within a line, and in front of its beginning.
+ALONE = re.compile(r"(?:^|(?<=[\s(|]))\$[^\s$](?:[^$]*[^\s$])?\$(?=[\s.,;:?!)|]|$)", re.M)
+# A line that Markdown takes for a list, a heading or a quotation before it looks for formulas.
+BLOCK = re.compile(r"^\s*(?:[-+*>#] |\d+[.)] |=+$|-+$|$)", re.M)
+
+
+def formulas(page):
+    """(displayed, within a line, the text without code and displayed formulas)"""
+    text = CODE.sub("", page.read_text(encoding="utf-8"))
+    rest = DISPLAYED.sub("", text)
+    return DISPLAYED.findall(text), WITHIN.findall(rest), rest
+
+
+WRITTEN = [page for page in PAGES if any(formulas(page)[:2])]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name)
+def test_every_formula_converts_and_github_finds_it(page):
+    displayed, within, rest = formulas(page)
+    for formula in displayed:
+        assert mathml(formula, "block").startswith("<math")
+        assert not BLOCK.search(formula), formula
+    for formula in within:
+        assert mathml(formula, "inline").startswith("<math")
+    assert [line for line in ALONE.sub("", rest).splitlines() if "$" in line] == []
+
+
+def test_the_derivations_are_written_in_formulas():
+    assert len([page for page in WRITTEN if page.parent.name == "derivations"]) == len(list(DOCS.glob("derivations/*.md")))
+    assert sum(len(formulas(page)[0]) for page in WRITTEN) > 60
+
+
+@pytest.mark.parametrize(
+    "formula", [r"\foo x", r"\frac{a", r"\begin{aligned} a &= b \end{aligned}", r"x_", r"\begin{pmatrix} 1 & 2"]
+)
+def test_a_formula_that_the_converter_does_not_know_is_named(formula):
+    with pytest.raises(ValueError, match=re.escape(repr(formula))):
+        mathml(formula, "block")
+
+
+def test_a_formula_that_github_would_not_find_is_noticed():
+    for text in ("the $n$-th", "a$x$ b", "$ x$ and", "costs $5"):
+        assert "$" in ALONE.sub("", text)
+    assert "$" not in ALONE.sub("", "($x$), $\\bar y_i$. | $w$ |")
+    assert BLOCK.search("a +\n- b") and BLOCK.search("a\n\nb") and not BLOCK.search("-a +\n\\sum b")
+
+
+def test_bars_and_signs_are_set_as_tex_sets_them():
+    assert mathml(r"\bar w", "inline").count('<mover accent="true"><mi>w</mi><mo stretchy="false">') == 1
+    assert mathml(r"(-1, -2 - 3)", "inline").count('form="prefix"') == 2
