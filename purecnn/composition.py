@@ -52,7 +52,7 @@ def gated(*gate: Layer) -> Layer:
 
 
 def on_rows(name: str, layer: Layer) -> Layer:
-    """`layer`, a convolution of images, on sequences (N, L, C) as images of one row; its kernel is w without that axis."""
+    """`layer`, a convolution of images, on sequences (N, L, C) as images of one row; w (k, C, D) lacks that axis."""
     return Layer(
         name,
         apply=Partial(_row_apply, layer.apply),

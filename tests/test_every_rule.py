@@ -93,7 +93,9 @@ def test_cotangent_has_the_dtype_of_its_primal(subject, dtype):
 def kept_bytes(subject, function, dtype):
     args = subject.arguments(dtype)
     chosen = subject.differentiable(args)
-    return residual_bytes(lambda *some: jax.vjp(at_positions(function, args, chosen), *some), *(args[i] for i in chosen))
+    return residual_bytes(
+        lambda *some: jax.vjp(at_positions(function, args, chosen), *some), *(args[i] for i in chosen)
+    )
 
 
 @every_rule

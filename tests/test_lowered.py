@@ -45,9 +45,7 @@ def convnext_block():
     """The first layers of ConvNeXt."""
     block = (nn.conv2d(96, 7, padding=3, groups=96), nn.layer_norm(), nn.dense(384), nn.gelu(), nn.dense(96))
     head = (nn.global_avg_pool(), nn.dense(10))
-    return purecnn.Chain(
-        "convnext_block", (nn.conv2d(96, 4, stride=4), nn.layer_norm(), nn.residual(*block), *head)
-    )
+    return purecnn.Chain("convnext_block", (nn.conv2d(96, 4, stride=4), nn.layer_norm(), nn.residual(*block), *head))
 
 
 PLAIN = (

@@ -13,7 +13,7 @@ The approximation replaces Φ(x) by ½ (1 + tanh(v/2)) = σ(v), with the sigmoid
     x̄ᵢ = ȳᵢ σ(vᵢ) (1 + xᵢ σ(−vᵢ) dv/dx)
 
 Far below zero ½ (1 + tanh) and ½ (1 + erf) are differences of nearly equal numbers; σ and erfc keep their digits there.
-v is odd and σ(v) + σ(−v) = 1, so y(x) − y(−x) = x, and the slopes at x and −x add up to 1: that at −|x| is enough. There
+v is odd and σ(v) + σ(−v) = 1, so y(x) − y(−x) = x, and the slopes at x and −x add up to 1: one at −|x| is enough. There
 σ(v) is small, and σ(−v) = 1 − σ(v) keeps its digits and needs no exponential of its own.
 """
 
