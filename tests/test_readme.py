@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+import purecnn
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -52,3 +54,16 @@ def test_every_link_leads_somewhere():
     missing = [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
     assert len(links) > 40
     assert not missing
+
+
+def test_the_table_of_rules_and_the_derivations_hold_every_rule():
+    table = TEXT.split("\n## The rules\n")[1].split("\n## ")[0]
+    names = {
+        name for row in table.splitlines() if row.startswith("|") for name in re.findall(r"`(\w+)", row.split("|")[1])
+    }
+    book = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "derivations").glob("*.md"))
+    pages = set(re.findall(r"purecnn/((?:layers|losses)/\w+\.py)\)", book))
+    rules = {name.removesuffix("_bwd") for name in purecnn.__all__ if name.endswith("_bwd")}
+    files = {"/".join(getattr(purecnn, rule).__module__.split(".")[1:]) + ".py" for rule in rules}
+    assert not rules - names
+    assert not files - pages
