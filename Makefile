@@ -17,8 +17,9 @@ train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where
 	$(BIN)/purecnn train
 
 # Tests of whole experiments, of whole runs by the command line and of every rule and net on every mesh and exported.
-RUNS := tests/commands/test_train.py tests/commands/test_data.py tests/commands/test_eval.py tests/train/test_devices.py
-PROOFS := tests/experiments tests/test_benchmark.py tests/test_shardings.py tests/test_export.py tests/docs/test_notebooks.py $(RUNS)
+RUNS := tests/commands/test_train.py tests/commands/test_data.py tests/commands/test_eval.py tests/train/test_devices.py \
+  tests/docs/test_fine_tuning.py tests/docs/test_notebooks.py
+PROOFS := tests/experiments tests/test_benchmark.py tests/test_shardings.py tests/test_export.py $(RUNS)
 
 test: $(READY)   ## every test but those of proofs and prove-resume
 	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)

@@ -51,6 +51,40 @@ def gated(*gate: Layer) -> Layer:
     return _parallel("gated", ways, _weigh, _weigh.primal, _weigh.fwd, _weigh.bwd)
 
 
+def on_rows(name: str, layer: Layer) -> Layer:
+    """`layer`, a convolution of images, on sequences (N, L, C) as images of one row; w (k, C, D) lacks that axis."""
+    return Layer(
+        name,
+        apply=Partial(_row_apply, layer.apply),
+        fwd=Partial(_row_forward, layer.fwd),
+        bwd=Partial(_row_backward, layer.bwd),
+        init=Partial(_row_init, name, layer.init),
+        plain=Partial(_row_apply, layer.plain or layer.apply),
+    )
+
+
+def _row_apply(apply, params, state, x, train, key):
+    y, state = apply(params | {"w": params["w"][None]}, state, x[:, None], train, key)
+    return y[:, 0], state
+
+
+def _row_forward(fwd, params, state, x, train, key):
+    y, state, residuals = fwd(params | {"w": params["w"][None]}, state, x[:, None], train, key)
+    return y[:, 0], state, residuals
+
+
+def _row_backward(bwd, residuals, y_bar, train):
+    x_bar, bars = bwd(residuals, y_bar[:, None], train)
+    return x_bar[:, 0], bars | {"w": bars["w"][0]}
+
+
+def _row_init(name, init, key, shape, dtype):
+    if len(shape) != 2:
+        raise ValueError(f"{name}: input_shape: got {shape}, expected that of one sample, (L, C)")
+    params = init(key, (1, *shape), dtype)
+    return params | {"w": params["w"][0]}
+
+
 def _parallel(name: str, ways: tuple[Chain, ...], join, plain, join_fwd, join_bwd) -> Layer:
     """y = join(way₁(x), way₂(x), …): `join` with its pair, and without it as `plain`."""
     return Layer(

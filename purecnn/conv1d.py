@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_rank
 from purecnn.geometry import integer
@@ -26,10 +28,14 @@ def conv1d(
     """
     require_rank("conv1d", "N L C", x=x)
     require_rank("conv1d", "k C/groups D", w=w)
+    options = row_options(stride=stride, padding=padding, dilation=dilation)
+    return conv2d(x[:, None], w[None], b, **options, groups=groups, algorithm=algorithm)[:, 0]
+
+
+def row_options(*, stride: Any = 1, padding: Any = "VALID", dilation: Any = 1) -> dict[str, Any]:
+    """`conv2d`'s options for images of one row from those of `conv1d`."""
     step, spread = integer("conv1d", "stride", stride, 1), integer("conv1d", "dilation", dilation, 1)
     if not isinstance(padding, str):
         before, after = padding if isinstance(padding, tuple | list) and len(padding) == 2 else (padding, padding)
-        edge = (integer("conv1d", "padding", before, 0), integer("conv1d", "padding", after, 0))
-        padding = ((0, 0), edge)  # type: ignore[assignment]
-    options = {"stride": (1, step), "padding": padding, "dilation": (1, spread)}
-    return conv2d(x[:, None], w[None], b, **options, groups=groups, algorithm=algorithm)[:, 0]  # type: ignore[arg-type]
+        padding = ((0, 0), (integer("conv1d", "padding", before, 0), integer("conv1d", "padding", after, 0)))
+    return {"stride": (1, step), "padding": padding, "dilation": (1, spread)}

@@ -14,8 +14,10 @@ from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.chain import Layer, no_params
 from purecnn.composition import branches as branches
 from purecnn.composition import gated as gated
+from purecnn.composition import on_rows
 from purecnn.composition import residual as residual
-from purecnn.geometry import pair
+from purecnn.conv1d import row_options
+from purecnn.geometry import integer, pair
 from purecnn.initializers import he_normal, zeros
 from purecnn.layers.adaptive_avg_pool2d import adaptive_avg_pool2d as adaptive_avg_pool2d_rule
 from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
@@ -94,6 +96,15 @@ def conv2d(
     """`purecnn.conv2d` with `features` output channels; `options` are its stride, padding, dilation, algorithm."""
     init = Partial(_init_conv2d, features, pair("conv2d", "window", window), bias, groups, init_w, init_b)
     return from_rule(conv2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
+
+
+def conv1d(
+    features: int, window: int, *, bias=True, groups=1, init_w=he_normal, init_b=zeros, algorithm="auto", **options
+) -> Layer:
+    """`purecnn.conv1d` with `features` output channels, on sequences (N, L, C); `options` as there."""
+    same = {"bias": bias, "groups": groups, "init_w": init_w, "init_b": init_b, "algorithm": algorithm}
+    size = (1, integer("conv1d", "window", window, 1))
+    return on_rows("conv1d", conv2d(features, size, **same, **row_options(**options)))
 
 
 def conv_transpose2d(

@@ -8,6 +8,7 @@ from jax.sharding import PartitionSpec as P
 
 import purecnn
 from purecnn import nn
+from tests.modern_net import INPUT_SHAPE, modern
 from tests.oracles.roads import assert_trees_close, quick_jit
 from tests.sharded import AUTO, MESH, assert_placed  # sets the number of devices
 
@@ -33,6 +34,7 @@ def nets():
         (purecnn.models.lenet(4), (8, 8, 1)),
         (purecnn.models.cifar_cnn(4, features=(4, 8), hidden=8), (8, 8, 3)),
         (purecnn.models.resnet_cifar(4, features=(4, 8)), (8, 8, 3)),
+        (modern(), INPUT_SHAPE),
     ]
 
 

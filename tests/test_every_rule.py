@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests.catalogue import SUBJECTS
+from tests.catalogue import SUBJECTS, named
 from tests.oracles.roads import (
     LOOPS,
     as_jax,
@@ -19,6 +19,7 @@ from tests.oracles.roads import (
     is_float,
     quick_jit,
 )
+from tests.residuals import residual_bytes
 
 every_rule = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 
@@ -87,6 +88,28 @@ def test_cotangent_has_the_dtype_of_its_primal(subject, dtype):
         half = float(jnp.finfo(dtype).eps) / 2
         assert_trees_close(y, expected_y, (2.04 if once and biased else 1.02 if once else 8) * half, f"{subject}: y")
         assert_trees_close(present(bars), present(expected), (1.02 if once else 8) * half, f"{subject}: cotangents")
+
+
+def kept_bytes(subject, function, dtype):
+    args = subject.arguments(dtype)
+    chosen = subject.differentiable(args)
+    return residual_bytes(
+        lambda *some: jax.vjp(at_positions(function, args, chosen), *some), *(args[i] for i in chosen)
+    )
+
+
+@every_rule
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_residuals_beside_inputs_and_output_are_at_most_those_of_autodiff(subject, dtype):
+    assert kept_bytes(subject, subject.call, dtype) <= kept_bytes(subject, subject.plainly, dtype)
+
+
+def test_residual_bytes_are_those_of_what_is_kept_beside_inputs_and_output():
+    pool, dense = named("max_pool2d-first"), named("dense")
+    y = jax.eval_shape(pool.call, *pool.arguments("float32"))
+    assert kept_bytes(pool, pool.call, "float32") == y.size  # a byte each
+    assert kept_bytes(dense, lambda *args: jnp.sin(dense.call(*args)), "float32") == 3 * 2 * 4  # cos y
+    assert kept_bytes(dense, lambda *args: 2 * dense.call(*args), "float32") == 0
 
 
 @pytest.mark.parametrize("subject", WHOLE, ids=str)

@@ -8,6 +8,7 @@ import pytest
 import purecnn
 from purecnn import nn
 from tests.catalogue import SUBJECTS
+from tests.modern_net import INPUT_SHAPE, modern
 from tests.oracles.roads import assert_trees_close, at_positions, quick_jit
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -101,6 +102,7 @@ NETS = [
     (purecnn.models.mlp(4), (5,)),
     (purecnn.models.alexnet(4), (64, 64, 3)),
     (purecnn.models.alexnet_one_tower(4), (64, 64, 3)),
+    (modern(), INPUT_SHAPE),
 ]
 
 

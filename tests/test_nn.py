@@ -14,6 +14,8 @@ ROW = IMAGE.reshape(2, -1)
 LAYERS = [
     (nn.conv2d(4, 3, padding="SAME"), IMAGE),
     (nn.conv2d(4, (1, 2), bias=False, groups=2, stride=2, algorithm="im2col"), IMAGE),
+    (nn.conv1d(4, 3, stride=2, padding=(2, 0), groups=2), IMAGE[:, 0]),
+    (nn.conv1d(3, 2, bias=False, dilation=2), IMAGE[:, 0]),
     (nn.conv_transpose2d(4, 3, stride=2, padding=1, groups=2, output_padding=(1, 0)), IMAGE),
     (nn.dense(3), ROW),
     (nn.dense(3, bias=False), ROW),

@@ -66,3 +66,10 @@ def test_every_rule_stands_in_the_table_with_its_page_and_its_test():
         test = page.replace("purecnn/", "tests/").replace(f"{name}.py", f"test_{name}.py")
         assert (ROOT / test).is_file()
     assert all("/test_" in line for line in table.splitlines()[2:])
+
+
+def test_the_derivations_hold_every_rule():
+    book = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "derivations").glob("*.md"))
+    pages = set(re.findall(r"purecnn/((?:layers|losses)/\w+\.py)\)", book))
+    rules = {name.removesuffix("_bwd") for name in purecnn.__all__ if name.endswith("_bwd")}
+    assert not {"/".join(getattr(purecnn, rule).__module__.split(".")[1:]) + ".py" for rule in rules} - pages

@@ -28,6 +28,11 @@ def test_flops_are_two_per_multiply_add():
     assert dense.flops == 2 * 12 * 10 * 8 * 7
 
 
+def test_flops_of_a_depthwise_convolution_which_has_a_kernel_of_its_own_on_every_platform():
+    (row,) = purecnn.Chain("net", (nn.conv2d(8, 7, padding=3, stride=2, groups=4),)).summary((12, 10, 4)).rows
+    assert row.flops == 2 * 6 * 5 * 8 * 7 * 7
+
+
 def test_residual_bytes_are_what_the_rules_keep():
     """conv: its input; relu: its output; pool: a byte a window; dense: its input."""
     layers = (nn.conv2d(8, 3), nn.relu(), nn.max_pool2d(), nn.flatten(), nn.dense(7))

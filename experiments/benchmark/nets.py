@@ -60,8 +60,8 @@ NETS = {
     "alexnet": Net(ALEXNET, (227, 227, 3), 16, purecnn.models.alexnet(grouped=False, dropout=0.0, input_padding=0)),
     "resnet20": Net(specs.resnet_cifar(), (32, 32, 3), 64, purecnn.models.resnet_cifar(blocks_per_stage=3)),
     "mobilenet": net("mobilenet", specs.mobilenet(), (96, 96, 3), 16),
-    "mobilenet_v2": net("mobilenet_v2", specs.mobilenet_v2(), (96, 96, 3), 8),
-    "resnet18": net("resnet18", specs.resnet18(), (96, 96, 3), 8),
+    "mobilenet_v2": Net(specs.mobilenet_v2(), (96, 96, 3), 8, purecnn.models.mobilenet_v2(dropout=0.0)),
+    "resnet18": Net(specs.resnet18(), (96, 96, 3), 8, purecnn.models.resnet18()),
     "resnet50 blocks": net("resnet50_blocks", specs.resnet50((1, 1, 1, 1)), (96, 96, 3), 8),
     "convnext": net("convnext", specs.convnext((96, 3), (192, 3)), (112, 112, 3), 8),
 }

@@ -175,7 +175,7 @@ def mobilenet_v2(
             body = (*widen, *conv_norm(wide, 3, 1, stride, groups=wide), RELU6, *conv_norm(features, 1))
             ops += [Residual(body)] if stride == 1 and features == channels else body
             channels = features
-    return (*ops, *conv_norm(last, 1), RELU6, GLOBAL_POOL, Dense(classes))
+    return (*ops, *conv_norm(last, 1), RELU6, GLOBAL_POOL, DROPOUT, Dense(classes))
 
 
 def mobilenet_block(channels: int = 24, expansion: int = 6, classes: int = 10) -> tuple:

@@ -71,7 +71,7 @@ def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "forward")
     if _depthwise(dims):
-        return conv_depthwise.forward
+        return _by_platform(page, conv_depthwise.forward, conv_depthwise.forward)
     cpu = None
     if _winograd_wins(dims):
         cpu = conv_winograd.forward
@@ -85,7 +85,7 @@ def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "input_cotangent")
     if _depthwise(dims):
-        return conv_depthwise.input_cotangent
+        return _by_platform(page, conv_depthwise.input_cotangent, conv_depthwise.input_cotangent)
     cpu = None
     if _winograd_wins(dims):
         cpu = conv_winograd.input_cotangent
@@ -101,7 +101,7 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "weight_cotangent")
     if _depthwise(dims):
-        return conv_depthwise.weight_cotangent
+        return _by_platform(page, conv_depthwise.weight_cotangent, conv_depthwise.weight_cotangent)
     cpu: Kernel | None = conv_wgrad_chunked.weight_cotangent
     if _winograd_wins(dims):
         cpu = conv_winograd.weight_cotangent
@@ -121,8 +121,8 @@ def _depthwise(dims: ConvDims) -> bool:
 
 
 def _strided_images(dims: ConvDims) -> bool:
-    """The first layers of AlexNet and ResNet."""
-    strided = dims.stride != (1, 1) and all(k > s for k, s in zip(dims.size, dims.stride, strict=True))
+    """The first layers of AlexNet, ResNet and ConvNeXt; the last one's windows do not overlap."""
+    strided = dims.stride != (1, 1) and all(k >= s for k, s in zip(dims.size, dims.stride, strict=True))
     return strided and dims.in_channels <= IMAGE_CHANNELS and not conv_space_to_depth.unknown(dims)
 
 
@@ -177,7 +177,8 @@ def _by_platform(page: Kernel, cpu: Kernel | None, accelerator: Kernel | None) -
         return page
 
     def run(a: Array, b: Array, dims: ConvDims) -> Array:
-        forms = {platform: functools.partial(kernel, dims=dims) for platform, kernel in chosen.items()}
+        known = {kernel: functools.partial(kernel, dims=dims) for kernel in chosen.values()}  # each is traced once
+        forms = {platform: known[kernel] for platform, kernel in chosen.items()}
         return lax.platform_dependent(a, b, default=functools.partial(page, dims=dims), **forms)
 
     return run

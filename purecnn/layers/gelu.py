@@ -13,6 +13,8 @@ The approximation replaces Φ(x) by ½ (1 + tanh(v/2)) = σ(v), with the sigmoid
     x̄ᵢ = ȳᵢ σ(vᵢ) (1 + xᵢ σ(−vᵢ) dv/dx)
 
 Far below zero ½ (1 + tanh) and ½ (1 + erf) are differences of nearly equal numbers; σ and erfc keep their digits there.
+v is odd and σ(v) + σ(−v) = 1, so y(x) − y(−x) = x, and the slopes at x and −x add up to 1: one at −|x| is enough. There
+σ(v) is small, and σ(−v) = 1 − σ(v) keeps its digits and needs no exponential of its own.
 """
 
 from __future__ import annotations
@@ -56,8 +58,10 @@ def gelu_bwd(residuals, y_bar, *, approximate=True):
     # Beyond ±40 the slope is 0 or 1 to the last bit, in float64 too, while x² may overflow.
     wide = jnp.clip(x.astype(accumulation_dtype(x.dtype)), -40.0, 40.0)
     if approximate:
-        v = _v(wide)
-        slope = lax.logistic(v) * (1 + wide * lax.logistic(-v) * (SLOPE * (1 + 3 * CUBIC * wide * wide)))
+        below = jnp.where(wide > 0, -wide, wide)  # −|x|, which JAX would differentiate to 0 at 0
+        share = lax.logistic(_v(below))
+        slope = share * (1 + below * (1 - share) * (SLOPE * (1 + 3 * CUBIC * below * below)))
+        slope = jnp.where(wide > 0, 1 - slope, slope)
     else:
         density = jnp.exp(-0.5 * wide * wide) / math.sqrt(2 * math.pi)
         slope = _normal_cdf(wide) + wide * density

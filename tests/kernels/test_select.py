@@ -82,7 +82,15 @@ def test_depthwise_is_taken_everywhere_but_for_a_symbolic_batch(taken, batch):
 
 @pytest.mark.parametrize(
     ("channels", "size", "stride", "there"),
-    [(3, 11, 4, True), (3, 7, 2, True), (4, 3, 2, True), (3, 2, 2, False), (3, 3, 1, False), (8, 3, 2, False)],
+    [
+        (3, 11, 4, True),
+        (3, 7, 2, True),
+        (4, 3, 2, True),
+        (3, 4, 4, True),
+        (3, 2, 3, False),
+        (3, 3, 1, False),
+        (8, 3, 2, False),
+    ],
 )
 def test_strided_images_go_to_depth_on_an_accelerator(taken, monkeypatch, channels, size, stride, there):
     monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: accelerator or page)
