@@ -16,15 +16,15 @@ $(READY): requirements/lock.txt pyproject.toml
 train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
 	$(BIN)/purecnn train
 
-# Tests of whole experiments, of whole runs by the command line and of every rule and net on every mesh and exported.
-RUNS := tests/commands/test_train.py tests/commands/test_data.py tests/commands/test_eval.py tests/train/test_devices.py \
-  tests/docs/test_fine_tuning.py tests/docs/test_notebooks.py
-PROOFS := tests/experiments tests/test_benchmark.py tests/test_shardings.py tests/test_export.py $(RUNS)
+# What takes long: the training tool and its commands in whole runs, the experiments, every rule and net on every mesh and
+# exported, and the pages of the book that train.
+PROOFS := tests/experiments tests/train tests/commands tests/test_benchmark.py tests/test_shardings.py tests/test_export.py \
+  tests/docs/test_train.py tests/docs/test_fine_tuning.py tests/docs/test_notebooks.py
 
 test: $(READY)   ## every test but those of proofs and prove-resume
 	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 
-proofs: $(READY) ## experiments and benchmark at small sizes, runs by the command line, every net on every mesh and exported
+proofs: $(READY) ## the training tool, experiments and benchmark at small sizes, every net on every mesh and exported
 	$(BIN)/python -m pytest -n auto $(PROOFS)
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
