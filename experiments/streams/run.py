@@ -9,6 +9,7 @@ The files are links to a few hundred photographs of 500×375 that are made up: n
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -46,7 +47,7 @@ def photograph(rng: np.random.Generator) -> Image.Image:
 
 def write_photographs(folder: Path, count: int) -> list[Path]:
     rng = np.random.default_rng(0)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     paths = [folder / f"{n}.jpg" for n in range(count)]
     for path in paths:
         photograph(rng).save(path, quality=90)
@@ -99,11 +100,11 @@ def run_of(root: Path, scratch: Path, side: int, batch: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rates(photographs: list[Path], root: Path, count: int, rounds: int) -> dict:
+def rates(root: Path, count: int, rounds: int) -> dict:
     """Images a second: each way in turn, `rounds` times; medians."""
     paths = sorted(root.glob("*/*.jpg"))[:count]
-    files = open_files(root, paths, (SIDE, SIDE, 3))
-    split = Split(files_of_training(files), np.zeros(len(paths), np.int32))
+    files = open_files(root, list(map(str, paths)), (SIDE, SIDE, 3))
+    split = Split(dataclasses.replace(files, least_area=0.08), np.zeros(len(paths), np.int32))
     cores = usable_cores()
     parts = np.array_split(
         training_batches(len(paths), BATCH, seed=0, epoch=0), -(-len(paths) // BATCH // steps_in_a_block(split, BATCH))
@@ -146,33 +147,30 @@ def rates(photographs: list[Path], root: Path, count: int, rounds: int) -> dict:
     return found | {"cores": cores}
 
 
-def files_of_training(files):
-    import dataclasses
-
-    return dataclasses.replace(files, least_area=0.08)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--folder", type=Path, help="where the photographs are, or are to be made and kept")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     classes, each, different, rounds = (4, 20, 5, 1) if args.quick else (1000, 100, 300, 5)
     side, batch = (32, 8) if args.quick else (SIDE, BATCH)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        photographs = write_photographs(scratch / "photographs", different)
+        root = args.folder or scratch / "photographs"
+        if not root.exists():
+            photographs = write_photographs(root, different)
+            for name, times in (("1", 1), ("10", 10)):
+                link(photographs, root / name, classes, times * each)
+                print(f"{classes * each * times:,} images are there", flush=True)
         result: dict = {"hardware": describe_hardware()}
-        for name, times in (("1", 1), ("10", 10)):
-            link(photographs, scratch / name, classes, times * each)
-            print(f"{classes * each * times:,} images are there", flush=True)
-        result["rates"] = rates(photographs, scratch / "1", 64 if args.quick else 960, rounds)
+        result["rates"] = rates(root / "1", 64 if args.quick else 960, rounds)
         print(json.dumps(result, indent=2), flush=True)
-        run_of(scratch / "1", scratch, side, batch)  # fills the cache of compiled programs
+        run_of(root / "1", scratch, side, batch)  # fills the cache of compiled programs
+        (scratch / "run-1").rename(scratch / "before")
         result["runs"] = []
         for name in ("1", "10"):
-            (scratch / f"run-{name}").exists() and os.rename(scratch / f"run-{name}", scratch / f"before-{name}")
-            result["runs"].append(run_of(scratch / name, scratch, side, batch))
+            result["runs"].append(run_of(root / name, scratch, side, batch))
             print(json.dumps(result["runs"][-1]), flush=True)
     out = args.out or (None if args.quick else Path(__file__).with_name("results") / "streams.json")
     if out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -23,7 +24,7 @@ class Split:
 
     images: Any  # an array, or what stands for one: purecnn.data.files.Files
     labels: np.ndarray
-    names: tuple[str, ...] = ()  # of the files, or none
+    names: Sequence[str] = ()  # of the files, or none
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -50,6 +50,20 @@ def pack(names: Sequence[str]) -> Names:
 
 
 @dataclass(frozen=True, eq=False)
+class ChosenNames(Sequence[str]):
+    """Those of some files."""
+
+    names: Names
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.names[int(self.numbers[place])]
+
+
+@dataclass(frozen=True, eq=False)
 class Files:
     """uint8 (N, H, W, C), decoded when indexed: with integers, an array; with a slice, the like of this.
 
@@ -78,6 +92,10 @@ class Files:
     @property
     def nbytes(self) -> int:
         return len(self.numbers) * int(np.prod(self.sample))
+
+    @property
+    def file_names(self) -> ChosenNames:
+        return ChosenNames(self.names, self.numbers)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -149,10 +167,11 @@ def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:
     return streaming == "always" or (streaming == "auto" and count * int(np.prod(sample)) > DEVICE_LIMIT)
 
 
-def open_files(root: Path, files: Sequence[Path], sample: tuple[int, ...], decoding: Decoding = PLAIN) -> Files:
-    """`files`, which lie in `root`, as images (H, W, C) = `sample`; none is opened."""
-    names = pack([os.path.relpath(path, root) for path in files])
-    return Files(root, names, np.arange(len(files), dtype=np.int32), sample, decoding)
+def open_files(root: Path, paths: Sequence[str], sample: tuple[int, ...], decoding: Decoding = PLAIN) -> Files:
+    """The files at `paths`, which begin with that of `root`, as images (H, W, C) = `sample`; none is opened."""
+    begin = len(str(root / "_")) - 1
+    names = pack([path[begin:] for path in paths])
+    return Files(root, names, np.arange(len(paths), dtype=np.int32), sample, decoding)
 
 
 def evenly_spaced(count: int) -> np.ndarray:

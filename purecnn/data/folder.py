@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split, Streaming
-from purecnn.data.files import evenly_spaced, open_files, streams
+from purecnn.data.files import Files, evenly_spaced, open_files, streams
 from purecnn.data.guards import Refused, require_room
 from purecnn.data.holdout import TEST, TRAIN, VAL, VAL_SHARE
 from purecnn.data.image_file import (
@@ -57,8 +57,8 @@ def read_folder(
     listing = list_folder(root, val_share, labels)
     complain([] if skip_unreadable else listing.strange, SKIP)
     listing = listing.only(np.argsort(listing.part, kind="stable"))  # all parts of one array, and none is copied
-    if image_size is not None and not skip_unreadable and streams(streaming, len(listing.files), (*image_size, 3)):
-        few = listing.only(evenly_spaced(len(listing.files)))
+    if image_size is not None and not skip_unreadable and streams(streaming, len(listing), (*image_size, 3)):
+        few = listing.only(evenly_spaced(len(listing)))
         headers = _headers(root, few, image_size, decoding)
         if all(mode in GREY for *_, mode in headers):
             few, headers = listing, _headers(root, listing, image_size, decoding)
@@ -71,19 +71,23 @@ def read_folder(
     decoding, notes = _with_white(decoding, few.files, headers)
     shape = _common_shape(few.files, headers, image_size)
     skipped = (*listing.strange, *skipped)
-    if streams(streaming, len(listing.files), shape):
+    if streams(streaming, len(listing), shape):
         require_room(root, int(np.prod(shape)))
-        images = open_files(root, listing.files, shape, decoding)
+        images = open_files(root, listing.paths, shape, decoding)
+        notes = (
+            *notes,
+            f"images stay in their files, {images.nbytes / 1e9:,.1f} GB of pixels, until a step needs them",
+        )
     else:
-        require_room(root, len(listing.files) * int(np.prod(shape)))
-        images = np.empty((len(listing.files), *shape), np.uint8)
+        require_room(root, len(listing) * int(np.prod(shape)))
+        images = np.empty((len(listing), *shape), np.uint8)
         good, more = _sieved(root, listing, _decoded(listing.files, images, decoding), skip_unreadable)
         for new, old in enumerate(good):  # in place: a copy would take as much memory again
             if new != old:
                 images[new] = images[old]
         listing, skipped = listing.only(good), (*skipped, *more)
     edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1])
-    train, val, test = (Split(images[a:b], listing.labels[a:b], tuple(listing.names[a:b])) for a, b in pairwise(edges))
+    train, val, test = (_split(images, listing, a, b) for a, b in pairwise(edges))
     return Dataset(
         root.resolve().name,
         train,
@@ -94,6 +98,12 @@ def read_folder(
         skipped=skipped,
         decoding=decoding,
     )
+
+
+def _split(images: np.ndarray | Files, listing: Listing, start: int, stop: int) -> Split:
+    part = images[start:stop]
+    names = part.file_names if isinstance(part, Files) else tuple(listing.names[start:stop])
+    return Split(part, listing.labels[start:stop], names)
 
 
 def read_image(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN) -> np.ndarray:
