@@ -1,9 +1,9 @@
-"""A folder of 100,000 photographs, and of a million: how soon the first batch, how much memory, how many images a second.
+"""A folder of 100,000 photographs, and of a million: how soon is the first batch there, in how much memory, how fast?
 
-    python -m experiments.streams.run            about six minutes on two cores, and 100 MB in the folder for temporary files
+    python -m experiments.streams.run            some minutes on two cores, most of them to make a million links
     python -m experiments.streams.run --quick    some hundred images, no figures to keep
 
-The files are links to a few hundred photographs of 500×375 that are made up: noise of several sizes, 60 KB each as JPEG.
+The files are links to 300 photographs of 500×375 that are made up: noise of several sizes, 60 KB each as JPEG.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def read_folder(
             if new != old:
                 images[new] = images[old]
         listing, skipped = listing.only(good), (*skipped, *more)
-    edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1])
+    edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1]).tolist()
     train, val, test = (_split(images, listing, a, b) for a, b in pairwise(edges))
     return Dataset(
         root.resolve().name,

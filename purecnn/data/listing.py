@@ -23,8 +23,9 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".
 class Listing:
     """The files of a folder before any is decoded: the label and the split (TRAIN, VAL, TEST) of each, and its name.
 
-    `paths` are strings, as a Path takes five times the memory. A name is the path from the folder of the classes on; by it images are held out. `strange` are complaints about what
-    is no image, and in none of the others; `notes` say what was held out.
+    `paths` are strings, as a Path takes five times the memory. A name is the path from the folder of the classes on; by
+    it images are held out. `strange` are complaints about what is no image, and in none of the others; `notes` say what
+    was held out.
     """
 
     classes: tuple[str, ...]
