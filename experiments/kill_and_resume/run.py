@@ -2,6 +2,7 @@
 
     python -m experiments.kill_and_resume.run               50 kills; about three minutes
     python -m experiments.kill_and_resume.run --kills 3
+    python -m experiments.kill_and_resume.run --stream     images that are decoded while the run goes on, in pieces
 
 Each life of the run is a process of its own, forked from one that has imported everything, so that the moments fall
 into the run and not into Python's imports. The run saves after every step: most of its time it is writing.
@@ -18,8 +19,24 @@ import tempfile
 import time
 from pathlib import Path
 
-RUN = ("train", "--model", "mlp", "--augmentation", "none", "--epochs", "2")
+RUN = ("train", "--model", "mlp", "--epochs", "2")
+WHOLE = ("--augmentation", "none")
+STREAM = ("--data", "folder", "--image-size", "16", "--streaming", "always", "--augmentation", "resized_crop+flip")
 SAME = ("weights.safetensors", "best.safetensors")
+
+
+def write_photographs(root: Path, classes: int = 3, each: int = 600) -> None:
+    """JPEGs of several sizes."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for label in range(classes):
+        (root / str(label)).mkdir(parents=True)
+        for n in range(each):
+            coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8))
+            height, width = rng.integers(30, 90, 2)
+            coarse.resize((int(width), int(height))).save(root / str(label) / f"{n}.jpg")
 
 
 def life(said: Path, arguments: tuple[str, ...]) -> None:
@@ -49,11 +66,15 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--steps-per-save", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results") / "kills.json")
+    parser.add_argument("--stream", action="store_true")
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    out = args.out or Path(__file__).with_name("results") / ("stream_kills.json" if args.stream else "kills.json")
     import matplotlib.figure  # noqa: F401
 
     import purecnn.commands.train
+    import purecnn.data.folder
+    import purecnn.data.random_crop
     import purecnn.train.loop  # noqa: F401
 
     run = (*RUN, "--checkpoint-every", "0", "--steps-per-dispatch", str(args.steps_per_save))
@@ -61,6 +82,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         os.environ["PURECNN_CACHE"] = str(folder / "cache")
+        if args.stream:
+            write_photographs(folder / "photographs")
+            run = (*run, *STREAM, "--data-dir", str(folder / "photographs"))
+        else:
+            run = (*run, *WHOLE)
         for name in ("warm", "undisturbed"):  # the first fills the cache of compiled programs
             began = time.perf_counter()
             process = start(folder / f"{name}.txt", *run, "--run-dir", str(folder / name))
@@ -101,8 +127,8 @@ def main() -> int:
         "seconds_of_the_undisturbed_run": round(seconds, 1),
     }
     print(json.dumps(result, indent=2))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=2) + "\n")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + "\n")
     return 1 if wrong else 0
 
 

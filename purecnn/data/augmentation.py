@@ -7,6 +7,7 @@ step makes from its number: the same step changes the same images alike, on any 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,30 @@ def _interpolated(
     return total.reshape(images.shape)
 
 
+def random_resized_crop(
+    key: Key[Array, ""], images: Float[Array, "n h w c"], *, least: float = 0.08
+) -> Float[Array, "n h w c"]:
+    """Of every image a piece, enlarged to the image's size by linear interpolation: Szegedy et al. 2015.
+
+    Its share of the area is uniform from `least` to 1, the ratio of width to height, as the image's own is 1, uniform
+    in its logarithm from 3/4 to 4/3; what is longer than the image is as long as it.
+    """
+    n, height, width, _ = images.shape
+    keys = jax.random.split(key, 3)
+    area = jax.random.uniform(keys[0], (n,), images.dtype, least, 1)
+    ratio = jnp.exp(jax.random.uniform(keys[1], (n,), images.dtype, -jnp.log(4 / 3), jnp.log(4 / 3)))
+    shares = jnp.minimum(jnp.sqrt(jnp.stack([area / ratio, area * ratio])), 1)  # of the height, of the width
+    begins = jax.random.uniform(keys[2], (2, n), images.dtype) * (1 - shares)
+    rows, columns = (
+        (begin[:, None] + share[:, None] * (jnp.arange(extent, dtype=images.dtype)[None] + 0.5) / extent) * extent - 0.5
+        for begin, share, extent in zip(begins, shares, (height, width), strict=True)
+    )
+    rows, columns = jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
+    y = jnp.broadcast_to(rows[:, :, None], (n, height, width)).reshape(n, -1)
+    x = jnp.broadcast_to(columns[:, None, :], (n, height, width)).reshape(n, -1)
+    return _interpolated(images, y, x)
+
+
 def random_flip(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     """Every other image, by chance, as in a mirror: left and right exchanged."""
     mirrored = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
@@ -109,23 +134,35 @@ def random_cutout(
     return jnp.where(rows[:, :, None, None] & columns[:, None, :, None], 0, images)
 
 
-AUGMENTATIONS = {"warp": random_warp, "flip": random_flip, "crop": random_crop, "cutout": random_cutout}
+AUGMENTATIONS = {
+    "resized_crop": random_resized_crop,
+    "warp": random_warp,
+    "flip": random_flip,
+    "crop": random_crop,
+    "cutout": random_cutout,
+}
 
 
-def make_augmentation(name: str) -> Callable[[Array, Array], Array]:
-    """`none`, one of AUGMENTATIONS, or several in their order: `flip+crop`. Raises ValueError for any other name."""
+def make_augmentation(name: str, crop_area: float = 0.08) -> Callable[[Array, Array], Array]:
+    """`none`, one of AUGMENTATIONS, or several in their order: `flip+crop`; `crop_area` is resized_crop's.
+
+    Raises ValueError for any other name, and where resized_crop is not the first.
+    """
     parts = [] if name == "none" else name.split("+")
     unknown = [part for part in parts if part not in AUGMENTATIONS]
     if unknown or len(set(parts)) < len(parts):
         raise ValueError(
             f"augmentation: got {name!r}, expected none or some of {', '.join(AUGMENTATIONS)}, each once, joined by +"
         )
+    if "resized_crop" in parts[1:]:  # of images that stay in files it is done while they are decoded
+        raise ValueError(f"augmentation: got {name!r}, expected resized_crop to be the first")
+    functions = AUGMENTATIONS | {"resized_crop": partial(random_resized_crop, least=crop_area)}
     if len(parts) == 1:
-        return AUGMENTATIONS[name]
+        return functions[name]
 
     def augment(key: Array, images: Array) -> Array:
         for part, each in zip(parts, jax.random.split(key, len(parts) or 1), strict=False):
-            images = AUGMENTATIONS[part](each, images)
+            images = functions[part](each, images)
         return images
 
     return augment

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 SplitName = Literal["train", "val", "test"]
+Streaming = Literal["auto", "always", "never"]  # whether a folder's images stay in their files
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 
@@ -20,15 +22,20 @@ class Split:
     and on the way between them. `to_float` makes one of the other, inside the compiled step.
     """
 
-    images: np.ndarray
+    images: Any  # an array, or what stands for one: purecnn.data.files.Files
     labels: np.ndarray
-    names: tuple[str, ...] = ()  # of the files, or none
+    names: Sequence[str] = ()  # of the files, or none
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def checksum(self) -> int:
-        """By which a split is known again: of its pixels and labels, wherever they came from."""
+        """By which a split is known again: of its pixels and labels, wherever they came from.
+
+        Images that stay in their files have a checksum of their own.
+        """
+        if hasattr(self.images, "checksum"):
+            return self.images.checksum(self.labels)
         crc32 = zlib.crc32(repr((self.images.shape, str(self.images.dtype))).encode())
         for array in (self.images, self.labels):
             crc32 = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc32)

@@ -59,5 +59,7 @@ def walk(folder: Path) -> list[Path]:
 
 def readable_name(name: str) -> str:
     """As Unicode in its composed form (NFC), for Apple's disks decompose; bytes that are none are written out."""
+    if name.isascii():
+        return name
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", text)

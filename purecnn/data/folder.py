@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from purecnn.data.dataset import Dataset, Split
+from purecnn.data.dataset import Dataset, Split, Streaming
+from purecnn.data.files import Files, evenly_spaced, open_files, streams
 from purecnn.data.guards import Refused, require_room
 from purecnn.data.holdout import TEST, TRAIN, VAL, VAL_SHARE
 from purecnn.data.image_file import (
+    GREY,
     NAMED,
     PLAIN,
     TWELVE_BITS,
@@ -26,7 +28,6 @@ from purecnn.data.image_file import (
 )
 from purecnn.data.listing import Listing, list_folder
 
-GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
 SKIP = "; --skip-unreadable leaves out what cannot be read"
 
 
@@ -38,6 +39,7 @@ def read_folder(
     decoding: Decoding = PLAIN,
     skip_unreadable: bool = False,
     labels: Path | None = None,
+    streaming: Streaming = "auto",
 ) -> Dataset:
     """uint8 images, grey (C = 1) if all are and else RGB, of `image_size` (height, width) or else of the one they have.
 
@@ -47,27 +49,45 @@ def read_folder(
     animation the first image counts; `decoding` says the rest. With `skip_unreadable`, what cannot be read is left out,
     and `skipped` says why.
 
+    Where `streaming` says so, or they are too many, images stay in their files (`purecnn.data.files`). With an
+    `image_size` a few of these are looked at beforehand, with `skip_unreadable` the headers of all.
+
     Raises ValueError, naming files, for one that is no image, sizes that differ, and a class without images.
     """
     listing = list_folder(root, val_share, labels)
     complain([] if skip_unreadable else listing.strange, SKIP)
     listing = listing.only(np.argsort(listing.part, kind="stable"))  # all parts of one array, and none is copied
-    headers = attempts(lambda path: read_header(path, image_size, decoding), listing.files)
-    good, skipped = _sieved(root, listing, headers, skip_unreadable)
-    listing, headers = listing.only(good), [headers[n] for n in good]
-    decoding, notes = _with_white(decoding, listing.files, headers)
-    images = np.empty((len(good), *_common_shape(root, listing.files, headers, image_size)), np.uint8)
-
-    def fill(path: Path, place: np.ndarray) -> None:
-        place[...] = pixels(path, place.shape, decoding)
-
-    good, more = _sieved(root, listing, attempts(fill, listing.files, images), skip_unreadable)
-    for new, old in enumerate(good):  # in place: a copy would take as much memory again
-        if new != old:
-            images[new] = images[old]
-    listing, skipped = listing.only(good), (*listing.strange, *skipped, *more)
-    edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1])
-    train, val, test = (Split(images[a:b], listing.labels[a:b], tuple(listing.names[a:b])) for a, b in pairwise(edges))
+    if image_size is not None and not skip_unreadable and streams(streaming, len(listing), (*image_size, 3)):
+        few = listing.only(evenly_spaced(len(listing)))
+        headers = _headers(root, few, image_size, decoding)
+        if all(mode in GREY for *_, mode in headers):
+            few, headers = listing, _headers(root, listing, image_size, decoding)
+        skipped = ()
+    else:
+        headers = attempts(lambda path: read_header(path, image_size, decoding), listing.files)
+        good, skipped = _sieved(root, listing, headers, skip_unreadable)
+        few = listing = listing.only(good)
+        headers = [headers[n] for n in good]
+    decoding, notes = _with_white(decoding, few.files, headers)
+    shape = _common_shape(few.files, headers, image_size)
+    skipped = (*listing.strange, *skipped)
+    if streams(streaming, len(listing), shape):
+        require_room(root, int(np.prod(shape)))
+        images = open_files(root, listing.paths, shape, decoding)
+        notes = (
+            *notes,
+            f"images stay in their files, {images.nbytes / 1e9:,.1f} GB of pixels, until a step needs them",
+        )
+    else:
+        require_room(root, len(listing) * int(np.prod(shape)))
+        images = np.empty((len(listing), *shape), np.uint8)
+        good, more = _sieved(root, listing, _decoded(listing.files, images, decoding), skip_unreadable)
+        for new, old in enumerate(good):  # in place: a copy would take as much memory again
+            if new != old:
+                images[new] = images[old]
+        listing, skipped = listing.only(good), (*skipped, *more)
+    edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1]).tolist()
+    train, val, test = (_split(images, listing, a, b) for a, b in pairwise(edges))
     return Dataset(
         root.resolve().name,
         train,
@@ -78,6 +98,12 @@ def read_folder(
         skipped=skipped,
         decoding=decoding,
     )
+
+
+def _split(images: np.ndarray | Files, listing: Listing, start: int, stop: int) -> Split:
+    part = images[start:stop]
+    names = part.file_names if isinstance(part, Files) else tuple(listing.names[start:stop])
+    return Split(part, listing.labels[start:stop], names)
 
 
 def read_image(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN) -> np.ndarray:
@@ -121,8 +147,23 @@ def _with_white(decoding: Decoding, files: list[Path], headers: list) -> tuple[D
     return dataclasses.replace(decoding, white=TWELVE_BITS), (note,)
 
 
-def _common_shape(root: Path, files: list[Path], headers: list, image_size: tuple[int, int] | None) -> tuple[int, ...]:
-    """Height, width and channels of all images. Raises ValueError where sizes differ, or memory does not hold them."""
+def _headers(root: Path, listing: Listing, size: tuple[int, int], decoding: Decoding) -> list:
+    headers = attempts(lambda path: read_header(path, size, decoding), listing.files)
+    _sieved(root, listing, headers, skip=False)
+    return headers
+
+
+def _decoded(files: list[Path], images: np.ndarray, decoding: Decoding) -> list:
+    """Into `images`; a `Refused` for each that cannot be read."""
+
+    def fill(path: Path, place: np.ndarray) -> None:
+        place[...] = pixels(path, place.shape, decoding)
+
+    return attempts(fill, files, images)
+
+
+def _common_shape(files: list[Path], headers: list, image_size: tuple[int, int] | None) -> tuple[int, ...]:
+    """Height, width and channels of all images. Raises ValueError where sizes differ."""
     size = image_size or headers[0][:2]
     if image_size is None:
         for path, header in zip(files, headers, strict=True):
@@ -131,6 +172,4 @@ def _common_shape(root: Path, files: list[Path], headers: list, image_size: tupl
                     f"{files[0]}: {size[0]}×{size[1]} pixels, {path}: {header[0]}×{header[1]}; expected one size, "
                     "or an image size to make them"
                 )
-    channels = 1 if all(mode in GREY for *_, mode in headers) else 3
-    require_room(root, len(files) * size[0] * size[1] * channels)
-    return (*size, channels)
+    return (*size, 1 if all(mode in GREY for *_, mode in headers) else 3)

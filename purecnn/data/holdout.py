@@ -23,12 +23,13 @@ def held_out(names: Sequence[str], labels: np.ndarray, share: float = TEST_SHARE
     The split belongs to the data: no seed changes it, and a sample that is added or taken away moves at most one other
     of its class. Of a class with one sample none is held out.
     """
-    checksums = np.array([hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest() for name in names])
     chosen = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
+    by_class = np.argsort(labels, kind="stable")
+    for members in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
+        called = [names[int(n)].encode("utf-8", "surrogateescape") for n in members]
+        checksums = [hashlib.sha256(name).digest() for name in called]
         count = min(max(round(share * len(members)), 1), len(members) - 1)
-        chosen[members[np.argsort(checksums[members], kind="stable")[:count]]] = True
+        chosen[members[sorted(range(len(members)), key=checksums.__getitem__)[:count]]] = True
     return chosen
 
 

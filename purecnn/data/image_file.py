@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import warnings
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 from purecnn.data.file_kinds import formats, reason_of
 from purecnn.data.guards import Refused, naming, require_room
 
+GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # Pillow's modes
 MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
 GIANT = 2**25  # pixels: images of more are decoded one at a time
 THREADS = min(os.cpu_count() or 1, 8)
@@ -59,22 +62,23 @@ def complain(faults: list[str], hint: str = "") -> None:
         raise Refused("; ".join(faults[:NAMED]) + more + hint)
 
 
+def attempt(function: Callable[..., Any], path: Path, *more: Any) -> Any:
+    """`function(path, *more)`, or where it fails a `Refused` that says why."""
+    try:
+        with naming(path):
+            try:
+                return function(path, *more)
+            except UnidentifiedImageError:
+                raise Refused(f"{path}: {reason_of(path)}") from None
+    except Refused as fault:
+        return fault
+
+
 def attempts(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
-    """`function` of every file, in threads, for Pillow decodes beside Python; a `Refused` says why where it fails."""
-
-    def attempt(path: Path, *others: Any) -> Any:
-        try:
-            with naming(path):
-                try:
-                    return function(path, *others)
-                except UnidentifiedImageError:
-                    raise Refused(f"{path}: {reason_of(path)}") from None
-        except Refused as fault:
-            return fault
-
+    """`attempt` of every file, in threads, for Pillow decodes beside Python."""
     with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         warnings.simplefilter("ignore")  # of what Pillow can read past it warns without the file's name
-        return list(pool.map(attempt, files, *more))
+        return list(pool.map(partial(attempt, function), files, *more))
 
 
 def in_threads(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
@@ -142,17 +146,23 @@ def read_header(path: Path, size: tuple[int, int] | None = None, decoding: Decod
         return height, width, image.mode
 
 
-def pixels(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN) -> np.ndarray:
-    """uint8 (height, width, channels) = `shape`, the aspect ratio kept: by the shortest side, and the centre of it."""
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of an upright image's width and height
+
+
+def pixels(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN, box: Box | None = None) -> np.ndarray:
+    """uint8 (height, width, channels) = `shape`, the aspect ratio kept: by the shortest side, and the centre of it.
+
+    Or of what is in the `box`, whatever its aspect ratio.
+    """
     height, width, channels = shape
+    share = 1 if box is None else min(box[2] - box[0], box[3] - box[1])
     with _open(path) as image:
-        _scaled(image, (height, width))
+        _scaled(image, (math.ceil(height / share), math.ceil(width / share)))
         _require_modest(path, image, decoding)
         # For memory to be bounded by one of them.
         with _one_giant if image.width * image.height > GIANT else nullcontext():
-            small = _fitted(
-                _eight_bits(path, image, decoding.white or WHITE), (width, height), "L" if channels == 1 else "RGB"
-            )
+            upright = _eight_bits(path, image, decoding.white or WHITE)
+            small = _fitted(upright, (width, height), "L" if channels == 1 else "RGB", box)
     if small.mode == "RGBA":
         paper = Image.new("RGBA", small.size, background_of(small, decoding.background))
         small = Image.alpha_composite(paper, small).convert("L" if channels == 1 else "RGB")
@@ -169,12 +179,16 @@ def _eight_bits(path: Path, image: Image.Image, white: int) -> Image.Image:
     return image
 
 
-def _fitted(image: Image.Image, size: tuple[int, int], mode: str) -> Image.Image:
+def _fitted(image: Image.Image, size: tuple[int, int], mode: str, box: Box | None) -> Image.Image:
     """Of `size` (width, height), RGBA where something is transparent, else `mode`."""
     if image.has_transparency_data:
         mode = "RGBA"
     if image.mode != mode:
         image = image.convert(mode)
+    if box is not None:
+        left, top, right, bottom = box
+        part = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+        return image.resize(size, Image.Resampling.BILINEAR, part)
     return image if image.size == size else ImageOps.fit(image, size, Image.Resampling.BILINEAR)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,22 +23,30 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".
 class Listing:
     """The files of a folder before any is decoded: the label and the split (TRAIN, VAL, TEST) of each, and its name.
 
-    A name is the path from the folder of the classes on; by it images are held out. `strange` are complaints about what
-    is no image, and in none of the others; `notes` say what was held out.
+    `paths` are strings, as a Path takes five times the memory. A name is the path from the folder of the classes on; by
+    it images are held out. `strange` are complaints about what is no image, and in none of the others; `notes` say what
+    was held out.
     """
 
     classes: tuple[str, ...]
-    files: list[Path]
+    paths: list[str]
     names: list[str]
     labels: np.ndarray
     part: np.ndarray
     strange: list[str]
     notes: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> list[Path]:
+        return [Path(path) for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
     def only(self, chosen: np.ndarray) -> Listing:
         """The files of these numbers, in this order."""
-        files, names = ([each[n] for n in chosen] for each in (self.files, self.names))
-        return dataclasses.replace(self, files=files, names=names, labels=self.labels[chosen], part=self.part[chosen])
+        paths, names = ([each[n] for n in chosen] for each in (self.paths, self.names))
+        return dataclasses.replace(self, paths=paths, names=names, labels=self.labels[chosen], part=self.part[chosen])
 
 
 def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
@@ -90,7 +99,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     classes = tuple(sorted(folders)) if known is None else known
     if len(classes) < 2:
         raise Refused(f"{root}: got {len(classes)} folders, expected one for every class, at least 2")
-    files, labels, strange = [], [], []
+    paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
             raise Refused(f"{root}: class {name} is in {root.name} alone, expected those of the training images")
@@ -101,12 +110,13 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         if not good and known is None:
             raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class")
         strange += [_complaint(path) for path in sorted(set(inside) - set(good))]
-        files += good
+        inside = [str(path) for path in good]
+        paths += inside
+        names += [readable_name(path[len(str(root)) :].replace(os.sep, "/").lstrip("/")) for path in inside]
         labels += [classes.index(name)] * len(good)
-    if not files:
+    if not paths:
         raise Refused(f"{root}: got no images, expected some of the classes")
-    names = [readable_name(path.relative_to(root).as_posix()) for path in files]
-    return Listing(classes, files, names, np.array(labels, np.int32), np.full(len(files), TRAIN), strange)
+    return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
 def _labelled(root: Path, table: Path) -> Listing:
@@ -115,9 +125,9 @@ def _labelled(root: Path, table: Path) -> Listing:
     classes = tuple(sorted(set(found.values())))
     if len(classes) < 2:
         raise Refused(f"{table}: got {len(classes)} classes, expected at least 2")
-    files = [root / name for name in found]
+    paths = [str(root / name) for name in found]
     labels = np.array([classes.index(label) for label in found.values()], np.int32)
-    return Listing(classes, files, [readable_name(name) for name in found], labels, np.full(len(files), TRAIN), [])
+    return Listing(classes, paths, [readable_name(name) for name in found], labels, np.full(len(paths), TRAIN), [])
 
 
 def _complaint(path: Path) -> str:
@@ -130,9 +140,9 @@ def _joined(listing: Listing, more: Listing, code: int) -> Listing:
     """Both, the second as the split `code`."""
     return dataclasses.replace(
         listing,
-        files=listing.files + more.files,
+        paths=listing.paths + more.paths,
         names=listing.names + more.names,
         labels=np.concatenate([listing.labels, more.labels]),
-        part=np.concatenate([listing.part, np.full(len(more.files), code)]),
+        part=np.concatenate([listing.part, np.full(len(more), code)]),
         strange=listing.strange + more.strange,
     )

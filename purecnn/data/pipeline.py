@@ -10,36 +10,67 @@ from typing import Any
 import jax
 import numpy as np
 
+from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Split
 
 DEVICE_LIMIT = 2**30
 """Bytes: a split of more images than this stays in host memory. CIFAR-10 and its like, kept as uint8, take 150 MB."""
 AHEAD = 2
+BLOCK = 2**25
+"""Bytes: the images of one dispatch, where they come block by block, of which some wait. One step may be more."""
 
 
 def lies_on_device(split: Split, limit: int = DEVICE_LIMIT) -> bool:
-    return split.images.nbytes <= limit
+    return split.images.nbytes <= limit and not in_files(split)
+
+
+def in_files(split: Split) -> bool:
+    """Whether the images are decoded when they are asked for: `purecnn.data.files`, which takes Pillow to import."""
+    return hasattr(split.images, "in_epoch")
+
+
+def steps_in_a_block(split: Split, batch_size: int) -> int:
+    """How many steps' images are put on the device at one go, at most."""
+    each = batch_size * int(np.prod(split.images.shape[1:])) * split.images.dtype.itemsize
+    return max(1, BLOCK // each)
+
+
+def on_device(array: Any, rows: np.ndarray) -> jax.Array:
+    return jax.device_put(array[rows])
 
 
 def feed(
-    split: Split, parts: Iterable[np.ndarray], *, place: Callable[[np.ndarray], Any] = jax.device_put
-) -> Iterator[tuple[Any, Any, np.ndarray]]:
-    """For every part, index arrays (K, N) into `split`: images, labels and the indices (K, N) into these two.
+    split: Split,
+    parts: Iterable[np.ndarray],
+    *,
+    first_step: int | None = None,
+    place: Callable[[Any, np.ndarray], Any] = on_device,
+) -> Iterator[tuple[Any, Any, None]]:
+    """For every part, index arrays (K, N) into `split`: images (K, N, H, W, C), labels (K, N), and no more indices.
 
-    The images are those of the part alone, (K·N, H, W, C), gathered and put on the device by `place` in a thread that
-    is AHEAD parts ahead. `purecnn.train.step.steps_in_one_dispatch` takes what comes as it takes a whole set that lies
-    on the device: the same images in the same order, so the same numbers.
+    They are gathered and put on the device by `place` in a thread that is AHEAD parts ahead.
+    `purecnn.train.step.steps_in_one_dispatch` takes them as it takes a whole set that lies on the device: the same
+    images in the same order, so the same numbers. `first_step` is the number of the first step of a training, by whose
+    epoch pieces of images are drawn; None: the images as they are.
     """
 
-    def load(part: np.ndarray) -> tuple[Any, Any, np.ndarray]:
-        places = part.ravel()
-        here = np.arange(places.size, dtype=np.int32).reshape(part.shape)
-        return place(split.images[places]), place(split.labels[places]), here
+    def load(numbered: tuple[int, np.ndarray]) -> tuple[Any, Any, None]:
+        step, rows = numbered
+        images = split.images
+        if first_step is not None and in_files(split):
+            images = images.in_epoch(step // batch_count(len(split), rows.shape[1]))
+        return place(images, rows), place(split.labels, rows), None
 
-    yield from ahead(load, parts)
+    yield from ahead(load, _numbered(parts, first_step or 0))
 
 
-def ahead(load: Callable[[np.ndarray], Any], parts: Iterable[np.ndarray]) -> Iterator[Any]:
+def _numbered(parts: Iterable[np.ndarray], step: int) -> Iterator[tuple[int, np.ndarray]]:
+    for rows in parts:
+        yield step, rows
+        step += len(rows)
+
+
+def ahead(load: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
     """`load(part)` for every part, in order, from a thread that is AHEAD parts ahead of what is asked for."""
     waiting = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="feed") as loader:

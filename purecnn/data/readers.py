@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from purecnn.data.dataset import Dataset
+from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
@@ -28,6 +28,7 @@ class FileOptions:
     background: str = "auto"
     max_megapixels: int = 64
     white: int | None = None
+    streaming: Streaming = "auto"
 
 
 def read(
@@ -111,4 +112,5 @@ def _reader(
             decoding = Decoding(options.background, options.white, options.max_megapixels)
             labels = None if options.labels is None else Path(options.labels)
             how: Any = {"decoding": decoding, "skip_unreadable": options.skip_unreadable, "labels": labels}
+            how["streaming"] = options.streaming
             return lambda path: read_folder(path, image_size, val_share, **how)

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.readers import read
 from purecnn.results.trained import Trained, make_classifier
-from purecnn.train.config import Config, file_options
+from purecnn.train.config import Config, how_to_read
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Evaluation:
 
 def load_data(config: Config, trained: Trained) -> Dataset:
     """The data of a run. Raises ValueError if it has other classes or shapes than the run was trained on."""
-    files = file_options(config) | {"white": trained.about.white} if config.data == "folder" else {}
-    data = read(config.data, config.data_dir, image_size=config.image_size, val_share=config.val_share, **files)
+    files = {"white": trained.about.white} if config.data == "folder" else {}
+    data = read(config.data, config.data_dir, **how_to_read(config), **files)
     for name, got, expected in (
         ("classes", data.classes, trained.about.classes),
         ("input_shape", data.train.images.shape[1:], trained.about.input_shape),

@@ -70,7 +70,7 @@ def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = []
         for start in range(0, len(images), batch):
-            part = images[start : start + batch]
+            part = np.asarray(images[start : start + batch])
             padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
             found.append([np.asarray(each)[: len(part)] for each in classify(trained.params, trained.state, padded)])
         y, p = (np.concatenate(each) for each in zip(*found, strict=True))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from purecnn.data.augmentation import make_augmentation
+from purecnn.data.dataset import Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
@@ -60,6 +61,8 @@ class Config:
     """What shows through transparent images: a colour, or auto: white; black behind those too light for white."""
     max_megapixels: int = 64
     """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
+    streaming: Streaming = "auto"
+    """Whether a folder's images stay in their files until a step needs them: auto: above 1 GiB of pixels."""
     val_share: float = VAL_SHARE
     """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
@@ -99,7 +102,9 @@ class Config:
     class_weights: ClassWeights = "none"
     """balanced: a class with few images weighs as much as one with many, in the loss while training."""
     augmentation: str = "warp"
-    """What is done to training images, anew every time: none, or some of warp, flip, crop, cutout, joined by +."""
+    """What is done to training images, anew every time: none, or some of resized_crop, warp, flip, …, joined by +."""
+    crop_area: float = 0.08
+    """Of resized_crop: the least share of an image that is taken."""
     precision: Precision = "float32"
     """bfloat16: forward and backward pass in 16 bits; weights, loss and update stay float32, and so do sums."""
     until_converged: bool = False
@@ -149,12 +154,14 @@ CHOICES = {
     "data": (*get_args(Data), *get_args(Given)),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
+    "streaming": get_args(Streaming),
     "loss": (*get_args(Loss), None),
     "class_weights": get_args(ClassWeights),
     "precision": get_args(Precision),
 }
 COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
 SHARE = (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1")
+PART = (int | float, lambda v: 0 < v <= 1, "a number above 0, at most 1")
 POSITIVE = (int | float, lambda v: v > 0, "a finite number above 0")
 NOT_NEGATIVE = (int | float, lambda v: v >= 0, "a finite number, at least 0")
 BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number from 0 up to, but not, {1 - TEST_SHARE}")
@@ -171,7 +178,8 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "clip_norm": POSITIVE,
     "ema": SHARE,
     "warmup_epochs": NOT_NEGATIVE,
-    "layer_decay": (int | float, lambda v: 0 < v <= 1, "a number above 0, at most 1"),
+    "layer_decay": PART,
+    "crop_area": PART,
     "label_smoothing": SHARE,
     "patience": COUNT,
     "tolerance": SHARE,
@@ -189,11 +197,6 @@ FREE = frozenset({
 })  # fmt: skip
 
 
-def file_options(config: Config) -> dict[str, Any]:
-    """What `purecnn.data.readers.read` is told of a folder's files."""
-    return {name: getattr(config, name) for name in ("labels", "skip_unreadable", "background", "max_megapixels")}
-
-
 def is_model(name: Any) -> bool:
     """Whether it is one of purecnn's models, MODULE:FUNCTION, or :NAME, a net that was made by a program."""
     return isinstance(name, str) and (name in get_args(Model) or re.fullmatch(r"[\w.]*:[\w. -]+", name) is not None)
@@ -207,6 +210,12 @@ def require(name: str, value: Any, ok: bool, expected: str) -> None:
 def resolved(config: Config) -> Config:
     """With every default that depends on other fields filled in."""
     return dataclasses.replace(config, loss=resolved_loss(config))
+
+
+def how_to_read(config: Config) -> dict[str, Any]:
+    """What `purecnn.data.readers.read` is told beside the name and the place."""
+    files = ("labels", "skip_unreadable", "background", "max_megapixels", "streaming")
+    return {name: getattr(config, name) for name in ("image_size", "val_share", *files)}
 
 
 def resolved_loss(config: Config) -> Loss:

@@ -1,7 +1,8 @@
 """One run on many devices and many machines: the batch is split over all of them, everything else is on each.
 
 `jit` sees one array where there are many pieces: a step means the same on any number of devices, batch statistics and
-random draws included, and only sums are rounded in another order. Every process has the whole data set in its memory.
+random draws included, and only sums are rounded in another order. A process puts on its devices what they need of a
+batch, and reads no more of it where images stay in their files.
 """
 
 from __future__ import annotations
@@ -54,14 +55,29 @@ class Devices:
 
     @property
     def split(self) -> NamedSharding:
-        """Of (K, N) indices: every device has its part of the N."""
+        """Of (K, N, …), indices or what they are of: every device has its part of the N."""
         return NamedSharding(self.mesh, P(None, "data"))
 
     def replicate(self, array: np.ndarray) -> jax.Array:
         return _place(array, self.everywhere)
 
-    def scatter(self, indices: np.ndarray) -> jax.Array:
-        return _place(indices, self.split)
+    def scatter(self, array: np.ndarray) -> jax.Array:
+        return _place(array, self.split)
+
+    def gather(self, array: Any, rows: np.ndarray) -> jax.Array:
+        """`array[rows]` (K, N, …), split like `rows` (K, N): this process looks up its devices' columns alone."""
+        shape = (*rows.shape, *array.shape[1:])
+        pieces: Any = self.split.addressable_devices_indices_map(shape)
+        numbers = np.arange(rows.shape[1])
+        columns = np.unique(np.concatenate([numbers[piece[1]] for piece in pieces.values()]))
+        mine = array[rows[:, columns]]
+
+        def cut(piece: Any) -> np.ndarray:
+            wanted = numbers[piece[1]]
+            first = int(np.searchsorted(columns, wanted[0]))
+            return mine[:, first : first + len(wanted)]
+
+        return jax.make_array_from_callback(shape, self.split, cut)
 
 
 def all_devices() -> Devices:
@@ -94,22 +110,30 @@ class Supply:
     devices: Devices
     whole: tuple[jax.Array, jax.Array] | None
 
-    def parts(self, parts: Iterable[np.ndarray]) -> Iterator[tuple[Any, Any, Any]]:
-        """For every (K, N) of indices into the split: images, labels, and the indices into these, on the devices."""
+    def parts(
+        self, parts: Iterable[np.ndarray], first_step: int | None = None
+    ) -> Iterator[tuple[jax.Array, jax.Array, jax.Array | None]]:
+        """For every (K, N) of indices into the split, on the devices: its images and labels, and the indices.
+
+        Or those of the part alone, (K, N, …), and None. `first_step` is the number of the first, where they train.
+        """
         if self.whole is not None:
-            yield from ((*self.whole, self.devices.scatter(part)) for part in parts)
-            return
-        for images, labels, here in feed(self.split, parts, place=self.devices.replicate):
-            yield images, labels, self.devices.scatter(here)
+            return ((*self.whole, self.devices.scatter(part)) for part in parts)
+        return feed(self.split, parts, first_step=first_step, place=self.devices.gather)
 
     def like(self, count: int, batch_size: int) -> tuple[Any, Any, Any]:
         """The shapes of what `parts` gives for (count, batch size) indices, to compile for."""
-        samples = len(self.split) if self.whole is not None else count * batch_size
-        images, labels = (
-            jax.ShapeDtypeStruct((samples, *a.shape[1:]), a.dtype, sharding=self.devices.everywhere)
-            for a in (self.split.images, self.split.labels)
-        )
-        return images, labels, jax.ShapeDtypeStruct((count, batch_size), np.int32, sharding=self.devices.split)
+        if self.whole is not None:
+            images, labels = (jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for a in self.whole)
+            return images, labels, jax.ShapeDtypeStruct((count, batch_size), np.int32, sharding=self.devices.split)
+        return like_of(self.split.images, self.split.labels, count, batch_size, self.devices)
+
+
+def like_of(images: Any, labels: Any, count: int, batch_size: int, devices: Devices) -> tuple[Any, Any, None]:
+    """The shapes of `count` batches of such images and labels."""
+    shapes = ((count, batch_size, *images.shape[1:]), images.dtype), ((count, batch_size), np.int32)
+    first, second = (jax.ShapeDtypeStruct(*each, sharding=devices.split) for each in shapes)
+    return first, second, None
 
 
 def supply(split: Split, devices: Devices) -> Supply:

@@ -18,7 +18,7 @@ from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, open_stream, read_all
 from purecnn.train.about import About
-from purecnn.train.config import Config, Model, file_options
+from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.loop import Result, train
 from purecnn.train.nets import load_net, make_net
 from purecnn.train.plan import prepare
@@ -97,8 +97,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
     if isinstance(data, Dataset):
         found = data
     elif isinstance(data, str | Path):
-        how = {"image_size": config.image_size, "val_share": config.val_share if val is None else 0.0}
-        how |= file_options(config)
+        how: dict[str, Any] = how_to_read(config) | ({} if val is None else {"val_share": 0.0})
         if str(data) in DATA_NAMES:
             found = read(str(data), config.data_dir, **how)
         else:

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from purecnn.data.dataset import Dataset
+from purecnn.data.guards import Refused
 from purecnn.train import checkpoints as saved
 from purecnn.train.config import require
 from purecnn.train.devices import agree, is_first_process, wait_for_all
@@ -77,6 +79,14 @@ def train(
                 if over or interrupted:
                     break
                 clock = time.perf_counter()
+    except Refused as fault:  # an image that is read only now
+        if run.may_be_saved and jax.process_count() == 1:
+            run.checkpoint()
+            go_on = f"purecnn train --run-dir {run.folder} --resume"
+            raise Refused(
+                f"{fault}; step {run.steps:,} is saved; put an image there and go on with: {go_on}"
+            ) from fault
+        raise
     except Diverged:
         if metrics and is_first_process():
             draw_curves(run.folder / "curves.png", metrics, f"{plan.net.name} on {plan.data.name}, until it diverged")

@@ -12,10 +12,11 @@ import optax
 from purecnn.chain import Chain
 from purecnn.data.augmentation import make_augmentation
 from purecnn.data.batches import batch_count
-from purecnn.data.dataset import Dataset
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.pipeline import in_files, lies_on_device, steps_in_a_block
 from purecnn.data.readers import read
 from purecnn.train.about import About
-from purecnn.train.config import Config, file_options, require, resolved
+from purecnn.train.config import Config, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
 from purecnn.train.nets import begin_from, make_net
@@ -62,8 +63,7 @@ def prepare(
     """
     config, devices = resolved(config), all_devices()
     if data is None:
-        size = config.image_size
-        data = read(config.data, config.data_dir, image_size=size, val_share=config.val_share, **file_options(config))
+        data = read(config.data, config.data_dir, **how_to_read(config))
     samples, batch_size = len(data.train), config.batch_size
     require("batch_size", batch_size, batch_size <= samples, f"at most {samples}, the training images")
     divides = batch_size % devices.count == 0
@@ -86,8 +86,22 @@ def prepare(
         own = Path(config.run_dir or "") / "weights.safetensors"
         file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
         about, start = begin_from(file, about, start, optimizer, devices, net)
-    augment = augment or make_augmentation(config.augmentation)
+    if augment is None:
+        data, augment = augmented(data, config)
+    if isinstance(data.train, Split) and not lies_on_device(data.train):
+        fits = steps_in_a_block(data.train, batch_size)
+        config = dataclasses.replace(config, steps_per_dispatch=min(config.steps_per_dispatch, fits))
     return Plan(config, data, net, optimizer, augment, devices, about, start, steps_per_epoch)
+
+
+def augmented(data: Dataset, config: Config) -> tuple[Dataset, Augment]:
+    """What is done to training images in the step; of those in files, pieces are taken as they are decoded."""
+    first, *rest = config.augmentation.split("+")
+    if first != "resized_crop" or not in_files(data.train):
+        return data, make_augmentation(config.augmentation, config.crop_area)
+    images = dataclasses.replace(data.train.images, least_area=config.crop_area, seed=config.seed)
+    train = dataclasses.replace(data.train, images=images)
+    return dataclasses.replace(data, train=train), make_augmentation("+".join(rest) or "none")
 
 
 def warn_of_few_updates(config: Config, steps_per_epoch: int) -> None:

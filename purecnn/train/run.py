@@ -31,7 +31,13 @@ from purecnn.train.stopping import best_line, require_finite
 from purecnn.train.streaming import StreamSupply
 from purecnn.train.weights import load_weights, save_weights
 
-Part = tuple[Any, Any, Any]  # images and labels on the devices, and the indices (K, N) of K steps into these
+Part = tuple[Any, Any, Any]  # images and labels on the devices, and the indices (K, N) of K steps into these, or None
+
+
+def count_of(part: Part) -> int:
+    """How many batches it is."""
+    _, labels, indices = part
+    return len(labels if indices is None else indices)
 
 
 @dataclass
@@ -96,7 +102,7 @@ class Run:
     def _supply(self, split: Split | Stream) -> Supply | StreamSupply:
         plan = self.plan
         if isinstance(split, Stream):
-            return StreamSupply(split, plan.devices, len(plan.data.classes), self.steps)
+            return StreamSupply(split, plan.devices, len(plan.data.classes))
         return supply(split, plan.devices)
 
     def _compile_evaluation(self, name: SplitName) -> tuple[list[np.ndarray], np.ndarray]:
@@ -115,11 +121,11 @@ class Run:
     def parts(self) -> Iterator[Part]:
         """What is left to train on, in its order."""
         samples, config = len(self.plan.data.train), self.plan.config
-        return self.supplies["train"].parts(dispatches(samples, config, self.steps))
+        return self.supplies["train"].parts(dispatches(samples, config, self.steps), self.steps)
 
     def step(self, part: Part, began: float) -> list[float]:
         """Take the K steps of `part`, which was asked for at `began`; the loss of each. Raises `Diverged`."""
-        self.now, measured = self.training[len(part[2])](self.now, *part)
+        self.now, measured = self.training[count_of(part)](self.now, *part)
         losses = measured.loss.tolist()
         require_finite(losses, first_step=self.steps + 1)
         self.steps += len(losses)
@@ -139,12 +145,19 @@ class Run:
     def is_at_epochs_end(self) -> bool:
         return self.steps % self.plan.steps_per_epoch == 0
 
+    @property
+    def may_be_saved(self) -> bool:
+        """Whether every epoch that is over has its line of metrics: a run that goes on begins none anew."""
+        return self.steps // self.plan.steps_per_epoch == len(self.progress.metrics)
+
     def evaluate(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[float, np.ndarray]:
         """The mean loss of a split's images, and the class each is predicted as; with weights other than the newest."""
         params, state = self.weights() if params is None else (params, state)
         parts, is_real = self._compile_evaluation(name)
-        found = [self.evaluating[name, len(part[2])](params, state, *part) for part in self.supplies[name].parts(parts)]
-        losses, guesses = (np.concatenate([np.asarray(each[i]) for each in found]) for i in (0, 1))
+        supplied = self.supplies[name].parts(parts)
+        # Each is waited for: what is only begun keeps its images in memory.
+        found = [jax.device_get(self.evaluating[name, count_of(part)](params, state, *part)) for part in supplied]
+        losses, guesses = (np.concatenate([each[i] for each in found]) for i in (0, 1))
         return float(losses[is_real].mean()), guesses[is_real]
 
     def measure(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[dict[str, float], np.ndarray]:

@@ -1,7 +1,7 @@
 """One training step for any optax optimiser, and several of them in one dispatch.
 
 The gradient is the chain's own: its forward list, the loss's pair, its backward list. Nothing here is differentiated.
-The data set lies on the device as a whole; a step is told which samples to take.
+The data set lies on the device as a whole, and a step is told which samples to take; or a dispatch is given its own.
 """
 
 from __future__ import annotations
@@ -118,12 +118,15 @@ def _cast(tree: Any, dtype: Any) -> Any:
 def steps_in_one_dispatch(step: Callable[..., Any], result: Any = None) -> jax.stages.Wrapped:
     """Jit (TrainState, images, labels, indices) -> (TrainState, Measured): one `step` per row of `indices` (K, N).
 
-    The TrainState that goes in is donated: its memory becomes that of the one that comes out. What was measured has a
-    leading axis of K, so that the host can say at which step a loss went wrong. `result` is the sharding of all that
-    comes out, where there are several devices.
+    Without `indices` (None), images and labels are those of the K steps, (K, N, …). The TrainState that goes in is
+    donated: its memory becomes that of the one that comes out. What was measured has a leading axis of K, so that the
+    host can say at which step a loss went wrong. `result` is the sharding of all that comes out, where there are
+    several devices.
     """
 
-    def steps(now: TrainState, images: Array, labels: Array, indices: Array) -> tuple[TrainState, Measured]:
+    def steps(now: TrainState, images: Array, labels: Array, indices: Array | None) -> tuple[TrainState, Measured]:
+        if indices is None:
+            return jax.lax.scan(lambda now, batch: step(now, *batch), now, (images, labels))
         return jax.lax.scan(lambda now, batch: step(now, images[batch], labels[batch]), now, indices)
 
     return jax.jit(steps, donate_argnums=0, out_shardings=result)
@@ -134,15 +137,18 @@ def evaluation(
 ) -> jax.stages.Wrapped:
     """Jit (params, state, images, labels, indices) -> losses, predictions: both (K, N), one per entry of `indices`.
 
+    Without `indices` (None), images and labels are those of the K batches, (K, N, …).
     `result` is the sharding of both, where there are several devices; `see` is done to pixels before the net has them.
     """
 
     def evaluate(params, state, images, labels, indices):
-        def one(batch):
-            y = net.apply(params, see(to_float(images[batch])), state=state)
-            losses, _ = objective.fwd(y, objective.target(labels[batch], y))
+        def one(x, labels):
+            y = net.apply(params, see(to_float(x)), state=state)
+            losses, _ = objective.fwd(y, objective.target(labels, y))
             return losses, y.argmax(axis=1)
 
-        return jax.lax.map(one, indices)
+        if indices is None:
+            return jax.lax.map(lambda batch: one(*batch), (images, labels))
+        return jax.lax.map(lambda batch: one(images[batch], labels[batch]), indices)
 
     return jax.jit(evaluate, out_shardings=result)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from purecnn.data.pipeline import ahead
 from purecnn.data.stream import Stream
-from purecnn.train.devices import Devices
+from purecnn.train.devices import Devices, like_of
 
 
 @dataclass(frozen=True)
@@ -21,30 +20,23 @@ class StreamSupply:
     split: Stream
     devices: Devices
     classes: int
-    done: int  # steps before the first that is asked for
     whole: None = None
 
-    def parts(self, parts: Iterable[np.ndarray]) -> Iterator[tuple[Any, Any, Any]]:
-        """For every (1, N) of indices, which only say how many steps there are: images, labels, and where they lie.
+    def parts(self, parts: Iterable[np.ndarray], first_step: int | None = None) -> Iterator[tuple[Any, Any, None]]:
+        """For every (1, N) of indices, which only say how many steps there are: images and labels, (1, N, …), and None.
 
         Raises ValueError for a label without a class, and what iterating raises.
         """
-        batches = self.split.batches(skip=self.done % self.split.steps)
-        here = self.devices.scatter(np.arange(self.split.batch_size, dtype=np.int32)[None])
+        batches = self.split.batches(skip=(first_step or 0) % self.split.steps)
 
-        def load(_: np.ndarray) -> tuple[Any, Any, Any]:
+        def load(_: np.ndarray) -> tuple[Any, Any, None]:
             images, labels = next(batches)
             if not 0 <= labels.min() <= labels.max() < self.classes:
                 raise ValueError(f"data: got labels {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}")
-            return self.devices.replicate(images), self.devices.replicate(labels), here
+            return self.devices.scatter(images[None]), self.devices.scatter(labels[None]), None
 
         return ahead(load, parts)
 
     def like(self, count: int, batch_size: int) -> tuple[Any, Any, Any]:
         """The shapes of what `parts` gives, to compile for."""
-        everywhere = self.devices.everywhere
-        images = jax.ShapeDtypeStruct(
-            (batch_size, *self.split.images.shape[1:]), self.split.images.dtype, sharding=everywhere
-        )
-        labels = jax.ShapeDtypeStruct((batch_size,), np.int32, sharding=everywhere)
-        return images, labels, jax.ShapeDtypeStruct((count, batch_size), np.int32, sharding=self.devices.split)
+        return like_of(self.split.images, self.split.labels, count, batch_size, self.devices)

@@ -90,7 +90,7 @@ def test_a_folder_and_an_archive_are_shown(tmp_path):
     assert {"a.png", "cifar10.png"} <= set(os.listdir(tmp_path))
 
 
-def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_and_fed_from_the_host(tmp_path):
+def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_from_the_host_and_from_files(tmp_path):
     write_folder(tmp_path / "pets", side=(9, 12), each=15)
     options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--image-size", 8, "--epochs", 2)
     options = ("train", *options, "--batch-size", 8, "--steps-per-dispatch", 2, "--augmentation", "flip+crop")
@@ -100,8 +100,10 @@ def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_and_fed_from
     patch = "from purecnn.train import devices\ndevices.lies_on_device = lambda split: False"
     fed = purecnn(*options, "--run-dir", "fed", cwd=tmp_path, code=f"{patch}\nfrom purecnn.cli import main")
     assert fed.returncode == 0, fed.stderr
-    weights = [(tmp_path / run / "weights.safetensors").read_bytes() for run in ("whole", "fed")]
-    assert weights[0] == weights[1]
+    streamed = purecnn(*options, "--streaming", "always", "--run-dir", "streamed", cwd=tmp_path)
+    assert streamed.returncode == 0, streamed.stderr
+    weights = {(tmp_path / run / "weights.safetensors").read_bytes() for run in ("whole", "fed", "streamed")}
+    assert len(weights) == 1
 
 
 @pytest.mark.parametrize(

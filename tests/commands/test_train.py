@@ -200,7 +200,8 @@ def losses(line):
     return {name: value for name, value in line.items() if "loss" in name or "accuracy" in name or name == "step"}
 
 
-def test_killed_three_times_and_gone_on_with_it_gives_the_same_bits(tmp_path):
+@pytest.mark.parametrize("data", [(), ("--stream",)], ids=["digits", "stream"])
+def test_killed_three_times_and_gone_on_with_it_gives_the_same_bits(tmp_path, data):
     command = [
         sys.executable,
         "-m",
@@ -209,6 +210,7 @@ def test_killed_three_times_and_gone_on_with_it_gives_the_same_bits(tmp_path):
         "3",
         "--steps-per-save",
         "3",
+        *data,
         "--out",
         "kills.json",
     ]

@@ -93,7 +93,7 @@ def test_reading_between_pixels_is_what_loops_make_of_it_outside_and_on_the_edge
 
 
 IMAGES = jax.random.uniform(jax.random.key(5), (40, 8, 16, 2), minval=0.25)
-RUN = {name: jax.jit(augmentation.make_augmentation(name)) for name in ("flip", "crop", "cutout", "warp", "flip+crop")}
+RUN = {name: jax.jit(augmentation.make_augmentation(name)) for name in (*augmentation.AUGMENTATIONS, "flip+crop")}
 
 
 def shifted(image, dy, dx):
@@ -147,6 +147,35 @@ def test_shape_dtype_range_and_the_key_decides(name):
     assert (one != RUN[name](jax.random.key(2), IMAGES)).any()
 
 
+def test_a_resized_crop_shows_a_piece_of_its_area_and_ratio_enlarged():
+    """Of images whose channels are the row and the column, the middles of the pixels, as shares of the whole."""
+    n, height, width = 500, 12, 24
+    rows, columns = ((np.arange(extent) + 0.5) / extent for extent in (height, width))
+    image = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1)
+    images = jnp.broadcast_to(jnp.asarray(image, jnp.float32), (n, height, width, 2))
+    found = np.asarray(augmentation.random_resized_crop(jax.random.key(0), images, least=0.25), float)
+    np.testing.assert_allclose(found[..., 0], np.broadcast_to(found[:, :, :1, 0], found.shape[:3]), atol=1e-6)
+    np.testing.assert_allclose(found[..., 1], np.broadcast_to(found[:, :1, :, 1], found.shape[:3]), atol=1e-6)
+    # Inside the outermost pixels, equal steps; of two neighbours in the middle, the step is the piece's own.
+    high = (found[:, 7, 0, 0] - found[:, 5, 0, 0]) / 2 * height
+    wide = (found[:, 0, 13, 1] - found[:, 0, 11, 1]) / 2 * width
+    area, ratio = high * wide, wide / high
+    assert 0.2 < area.min() < 0.27  # less than 0.25 where the piece is longer than the image
+    assert 0.9 < area.max() <= 1 + 1e-5
+    assert 3 / 4 - 1e-4 < ratio.min() < 0.8 < 1.25 < ratio.max() < 4 / 3 + 1e-4
+    assert 0.45 < found[:, 5:7, 0, 0].mean() < 0.55  # anywhere, on both sides alike
+    assert found[:, 0, 0, 0].min() < 0.1 < 0.9 < found[:, -1, 0, 0].max()
+
+
+def test_resized_crop_takes_its_least_area_from_make_augmentation():
+    images = jax.random.uniform(jax.random.key(0), (3, 8, 8, 1))
+    for name in ("resized_crop", "resized_crop+flip"):
+        whole = augmentation.make_augmentation(name, 1.0)(jax.random.key(1), images)
+        assert (np.asarray(whole) != np.asarray(augmentation.make_augmentation(name)(jax.random.key(1), images))).any()
+    with pytest.raises(ValueError, match=r"got 'flip\+resized_crop', expected resized_crop to be the first"):
+        augmentation.make_augmentation("flip+resized_crop")
+
+
 def test_a_single_one_is_the_function_itself_and_none_changes_nothing():
     assert (
         augmentation.make_augmentation("warp") is augmentation.random_warp
@@ -156,5 +185,7 @@ def test_a_single_one_is_the_function_itself_and_none_changes_nothing():
 
 @pytest.mark.parametrize("name", ["", "flop", "flip+", "flip+flip", "none+flip", "flip,crop", "Flip"])
 def test_other_names_are_refused(name):
-    with pytest.raises(ValueError, match=r"augmentation: got .*, expected none or some of warp, flip, crop, cutout"):
+    with pytest.raises(
+        ValueError, match=r"augmentation: got .*, expected none or some of resized_crop, warp, flip, crop, cutout"
+    ):
         augmentation.make_augmentation(name)

@@ -34,10 +34,11 @@ def test_what_does_not_lie_on_the_device_comes_in_parts_with_the_same_images():
     assert whole.whole is not None
     for way in (whole, Supply(split, devices, None)):
         for part, (images, labels, here) in zip(parts, way.parts(parts), strict=True):
-            np.testing.assert_array_equal(np.asarray(images)[np.asarray(here)], split.images[part])
-            np.testing.assert_array_equal(np.asarray(labels)[np.asarray(here)], part)
-            expected = [(leaf.shape, leaf.dtype) for leaf in way.like(len(part), 4)]
-            assert [(leaf.shape, leaf.dtype) for leaf in (images, labels, here)] == expected
+            chosen = slice(None) if here is None else np.asarray(here)
+            np.testing.assert_array_equal(np.asarray(images)[chosen], split.images[part])
+            np.testing.assert_array_equal(np.asarray(labels)[chosen], part)
+            expected = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(way.like(len(part), 4))]
+            assert [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves((images, labels, here))] == expected
 
 
 def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_processes(tmp_path):

@@ -1,0 +1,179 @@
+"""Images that stay in their files until they are asked for: what stands in an array's place where memory is too small.
+
+A pool of threads decodes, as everything that takes time in it leaves Python's lock to others. Worker processes were
+slower for the same files, and grain, whose `next` costs more than a batch of small images, needs a dozen packages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from purecnn.data.dataset import Streaming
+from purecnn.data.image_file import PLAIN, Decoding, attempt, complain, pixels
+from purecnn.data.pipeline import DEVICE_LIMIT
+
+SAMPLE = 256  # files of a set that are looked at beforehand, and by which it is known again
+
+
+def usable_cores() -> int:
+    """Those that this process may run on: a container's share, where the machine has more."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """Many file names in the memory of their letters: a Path takes 400 bytes."""
+
+    letters: bytes
+    ends: np.ndarray  # int64
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, number: int) -> str:
+        begin = int(self.ends[number - 1]) if number else 0
+        return os.fsdecode(self.letters[begin : int(self.ends[number])])
+
+
+def pack(names: Sequence[str]) -> Names:
+    encoded = [os.fsencode(name) for name in names]
+    return Names(b"".join(encoded), np.cumsum([len(each) for each in encoded], dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenNames(Sequence[str]):
+    """Those of some files."""
+
+    names: Names
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.names[int(self.numbers[place])]
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """uint8 (N, H, W, C), decoded when indexed: with integers, an array; with a slice, the like of this.
+
+    The pixels are those that `read_folder` decodes, or in an epoch of training, with `least_area`, a random piece of
+    each (`purecnn.data.random_crop`). They depend on the file, the seed, the epoch and the number of the image in the
+    folder, and not on threads, devices, or the images before.
+    Indexing raises ValueError, naming files, for those that cannot be read.
+    """
+
+    root: Path
+    names: Names  # of all files of the folder
+    numbers: np.ndarray  # of these among them, int32 (N,)
+    sample: tuple[int, ...]  # H, W, C
+    decoding: Decoding = PLAIN
+    least_area: float | None = None  # None: no pieces
+    seed: int = 0
+    epoch: int | None = None
+    threads: int = dataclasses.field(default_factory=usable_cores)
+
+    dtype = np.dtype(np.uint8)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.numbers), *self.sample)
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.numbers) * int(np.prod(self.sample))
+
+    @property
+    def file_names(self) -> ChosenNames:
+        return ChosenNames(self.names, self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, places: Any) -> Any:
+        chosen = self.numbers[places]
+        if isinstance(places, slice):
+            return dataclasses.replace(self, numbers=chosen)
+        return self._decoded(np.ravel(chosen)).reshape(*np.shape(chosen), *self.sample)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self._decoded(self.numbers).astype(dtype or self.dtype, copy=False)
+
+    def in_epoch(self, epoch: int) -> Files:
+        """As they are in this epoch of training."""
+        return dataclasses.replace(self, epoch=epoch)
+
+    def path(self, number: int) -> Path:
+        return self.root / self.names[number]
+
+    def checksum(self, labels: np.ndarray) -> int:
+        """Of the files' names, the `labels` (N,) and the content of some files, evenly spaced.
+
+        Of no path before the names and no date, so a folder may be moved; and of no sizes, so that a file which turned
+        out to be damaged may be replaced, and the run goes on.
+        """
+        crc32 = zlib.crc32(repr((self.shape, str(self.dtype))).encode())
+        for number in self.numbers:
+            crc32 = zlib.crc32(os.fsencode(self.names[int(number)]) + b"\0", crc32)
+        for place in evenly_spaced(len(self)):
+            crc32 = zlib.crc32(self.path(int(self.numbers[place])).read_bytes(), crc32)
+        return zlib.crc32(np.ascontiguousarray(labels, np.int32).data, crc32)
+
+    def _decoded(self, numbers: np.ndarray) -> np.ndarray:
+        images = np.empty((len(numbers), *self.sample), np.uint8)
+        decode, faults = self._decoder(), {}
+        places = iter(range(len(numbers)))  # of which each thread takes the next
+
+        def work() -> None:
+            for place in places:
+                number = int(numbers[place])
+                found = attempt(decode, self.path(number), number)
+                if isinstance(found, ValueError):
+                    faults[place] = str(found)
+                else:
+                    images[place] = found
+
+        threads = min(self.threads, len(numbers))
+        if threads <= 1:
+            work()
+        else:
+            with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+                for done in [pool.submit(work) for _ in range(threads)]:
+                    done.result()
+        complain([faults[place] for place in sorted(faults)])
+        return images
+
+    def _decoder(self) -> Any:
+        if self.least_area is None or self.epoch is None:
+            return lambda path, number: pixels(path, self.sample, self.decoding)
+        from purecnn.data.random_crop import Crop, random_piece
+
+        crop = Crop(self.seed, self.epoch, self.least_area)
+        return lambda path, number: random_piece(path, self.sample, crop, number, self.decoding)
+
+
+def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:
+    """Whether images of the shape `sample` stay in their files: auto, where they are too many to lie on the device."""
+    return streaming == "always" or (streaming == "auto" and count * int(np.prod(sample)) > DEVICE_LIMIT)
+
+
+def open_files(root: Path, paths: Sequence[str], sample: tuple[int, ...], decoding: Decoding = PLAIN) -> Files:
+    """The files at `paths`, which begin with that of `root`, as images (H, W, C) = `sample`; none is opened."""
+    begin = len(str(root / "_")) - 1
+    names = pack([path[begin:] for path in paths])
+    return Files(root, names, np.arange(len(paths), dtype=np.int32), sample, decoding)
+
+
+def evenly_spaced(count: int) -> np.ndarray:
+    """Some of the numbers below `count`, or all."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))

@@ -1,0 +1,63 @@
+"""A run on images that stay in their files, from Python. Whole runs by the command: tests/commands/test_train.py."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import purecnn
+from purecnn import nn
+from purecnn.data import files
+from purecnn.train.fitting import fit
+from purecnn.train.run_folder import read_metrics
+
+RNG = np.random.default_rng(0)
+NET = purecnn.Chain("own", (nn.flatten(), nn.dense(3)))
+
+
+@pytest.fixture(autouse=True)
+def a_users_jax():
+    """What a user's Python does: no strictness beyond JAX's own."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("cat", "dog", "owl"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for i in range(12):
+            picture = Image.fromarray(RNG.integers(0, 256, (4, 4, 3), np.uint8))
+            picture.resize((int(RNG.integers(9, 20)), 12)).save(tmp_path / "pets" / name / f"{i}.jpg")
+    return tmp_path / "pets"
+
+
+def train(root, run_dir, **options):
+    """Of 28 images to train on, seven steps in each of two epochs."""
+    options = {"augmentation": "resized_crop+flip", "streaming": "always", "checkpoint_every": 1e9, **options}
+    console = Console(quiet=True)
+    options = {"image_size": 6, "batch_size": 4, "steps_per_dispatch": 2, "epochs": 2, **options}
+    return fit(NET, str(root), run_dir=str(run_dir), console=console, classes="abc", **options)
+
+
+def weights(run_dir):
+    return (run_dir / "weights.safetensors").read_bytes()
+
+
+def test_an_image_that_cannot_be_read_ends_the_run_in_words_and_nothing_is_lost(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SAMPLE", 1)  # so that the image that is replaced is not what the set is known by
+    whole = train(root, tmp_path / "whole")
+    images = whole.data.train.images
+    # By the order of the first epoch, in its third dispatch: four steps are done when it is asked for.
+    order = np.random.default_rng([0, 0]).permutation(len(images))
+    path = images.path(int(images.numbers[order[5 * 4]]))
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
+    with pytest.raises(ValueError, match=rf"{path.name}: .*step 4 is saved; .* --run-dir \S*/run --resume"):
+        train(root, tmp_path / "run")
+    assert not read_metrics(tmp_path / "run")
+    path.write_bytes(content)
+    done = train(root, tmp_path / "run", resume=True, steps_per_dispatch=3)  # other dispatches, the same result
+    assert done.steps == whole.steps == 14
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from purecnn.data import pipeline
+from purecnn.data.augmentation import random_flip
+from purecnn.train.config import Config
+from purecnn.train.plan import prepare
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            Image.fromarray(RNG.integers(0, 256, (8, 9, 3), np.uint8)).save(tmp_path / name / f"{i}.png")
+    return tmp_path
+
+
+def plan_of(root, **options):
+    options = {"streaming": "always", "augmentation": "resized_crop+flip", **options}
+    return prepare(Config(model="mlp", data="folder", data_dir=str(root), image_size=6, batch_size=4, **options))
+
+
+def test_of_images_in_files_pieces_are_drawn_while_they_are_decoded_and_the_rest_in_the_step(root):
+    plan = plan_of(root, seed=7, crop_area=0.3)
+    assert (plan.data.train.images.least_area, plan.data.train.images.seed) == (0.3, 7)
+    assert plan.augment is random_flip
+    assert plan.data.val is not None
+    assert plan.data.val.images.least_area is plan.data.test.images.least_area is None
+    assert plan_of(root, augmentation="flip").data.train.images.least_area is None
+    in_memory = plan_of(root, streaming="never")
+    assert isinstance(in_memory.data.train.images, np.ndarray)
+    assert in_memory.augment is not random_flip
+
+
+def test_a_dispatch_of_images_that_come_block_by_block_is_no_larger_than_a_block(root, monkeypatch):
+    monkeypatch.setattr(pipeline, "BLOCK", 3 * 4 * 6 * 6 * 3)
+    assert plan_of(root).config.steps_per_dispatch == 3
+    assert plan_of(root, steps_per_dispatch=2).config.steps_per_dispatch == 2
+    assert plan_of(root, streaming="never").config.steps_per_dispatch == 64
