@@ -1,7 +1,7 @@
 """A notebook becomes a page of the book with its outputs: text as it was printed, pictures within the page.
 
-mkdocs calls the two `on_…` functions. `notebooks/name.ipynb` becomes the page `notebooks/name.md`. A link to the notebook
-leads there on the site, and to the notebook itself where the repository is browsed.
+mkdocs calls the two `on_…` functions. `notebooks/name.ipynb` becomes the page `notebooks/name.md`, where links to the
+notebook lead on the site.
 """
 
 import json
