@@ -103,12 +103,6 @@ def test_no_formula_is_left_as_latex(site):
     assert not {path.name: found[0] for path, text in shown.items() if (found := left.search(text))}
 
 
-def test_search_needs_no_server(site):
-    assert '<script src="iframe-worker.js">' in (site / "index.html").read_text(encoding="utf-8")
-    assert (site / "iframe-worker.js").is_file()
-    assert "winograd" in (site / "search" / "search_index.js").read_text(encoding="utf-8").lower()
-
-
 def test_notebooks_are_pages_with_their_outputs(site):
     text = (site / "notebooks" / "is_my_backward_rule_right.html").read_text(encoding="utf-8")
     assert all(f"rms_norm(f32[4,8], f32[8]): {verdict}" in text for verdict in ("WRONG", "RIGHT"))
