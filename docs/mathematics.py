@@ -28,7 +28,11 @@ BETTER = (
     # A named function has room in front of its argument, unless that is in brackets.
     (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
     (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
-    ("<mo>&#x0002F;</mo>", '<mo lspace="0" rspace="0">/</mo>'),
+    # Bars and strokes that bracket or divide have no room beside them.
+    (
+        r"<mo(?: stretchy=\"false\")?>(&#x(?:0002F|0007C|02016|02225);)</mo>",
+        r'<mo lspace="0" rspace="0" stretchy="false">\1</mo>',
+    ),
     # The brackets of a matrix are as high as itself, not as the highest in the formula.
     (
         r"(<mo>&#x00028;</mo><mtable>(?:(?!</mtable>).)*</mtable><mo>&#x00029;</mo>)",
