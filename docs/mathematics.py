@@ -28,6 +28,7 @@ BETTER = (
     # A named function has room in front of its argument, unless that is in brackets.
     (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
     (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
+    ("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>"),
     # Bars and strokes that bracket or divide have no room beside them.
     (
         r"<mo(?: stretchy=\"false\")?>(&#x(?:0002F|0007C|02016|02225);)</mo>",
