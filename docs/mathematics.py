@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import latex2mathml.converter
 from mkdocs.exceptions import PluginError
 
-FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[]\n?(.*?)\n?\\[)\]]</\1>', re.S)
+# With the bracket before and the punctuation behind it, from which a line must not break it off.
+FORMULA = re.compile(r'([(]?)<(span|div) class="arithmatex">\\[(\[]\n?(.*?)\n?\\[)\]]</\2>([.,;:?!)]*)', re.S)
 # What the converter writes less well than TeX sets it, and what is put for it.
 BETTER = (
     # A bar is a line that stretches: set too high and, over one letter, too wide.
@@ -27,7 +28,12 @@ BETTER = (
     # A named function has room in front of its argument, unless that is in brackets.
     (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
     (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
-    ("<mo>&#x0002F;</mo>", '<mo lspace="0" rspace="0">/</mo>'),
+    ("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>"),
+    # Bars and strokes that bracket or divide have no room beside them.
+    (
+        r"<mo(?: stretchy=\"false\")?>(&#x(?:0002F|0007C|02016|02225);)</mo>",
+        r'<mo lspace="0" rspace="0" stretchy="false">\1</mo>',
+    ),
     # The brackets of a matrix are as high as itself, not as the highest in the formula.
     (
         r"(<mo>&#x00028;</mo><mtable>(?:(?!</mtable>).)*</mtable><mo>&#x00029;</mo>)",
@@ -41,13 +47,15 @@ def on_page_content(content, page, config, files):
     """The page's HTML with MathML for every formula."""
 
     def converted(match):
-        display = match[1] == "div"
+        before, tag, latex, after = match.groups()
+        display = tag == "div"
         try:
-            element = mathml(html.unescape(match[2]), "block" if display else "inline")
+            element = mathml(html.unescape(latex), "block" if display else "inline")
         except ValueError as error:
             raise PluginError(f"{page.file.src_uri}: {error}") from error
-        # A wide one scrolls, with the keyboard too.
-        return f'<div class="equation" tabindex="0">{element}</div>' if display else element
+        if display:  # a wide one scrolls, with the keyboard too
+            return f'{before}<div class="equation" tabindex="0">{element}</div>{after}'
+        return f'<span class="formula">{before}{element}{after}</span>' if before or after else element
 
     return FORMULA.sub(converted, content)
 

@@ -1,7 +1,7 @@
 """A notebook becomes a page of the book with its outputs: text as it was printed, pictures within the page.
 
-mkdocs calls the two `on_…` functions. `notebooks/name.ipynb` becomes the page `notebooks/name.md`. A link to the notebook
-leads there on the site, and to the notebook itself where the repository is browsed.
+mkdocs calls the two `on_…` functions. `notebooks/name.ipynb` becomes the page `notebooks/name.md`, where links to the
+notebook lead on the site.
 """
 
 import json
@@ -15,6 +15,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def on_files(files, config):
+    """Add a page for every notebook."""
     for path in sorted((DOCS / "notebooks").glob("*.ipynb")):
         uri = path.relative_to(DOCS).with_suffix(".md").as_posix()
         files.append(File.generated(config, uri, content=markdown(json.loads(path.read_text("utf-8")))))
@@ -22,6 +23,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(text, page, config, files):
+    """Point links to notebooks at their pages."""
     return re.sub(r"(?<=\]\()([^)\s#]*notebooks/\w+)\.ipynb", r"\1.md", text)
 
 
@@ -31,6 +33,7 @@ def markdown(notebook) -> str:
 
 
 def parts(cell):
+    """A cell's text or code, then each of its outputs, as Markdown."""
     source = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
         yield source

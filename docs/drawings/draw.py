@@ -12,8 +12,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from cells import BACKWARD, FORWARD, HUES, INK, PALE, arrow, canvas, frame, grid, image, squeezed, write
+from curves import activations, gradient_descent, relu_and_sigmoid, upsampling_and_concatenation
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from positions import polyphase, space_to_depth, transposed_convolution, winograd
 
 import purecnn
 
@@ -25,7 +27,7 @@ def softmax_cross_entropy():
     figure = Figure(figsize=(7, 2.3), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     bars = (squeezed(purecnn.softmax(logits)), np.array([0, 1, 0]), x_bar)
-    titles = {"ŷ, what it says": FORWARD, "y, what is right": INK, "x̄ = ŷ − y": BACKWARD}
+    titles = {"ŷ, predicted": FORWARD, "y, the label": INK, "x̄ = ŷ − y": BACKWARD}
     for panel, heights, (title, colour) in zip(panels, bars, titles.items(), strict=True):
         panel.bar([0, 1, 2], heights, color=colour, width=0.6)
         for i, height in enumerate(heights):
@@ -60,24 +62,6 @@ def fully_connected():
     return figure
 
 
-def relu_and_sigmoid():
-    figure = Figure(figsize=(7, 2.4), layout="constrained")
-    x = np.linspace(-4, 4, 65)
-    left, right = figure.subplots(1, 2)
-    left.plot(x, np.maximum(x, 0), color=FORWARD, label="relu")
-    for part in (x[x < 0], x[x > 0]):
-        left.plot(part, (part > 0).astype(float), color=BACKWARD, label="slope" if part[0] < 0 else None)
-    left.plot([0, 0], [0, 1], color=BACKWARD, linestyle=":", label="at 0: a convention")
-    sigmoid = np.asarray(purecnn.sigmoid(jnp.asarray(x, jnp.float32)))
-    right.plot(x, sigmoid, color=FORWARD, label="σ(x)")
-    right.plot(x, sigmoid * sigmoid[::-1], color=BACKWARD, label="slope σ(x) σ(−x), at most ¼")
-    for panel in (left, right):
-        panel.legend(frameon=False, fontsize=9)
-        panel.spines[["top", "right"]].set_visible(False)
-    right.set_ylim(0, 1.3)
-    return figure
-
-
 def max_pooling():
     x = image([[3, 2, 3, 1], [0, 5, 3, 4], [1, 2, 2, 2], [7, 3, 1, 7]])
     y, residuals = purecnn.max_pool2d_fwd(x)
@@ -95,7 +79,7 @@ def max_pooling():
     grid(axes, 11.5, 2.2, squeezed(y_bar), "ȳ", outputs, BACKWARD)
     arrow(axes, (13.8, 3.2), (15.2, 3.2), BACKWARD)
     grid(axes, 15.5, 1.2, squeezed(x_bar), "x̄", won, BACKWARD)
-    write(axes, 10.2, 5.65, "framed: the winner of each window; its number is all that is kept", fontsize=9)
+    write(axes, 10.2, 5.65, "framed: the winner of each window; its offset is the residual", fontsize=9)
     return figure
 
 
@@ -165,14 +149,16 @@ def im2col():
     grid(axes, 0.8, 1.8, squeezed(x), "x")
     frame(axes, 0.8, 1.8, 2, 2, FORWARD)
     frame(axes, 1.83, 2.83, 1.94, 1.94, "#e08e0b")
-    grid(axes, 7, 1.3, rows, "im2col(x): a row for each place", {(m, t): HUES[m] for m in range(4) for t in range(4)})
+    grid(
+        axes, 7, 1.3, rows, "im2col(x): a row for each position", {(m, t): HUES[m] for m in range(4) for t in range(4)}
+    )
     arrow(axes, (2.9, 1.9), (6.8, 1.8), FORWARD, -0.25)
     arrow(axes, (3.9, 4.4), (6.8, 4.8), "#e08e0b", 0.15)
     grid(axes, 12.6, 1.3, [[1], [2], [0], [-1]], "w")
     write(axes, 11.8, 3.3, "·")
     write(axes, 14.3, 3.3, "=")
     grid(axes, 15, 1.3, rows @ np.array([[1], [2], [0], [-1]]), "y", {(m, 0): HUES[m] for m in range(4)})
-    write(axes, 17.9, 3.0, "x₁₁ = 1 stands in\nall four rows;\ncol2im adds up\nits copies", fontsize=9)
+    write(axes, 17.9, 3.0, "x₁₁ = 1 is in\nall four rows;\ncol2im adds up\nits copies", fontsize=9)
     return figure
 
 
@@ -222,23 +208,24 @@ def alexnet():
 def normalisation_and_dropout():
     figure, axes = canvas(19, 5.2)
     names = ("batch norm", "LRN", "dropout")
-    ways = ("itself, μ and v:\nevery entry of the channel", "its band of channels", "its own coin")
+    ways = ("itself, μ and v:\nevery entry of the channel", "its band of channels", "its own entry of the mask")
     reach = (lambda i, j: True, lambda i, j: abs(i - j) <= 1, lambda i, j: i == j)
-    for panel, (name, way, sees) in enumerate(zip(names, ways, reach, strict=True)):
+    for panel, (name, way, reads) in enumerate(zip(names, ways, reach, strict=True)):
         left = 0.7 + 6.4 * panel
         write(axes, left + 2.5, 0.5, name)
         for i in range(5):
             dead = name == "dropout" and i in (1, 3)
             grid(axes, left + i, 1, [["ȳ"]], fill="#dddddd" if dead else PALE, colour=BACKWARD)
             grid(axes, left + i, 3.2, [["x̄"]], fill=HUES[3] if i == 2 else PALE, colour=BACKWARD)
-            if sees(i, 2):
+            if reads(i, 2):
                 arrow(axes, (left + i + 0.5, 2.05), (left + 2.5, 3.15), BACKWARD)
         write(axes, left + 2.5, 4.7, way, fontsize=9)
     return figure
 
 
 DRAWINGS = (softmax_cross_entropy, fully_connected, relu_and_sigmoid, max_pooling, average_pooling, convolution, im2col)
-DRAWINGS += (chain, alexnet, normalisation_and_dropout)
+DRAWINGS += (chain, alexnet, normalisation_and_dropout, activations, gradient_descent, upsampling_and_concatenation)
+DRAWINGS += (transposed_convolution, space_to_depth, polyphase, winograd)
 
 
 def main(folder: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from tests.docs.pages import DOCS, ROOT
 
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
-WIDEST, COLOURS = 720, 32  # of a picture, pixels and colours: a notebook is committed with its outputs
+WIDEST, COLOURS = 720, 96  # of a picture, pixels and colours: a notebook is committed with its outputs
 
 
 def executed(path: Path, folder: Path):
@@ -41,7 +41,7 @@ def small(png: str) -> str:
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     picture.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
     written = io.BytesIO()
-    picture.quantize(COLOURS).save(written, format="PNG", optimize=True)
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(written, format="PNG", optimize=True)
     return base64.b64encode(written.getvalue()).decode()
 
 

@@ -2,12 +2,15 @@
 
 import re
 import runpy
+from types import SimpleNamespace
 
 import pytest
+from mkdocs.exceptions import PluginError
 
 from tests.docs.pages import DOCS, PAGES, name
 
-mathml = runpy.run_path(str(DOCS / "mathematics.py"))["mathml"]
+HOOK = runpy.run_path(str(DOCS / "mathematics.py"))
+mathml = HOOK["mathml"]
 CODE = re.compile(r"^( *)(`{3,}).*?^\1\2$|`[^`\n]*`|^ +\$ [^\n]*$", re.S | re.M)
 DISPLAYED = re.compile(r"^ *\$\$\n(.*?)\n *\$\$$", re.S | re.M)
 WITHIN = re.compile(r"\$([^$]+)\$")
@@ -39,7 +42,9 @@ def test_every_formula_converts_and_github_finds_it(page):
 
 
 def test_the_derivations_are_written_in_formulas():
-    assert len([page for page in WRITTEN if page.parent.name == "derivations"]) == len(list(DOCS.glob("derivations/*.md")))
+    assert len([page for page in WRITTEN if page.parent.name == "derivations"]) == len(
+        list(DOCS.glob("derivations/*.md"))
+    )
     assert sum(len(formulas(page)[0]) for page in WRITTEN) > 60
 
 
@@ -55,9 +60,17 @@ def test_a_formula_that_github_would_not_find_is_noticed():
     for text in ("the $n$-th", "a$x$ b", "$ x$ and", "costs $5"):
         assert "$" in ALONE.sub("", text)
     assert "$" not in ALONE.sub("", "($x$), $\\bar y_i$. | $w$ |")
-    assert BLOCK.search("a +\n- b") and BLOCK.search("a\n\nb") and not BLOCK.search("-a +\n\\sum b")
+    assert [bool(BLOCK.search(text)) for text in ("a +\n- b", "a\n\nb", "-a +\n\\sum b")] == [True, True, False]
 
 
 def test_bars_and_signs_are_set_as_tex_sets_them():
     assert mathml(r"\bar w", "inline").count('<mover accent="true"><mi>w</mi><mo stretchy="false">') == 1
     assert mathml(r"(-1, -2 - 3)", "inline").count('form="prefix"') == 2
+
+
+def test_the_site_does_not_build_with_a_formula_that_does_not_convert():
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
+    found = '<p>a (<span class="arithmatex">\\({}\\)</span>), b</p>'
+    assert '<span class="formula">(<math' in HOOK["on_page_content"](found.format("x &lt; 1"), page, None, None)
+    with pytest.raises(PluginError, match=r"page\.md: unknown command \\foo"):
+        HOOK["on_page_content"](found.format(r"\foo"), page, None, None)

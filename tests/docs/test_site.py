@@ -99,4 +99,11 @@ def test_no_formula_is_left_as_latex(site):
     }
     assert sum(text.count("<math ") for text in shown.values()) > 500
     left = re.compile(r"\$\S[^<>]*\$|\\[()\[\]]|\\[a-z]+|arithmatex")
+    assert all(left.search(text) for text in ("a $x_i$ b", r"\(x\)", r"x \cdot y"))
     assert not {path.name: found[0] for path, text in shown.items() if (found := left.search(text))}
+
+
+def test_notebooks_are_pages_with_their_outputs(site):
+    text = (site / "notebooks" / "is_my_backward_rule_right.html").read_text(encoding="utf-8")
+    assert all(f"rms_norm(f32[4,8], f32[8]): {verdict}" in text for verdict in ("WRONG", "RIGHT"))
+    assert "data:image/png" in (site / "notebooks" / "train_your_own_net.html").read_text(encoding="utf-8")
