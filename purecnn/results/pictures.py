@@ -11,12 +11,11 @@ import jax
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from purecnn.data.dataset import to_float
 from purecnn.results.evaluation import Evaluation
 from purecnn.results.trained import Trained
-from purecnn.train.plots import plain_log, save_figure
+from purecnn.train.plots import number_epochs, plain_log, save_figure
 
 ACROSS = 30  # characters beside each other over an image
 RIGHT, WRONG = "#2a7d46", "#b3261e"
@@ -87,7 +86,7 @@ def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> Non
     plain_log(axes)
     axes.set_xlabel("epoch")
     axes.set_ylabel("gradient norm, mean of the epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    number_epochs(axes, epochs)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", title="layer", fontsize=8)

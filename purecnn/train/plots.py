@@ -33,13 +33,14 @@ def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
             values = [scale * line[f"{split}_{what}"] for line in metrics]
             axes.plot(epochs, values, ".-", color=colour, label=f"{split}, {values[-1]:.4g} at the end")
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        number_epochs(axes, epochs)
         axes.grid(alpha=0.3)
         axes.legend()
         axes.spines[["top", "right"]].set_visible(False)
     left.set_ylabel("mean loss per image")
     plain_log(left)  # a loss falls by orders of magnitude; on a linear scale its end is one flat line
     right.set_ylabel("accuracy in %")
+    right.ticklabel_format(axis="y", style="plain", useOffset=False)
     figure.suptitle(title)
     save_figure(path, figure, dpi=150)
 
@@ -89,7 +90,16 @@ def plain_log(axes) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    else:
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+
+
+def number_epochs(axes, epochs: list[int]) -> None:
+    """An x axis with whole numbers alone, also of one epoch."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
 
 
 def short(name: str, most: int = 14) -> str:

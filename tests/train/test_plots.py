@@ -66,4 +66,9 @@ def test_ticks_are_plain_numbers_and_a_narrow_range_is_linear(tmp_path, drawn):
         texts = [tick.get_text() for tick in axes.get_yticklabels()]
         assert len(texts) > 2
         assert not any("$" in text or "×" in text for text in texts)
+    for count in (1, 2):
+        metrics = [{"epoch": n, "train_loss": 1.0, "train_accuracy": 0.5} for n in range(1, 1 + count)]
+        draw_curves(tmp_path / "few.png", metrics, "a net")
+        inside = [t for t in drawn[-1].axes[0].get_xticks() if 0.5 < t < count + 0.5]
+        assert inside == list(range(1, 1 + count))
     assert {"0.01", "0.1", "1"} <= {tick.get_text() for tick in drawn[0].axes[0].get_yticklabels()}
