@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def draw_confusion(
 def save_figure(path: Path, figure: Figure, dpi: int) -> None:
     """As PNG, by `write_whole`: where the disk is full the error names the picture, and half of one is not left."""
     png = io.BytesIO()
-    figure.savefig(png, dpi=dpi, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a class may be called by any Unicode
+        figure.savefig(png, dpi=dpi, format="png")
     write_whole(path, png.getvalue())
 
 

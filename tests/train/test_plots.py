@@ -18,11 +18,11 @@ def test_the_confusion_matrix_has_every_count_in_its_place(tmp_path, drawn):
 
 
 def test_many_classes_stay_one_picture_and_a_name_is_text_whatever_is_in_it(tmp_path, drawn):
-    few = ("$\\frac$", "[red]", "an animal with a long name")
+    few = ("$\\frac$", "家族 [red]", "an animal with a long name")
     draw_confusion(tmp_path / "few.png", np.arange(3), np.arange(3), few, "$_")
     assert [t.get_text() for t in drawn[0].axes[0].get_xticklabels()] == [
         "$\\frac$",
-        "[red]",
+        "家族 [red]",
         "an animal with a long name",
     ]
     for count, named, counted in ((40, 40, 40), (100, 100, 0), (1000, 100, 0)):
