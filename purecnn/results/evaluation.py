@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Evaluation:
     labels: np.ndarray
     outputs: np.ndarray
     probabilities: np.ndarray
-    names: tuple[str, ...] = ()
+    names: Sequence[str] = ()
 
     @property
     def predictions(self) -> np.ndarray:
@@ -95,7 +96,7 @@ def load_data(config: Config, trained: Trained) -> Dataset:
 
 def evaluate(trained: Trained, split: Split) -> Evaluation:
     outputs, probabilities = make_classifier(trained)(split.images)
-    return Evaluation(trained.about.classes, split.labels, outputs, probabilities, tuple(split.names))
+    return Evaluation(trained.about.classes, split.labels, outputs, probabilities, split.names)
 
 
 def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _worst(result: Evaluation, split: Split) -> Iterator[tuple[np.ndarray, tuple
         label, guess = result.labels[i], result.predictions[i]
         true = f"{result.classes[label]}: {result.confidence[i]:.1%}"
         said = f"→ {result.classes[guess]}: {result.probabilities[i, guess]:.1%}"
-        name = (result.names[i],) if result.names else ()
+        name = (str(result.names[i]),) if result.names else ()
         yield to_pixels(split.images[i]), (true, "right" if guess == label else said, *name)
 
 
