@@ -77,16 +77,14 @@ def run(command: Eval) -> int:
 
 def _print(result: Evaluation, split: str, picture: Path | None) -> None:
     """Precision and recall by class and, where the columns are few enough, what each class was taken for."""
-    import numpy as np
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True, markup=False, width=WIDTH)
-    console.print(
-        f"{len(result.labels):,} {split} images: top-1 {result.accuracy():.2%}, top-5 {result.accuracy(5):.2%}"
-    )
+    top5 = "" if result.top5 is None else f", top-5 {result.top5:.2%}"
+    console.print(f"{len(result.labels):,} {split} images: top-1 {result.accuracy():.2%}{top5}")
     counts, shown = result.confusion, result.classes if len(result.classes) <= MOST_COLUMNS else ()
     heads = ("class", "images", "precision", "recall", *(f"→ {name[:6]}" for name in shown))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -98,9 +96,9 @@ def _print(result: Evaluation, split: str, picture: Path | None) -> None:
             Text(row["class"]), f"{row['images']:,}", *shares, *(str(n or "·") for n in taken_for[: len(shown)])
         )
     console.print(table)
-    wrong = sorted(((int(n), *pair) for pair, n in np.ndenumerate(counts) if n and pair[0] != pair[1]), reverse=True)
+    wrong = result.confused(5)
     console.print("most often taken for another:" if wrong else "none was taken for another")
-    for n, row, column in wrong[:5]:
+    for row, column, n in wrong:
         console.print(f"  {result.classes[row]} for {result.classes[column]}: {n} of {counts[row].sum()}")
     if picture is not None:
         console.print(f"the worst images are in {picture}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,10 @@ from purecnn.data.image_file import (
 )
 from purecnn.data.listing import Listing, list_folder
 
+DARK = 16  # of 256: what 12 bits in the place of 16 become where Pillow reads the upper 8
+DARKNESS = (
+    "no value of any image is above {} of 255; of colours with 16 bits the upper 8 are read, 12 bits are lost there"
+)
 SKIP = "; --skip-unreadable leaves out what cannot be read"
 
 
@@ -86,6 +91,8 @@ def read_folder(
             if new != old:
                 images[new] = images[old]
         listing, skipped = listing.only(good), (*skipped, *more)
+        if (brightest := images[: len(good)].max()) < DARK:
+            warnings.warn(f"{root}: {DARKNESS.format(brightest)}", stacklevel=2)
     edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1]).tolist()
     train, val, test = (_split(images, listing, a, b) for a, b in pairwise(edges))
     return Dataset(

@@ -23,6 +23,7 @@ from purecnn.data.guards import Refused, naming, require_room
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # Pillow's modes
 MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
 GIANT = 2**25  # pixels: images of more are decoded one at a time
+STRIP = 4  # rows of the smaller image that a giant is made at a time
 THREADS = min(os.cpu_count() or 1, 8)
 NAMED = 5  # faulty files that are named; the others are counted
 TOO_LIGHT = 192  # of 255: what is lighter than this in the mean is not seen on white
@@ -183,13 +184,25 @@ def _fitted(image: Image.Image, size: tuple[int, int], mode: str, box: Box | Non
     """Of `size` (width, height), RGBA where something is transparent, else `mode`."""
     if image.has_transparency_data:
         mode = "RGBA"
-    if image.mode != mode:
+    factor = min(image.width // (2 * size[0]), image.height // (2 * size[1]))
+    if factor > 1 and image.width * image.height > GIANT:
+        image = _reduced(image, factor, mode)
+    elif image.mode != mode:
         image = image.convert(mode)
     if box is not None:
         left, top, right, bottom = box
         part = (left * image.width, top * image.height, right * image.width, bottom * image.height)
         return image.resize(size, Image.Resampling.BILINEAR, part)
     return image if image.size == size else ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+
+
+def _reduced(image: Image.Image, factor: int, mode: str) -> Image.Image:
+    """In `mode`, smaller by `factor`, a pixel the mean of those it stands for; by strips, as only these are copied."""
+    small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    for top in range(0, image.height, STRIP * factor):
+        strip = image.crop((0, top, image.width, min(top + STRIP * factor, image.height)))
+        small.paste(strip.convert(mode).reduce(factor), (0, top // factor))
+    return small
 
 
 def background_of(image: Image.Image, background: str) -> tuple[int, int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,9 @@ def draw_sheet(path: Path, data: Dataset, *, each: int) -> None:
     figure.suptitle(describe(data), parse_math=False, fontsize=10)
     beside = path.with_name(f"{path.name}.partial")
     try:
-        figure.savefig(beside, dpi=150, format="png")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a class may be called by any Unicode
+            figure.savefig(beside, dpi=150, format="png")
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

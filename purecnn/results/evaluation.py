@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from purecnn.train.config import Config, how_to_read
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The true class of each image (N,), and of each class the net's output and probability (N, K)."""
+    """The true class of each image (N,), and of each class the net's output and probability (N, K).
+
+    `names` are the images' files, where they have some.
+    """
 
     classes: tuple[str, ...]
     labels: np.ndarray
     outputs: np.ndarray
     probabilities: np.ndarray
+    names: Sequence[str] = ()
 
     @property
     def predictions(self) -> np.ndarray:
@@ -42,6 +47,19 @@ class Evaluation:
         """The share of images whose true class is among the `top` largest outputs; of equal ones the first counts."""
         ranked = np.argsort(-self.outputs, axis=1, kind="stable")[:, :top]
         return float((ranked == self.labels[:, None]).any(axis=1).mean())
+
+    @property
+    def top5(self) -> float | None:
+        """`accuracy(5)`; None of so few classes that it says nothing."""
+        return self.accuracy(5) if len(self.classes) > 5 else None
+
+    def confused(self, count: int) -> list[tuple[int, int, int]]:
+        """(true class, predicted class, images) of the pairs that are most often confused, the most frequent first."""
+        counts = self.confusion
+        np.fill_diagonal(counts, 0)
+        order = np.argsort(-counts, axis=None, kind="stable")[:count]
+        pairs = (np.unravel_index(int(n), counts.shape) for n in order)
+        return [(int(row), int(column), int(counts[row, column])) for row, column in pairs if counts[row, column]]
 
     def worst(self, count: int = 24) -> np.ndarray:
         """Which images have the least probability in their true class, the very worst first."""
@@ -78,7 +96,7 @@ def load_data(config: Config, trained: Trained) -> Dataset:
 
 def evaluate(trained: Trained, split: Split) -> Evaluation:
     outputs, probabilities = make_classifier(trained)(split.images)
-    return Evaluation(trained.about.classes, split.labels, outputs, probabilities)
+    return Evaluation(trained.about.classes, split.labels, outputs, probabilities, split.names)
 
 
 def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:
@@ -86,6 +104,7 @@ def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:
     worst = [
         {
             "image": int(i),
+            **({"file": result.names[i]} if result.names else {}),
             "class": result.classes[result.labels[i]],
             "probability": float(result.confidence[i]),
             "predicted": result.classes[result.predictions[i]],
@@ -97,7 +116,7 @@ def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:
         "images": len(result.labels),
         "accuracy": result.accuracy(),
         "top1": result.accuracy(),
-        "top5": result.accuracy(5),
+        "top5": result.top5,
         "classes": result.per_class(),
         "confusion": result.confusion.tolist(),
         "worst": worst,

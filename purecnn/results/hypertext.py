@@ -38,7 +38,9 @@ figcaption { line-height: 1.3; overflow-wrap: anywhere }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 60% }
 th, td { text-align: right; padding: .2rem .75rem; border-bottom: 1px solid var(--line); white-space: nowrap }
-th:first-child, td:first-child { text-align: left }
+th:first-child, td:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere;
+  min-width: 7rem; max-width: 22rem }
+summary { cursor: pointer; margin: .75rem 0; color: var(--soft) }
 td.share { background: linear-gradient(to right, var(--bar) var(--part), transparent var(--part)) no-repeat }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; font-size: .85rem;
   line-height: 1.4 }
@@ -93,6 +95,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | float | None]]) ->
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def folded(title: str, *parts: str) -> str:
+    """What is seen when its title is clicked on."""
+    return "\n".join([f"<details>\n<summary>{escape(title)}</summary>", *parts, "</details>"])
 
 
 def verbatim(words: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,32 @@ import jax
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from purecnn.data.dataset import to_float
 from purecnn.results.evaluation import Evaluation
 from purecnn.results.trained import Trained
-from purecnn.train.plots import save_figure, short
+from purecnn.train.plots import number_epochs, plain_log, save_figure
 
+ACROSS = 30  # characters beside each other over an image
 RIGHT, WRONG = "#2a7d46", "#b3261e"
 
 
 def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *, count: int = 24) -> None:
     """The `count` images with the least probability in their true class, each with its true and predicted class."""
     worst = result.worst(count)
-    figure, panels = _grid(len(worst), 1.7, 2.15)
+    figure, panels = _grid(len(worst), 1.9, 2.6)
     for axes, i in zip(panels, worst, strict=True):
         label, guess = result.labels[i], result.predictions[i]
         _show(axes, images[i])
-        said = "right" if guess == label else f"taken for {short(result.classes[guess])}"
+        said = "right" if guess == label else f"taken for {result.classes[guess]}"
+        lines = [
+            f"{result.classes[label]}: {result.confidence[i]:.1%}",
+            f"{said}: {result.probabilities[i, guess]:.1%}",
+        ]
+        lines += [result.names[i]] if result.names else []
         axes.set_title(
-            f"{short(result.classes[label])}: {result.confidence[i]:.1%}\n{said}: {result.probabilities[i, guess]:.1%}",
-            fontsize=8,
+            "\n".join(textwrap.fill(line, ACROSS, max_lines=3, placeholder="…") for line in lines),
+            fontsize=7,
             color=RIGHT if guess == label else WRONG,
             parse_math=False,
         )
@@ -77,10 +83,10 @@ def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> Non
     epochs = [line["epoch"] for line in metrics]
     for name, colour in zip(names, colormaps["viridis"](np.linspace(0.05, 0.8, len(names))), strict=True):
         axes.plot(epochs, [line["gradient_norms"][name] for line in metrics], ".-", color=colour, label=name)
-    axes.set_yscale("log")
+    plain_log(axes)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("length of the gradient, mean of the epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("gradient norm, mean of the epoch")
+    number_epochs(axes, epochs)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", title="layer", fontsize=8)

@@ -21,6 +21,8 @@ from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
 from purecnn.train.weights import write_whole
 
+FEW, SHOWN = 40, 20  # classes that are all shown, and of more the lines of a table
+
 
 def write_report(folder: Path, data: Dataset | None = None, out: Path | None = None) -> Path:
     """Evaluate the run in `folder`, draw what is not drawn yet, and write report.html. `data` None: they are read.
@@ -63,8 +65,10 @@ def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path)
             "Gradients",
             hypertext.chart(drawings / "gradients.png", "the length of every layer's gradient by epoch"),
         ),
-        hypertext.section("By class", _by_class(result)),
-        hypertext.section("Taken for", hypertext.chart(drawings / "confusion.png", "the confusion matrix")),
+        hypertext.section("By class", *_by_class(result)),
+        hypertext.section(
+            "Taken for", *_confused(result), hypertext.chart(drawings / "confusion.png", "the confusion matrix")
+        ),
         hypertext.section(
             "Worst images",
             hypertext.text(
@@ -96,7 +100,7 @@ def _facts(result: Evaluation, split: str, trained: Trained, metrics: list[dict]
     losses |= {"val loss": best["val_loss"]} if "val_loss" in best else {}
     return {
         f"{split} top-1": f"{result.accuracy():.2%}",
-        f"{split} top-5": f"{result.accuracy(5):.2%}",
+        **({} if result.top5 is None else {f"{split} top-5": f"{result.top5:.2%}"}),
         **{name: f"{loss:.4g}" for name, loss in losses.items()},
         "best epoch": f"{best['epoch']:,}",
         "epochs": f"{last['epoch']:,}",
@@ -111,12 +115,32 @@ def _worst(result: Evaluation, split: Split) -> Iterator[tuple[np.ndarray, tuple
         label, guess = result.labels[i], result.predictions[i]
         true = f"{result.classes[label]}: {result.confidence[i]:.1%}"
         said = f"→ {result.classes[guess]}: {result.probabilities[i, guess]:.1%}"
-        yield to_pixels(split.images[i]), (true, "right" if guess == label else said)
+        name = (str(result.names[i]),) if result.names else ()
+        yield to_pixels(split.images[i]), (true, "right" if guess == label else said, *name)
 
 
-def _by_class(result: Evaluation) -> str:
-    rows = ((row["class"], f"{row['images']:,}", row["precision"], row["recall"]) for row in result.per_class())
-    return hypertext.table(("class", "images", "precision", "recall"), rows)
+def _by_class(result: Evaluation) -> list[str]:
+    """A table of all classes; of many first those that are found least often, and all of them folded."""
+    heads, rows = ("class", "images", "precision", "recall"), result.per_class()
+    cells = [(row["class"], f"{row['images']:,}", row["precision"], row["recall"]) for row in rows]
+    if len(cells) <= FEW:
+        return [hypertext.table(heads, cells)]
+    worst = sorted((row for row in cells if row[3] is not None), key=lambda row: float(row[3] or 0))[:SHOWN]
+    return [
+        hypertext.text(f"The {len(worst)} classes with the lowest recall."),
+        hypertext.table(heads, worst),
+        hypertext.folded(f"All {len(cells):,} classes", hypertext.table(heads, cells)),
+    ]
+
+
+def _confused(result: Evaluation) -> list[str]:
+    """Where the matrix is too fine to read, the pairs that are most often confused."""
+    pairs = result.confused(SHOWN) if len(result.classes) > FEW else []
+    counts = np.bincount(result.labels, minlength=len(result.classes))
+    rows = [
+        (f"{result.classes[row]} → {result.classes[column]}", f"{n:,}", n / counts[row]) for row, column, n in pairs
+    ]
+    return [hypertext.table(("true → predicted", "images", "share of the class"), rows)] if rows else []
 
 
 def _versions() -> str:

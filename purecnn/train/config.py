@@ -38,6 +38,7 @@ Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
 Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
+Log = Literal["none", "tensorboard"]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -121,6 +122,8 @@ class Config:
     """Seconds of work that a killed run loses at most; 0: one dispatch. Saved at the end and on Ctrl-C in any case."""
     seed: int = 0
     """Of the initial weights, the order of the images, augmentation and dropout. The test images stay the same."""
+    log: Log = "none"
+    """tensorboard: the metrics of every epoch as its events too, in the run's folder."""
     run_dir: str | None = None
     """A new folder for the results. None: the next free runs/MODEL-DATA-NUMBER."""
 
@@ -158,6 +161,7 @@ CHOICES = {
     "loss": (*get_args(Loss), None),
     "class_weights": get_args(ClassWeights),
     "precision": get_args(Precision),
+    "log": get_args(Log),
 }
 COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
 SHARE = (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1")
@@ -193,7 +197,7 @@ UNSET = ("image_size", "clip_norm", "ema")  # may be None
 # What may change when a run goes on: how far it goes and how often it saves, not what it computes.
 FREE = frozenset({
     "epochs", "until_converged", "early_stopping", "patience", "tolerance",
-    "checkpoint_every", "steps_per_dispatch", "data_dir", "labels", "init_weights", "run_dir",
+    "checkpoint_every", "steps_per_dispatch", "data_dir", "labels", "init_weights", "run_dir", "log",
 })  # fmt: skip
 
 

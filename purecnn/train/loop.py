@@ -17,6 +17,7 @@ from purecnn.data.guards import Refused
 from purecnn.train import checkpoints as saved
 from purecnn.train.config import require
 from purecnn.train.devices import agree, is_first_process, wait_for_all
+from purecnn.train.events import event_log
 from purecnn.train.interruption import asked_to_stop
 from purecnn.train.notebook import in_notebook, notebook_progress, show
 from purecnn.train.plan import Plan, prepare
@@ -60,9 +61,10 @@ def train(
     run = begin(plan, console, resume=resume)
     config, metrics = run.plan.config, run.progress.metrics
     over, interrupted = reason_to_stop(metrics, config), False
+    events = run.folder if config.log == "tensorboard" and is_first_process() else None
     bar = notebook_progress if in_notebook() else partial(progress_bar, console)
     try:
-        with asked_to_stop() as stop, bar(plan.steps, run.steps) as (advance, say):
+        with asked_to_stop() as stop, bar(plan.steps, run.steps) as (advance, say), event_log(events, run.steps) as log:
             clock = last_save = time.perf_counter()
             for part in () if over else run.parts():
                 losses = run.step(part, began=clock)
@@ -70,6 +72,7 @@ def train(
                 if run.is_at_epochs_end:
                     line = run.end_epoch()
                     on_epoch(line)
+                    log(line)
                     say(epoch_line(line, config.epochs))
                     over = reason_to_stop(metrics, config)
                 interrupted, due = agree(stop(), time.perf_counter() - last_save > config.checkpoint_every)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from sklearn.metrics import confusion_matrix
 
 from purecnn.train.weights import write_whole
@@ -17,6 +18,7 @@ from purecnn.train.weights import write_whole
 COLOURS = {"train": "#1f6fb4", "val": "#d9541e"}
 CELL, LARGEST = 0.45, 14.0  # inches: of one class in the confusion matrix, and of all of them together
 COUNTED = 40  # classes, for the counts to be legible in their cells
+LONGEST = 40  # characters of a name
 NAMED = 100  # classes, for each to have its name beside it; of more only every so many-th has
 
 
@@ -32,13 +34,14 @@ def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
             values = [scale * line[f"{split}_{what}"] for line in metrics]
             axes.plot(epochs, values, ".-", color=colour, label=f"{split}, {values[-1]:.4g} at the end")
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        number_epochs(axes, epochs)
         axes.grid(alpha=0.3)
         axes.legend()
         axes.spines[["top", "right"]].set_visible(False)
     left.set_ylabel("mean loss per image")
-    left.set_yscale("log")  # a loss falls by orders of magnitude; on a linear scale its end is one flat line
+    plain_log(left)  # a loss falls by orders of magnitude; on a linear scale its end is one flat line
     right.set_ylabel("accuracy in %")
+    right.ticklabel_format(axis="y", style="plain", useOffset=False)
     figure.suptitle(title)
     save_figure(path, figure, dpi=150)
 
@@ -54,15 +57,17 @@ def draw_confusion(
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = min(CELL, LARGEST / len(classes))
     size = 2.5 + cell * len(classes)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    places = range(0, len(classes), math.ceil(len(classes) / NAMED))
+    names = [short(classes[place], LONGEST) for place in places]
+    points = min(10, 50 * cell * places.step)
+    aside = 0.6 * points / 72 * max(map(len, names))  # inches that the names take
+    figure = Figure(figsize=(size + 0.8 + aside, size + aside), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(counts) if len(classes) <= COUNTED else ():
         how = {"color": "white" if share[row, column] > 0.5 else "black", "fontsize": 10 * cell / CELL}
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", **how)
-    places = range(0, len(classes), math.ceil(len(classes) / NAMED))
-    names = [short(classes[place]) for place in places]
-    how = {"fontsize": min(10, 50 * cell * places.step), "parse_math": False}
+    how = {"fontsize": points, "parse_math": False}
     axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 4 else 0, **how)
     axes.set_yticks(places, names, **how)
     axes.set_xlabel("predicted class")
@@ -75,8 +80,29 @@ def draw_confusion(
 def save_figure(path: Path, figure: Figure, dpi: int) -> None:
     """As PNG, by `write_whole`: where the disk is full the error names the picture, and half of one is not left."""
     png = io.BytesIO()
-    figure.savefig(png, dpi=dpi, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a class may be called by any Unicode
+        figure.savefig(png, dpi=dpi, format="png")
     write_whole(path, png.getvalue())
+
+
+def plain_log(axes) -> None:
+    """A y axis of positive values: logarithmic where they go over a wide range, its ticks written as 0.05 is."""
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    if len(values) and values.min() > 0 and values.max() > 3 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    else:
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+
+
+def number_epochs(axes, epochs: list[int]) -> None:
+    """An x axis with whole numbers alone, also of one epoch."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
 
 
 def short(name: str, most: int = 14) -> str:

@@ -28,6 +28,7 @@ CONTENTS = {
     "worst.png": "the test images that the net is least sure of",
     "filters.png": "the kernels of the first layer",
     "report.html": "all of this on one page",
+    "events": "the metrics for tensorboard --logdir",
     "skipped.txt": "files that were left out, and why",
 }
 

@@ -199,6 +199,17 @@ def test_litter_and_hidden_files_are_passed_over(tmp_path):
     assert len(read("folder", str(tmp_path)).train) == 12
 
 
+def test_a_set_that_is_nearly_black_is_a_warning(tmp_path):
+    """As Pillow reads colours of 12 bits in files of 16."""
+    write_folder(tmp_path)
+    for n, path in enumerate(sorted(tmp_path.rglob("*.png"))):
+        Image.new("RGB", (8, 6), (n, 1, 0)).save(path)
+    with pytest.warns(
+        UserWarning, match="no value of any image is above 14 of 255; of colours with 16 bits the upper 8"
+    ):
+        read("folder", str(tmp_path))
+
+
 def spoilt_set(root):
     """Two kinds of foreign files and three of images that cannot be read; what is left out, by name."""
     write_folder(root, each=10)
@@ -294,7 +305,8 @@ def test_twelve_bits_in_files_of_sixteen_are_seen_in_the_whole_set(tmp_path):
     assert set(np.unique(data.train.images)) == {51, 255}
     assert data.decoding.white == 4095
     assert data.notes[-1] == "files of 16 bits: none has a value above 4,095, so 4,095 is white, as of 12 bits"
-    assert set(np.unique(read("folder", str(tmp_path), white=65535).train.images)) == {3, 15}
+    with pytest.warns(UserWarning, match="no value of any image is above 15 of 255"):
+        assert set(np.unique(read("folder", str(tmp_path), white=65535).train.images)) == {3, 15}
     Image.fromarray(np.full((2, 3), 60000, np.uint16)).save(tmp_path / "a" / "0.png")
     assert read("folder", str(tmp_path)).decoding.white == 65535
 

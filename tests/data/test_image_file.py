@@ -92,6 +92,20 @@ def test_a_giant_is_read_where_the_limit_is_raised_and_one_at_a_time(tmp_path, m
     assert found[0][4, 4].tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "LA"])
+def test_a_giant_made_smaller_by_strips_is_the_same_picture(tmp_path, monkeypatch, mode):
+    grey = np.add.outer(np.linspace(0, 155, 303), np.linspace(0, 99, 407)).round().astype(np.uint8)
+    image = Image.fromarray(grey)
+    if mode == "RGBA":
+        alpha = Image.fromarray(np.linspace(0, 255, 407).astype(np.uint8)[None].repeat(303, axis=0))
+        image = Image.merge("RGBA", [image] * 3 + [alpha])
+    image.convert(mode).save(tmp_path / "a.png")
+    expected = pixels(tmp_path / "a.png", (20, 30, 3))
+    monkeypatch.setattr(image_file, "GIANT", 0)
+    monkeypatch.setattr(image_file, "STRIP", 4)
+    np.testing.assert_allclose(pixels(tmp_path / "a.png", (20, 30, 3)).astype(int), expected.astype(int), atol=4)
+
+
 def test_sixteen_bits_are_scaled_by_the_value_that_is_white(tmp_path):
     values = np.array([[0, 1000, 4095]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")

@@ -3,10 +3,14 @@
 import contextlib
 import io
 import re
+import warnings
 
 import jax
 
+from purecnn.cli import main
 from tests.commands.running import purecnn
+from tests.data.making import write_folder
+from tests.data.test_folder import declaring
 from tests.docs.pages import DOCS, blocks
 
 PAGE = DOCS / "train.md"
@@ -32,6 +36,27 @@ def test_a_run_and_its_evaluation_print_what_the_page_shows(tmp_path):
     ]
     assert len(head) == 3
     assert not_shown("\n".join(head).replace("in first/", "in runs/lenet-digits-1/")) == []
+
+
+def test_files_that_cannot_be_read_are_told_of_as_the_page_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command sets it for its process
+    write_folder(tmp_path / "pets", classes=("cat", "dog", "fox", "owl"), each=12, side=(40, 32))
+    show = ["data", "show", "--data", "folder", "--data-dir", "pets", "--image-size", "32"]
+    assert main(show) == 0
+    assert not_shown(capsys.readouterr().out) == []
+    (tmp_path / "pets" / "owl" / "3.png").write_text("no image")
+    assert main(show) == 2
+    assert not_shown(capsys.readouterr().err) == []
+    (tmp_path / "pets" / "cat" / "0.xmp").write_text("<?xml version='1.0'?>")
+    assert main([*show, "--skip-unreadable"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("\n") == 6
+    assert not_shown(said) == []
+    (tmp_path / "pets" / "cat" / "0.xmp").unlink()
+    declaring(tmp_path / "pets" / "owl" / "3.png", 9000, 0)
+    assert main(show) == 2
+    assert not_shown(capsys.readouterr().err) == []
 
 
 def test_a_line_that_the_page_lacks_is_noticed():

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,6 +31,24 @@ def test_precision_recall_and_confusion_by_hand():
     np.testing.assert_array_equal(RESULT.confusion, [[1, 1, 0], [1, 1, 0], [1, 1, 0]])
 
 
+def test_top_5_is_told_where_there_are_more_classes():
+    outputs = np.eye(6, dtype=np.float32)[[1, 2, 3, 4, 5, 0]]
+    result = Evaluation(tuple("abcdef"), np.arange(6), outputs, outputs)
+    assert result.top5 == result.accuracy(5) == 4 / 6  # of equal outputs the first count: e and f miss
+
+
+def test_the_most_confused_pairs_come_first():
+    assert RESULT.confused(2) == [(0, 1, 1), (1, 0, 1)]
+    assert RESULT.confused(9) == [(0, 1, 1), (1, 0, 1), (2, 0, 1), (2, 1, 1)]
+    assert Evaluation(("a", "b"), np.arange(2), np.eye(2), np.eye(2)).confused(3) == []
+
+
+def test_files_are_named_where_the_images_have_some():
+    named = dataclasses.replace(RESULT, names=tuple(f"{n}.png" for n in range(6)))
+    assert [line["file"] for line in as_json(named, None)["worst"]][:1] == ["4.png"]
+    assert "file" not in as_json(RESULT, None)["worst"][0]
+
+
 def test_the_worst_have_the_least_probability_in_their_true_class():
     np.testing.assert_allclose(RESULT.confidence, [SHARES[i, k] for i, k in enumerate(LABELS)])
     np.testing.assert_array_equal(RESULT.worst(3), np.argsort(RESULT.confidence)[:3])
@@ -39,7 +58,7 @@ def test_the_worst_have_the_least_probability_in_their_true_class():
 
 def test_json_has_it_all_in_plain_numbers():
     found = json.loads(json.dumps(as_json(RESULT, Path("worst.png"))))
-    assert (found["images"], found["top1"], found["top5"]) == (6, 2 / 6, 1)
+    assert (found["images"], found["top1"], found["top5"]) == (6, 2 / 6, None)  # of three classes
     assert found["confusion"] == RESULT.confusion.tolist()
     assert found["worst"][0]["image"] == 4
     assert (found["worst"][0]["class"], found["worst"][0]["predicted"]) == ("cat", "ant")

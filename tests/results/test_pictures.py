@@ -17,13 +17,15 @@ def shown(figure):
 def test_the_worst_images_come_first_under_their_classes(tmp_path, drawn, channels):
     images = np.random.default_rng(0).random((4, 5, 6, channels), np.float32)
     shares = np.array([[0.75, 0.25], [0.125, 0.875], [0.5, 0.5], [0.0, 1.0]], np.float32)
-    result = Evaluation(("a$b$", "a very long name of a class"), np.array([0, 0, 1, 1], np.int32), shares, shares)
+    names = ("a/0.png", "a/1.png", "b/2.png", "b/3.png")
+    classes = ("a$b$", "a very long name of a class")
+    result = Evaluation(classes, np.array([0, 0, 1, 1], np.int32), shares, shares, names)
     draw_worst(tmp_path / "worst.png", result, images, "a net", count=3)
     titles = [axes.get_title() for axes in drawn[0].axes if axes.images]
     assert titles == [
-        "a$b$: 12.5%\ntaken for a very long n…: 87.5%",
-        "a very long n…: 50.0%\ntaken for a$b$: 50.0%",
-        "a$b$: 75.0%\nright: 75.0%",
+        "a$b$: 12.5%\ntaken for a very long name of\na class: 87.5%\na/1.png",
+        "a very long name of a class:\n50.0%\ntaken for a$b$: 50.0%\nb/2.png",
+        "a$b$: 75.0%\nright: 75.0%\na/0.png",
     ]
     expected = images[1] if channels == 3 else images[1].mean(axis=2)
     np.testing.assert_allclose(shown(drawn[0])[0], expected * 255, atol=0.5001)

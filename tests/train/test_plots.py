@@ -18,9 +18,13 @@ def test_the_confusion_matrix_has_every_count_in_its_place(tmp_path, drawn):
 
 
 def test_many_classes_stay_one_picture_and_a_name_is_text_whatever_is_in_it(tmp_path, drawn):
-    few = ("$\\frac$", "[red]", "an animal with a long name")
+    few = ("$\\frac$", "家族 [red]", "an animal with a long name")
     draw_confusion(tmp_path / "few.png", np.arange(3), np.arange(3), few, "$_")
-    assert [t.get_text() for t in drawn[0].axes[0].get_xticklabels()] == ["$\\frac$", "[red]", "an animal wit…"]
+    assert [t.get_text() for t in drawn[0].axes[0].get_xticklabels()] == [
+        "$\\frac$",
+        "家族 [red]",
+        "an animal with a long name",
+    ]
     for count, named, counted in ((40, 40, 40), (100, 100, 0), (1000, 100, 0)):
         classes = tuple(f"thing {n}" for n in range(count))
         labels = np.arange(count)
@@ -47,3 +51,24 @@ def test_the_curves_are_the_metrics(tmp_path, drawn):
         "val, 30 at the end",
     ]
     assert matplotlib.image.imread(tmp_path / "curves.png").std() > 0
+
+
+def test_ticks_are_plain_numbers_and_a_narrow_range_is_linear(tmp_path, drawn):
+    for name, losses, scale in (
+        ("a", (2.0, 0.3, 0.004), "log"),
+        ("b", (2.0, 1.9, 1.8), "linear"),
+        ("c", (1, 0, 0), "linear"),
+    ):
+        metrics = [{"epoch": n, "train_loss": loss, "train_accuracy": 0.5} for n, loss in enumerate(losses, 1)]
+        draw_curves(tmp_path / f"{name}.png", metrics, "a net")
+        axes = drawn[-1].axes[0]
+        assert axes.get_yscale() == scale
+        texts = [tick.get_text() for tick in axes.get_yticklabels()]
+        assert len(texts) > 2
+        assert not any("$" in text or "×" in text for text in texts)
+    for count in (1, 2):
+        metrics = [{"epoch": n, "train_loss": 1.0, "train_accuracy": 0.5} for n in range(1, 1 + count)]
+        draw_curves(tmp_path / "few.png", metrics, "a net")
+        inside = [t for t in drawn[-1].axes[0].get_xticks() if 0.5 < t < count + 0.5]
+        assert inside == list(range(1, 1 + count))
+    assert {"0.01", "0.1", "1"} <= {tick.get_text() for tick in drawn[0].axes[0].get_yticklabels()}

@@ -1,0 +1,42 @@
+"""The lines of metrics.jsonl as TensorBoard reads them: `tensorboard --logdir RUN/events`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FOLDER = "events"
+
+
+@contextmanager
+def event_log(folder: Path | None, steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yields what adds a line of metrics.jsonl to the events in `folder`; None: nothing is written.
+
+    `steps` are those that the run has done: what a killed run wrote of later ones is struck out.
+    """
+    if folder is None:
+        yield lambda line: None
+        return
+    from tensorboardX import SummaryWriter
+
+    with SummaryWriter(str(folder / FOLDER), purge_step=steps + 1 if steps else None) as writer:
+
+        def add(line: dict[str, Any]) -> None:
+            for name, value in scalars(line).items():
+                writer.add_scalar(name, value, line["step"])
+            writer.flush()
+
+        yield add
+
+
+def scalars(line: dict[str, Any]) -> dict[str, float]:
+    """Loss and accuracy under one heading each, for the splits to stand in one chart; the gradients' norms; speed."""
+    found = {}
+    for name, value in line.items():
+        split, _, what = name.partition("_")
+        if what in ("loss", "accuracy"):
+            found[f"{what}/{split}"] = value
+    found |= {f"gradient_norm/{layer}": norm for layer, norm in line["gradient_norms"].items()}
+    return found | {"images_per_second": line["images_per_second"]}

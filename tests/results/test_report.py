@@ -1,0 +1,30 @@
+import numpy as np
+
+from purecnn.results.evaluation import Evaluation
+from purecnn.results.report import FEW, SHOWN, _by_class, _confused
+
+
+def evaluation(count):
+    """`count` classes of two images each, of which the second is taken for the next class in every fourth."""
+    labels = np.repeat(np.arange(count), 2)
+    guesses = labels.copy()
+    guesses[1::8] = (labels[1::8] + 1) % count
+    outputs = np.eye(count)[guesses]
+    return Evaluation(tuple(f"a class with the number {n:,}" for n in range(count)), labels, outputs, outputs)
+
+
+def test_few_classes_are_one_table():
+    (table,) = _by_class(evaluation(FEW))
+    assert table.count("<tr>") == FEW + 1
+    assert _confused(evaluation(FEW)) == []
+
+
+def test_of_many_classes_the_worst_are_seen_first_and_all_are_folded():
+    words, worst, folded = _by_class(evaluation(1000))
+    assert words.endswith(f"The {SHOWN} classes with the lowest recall.</p>")
+    assert worst.count("<tr>") == worst.count("50.00%") + 1 == SHOWN + 1
+    assert folded.count("<tr>") == 1001
+    assert folded.startswith("<details>\n<summary>All 1,000 classes</summary>")
+    (pairs,) = _confused(evaluation(1000))
+    assert pairs.count("<tr>") == SHOWN + 1
+    assert "a class with the number 0 → a class with the number 1" in pairs
