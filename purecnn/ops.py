@@ -133,22 +133,24 @@ def sum_to_channels(x: Array) -> Array:
     return sums_to_channels(lambda x: (x,), x)[0]
 
 
-def mean_of_channels(x: Array) -> Array:
-    """The mean along the last axis of x (…, C), as (…, 1), in the accumulation dtype.
+def mean_of_channels(x: Array, weights: Array | None = None) -> Array:
+    """The mean along the last axis of x (…, C), or of x · weights (C,), as (…, 1), in the accumulation dtype.
 
-    XLA:CPU adds along the last axis one number after the other. A product with a column of 1/C runs at the memory's
-    speed: layer norm of (8, 56, 56, 96), forward and backward, in half the time.
+    XLA:CPU adds along the last axis one number after the other. A product with a column of weights/C runs at the
+    memory's speed, and x · weights is never in memory: layer norm of (8, 56, 56, 96), forward and backward, in half
+    the time.
     """
     wide = accumulation_dtype(x.dtype)
+    weights = jnp.ones(x.shape[-1], wide) if weights is None else weights.astype(wide)
 
-    def direct(x):
-        return x.astype(wide).mean(axis=-1, keepdims=True)
+    def direct(x, weights):
+        return (x.astype(wide) * per_channel(weights, x)).mean(axis=-1, keepdims=True)
 
-    def product(x):
-        column = jnp.full((x.shape[-1], 1), 1 / x.shape[-1], wide)
+    def product(x, weights):
+        column = (weights / x.shape[-1])[:, None]
         return jnp.matmul(x.astype(wide), column, precision=lax.Precision.HIGHEST)
 
-    return lax.platform_dependent(x, cpu=product, default=direct)
+    return lax.platform_dependent(x, weights, cpu=product, default=direct)
 
 
 def per_channel(channels: Array, x: Array) -> Array:

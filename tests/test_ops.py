@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import purecnn
-from purecnn.ops import FEW_ROWS, LARGE_MATRIX, accumulation_dtype, matmul_transposed, sum_to_channels, sums_to_channels
+from purecnn.ops import (
+    FEW_ROWS,
+    LARGE_MATRIX,
+    accumulation_dtype,
+    matmul_transposed,
+    mean_of_channels,
+    sum_to_channels,
+    sums_to_channels,
+)
 
 NARROW = (jnp.bfloat16, jnp.float16)
 
@@ -75,3 +83,10 @@ def test_weight_cotangents_of_several_nets_on_one_batch(dtype, shared):
         got = jax.jit(jax.vmap(rule, axes))(*several)
         alone = np.asarray(rule(*arrays), np.float32)
         np.testing.assert_array_equal(np.asarray(got, np.float32), np.stack([alone, 2 * alone, -alone]))
+
+
+def test_a_mean_of_channels_may_weigh_them():
+    x, weights = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 5)), "float32"), jnp.arange(5.0)
+    got = jax.jit(mean_of_channels)(x, weights)
+    np.testing.assert_allclose(got, (x * weights[None, None]).mean(-1, keepdims=True), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(mean_of_channels)(x), x.mean(-1, keepdims=True), rtol=1e-6, atol=1e-6)

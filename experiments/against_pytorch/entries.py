@@ -154,6 +154,27 @@ def concatenate(*xs, axis):
     return torch.cat(xs, axis)
 
 
+def adapting(rng: np.random.Generator) -> Drawn:
+    return (rng.normal(size=rng.integers(1, 8, 4)),), {"size": tuple(map(int, rng.integers(1, 8, 2)))}
+
+
+def adaptive_avg_pool2d(x, *, size):
+    return F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+
+
+def sequences(rng: np.random.Generator) -> Drawn:
+    groups, each_in, each_out, size, dilation = (int(n) for n in rng.integers(1, 4, 5))
+    options = {"groups": groups, "dilation": dilation, "stride": int(rng.integers(1, 4))}
+    options |= {"padding": int(rng.integers(0, 3))}
+    length = dilation * (size - 1) + int(rng.integers(1, 8))
+    x, w = rng.normal(size=(2, length, groups * each_in)), rng.normal(size=(size, each_in, groups * each_out))
+    return (x, w, rng.normal(size=groups * each_out)), options
+
+
+def conv1d(x, w, b, **options):
+    return F.conv1d(x.permute(0, 2, 1), w.permute(2, 1, 0), b, **options).permute(0, 2, 1)
+
+
 ENTRIES: tuple[Entry, ...] = (
     activation(purecnn.relu6, F.relu6),
     activation(purecnn.leaky_relu, F.leaky_relu, lambda rng: {"negative_slope": float(rng.normal())}),
@@ -170,4 +191,6 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(purecnn.concatenate, concatenating, concatenate),
     Entry(purecnn.layer_norm, normalisation, layer_norm),
     Entry(purecnn.drop_path, dropping, drop_path),
+    Entry(purecnn.adaptive_avg_pool2d, adapting, adaptive_avg_pool2d),
+    Entry(purecnn.conv1d, sequences, conv1d),
 )

@@ -56,9 +56,9 @@ def layer_norm_bwd(residuals, y_bar, *, epsilon=1e-5):
         return y_bar, y_bar.astype(wide) * x_hat(x, mean, r)
 
     bias_bar, scale_bar = sums_to_channels(terms, y_bar, x, mean, r)
-    g = y_bar.astype(wide) * per_channel(scale.astype(wide), x)
-    along = mean_of_channels(g * x_hat(x, mean, r))
-    x_bar = r * (g - mean_of_channels(g) - x_hat(x, mean, r) * along)
+    y_bar = y_bar.astype(wide)
+    mean_of_g, along = mean_of_channels(y_bar, scale), mean_of_channels(y_bar * x_hat(x, mean, r), scale)
+    x_bar = r * (y_bar * per_channel(scale.astype(wide), x) - mean_of_g - x_hat(x, mean, r) * along)
     return x_bar.astype(x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
 
 
