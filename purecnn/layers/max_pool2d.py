@@ -16,7 +16,8 @@ Where entries tie, the maximum has a kink: any weights on them that sum to one a
 
 A maximum over a window is one over its rows of the maxima over their columns, and the first winner, row by row, is the
 first winner in the first row that has it. So a large window is pooled in two passes, columns and rows, kh + kw offsets
-in place of kh·kw; ȳ goes back through the rows' winners, then through the columns'.
+in place of kh·kw; ȳ goes back through the rows' winners, then through the columns'. Many offsets along an axis are read
+in a loop, which has one body to compile.
 """
 
 from __future__ import annotations
