@@ -13,6 +13,7 @@ import functools
 import operator
 from collections.abc import Callable, Iterator
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -20,6 +21,7 @@ from purecnn.annotations import Array, Shaped
 from purecnn.geometry import Pair, WindowDims
 
 MANY_OFFSETS = 16  # of a window: each costs compile time, and a window along either axis has k and not k²
+LONG_WINDOW = 10  # offsets along one axis, above which they are read in a loop: one body to compile, and not k terms
 NO_OFFSET = 255  # windows with more offsets than a byte counts number them in 32 bits
 
 
@@ -54,6 +56,32 @@ def read_offsets(
     """The input at each kernel offset, row-major; padding reads as `fill`."""
     x = lax.pad(x, jnp.asarray(fill, x.dtype), dims.input_pad)
     return (lax.slice(x, *dims.offset_slice(offset, x.shape[0], x.shape[3])) for offset in dims.offsets())
+
+
+def is_long(dims: WindowDims) -> bool:
+    """Whether the window lies along one axis and has many offsets there."""
+    return min(dims.size) == 1 and max(dims.size) > LONG_WINDOW
+
+
+def fold_offsets(first: Callable, step: Callable, x: Shaped[Array, "n h w c"], dims: WindowDims, fill: float = 0):
+    """step(… step(first(entry at offset 0), 1, entry at offset 1) …), the entries as of `read_offsets`.
+
+    `step` takes what the one before returned, arrays that keep their shapes, an offset's number and the entries there.
+    """
+    if not is_long(dims):
+        start, *entries = read_offsets(x, dims, fill)
+        folded = first(start)
+        for t, entry in enumerate(entries, start=1):
+            folded = step(folded, t, entry)
+        return folded
+    x, axis = lax.pad(x, jnp.asarray(fill, x.dtype), dims.input_pad), 1 + (dims.size[1] > 1)
+    zero, limit, strides = dims.offset_slice((0, 0), x.shape[0], x.shape[3])
+
+    def read(t):
+        span = lax.dynamic_slice_in_dim(x, dims.dilation[axis - 1] * t, limit[axis], axis)
+        return lax.slice(span, zero, limit, strides)
+
+    return lax.fori_loop(1, max(dims.size), lambda t, folded: step(folded, t, read(t)), first(read(0)))
 
 
 def read_axis(x: Shaped[Array, "..."], dims: WindowDims, axis: int, at: int, along: int) -> Shaped[Array, "..."]:
@@ -108,23 +136,42 @@ def sum_over_windows(
         padded = [lax.pad(a, jnp.zeros((), a.dtype), (*edges, (0, 0, 0))) for a in arrays]
         arrays = tuple(lax.optimization_barrier(padded))
 
-    def at(q_row: int, q_col: int):
+    def at(q_row, q_col):
         i = _offset_of_phase(dims, 0, q_row)[:, None, None, None]
         j = _offset_of_phase(dims, 1, q_col)[None, None, :, None]
         offset = jnp.where((i >= 0) & (j >= 0), i * dims.size[1] + j, no_offset(dims)).astype(offset_dtype(dims))
         row, col = rows.shifts - 1 - q_row, cols.shifts - 1 - q_col
-        shifted = (a[:, row : row + rows.length, None, col : col + cols.length, None, :] for a in arrays)
+        rows_of = (_stretch(a, row, rows.length, 1) for a in arrays)
+        shifted = (_stretch(a, col, cols.length, 2)[:, :, None, :, None, :] for a in rows_of)
         return term(offset[None, None], *shifted)
 
-    terms = (at(q_row, q_col) for q_row in range(rows.shifts) for q_col in range(cols.shifts))
-    total = functools.reduce(operator.add, terms)
+    if is_long(dims):
+
+        def add(q, total):
+            q = q.astype(jnp.int32)
+            return total + (at(q, 0) if cols.shifts == 1 else at(0, q))
+
+        each = jax.eval_shape(functools.partial(at, 0, 0))
+        total = lax.fori_loop(
+            0, max(rows.shifts, cols.shifts), add, lax.full_like(arrays[0], 0, each.dtype, each.shape)
+        )
+    else:
+        terms = (at(q_row, q_col) for q_row in range(rows.shifts) for q_col in range(cols.shifts))
+        total = functools.reduce(operator.add, terms)
     n, _, _, _, _, channels = total.shape
     flat = total.reshape(n, rows.length * dims.stride[0], cols.length * dims.stride[1], channels)
     (top, _), (left, _) = dims.padding
     return flat[:, top : top + dims.input[0], left : left + dims.input[1]]
 
 
-def _offset_of_phase(dims: WindowDims, axis: int, q: int) -> Array:
+def _stretch(a, start, length: int, axis: int) -> Array:
+    """`length` rows or columns of `a` from `start` on, a number or an index of a loop."""
+    if isinstance(start, int):
+        return lax.slice_in_dim(a, start, start + length, axis=axis)
+    return lax.dynamic_slice_in_dim(a, start, length, axis)
+
+
+def _offset_of_phase(dims: WindowDims, axis: int, q: int | Array) -> Array:
     """The offset i with d·i = a + s·q for every phase a, −1 where there is none. Computed, not looked up: XLA fuses
     an iota into its loop and no table (five times slower)."""
     reach = jnp.arange(dims.stride[axis], dtype=jnp.int32) + dims.stride[axis] * q

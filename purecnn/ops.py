@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -120,12 +119,17 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, pe
             rows = widened(*(row(a, h) for a in arrays))
             return [total + row for total, row in zip(totals, rows, strict=True)], None
 
-        count = len(jax.eval_shape(widened, *arrays))
-        zeros = [lax.full_like(arrays[0], 0, wide, (shape[0], *shape[2:]))] * count
-        totals, _ = lax.scan(add, zeros, jnp.arange(shape[1]), unroll=ROWS)
+        # The first rows are where the totals start: zeros XLA makes for all layers when a program starts.
+        first = (shape[1] - 1) % ROWS + 1
+        totals = widened(*(row(a, 0) for a in arrays))
+        for h in range(1, first):
+            totals, _ = add(totals, h)
+        totals, _ = lax.scan(add, totals, jnp.arange(first, shape[1]), unroll=ROWS)
         return [summed(total) for total in totals]
 
-    return direct(*arrays) if len(shape) < 3 else lax.platform_dependent(*arrays, cpu=row_on_row, default=direct)
+    if len(shape) < 3 or not isinstance(shape[1], int) or shape[1] == 0:
+        return direct(*arrays)
+    return lax.platform_dependent(*arrays, cpu=row_on_row, default=direct)
 
 
 def sum_to_channels(x: Array) -> Array:

@@ -7,7 +7,19 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from experiments.benchmark import extremes, gpu, gpu_row, layers, nets, page, specs, with_flax, with_jax
+from experiments.benchmark import (
+    extremes,
+    gpu,
+    gpu_row,
+    kernels,
+    layers,
+    nets,
+    page,
+    small_w_bar,
+    specs,
+    with_flax,
+    with_jax,
+)
 from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
@@ -33,6 +45,18 @@ def test_the_plain_net_has_our_loss_and_gradient(name):
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             assert a.dtype == b.dtype == jnp.float64
             assert apart(a, b) < 1e-12
+
+
+def test_every_kernel_is_compared_and_timed_beside_the_page(monkeypatch):
+    monkeypatch.setitem(layers.CONVS, "tiny", ((2, 4, 4, 8), (3, 3, 8, 8), 1, 1, True))
+    lines = [kernels.row("tiny", equation, rounds=1, turn_s=0.0) for equation in kernels.EQUATIONS]
+    assert ["banded" in lines[0], "(auto)" in lines[1], "wgrad_chunked" in lines[2]] == [True] * 3
+    assert lines[2].endswith("(auto: the page) |")
+
+
+def test_small_weight_cotangents_are_compared_and_timed():
+    assert small_w_bar.row((2, 4, 8, 8, 3, 1, 1), rounds=1, turn_s=0.0).endswith("| page |")
+    assert small_w_bar.row((2, 4, 8, 8, 3, 1, 2), rounds=1, turn_s=0.0).endswith("|  |")
 
 
 SMALL = {

@@ -25,7 +25,7 @@ PAGE = "page"
 
 def ways_of(equation: str, dims) -> dict:
     """{"page" or a kernel's name: function of two arrays and dims}."""
-    ways = {PAGE: getattr(page, f"_{equation}")}
+    ways = {PAGE: getattr(page, equation)}
     for name, kernel in select.KERNELS.items():
         if name != "im2col" and hasattr(kernel, equation) and not kernel.unknown(dims):
             ways[name] = getattr(kernel, equation)
@@ -43,7 +43,7 @@ def taken(equation: str, dims) -> str:
     return names[0] if names else PAGE
 
 
-def row(name: str, equation: str, rounds: int) -> str:
+def row(name: str, equation: str, rounds: int, turn_s: float = 0.1) -> str:
     x_shape, w_shape, stride, padding, _ = CONVS[name]
     dims = conv_dims("conv2d", x_shape, w_shape, stride=stride, padding=padding)
     keys = jax.random.split(jax.random.key(0), 3)
@@ -56,7 +56,7 @@ def row(name: str, equation: str, rounds: int) -> str:
         apart = largest_difference(result, results[PAGE])
         assert apart < 1e-4, f"{name} {equation}: {way} is apart by {apart:.1e}"
     runs = {way: lambda f=f: jax.block_until_ready(f(*args)) for way, f in compiled.items()}
-    timed = taking_turns(runs, rounds, 0.1, base=PAGE)
+    timed = taking_turns(runs, rounds, turn_s, base=PAGE)
     auto = taken(equation, dims) if jax.default_backend() == "cpu" else PAGE
     cells = [f"{PAGE} {timed[PAGE].median_ms:.2f} ms"]
     cells += [f"{way} {timed[way].ratio:.2f}{' (auto)' if way == auto else ''}" for way in timed if way != PAGE]

@@ -1,4 +1,4 @@
-"""One layer's backward rule at a time, at the sizes at which the three nets use it."""
+"""One layer's backward rule at a time, at the sizes at which the nets use it."""
 
 import functools
 import math
@@ -21,6 +21,9 @@ CONVS = {
     "cifar conv2": ((128, 32, 32, 32), (3, 3, 32, 32), 1, 1, True),
     "cifar conv3": ((128, 16, 16, 32), (3, 3, 32, 64), 1, 1, True),
     "cifar conv4": ((128, 16, 16, 64), (3, 3, 64, 64), 1, 1, True),
+    "resnet20 conv 16": ((64, 32, 32, 16), (3, 3, 16, 16), 1, 1, True),
+    "resnet20 conv 32": ((64, 16, 16, 32), (3, 3, 32, 32), 1, 1, True),
+    "resnet20 conv 64": ((64, 8, 8, 64), (3, 3, 64, 64), 1, 1, True),
     "alexnet conv1": ((16, 227, 227, 3), (11, 11, 3, 96), 4, 0, False),
     "alexnet conv2": ((16, 27, 27, 96), (5, 5, 96, 256), 1, 2, True),
     "alexnet conv3": ((16, 13, 13, 256), (3, 3, 256, 384), 1, 1, True),

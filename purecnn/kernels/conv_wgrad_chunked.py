@@ -11,8 +11,9 @@ whose rows are stretches of x's own. The sum over n is taken a chunk of images a
 image whose patches alone are too many is taken a strip of rows at a time.
 
 `cifar_cnn`'s layers take 0.3 to 0.6 of the page's time, whose window is the whole image, AlexNet's 0.65 to 0.8; LeNet's
-second takes 1.1. Kernels from 5×5 on, over few images of 32 channels or more, take 0.9 to 2.7, in the median 1.6: there
-the page is taken. Two images of 512×512×64 under 3×3 kernels take 142 MB of temporaries where autodiff takes 269.
+second takes 1.1. Kernels from 5×5 on, over few images of 32 channels or more, take 0.9 to 2.7, in the median 1.6, and
+small images (`experiments/benchmark/small_w_bar.py`) as much: there the page is taken. Two images of 512×512×64 under
+3×3 kernels take 142 MB of temporaries where autodiff takes 269.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@
     x̄            winograd as for y; banded for ≤ 16 channels and     as y
                  stride 1
     w̄            winograd as for y; banded for single-channel        as y; wgrad_offsets for more than
-                 images; the page for kernels from 5×5 on            8 groups
-                 over few images of ≥ 32 channels;
-                 wgrad_chunked for everything else
+                 images; the page where ≥ 8 channels meet ≥ 8 and    8 groups
+                 ȳ is small, and for kernels from 5×5 on over few
+                 images; wgrad_chunked for everything else
 
 and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a
-third of a matrix product's speed and less, but near it where x is read at many kernel offsets.
+third of a matrix product's speed and less, but near it where x is read at many kernel offsets or stays in the cache.
 
 `python -m experiments.benchmark.kernels` times every kernel beside the page. Where the batch is no number
 (`jax.export` with a symbolic one) the page is taken everywhere.
@@ -64,6 +64,8 @@ FEW_CHANNELS = 16  # a vector register of float32 holds as many
 FEW_IMAGES = 16
 LARGE_KERNEL = 5
 COTANGENT_BYTES = 24 << 20  # of ȳ, above which the page's w̄ reads it from memory at every kernel offset
+CACHED_BYTES = 1 << 20  # of ȳ that the page's w̄ keeps beside x in a core's own cache at any number of offsets
+THIN_BYTES = 8 << 20  # the same where no side has more than FEW_CHANNELS
 
 
 def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -107,7 +109,7 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         cpu = conv_winograd.weight_cotangent
     elif _few_channels(dims) and dims.stride == (1, 1) and dims.in_channels == 1:
         cpu = conv_banded.weight_cotangent
-    elif _large_kernel(dims):
+    elif _page_wins(dims):
         cpu = None
     return _by_platform(page, cpu, conv_space_to_depth.weight_cotangent if _strided_images(dims) else None)
 
@@ -140,13 +142,19 @@ def _few_channels(dims: ConvDims) -> bool:
     return max(dims.in_channels, dims.out_channels) <= FEW_CHANNELS and dims.groups == 1
 
 
-def _large_kernel(dims: ConvDims) -> bool:
-    """Over few images, of many channels: w̄ of 256×256×32 → 32, 7×7, takes XLA half of the time of wgrad_chunked."""
+def _page_wins(dims: ConvDims) -> bool:
+    """XLA's w̄ takes half to nine tenths of the time of wgrad_chunked where ȳ stays in the cache, and over few images
+    of many channels under large kernels. Its fast convolution knows no output that is larger than the input: of those
+    it takes ten times as long. One image is left out, which under `vmap` would be a group of a grouped convolution."""
     channels = min(dims.in_channels, dims.out_channels)
-    if dims.groups > 1 or dims.dilation != (1, 1) or min(dims.size) < LARGE_KERNEL or channels < 2 * FEW_CHANNELS:
+    grows = any(y > x for y, x in zip(dims.output, dims.input, strict=True))
+    if dims.groups > 1 or dims.dilation != (1, 1) or math.prod(dims.size) == 1 or grows:
         return False
     y_bytes = 4 * dims.batch * math.prod(dims.output) * dims.out_channels
-    return dims.batch <= FEW_IMAGES and y_bytes <= COTANGENT_BYTES
+    room = THIN_BYTES if _few_channels(dims) else CACHED_BYTES
+    small = dims.batch > 1 and channels >= FEW_CHANNELS // 2 and y_bytes <= room
+    large_kernel = min(dims.size) >= LARGE_KERNEL and channels >= 2 * FEW_CHANNELS and dims.batch <= FEW_IMAGES
+    return small or (large_kernel and y_bytes <= COTANGENT_BYTES)
 
 
 def _colour_images(dims: ConvDims) -> bool:

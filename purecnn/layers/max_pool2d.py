@@ -16,7 +16,8 @@ Where entries tie, the maximum has a kink: any weights on them that sum to one a
 
 A maximum over a window is one over its rows of the maxima over their columns, and the first winner, row by row, is the
 first winner in the first row that has it. So a large window is pooled in two passes, columns and rows, kh + kw offsets
-in place of kh·kw; ȳ goes back through the rows' winners, then through the columns'.
+in place of kh·kw; ȳ goes back through the rows' winners, then through the columns'. Many offsets along an axis are read
+in a loop, which has one body to compile.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from purecnn.checks import require_choice, require_floats, require_rank
 from purecnn.chunks import materialize_in_halves
 from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
 from purecnn.offsets import (
+    fold_offsets,
+    is_long,
     no_offset,
     offset_dtype,
     passes,
@@ -77,8 +80,9 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
     y, winners = x, []
     for one in passes(dims):
         search = functools.partial(_with_winner, dims=one, ties=ties)
-        # XLA:CPU would fuse the search into the backward pass and repeat it for every entry of every window.
-        y, winner = lax.platform_dependent(y, cpu=functools.partial(materialize_in_halves, search), default=search)
+        # XLA:CPU would fuse a search into the backward pass and repeat it for every entry of every window.
+        cpu = search if is_long(one) else functools.partial(materialize_in_halves, search)
+        y, winner = lax.platform_dependent(y, cpu=cpu, default=search)
         winners.append(winner)
     return y, (*winners, shape_carrier(x))
 
@@ -104,21 +108,30 @@ def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
 
 def _maxima(x, dims: WindowDims):
     """x, and the maxima after each pass."""
-    return reduced_in_passes(x, dims, lambda x, dims: functools.reduce(jnp.maximum, read_offsets(x, dims, -jnp.inf)))
+
+    def maximum(x, dims: WindowDims):
+        return fold_offsets(lambda entry: entry, lambda y, _, entry: jnp.maximum(y, entry), x, dims, -jnp.inf)
+
+    return reduced_in_passes(x, dims, maximum)
 
 
 def _with_winner(x, dims: WindowDims, ties):
     """The maximum and its offset, carried beside it: a search for equal entries misses those that XLA rounds anew."""
-    y, *entries = read_offsets(x, dims, -jnp.inf)
-    # Counted in float32, whose comparisons and selections fill a vector register as those of y do.
-    winner = jnp.zeros(y.shape, jnp.float32)
-    for t, entry in enumerate(entries, start=1):
+
+    def first(entry):
+        # Counted in float32, whose comparisons and selections fill a vector register as those of y do.
+        return entry, lax.full_like(entry, 0, jnp.float32)
+
+    def step(best, t, entry):
+        y, winner = best
         # A NaN wins over every number and compares with none: it is neither ≤ y nor equal to itself.
         if ties == "last":
             winner = jnp.where((entry >= y) | (entry != entry), jnp.float32(t), winner)
         else:
             winner = jnp.where((entry <= y) | (y != y), winner, jnp.float32(t))
-        y = jnp.maximum(y, entry)
+        return jnp.maximum(y, entry), winner
+
+    y, winner = fold_offsets(first, step, x, dims, -jnp.inf)
     return y, winner.astype(offset_dtype(dims))
 
 

@@ -51,8 +51,8 @@ CHUNKED = conv_wgrad_chunked.weight_cotangent
     [
         ((1, 6), [*BANDED]),  # LeNet's two
         ((6, 16), [*BANDED[:2], CHUNKED]),
-        ((16, 16), [*BANDED[:2], CHUNKED]),
-        ((16, 32), [None, None, CHUNKED]),
+        ((16, 16), [*BANDED[:2], None]),
+        ((16, 32), [None, None, None]),
         ((3, 32), [conv_banded.forward, None, CHUNKED]),  # colour images
         ((3, 64), [None, None, CHUNKED]),
         ((4, 16, 2), [None, None, CHUNKED]),
@@ -110,11 +110,34 @@ def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(t
 
 def test_large_kernels_over_few_images_of_many_channels_take_xlas_weight_cotangent(taken):
     assert taken(32, 32, size=7, batch=16) == taken(384, 384, size=7, stride=2) == [None, None, None]
-    for fewer in ({"size": (7, 4)}, {"size": 7, "batch": 17}, {"size": 7, "groups": 2}, {"size": 7, "dilation": 2}):
+    for fewer in ({"size": (7, 4)}, {"size": 7, "batch": 70}, {"size": 7, "groups": 2}, {"size": 7, "dilation": 2}):
         assert taken(64, 64, **fewer)[2] is CHUNKED
     assert taken(31, 64, size=7)[2] is taken(64, 31, size=7)[2] is CHUNKED
     assert taken(32, 2048, size=5, batch=16)[2] is None  # 13 MB of ȳ
     assert taken(32, 4096, size=5, batch=16)[2] is CHUNKED
+
+
+def test_small_images_of_eight_channels_or_more_take_xlas_weight_cotangent(taken):
+    """Where ȳ is at most a megabyte, eight between at most 16 channels; ResNet-20's first stage and third."""
+    assert taken(16, 16, batch=64, padding=1)[2] is taken(64, 64, batch=20, padding=1)[2] is None
+    assert taken(8, 32, batch=2)[2] is taken(64, 64, batch=8, stride=2)[2] is None
+    assert taken(32, 32, size=(1, 3), batch=4)[2] is None
+    assert taken(64, 64, batch=21, padding=1)[2] is taken(16, 16, batch=1000)[2] is CHUNKED
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"size": 1}, {"dilation": 2}, {"groups": 2}, {"batch": 1}, {"padding": 2}, {"padding": ((0, 0), (0, 3))}],
+    ids=str,
+)
+def test_but_not_where_xlas_is_slow(taken, other):
+    """A product alone, dilated, grouped, what `vmap` makes grouped, and an output that is larger than the input."""
+    assert taken(32, 32, **({"batch": 8} | other))[2] is CHUNKED
+
+
+def test_nor_under_large_kernels_that_make_the_output_larger(taken):
+    assert taken(32, 32, size=7, batch=16, padding=3)[2] is None
+    assert taken(32, 32, size=7, batch=16, padding=4)[2] is CHUNKED
 
 
 def test_many_groups_have_products_where_a_cpu_has_chunks(taken, monkeypatch):
