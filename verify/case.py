@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from verify.generate.domain import POSITIVE
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
@@ -143,6 +144,12 @@ class Case:
         decided otherwise than in float64, where they are ordinary numbers."""
         small = [np.abs(self.arrays[n]) for n in self.perturbed]
         return any(bool(np.any((a > 0) & (a < smallest_normal(a.dtype)))) for a in small)
+
+    @property
+    def on_the_boundary(self) -> bool:
+        """Whether an argument that is positive in the example holds a 0 here."""
+        leaves = [self.subject.leaves[k] for k in self.subject.arrays]
+        return any(POSITIVE in f.domain and bool(np.any(a == 0)) for f, a in zip(leaves, self.arrays, strict=True))
 
     @cached_property
     def length(self) -> int:

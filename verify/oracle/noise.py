@@ -69,12 +69,12 @@ def _flat(outputs: Any) -> list[np.ndarray]:
     return [np.asarray(a) for a in jax.tree_util.tree_leaves(outputs)]
 
 
-def within_noise(case: Case, got: Sequence[np.ndarray], dtype: Any) -> list[np.ndarray]:
+def within_noise(case: Case, got: Sequence[np.ndarray], dtype: Any, draws: int = MOVES) -> list[np.ndarray]:
     """Per perturbed leaf, where a cotangent computed in `dtype` is what the oracle says for inputs that lie a roundoff
     away. To be asked of a rule that is right in float64: a tie, too, is a roundoff away from both of its sides."""
     unit = unit_roundoff(case.subject.dtype if dtype is OWN else dtype)
     try:
-        moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit)]
+        moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit, draws)]
     except NotRunError:
         return [np.zeros(np.shape(g), bool) for g in got]
     excused = []
@@ -101,11 +101,11 @@ def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> li
     return noise
 
 
-def _moves(case: Case, unit: float) -> list[list[Any]]:
+def _moves(case: Case, unit: float, draws: int = MOVES) -> list[list[Any]]:
     """The arrays moved by one roundoff: one at a time up and down as a whole, and every element at random."""
     rng = np.random.default_rng((case.seed, 15))
     signs = [{n: sign} for n in case.perturbed[:MOVED_ALONE] for sign in (1.0, -1.0)]
-    signs += [{n: rng.choice([-1.0, 1.0], case.arrays[n].shape) for n in case.perturbed} for _ in range(MOVES)]
+    signs += [{n: rng.choice([-1.0, 1.0], case.arrays[n].shape) for n in case.perturbed} for _ in range(draws)]
     wide = [a.astype(WIDE) if n in case.perturbed else a for n, a in enumerate(case.arrays)]
     return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
 
