@@ -15,7 +15,7 @@ from verify.case import Case
 from verify.oracle import kinks
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
-from verify.oracle.noise import loop_noise, within_noise
+from verify.oracle.noise import MEASURED, loop_noise, measured, within_noise
 from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE
@@ -23,7 +23,6 @@ from verify.running import OWN, WIDE
 NAME = "gradient"
 EVERY_CASE = True
 COARSE = 1e-4  # of the largest element: what float32 leaves of a function that forgets rounding
-MEASURED = 64.0  # times what autodiff loses in the call's dtype
 
 
 def findings(case: Case) -> list[Finding]:
@@ -38,7 +37,7 @@ def findings(case: Case) -> list[Finding]:
         found = _at(case, WIDE, wide, case.narrowest)
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
-        unit = unit_roundoff(case.subject.dtype)
+        unit = case.own_unit
         found += _at(case, OWN, case.own[1], unit, right_in_float64=wide is not None)
     return found
 
@@ -73,6 +72,8 @@ def _at(
         allowed_error(m, d) * _narrowing(case, unit / unit_roundoff(d))
         for m, d in zip(truth.magnitudes, dtypes, strict=True)
     ]
+    if level is WIDE and not case.reshaped:
+        allowed = [measured(case, k, a, unit) for k, a in enumerate(allowed)]
     noise = loop_noise(case)
     if noise:  # before any kink is looked for at each element, for which the loops would run again and again
         allowed = [a + noise * largest(e) for a, e in zip(allowed, truth.cotangents, strict=True)]
@@ -110,7 +111,8 @@ def _outside(case: Case, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarra
     """A difference where what is positive in the example is 0: nobody has promised a derivative there, only that finite
     numbers stay so."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
-    text = f"outside of what the example shows, {int(bad.sum())} of {bad.size} elements differ ({apart(e[index], g[index])})"
+    count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
+    text = f"outside of what the example shows, {count} ({values})"
     return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
 
 

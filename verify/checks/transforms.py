@@ -103,7 +103,7 @@ def _compared(
 
 def _raised(case: Case, level, name: str, build: Build, inputs: list, error: Exception) -> Finding:
     """A note where a hijax primitive says that it has no such rule, where the function raises the same without its rule
-    (a primitive of JAX's that is not batched), or where a key must be a constant, as it is where nondiff_argnums have it."""
+    (a primitive that JAX does not batch), or where a key must be a constant, as `nondiff_argnums` ask."""
     text, label = first_line(error), f"{case.label}, {name}"
     if isinstance(error, NotImplementedError) and UNWRITTEN in str(error):
         text = f"{text.partition(': ')[2]}: {name} is refused"
@@ -115,10 +115,13 @@ def _raised(case: Case, level, name: str, build: Build, inputs: list, error: Exc
     def of_its_key(*arrays):
         return rule(*[case.arrays[n] if n in keys else a for n, a in enumerate(arrays)])
 
+    where = ""
     if _error_of(build(case.subject.oracle(case.options)), level, inputs) is type(error):
-        return Finding(NAME, "the rule", None, None, None, "", f"{text}, as it does when taken out", label, note=True)
-    if keys and _error_of(build(of_its_key), level, inputs) is None:
-        return Finding(NAME, "the rule", None, None, None, "", f"{text}, unless its key is a constant", label, note=True)
+        where = ", and so does the function without it"
+    elif keys and _error_of(build(of_its_key), level, inputs) is None:
+        where = ", unless its key is a constant"
+    if where:
+        return Finding(NAME, "the rule", None, None, None, "", text + where, label, note=True)
     return Finding(NAME, "the backward rule", None, None, None, "raises", text, label)
 
 

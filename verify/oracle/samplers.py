@@ -28,7 +28,8 @@ def _rejects(case: Case) -> bool:
         found = list(equations(case.trace[0]))
     except Exception:
         return False
-    return any(e.primitive.name == OWN_DERIVATIVE or e.primitive.name == "while" and _until_accepted(e) for e in found)
+    loops = [e for e in found if e.primitive.name == "while"]
+    return any(e.primitive.name == OWN_DERIVATIVE for e in found) or any(map(_until_accepted, loops))
 
 
 def _until_accepted(eqn) -> bool:

@@ -99,3 +99,18 @@ def test_a_root_by_newton_is_not_asked_at_zero_where_its_steps_do_not_suffice(fa
 def test_nan_at_zero_is_wrong_though_the_example_is_positive():
     rule = joined(lambda x: x * x, lambda args, y, g: (2 * g * args[0] ** 2 / args[0],))
     assert verify.check(rule, np.abs(normal(0, 5)) + np.float32(0.8), checks=("gradient",)).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.01, "wrong")])
+def test_a_bound_that_says_nothing_is_measured(factor, verdict):
+    """Errors of an elimination grow in the bound and die out in the numbers."""
+    a = np.eye(8, dtype=np.float32) + normal(0, 8, 8) / 8
+
+    def powers(a):
+        for _ in range(5):
+            a = jnp.linalg.solve(a, a @ a)
+        return a
+
+    rule = joined(powers, lambda args, y, g: (factor * g,))
+    report = verify.check(rule, a, cases=0, checks=("gradient",))
+    assert report.verdict == verdict, report
