@@ -19,7 +19,6 @@ from verify.checks import (
     exact,
     finite,
     forward,
-    fused,
     gradient,
     linearity,
     low_precision,
@@ -47,7 +46,7 @@ from verify.subject import Subject, describe, first_line
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
 PROGRAM = (reached, lowered, cost)
 LATER = (
-    *(exact, adjoint, pushforward, methods, primitive, differences, low_precision, fused, transforms, second_order),
+    *(exact, adjoint, pushforward, methods, primitive, differences, low_precision, transforms, second_order),
     *(devices, *PROGRAM),
 )
 CHECKS = (*FIRST, *LATER)

@@ -3,7 +3,8 @@
 The derivative of a function applied to each row is the derivative applied to each row; compiled or not, recomputed or
 kept, in a loop or at once, the numbers are the same. A rule fails here if it counts on concrete values, on the rank
 or the leading axis of its arguments, or on residuals that do not batch. Compared: eager, `vmap` of the pullback,
-the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside, and `remat`.
+the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside, `remat`, and
+`jit` of the rule behind a product (`fused`).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
+from verify.checks import fused
 from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
 from verify.oracle.instances import UNWRITTEN
@@ -71,7 +73,8 @@ def findings(case: Case) -> list[Finding]:
         if any(not f.note for f in found):
             return found
         notes += found
-    return notes[:1]
+    behind = fused.findings(case)
+    return behind if any(not f.note for f in behind) else [*notes[:1], *behind]
 
 
 def _compared(
