@@ -14,8 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from verify.generate.domain import POSITIVE
+from verify.oracle import tensor_float
 from verify.oracle.primal import equations
-from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
+from verify.oracle.tolerance import smallest_normal, unit_roundoff
+from verify.oracle.truth import GENEROUS, LONG_SUMS, Truth, uniform, widen
 from verify.report.finding import NotRunError
 from verify.running import (
     OWN,
@@ -31,16 +34,6 @@ from verify.running import (
     widened,
 )
 from verify.subject import FLOAT, PERTURBED, Subject, first_line
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What the oracle says, in float64: outputs, cotangents of the perturbed leaves, and their magnitudes."""
-
-    outputs: list[np.ndarray]
-    cotangents: list[np.ndarray]
-    output_magnitudes: list[np.ndarray]
-    magnitudes: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -88,7 +81,7 @@ class Case:
         fun = self.subject.oracle(self.options)
         if self.reshaped:
             (y, bars), size = self._both[1], LONG_SUMS if self.long else GENEROUS
-            return Truth(_wide(y), _wide(bars), [_uniform(a, size) for a in y], [_uniform(a, size) for a in bars])
+            return Truth(widen(y), widen(bars), [uniform(a, size) for a in y], [uniform(a, size) for a in bars])
         return self._measured_truth(fun, wide_sums=False)
 
     @cached_property
@@ -110,7 +103,7 @@ class Case:
             (y, bars), (y_err, bar_errs) = call(run, WIDE, self.at(WIDE), self.y_bar)
         except Exception as error:
             raise NotRunError(f"autodiff cannot differentiate the function ({first_line(error)})") from error
-        return Truth(_wide(y), _wide(bars), _wide(y_err), _wide(bar_errs))
+        return Truth(widen(y), widen(bars), widen(y_err), widen(bar_errs))
 
     @cached_property
     def _both(self) -> tuple[Any, Any]:
@@ -143,6 +136,12 @@ class Case:
         decided otherwise than in float64, where they are ordinary numbers."""
         small = [np.abs(self.arrays[n]) for n in self.perturbed]
         return any(bool(np.any((a > 0) & (a < smallest_normal(a.dtype)))) for a in small)
+
+    @property
+    def on_the_boundary(self) -> bool:
+        """Whether an argument that is positive in the example holds a 0 here."""
+        leaves = [self.subject.leaves[k] for k in self.subject.arrays]
+        return any(POSITIVE in f.domain and bool(np.any(a == 0)) for f, a in zip(leaves, self.arrays, strict=True))
 
     @cached_property
     def length(self) -> int:
@@ -185,8 +184,20 @@ class Case:
                 floats = [d for d in dtypes if jnp.issubdtype(d, jnp.floating)]
                 # A narrow type that never meets another, such as a counter in float32, rounds nothing that is returned.
                 units += [unit_roundoff(d) for d in floats if len(floats) > 1]
+            units += [tensor_float.ROUNDOFF] if len(units) > 1 and tensor_float.asked_for(self._wide_trace) else []
             self.subject.compiled[key] = max(units)
-        return min(self.subject.compiled[key], unit_roundoff(self.subject.dtype))
+        return min(self.subject.compiled[key], self.own_unit)
+
+    @property
+    def own_unit(self) -> float:
+        """The roundoff of the example's dtype; of TF32 where the rule asks for products in it on this backend."""
+        key = ("own unit", repr(sorted(self.options.items())))
+        if key not in self.subject.compiled:
+            narrow = tensor_float.on_a_gpu() and self.subject.dtype == np.float32
+            with jax.default_matmul_precision("highest"):
+                narrow = narrow and tensor_float.asked_for(self.trace[0])
+            self.subject.compiled[key] = tensor_float.ROUNDOFF if narrow else unit_roundoff(self.subject.dtype)
+        return self.subject.compiled[key]
 
     @cached_property
     def _wide_trace(self) -> Any:
@@ -195,11 +206,13 @@ class Case:
         run = compiled(self, RULE, WIDE, lambda: pullback(flat, self.perturbed))
         return traced(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
 
-    def pull(self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = RULE) -> tuple[list, list]:
+    def pull(
+        self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = RULE, products: str = "highest"
+    ) -> tuple[list, list]:
         """Outputs and cotangents of `fun` (default: the rule) at `dtype`, as NumPy arrays."""
         flat = self.subject.flat(self.subject.rule, self.options) if fun is None else fun
         run = compiled(self, key, dtype, lambda: pullback(flat, self.perturbed))
-        y, bars = call(run, dtype, self.at(dtype), self.cotangent(dtype, y_bar))
+        y, bars = call(run, dtype, self.at(dtype), self.cotangent(dtype, y_bar), products=products)
         return [np.asarray(a) for a in y], [np.asarray(a) for a in bars]
 
     def cotangent(self, dtype: Any, y_bar: Any) -> list[np.ndarray]:
@@ -216,19 +229,6 @@ class Case:
         flat = self.subject.flat(fun or self.subject.reference or self.subject.rule, self.options)
         run = compiled(self, key, WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
         return [np.asarray(o, WIDE) for o in call(run, WIDE, arrays)]
-
-
-def _wide(arrays: list[Any]) -> list[np.ndarray]:
-    return [np.asarray(a, WIDE) if is_float(a) else np.asarray(a) for a in arrays]
-
-
-# Magnitudes without error analysis, relative to the largest element: generous ones for float64 runs, where they allow
-# 1e-10, and for a first look at sums of some hundreds of terms.
-GENEROUS, LONG_SUMS = 1e5, 64.0
-
-
-def _uniform(a: np.ndarray, size: float) -> np.ndarray:
-    return np.full(a.shape, size * largest(np.asarray(a, WIDE)))
 
 
 def float_outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:

@@ -128,9 +128,10 @@ def _known(options: dict[str, Any]) -> bool:
     return True
 
 
-def call(run: Callable, dtype: Any, *args: Any) -> Any:
-    """Run at `dtype`, products at full precision. Raises NotRunError where a loop of a jitted `run` does not end."""
-    with widened(dtype), jax.default_matmul_precision("highest"):
+def call(run: Callable, dtype: Any, *args: Any, products: str = "highest") -> Any:
+    """Run at `dtype`, products at full precision unless told otherwise. Raises NotRunError where a loop of a jitted
+    `run` does not end."""
+    with widened(dtype), jax.default_matmul_precision(products):
         args = tuple(_converted(dtype, args))
         trace = getattr(run, "trace", None)
         program = trace(*args) if trace else None

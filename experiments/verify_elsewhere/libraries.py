@@ -46,6 +46,7 @@ def of_equinox() -> dict[str, tuple]:
         return (lambda p, *args: eqx.combine(p, static)(*args), params, *args)
 
     key = jax.random.key(0)
+    four_times = (lambda state: state[1] < 4, lambda state: (jnp.sin(state[0]) + state[0], state[1] + 1))
     return {
         "equinox LayerNorm": layer(eqx.nn.LayerNorm(6), X[0]),
         "equinox RMSNorm": layer(eqx.nn.RMSNorm(6), X[0]),
@@ -54,6 +55,19 @@ def of_equinox() -> dict[str, tuple]:
         "equinox GRUCell": layer(eqx.nn.GRUCell(6, 4, key=key), X[0], normal(4)),
         "equinox MultiheadAttention": layer(eqx.nn.MultiheadAttention(2, 6, key=key), X, X, X),
         "equinox PReLU": layer(eqx.nn.PReLU(), X),
+        "equinox LSTMCell": layer(eqx.nn.LSTMCell(6, 4, key=key), X[0], (normal(4), normal(4))),
+        "equinox MLP": layer(eqx.nn.MLP(6, 3, 5, 2, key=key), X[0]),
+        "equinox ConvTranspose2d": layer(eqx.nn.ConvTranspose2d(3, 2, 3, stride=2, key=key), normal(3, 4, 5)),
+        "equinox Embedding": layer(eqx.nn.Embedding(6, 3, key=key), np.int32(4)),
+        "equinox WeightNorm": layer(eqx.nn.WeightNorm(eqx.nn.Linear(6, 4, key=key)), X[0]),
+        "equinox RotaryPositionalEmbedding": (eqx.nn.RotaryPositionalEmbedding(6), X),
+        "equinox MaxPool2d": (eqx.nn.MaxPool2d(2, 2), normal(3, 6, 6)),
+        "equinox AvgPool1d": (eqx.nn.AvgPool1d(3, 1), normal(2, 8)),
+        "equinox AdaptiveMaxPool2d": (eqx.nn.AdaptiveMaxPool2d(2), normal(3, 5, 6)),
+        "equinox bounded while_loop": (
+            lambda x: eqx.internal.while_loop(*four_times, (x, 0), kind="bounded", max_steps=8)[0],
+            X,
+        ),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks import gradient
-from verify.oracle import kinks
+from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
@@ -25,6 +25,7 @@ RANDOM, SINGLE = 3, 48  # directions per argument; single elements where nothing
 
 
 def findings(case: Case) -> list[Finding]:
+    samplers.refuse(case)
     flat = case.subject.oracle(case.options)
     run = compiled(case, "forward mode", WIDE, lambda: pushforward(flat, case.perturbed))
     try:

@@ -19,7 +19,7 @@ import numpy as np
 from verify.case import Case
 from verify.checks import gradient
 from verify.generate.domain import mirrored
-from verify.oracle import kinks
+from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
@@ -61,6 +61,7 @@ class Slope:
 
 
 def findings(case: Case) -> list[Finding]:
+    samplers.refuse(case)
     try:
         bars = case.wide[1]
     except NotRunError:

@@ -9,7 +9,6 @@ import numpy as np
 
 from verify.case import Case
 from verify.checks.contract import cause_of
-from verify.generate.domain import POSITIVE
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, compiled, is_float
 from verify.subject import first_line
@@ -53,7 +52,7 @@ def _finite_inputs(case: Case) -> bool:
         known = [*case.truth.cotangents, *outputs] if case.stress else outputs
         return all(np.all(np.isfinite(t)) and np.abs(t).max(initial=0) < limit for t in known)
     except NotRunError:
-        if _on_the_boundary(case):
+        if case.on_the_boundary:
             return False  # the true cotangent may be infinite there, as that of a square root is, and nobody knows
         return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in case.own[0])
 
@@ -64,12 +63,6 @@ def finite_value(case: Case) -> bool:
     run = compiled(case, "plain reference" if case.subject.reference else "plain", OWN, lambda: lambda a: flat(*a))
     values = call(run, OWN, list(case.arrays))
     return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in values if is_float(y))
-
-
-def _on_the_boundary(case: Case) -> bool:
-    """Whether an argument that is positive in the example holds a 0 here."""
-    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
-    return any(POSITIVE in f.domain and bool(np.any(a == 0)) for f, a in zip(leaves, case.arrays, strict=True))
 
 
 def _finite_truth(case: Case, k: int, shape: tuple[int, ...]) -> np.ndarray:

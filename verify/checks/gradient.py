@@ -15,13 +15,14 @@ from verify.case import Case
 from verify.oracle import kinks
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
-from verify.oracle.noise import loop_noise, within_noise
+from verify.oracle.noise import MEASURED, loop_noise, measured, within_noise
 from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
-from verify.report.finding import Finding, NotRunError
+from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE
 
 NAME = "gradient"
 EVERY_CASE = True
+COARSE = 1e-4  # of the largest element: what float32 leaves of a function that forgets rounding
 
 
 def findings(case: Case) -> list[Finding]:
@@ -36,7 +37,7 @@ def findings(case: Case) -> list[Finding]:
         found = _at(case, WIDE, wide, case.narrowest)
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
-        unit = unit_roundoff(case.subject.dtype)
+        unit = case.own_unit
         found += _at(case, OWN, case.own[1], unit, right_in_float64=wide is not None)
     return found
 
@@ -71,6 +72,8 @@ def _at(
         allowed_error(m, d) * _narrowing(case, unit / unit_roundoff(d))
         for m, d in zip(truth.magnitudes, dtypes, strict=True)
     ]
+    if level is WIDE and not case.reshaped:
+        allowed = [measured(case, k, a, unit) for k, a in enumerate(allowed)]
     noise = loop_noise(case)
     if noise:  # before any kink is looked for at each element, for which the loops would run again and again
         allowed = [a + noise * largest(e) for a, e in zip(allowed, truth.cotangents, strict=True)]
@@ -93,13 +96,24 @@ def _at(
             continue
         beyond = resolved(case, k) if level is WIDE else loop_noise(case) * largest(e)
         real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
-        if real.any():
+        if real.any() and case.on_the_boundary and np.all(np.isfinite(g[real])):
+            found.append(_outside(case, name, e, g, real))
+        elif real.any():
             primal = case.arrays[case.perturbed[k]]
             said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal)
             found.append(explained(said, case, k, got, real, unit))
         elif case.subject.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, b))
     return found
+
+
+def _outside(case: Case, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
+    """A difference where what is positive in the example is 0: nobody has promised a derivative there, only that finite
+    numbers stay so."""
+    index = tuple(int(i) for i in np.argwhere(bad)[0])
+    count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
+    text = f"outside of what the example shows, {count} ({values})"
+    return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
 
 
 def excused(case: Case) -> list[np.ndarray]:
@@ -125,10 +139,17 @@ def resolved(case: Case, leaf: int) -> np.ndarray:
         magnitude = case.measured.magnitudes[leaf]
     except NotRunError:
         magnitude = case.truth.magnitudes[leaf]
-    noise = loop_noise(case) * largest(case.truth.cotangents[leaf])
+    expected = case.truth.cotangents[leaf]
+    noise = loop_noise(case) * largest(expected)
     if dtype == WIDE:
         return allowed_error(magnitude, WIDE) + noise
-    return resolution(magnitude, dtype) + noise
+    bound, size = resolution(magnitude, dtype), largest(expected)
+    if not case.reshaped and largest(bound) > COARSE * size:
+        # First-order analysis cannot see that errors die out, as Newton's method lets them: so they are measured.
+        seen = largest(np.abs(_autodiff(case, leaf) - expected))
+        if MEASURED * seen < size:  # else the element is the rounding of larger ones
+            bound = np.minimum(bound, max(COARSE * size, MEASURED * seen))
+    return bound + noise
 
 
 def _autodiff(case: Case, k: int) -> np.ndarray:

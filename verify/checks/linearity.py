@@ -117,4 +117,4 @@ def _rounding(case: Case, unit: float) -> list[np.ndarray]:
 def _room(bar: np.ndarray, unit: float) -> np.ndarray:
     """Sums of n terms in another order: without an oracle only the size of the array bounds n."""
     b = np.abs(np.asarray(bar, np.float64))
-    return 64 * unit * (1 + np.sqrt(b.size)) * (b + b.max(initial=0))
+    return 64 * unit * (1 + np.sqrt(b.size)) * (b + largest(b))

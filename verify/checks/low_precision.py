@@ -6,7 +6,9 @@ loses about √n roundoffs of a sum of n like terms (and stops adding altogether
 here are positive, and the batch long. A rule passes too if it loses no more than twice what autodiff loses there.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from verify.generate import shapes
 from verify.generate.calls import unrolled
 from verify.generate.contents import fill
 from verify.generate.domain import SIGN
-from verify.oracle import kinks
+from verify.oracle import kinks, tensor_float
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
 from verify.oracle.primal import TRANSPARENT, inner
@@ -38,22 +40,44 @@ LONG = 1024  # samples: enough for a narrow accumulator to show
 LARGEST = 300_000  # elements per array
 
 
+@dataclass(frozen=True)
+class Level:
+    """A dtype, the roundoff of its products and the precision that they are asked for in."""
+
+    name: str
+    dtype: Any
+    unit: float
+    onto: Callable[[np.ndarray], np.ndarray]
+    products: str = "highest"
+
+
+def _level(dtype: Any) -> Level:
+    return Level(jnp.dtype(dtype).name, dtype, unit_roundoff(dtype), lambda a: a.astype(dtype))
+
+
+HALVES = (_level(jnp.bfloat16), _level(jnp.float16))
+TF32 = Level("TF32", np.float32, tensor_float.ROUNDOFF, tensor_float.rounded, "default")
+
+
+def _levels(case: Case) -> tuple[Level, ...]:
+    return (*HALVES, TF32) if tensor_float.on_a_gpu() and case.subject.dtype == np.float32 else HALVES
+
+
 def findings(case: Case) -> list[Finding]:
     ran, why, notes = False, "", []
     longer = _long(case)
-    for dtype in (jnp.bfloat16, jnp.float16):
-        name = jnp.dtype(dtype).name
-        rounded = _rounded(longer, dtype, f"{name}, positive numbers, {longer.label}")
+    for level in _levels(case):
+        rounded = _rounded(longer, level)
         try:
-            bars = rounded.pull(dtype, rounded.y_bar)[1]
+            bars = rounded.pull(level.dtype, rounded.y_bar, products=level.products)[1]
         except NotRunError:
             raise
         except Exception as error:
-            why = f"the rule does not run in {name} ({first_line(error)})"
+            why = f"the rule does not run in {level.name} ({first_line(error)})"
             continue
         ran = True
-        found = _dtypes(rounded, dtype, bars)
-        found += [] if any(not f.note for f in found) else _errors(rounded, dtype, bars)
+        found = _dtypes(rounded, level.dtype, bars)
+        found += [] if any(not f.note for f in found) else _errors(rounded, level, bars)
         if any(not f.note for f in found):
             return found
         notes += found
@@ -82,20 +106,21 @@ def _outputs(case: Case, arrays) -> list:
     return [o for o in jax.eval_shape(case.subject.flat(case.subject.rule, case.options), *arrays) if is_float(o)]
 
 
-def _rounded(case: Case, dtype, label: str) -> Case:
-    """Positive numbers that `dtype` holds exactly, kept in the example's dtype."""
+def _rounded(case: Case, level: Level) -> Case:
+    """Positive numbers that the level holds exactly, kept in the example's dtype."""
     leaves = [case.subject.leaves[k] for k in case.subject.arrays]
 
     def rounded(a, domain):
         plain = all(d in SIGN for d in domain)
         values = np.abs(a.astype(WIDE)) * min(1.0, 4 / max(1e-30, float(np.abs(a).max(initial=0)))) if plain else a
-        return values.astype(dtype).astype(a.dtype)
+        return level.onto(values).astype(a.dtype)
 
     arrays = [
         rounded(a, leaf.domain) if leaf.kind in (PERTURBED, FLOAT) else a
         for a, leaf in zip(case.arrays, leaves, strict=True)
     ]
-    y_bar = [(np.abs(g.astype(WIDE)) + 0.25).astype(dtype).astype(g.dtype) for g in case.y_bar]
+    y_bar = [level.onto(np.abs(g.astype(WIDE)) + 0.25).astype(g.dtype) for g in case.y_bar]
+    label = f"{level.name}, positive numbers, {case.label}"
     return replace(case, arrays=tuple(arrays), y_bar=tuple(y_bar), label=label, example=False)
 
 
@@ -137,8 +162,9 @@ def _casts(jaxpr) -> list[bool]:
     return [cast(v) for v in jaxpr.outvars]
 
 
-def _errors(case: Case, dtype, bars) -> list[Finding]:
-    truth, found = case.truth_of_wide_sums, []
+def _errors(case: Case, level: Level, bars) -> list[Finding]:
+    truth, found, dtype = case.truth_of_wide_sums, [], level.dtype
+    ratio = level.unit / unit_roundoff(dtype)
     largest = float(jnp.finfo(dtype).max) / 4
     if not all(
         np.all(np.isfinite(c)) and np.abs(c).max(initial=0) < largest for c in [*truth.cotangents, *truth.outputs]
@@ -147,11 +173,11 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
     autodiff = None
     if any(e.shape != g.shape for e, g in zip(truth.cotangents, bars, strict=True)):
         return []
-    room = [allowed_error(m, dtype, LOW_PRECISION_ROOM) for m in truth.magnitudes]
+    room = [ratio * allowed_error(m, dtype, LOW_PRECISION_ROOM) for m in truth.magnitudes]
     wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, bars, room, strict=True)]
-    wrong = kinks.unexplained(case, dtype, bars, room, wrong, room=8 * unit_roundoff(dtype))
+    wrong = kinks.unexplained(case, dtype, bars, room, wrong, room=8 * level.unit)
     if any(b.any() for b in wrong):
-        wrong = [b & ~n for b, n in zip(wrong, _on_an_edge(case, dtype, bars), strict=True)]
+        wrong = [b & ~n for b, n in zip(wrong, _on_an_edge(case, level, bars), strict=True)]
     for k, (name, e, g) in enumerate(zip(case.names, truth.cotangents, bars, strict=True)):
         bad, allowed = wrong[k], room[k]
         outside = bad & ~np.isfinite(np.asarray(g, WIDE))
@@ -161,13 +187,13 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
         if not bad.any():
             continue
         if autodiff is None:
-            autodiff = _at(case, dtype)
+            autodiff = _at(case, level)
         lost = np.where(outside, 0.0, np.abs(np.asarray(g, WIDE) - e))
         theirs = np.abs(autodiff[k] - e) if autodiff else np.zeros(1)
         if np.all(np.isfinite(theirs)) and float(lost.max()) <= WORSE_THAN_AUTODIFF * float(theirs.max()):
             continue
         lossy = f"; autodiff's worst is {theirs.max():.2g}" if np.all(np.isfinite(theirs)) else ""
-        what = f"the oracle's, more than {jnp.dtype(dtype).name} with wide sums explains{lossy}"
+        what = f"the oracle's, more than {level.name} with wide sums explains{lossy}"
         found.append(
             replace(
                 finding(NAME, case, name, e, g, bad, allowed, what=what),
@@ -177,14 +203,14 @@ def _errors(case: Case, dtype, bars) -> list[Finding]:
     return found
 
 
-def _on_an_edge(case: Case, dtype, bars) -> list[np.ndarray]:
+def _on_an_edge(case: Case, level: Level, bars) -> list[np.ndarray]:
     """Elements that are right in float64, and for inputs a roundoff of the narrow type away: numbers of few digits are
     rounded onto kinks and steps."""
     try:
         wide, ratio = case.wide[1], case.narrowest / unit_roundoff(WIDE)
     except NotRunError:
         return [np.zeros(np.shape(b), bool) for b in bars]
-    near = within_noise(case, [np.asarray(b, WIDE) for b in bars], dtype)
+    near = within_noise(case, [np.asarray(b, WIDE) for b in bars], level.dtype, unit=level.unit)
     exact = zip(case.truth.cotangents, wide, case.truth.magnitudes, strict=True)
     return [n & ~wrong_elements(e, g, allowed_error(m, WIDE) * ratio) for n, (e, g, m) in zip(near, exact, strict=True)]
 
@@ -195,9 +221,10 @@ def _outside(case: Case, dtype, name: str, outside: np.ndarray) -> Finding:
     return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
 
 
-def _at(case: Case, dtype) -> list[np.ndarray] | None:
+def _at(case: Case, level: Level) -> list[np.ndarray] | None:
+    oracle = case.subject.oracle(case.options)
     try:
-        got = case.pull(dtype, case.y_bar, case.subject.oracle(case.options), "autodiff")[1]
+        got = case.pull(level.dtype, case.y_bar, oracle, "autodiff", products=level.products)[1]
         return [np.asarray(g, WIDE) for g in got]
     except Exception:
         return None

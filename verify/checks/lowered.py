@@ -11,17 +11,15 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.lax import Precision
 
 from verify.case import Case
-from verify.oracle.primal import equations
+from verify.oracle.tensor_float import below
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, pullback
 from verify.subject import first_line
 
 NAME = "lowered"
 EVERY_CASE = False
-PRODUCTS = {"dot_general", "conv_general_dilated"}
 WIDENED = re.compile(r"stablehlo\.(dot_general|convolution)\b.*: \(tensor<\S*f32>, tensor<\S*f32>\)")
 SCATTERED = re.compile(r'"stablehlo\.(select_and_scatter|scatter)"')
 
@@ -48,14 +46,7 @@ def _precision(case: Case, forward: Callable, pull: Callable) -> list[str]:
 
 def _lower(closed) -> Counter[str]:
     """Precisions below the highest, with the number of products at each."""
-    found = Counter[str]()
-    for eqn in equations(closed):
-        if eqn.primitive.name in PRODUCTS:
-            given = eqn.params["precision"]
-            both = given if isinstance(given, tuple) else (given, given)
-            if any(p != Precision.HIGHEST for p in both):
-                found[", ".join(dict.fromkeys(str(p) for p in both))] += 1
-    return found
+    return Counter(", ".join(dict.fromkeys(str(p) for p in both)) for both in below(closed))
 
 
 def _for_a_gpu(case: Case, forward: Callable, pull: Callable) -> list[str]:

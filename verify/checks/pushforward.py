@@ -10,6 +10,7 @@ each element of ẏ is another combination of partial derivatives.
 import numpy as np
 
 from verify.case import Case
+from verify.oracle import samplers
 from verify.oracle.compare import differences
 from verify.oracle.instances import UNWRITTEN
 from verify.oracle.magnitude import with_magnitude
@@ -30,6 +31,7 @@ def applies(subject: Subject) -> bool:
 
 
 def findings(case: Case) -> list[Finding]:
+    samplers.refuse(case)
     hijax = _own_methods(case.subject)
     arrays, rng = case.at(WIDE), np.random.default_rng((case.seed, 12))
     tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]

@@ -13,7 +13,7 @@ import numpy as np
 from verify.case import Case
 from verify.checks import gradient
 from verify.generate.domain import mirrored, on_simplex
-from verify.oracle import kinks
+from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import unit_roundoff, wrong_elements
@@ -29,6 +29,7 @@ RELATIVE = (
 
 
 def findings(case: Case) -> list[Finding]:
+    samplers.refuse(case)
     found = _findings(case)
     if found and case.subject.reference is None and (kinks.convention(case) or not _findings(_beside(case))):
         raise NotRunError("the example lies on a kink, where conventions may differ")

@@ -3,7 +3,8 @@
 The derivative of a function applied to each row is the derivative applied to each row; compiled or not, recomputed or
 kept, in a loop or at once, the numbers are the same. A rule fails here if it counts on concrete values, on the rank
 or the leading axis of its arguments, or on residuals that do not batch. Compared: eager, `vmap` of the pullback,
-the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside, and `remat`.
+the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside, `remat`, and
+`jit` of the rule behind a product (`fused`).
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 
 from verify.case import Case
+from verify.checks import fused
 from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
 from verify.oracle.instances import UNWRITTEN
@@ -24,6 +26,7 @@ from verify.subject import FLOAT, KEY, PERTURBED, first_line
 
 NAME = "transforms"
 EVERY_CASE = False
+Build = Callable[[Callable], Callable]  # a flat function to a program of arrays and cotangents
 
 
 def findings(case: Case) -> list[Finding]:
@@ -32,7 +35,6 @@ def findings(case: Case) -> list[Finding]:
     except NotRunError:
         level, first = OWN, case.own[1]
     flat = case.subject.flat(case.subject.rule, case.options)
-    pull = pullback(flat, case.perturbed)
     arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
     other, other_bar = _other(case, arrays), [-g[::-1] if g.ndim else -g for g in y_bar]
     second = case.moved(other).pull(level, other_bar)[1]
@@ -40,13 +42,14 @@ def findings(case: Case) -> list[Finding]:
     bars2 = [np.stack([a, b]) for a, b in zip(y_bar, other_bar, strict=True)]
     axes = [None if case.subject.leaves[k].kind == KEY else 0 for k in case.subject.arrays]
     pairs = [a if axis is None else np.stack([a, b]) for a, b, axis in zip(arrays, other, axes, strict=True)]
-    runs: list[tuple[str, Callable, list, list[np.ndarray]]] = [
-        ("eager, not under jit", lambda a, g: pull(a, g)[1], [arrays, y_bar], first),
-        ("vmap of its pullback", lambda a, g: jax.vmap(pull, (axes, 0))(a, g)[1], [pairs, bars2], both),
-        ("the pullback of its vmap", _of_vmap(flat, case.perturbed, axes), [pairs, bars2], both),
-        ("lax.map of its pullback", _mapped(pull, axes), [pairs, bars2], both),
-        ("the pullback of its scan", _of_scan(flat, case.perturbed, axes), [pairs, bars2], both),
-        ("remat", lambda a, g: pullback(jax.checkpoint(flat), case.perturbed)(a, g)[1], [arrays, y_bar], first),
+    one, two, of = [arrays, y_bar], [pairs, bars2], case.perturbed
+    runs: list[tuple[str, Build, list, list[np.ndarray]]] = [
+        ("eager, not under jit", lambda f: _bars(pullback(f, of)), one, first),
+        ("vmap of its pullback", lambda f: jax.vmap(_bars(pullback(f, of)), (axes, 0)), two, both),
+        ("the pullback of its vmap", lambda f: _bars(pullback(jax.vmap(f, axes), of)), two, both),
+        ("lax.map of its pullback", lambda f: _mapped(pullback(f, of), axes), two, both),
+        ("the pullback of its scan", lambda f: _of_scan(f, of, axes), two, both),
+        ("remat", lambda f: _bars(pullback(jax.checkpoint(f), of)), one, first),
     ]
     for n in case.perturbed[:2]:
         mixed = [0 if m == n else None for m in range(len(arrays))]
@@ -56,41 +59,38 @@ def findings(case: Case) -> list[Finding]:
         expected = [np.stack([a, b]) for a, b in zip(first, third, strict=True)]
         inputs = [pairs[m] if m == n else a for m, a in enumerate(arrays)]
         name = f"vmap over {case.names[case.perturbed.index(n)]} alone"
-        runs.append((name, lambda a, g, mixed=mixed: jax.vmap(pull, (mixed, None))(a, g)[1], [inputs, y_bar], expected))
+        build: Build = lambda f, mixed=mixed: jax.vmap(_bars(pullback(f, of)), (mixed, None))  # noqa: E731
+        runs.append((name, build, [inputs, y_bar], expected))
     seen: set[tuple] = set()
     notes: list[Finding] = []
-    for name, fun, inputs, expected in runs:
-        found = _compared(case, level, name, fun, inputs, expected, seen)
+    for name, build, inputs, expected in runs:
+        try:
+            found = _compared(case, level, name, build(flat), inputs, expected, seen)
+        except NotRunError:
+            raise
+        except Exception as error:
+            found = [_raised(case, level, name, build, inputs, error)]
         if any(not f.note for f in found):
             return found
         notes += found
-    return notes[:1]
+    behind = fused.findings(case)
+    return behind if any(not f.note for f in behind) else [*notes[:1], *behind]
 
 
 def _compared(
     case: Case, level, name: str, fun: Callable, inputs: list, expected: list[np.ndarray], seen: set[tuple]
 ) -> list[Finding]:
-    try:
-        if name.startswith("eager"):
-            with unoptimised():
-                bars = call(fun, level, *inputs)
-        else:
-            run = quickly(fun)
-            program = in_words(traced(run, level, *inputs))
-            if program in seen:  # as the two orders of `vmap` and pullback mostly are
-                return []
-            seen.add(program)
-            bars = call(run, level, *inputs)
-        got = [np.asarray(b) for b in bars]
-    except NotRunError:
-        raise
-    except NotImplementedError as error:
-        if UNWRITTEN not in str(error):
-            return [_raised(case, name, error)]
-        text = f"{first_line(error).partition(': ')[2]}: {name} is refused"
-        return [Finding(NAME, "the rule", None, None, None, "", text, case.label, note=True)]
-    except Exception as error:
-        return [_raised(case, name, error)]
+    if name.startswith("eager"):
+        with unoptimised():
+            bars = call(fun, level, *inputs)
+    else:
+        run = quickly(fun)
+        program = in_words(traced(run, level, *inputs))
+        if program in seen:  # as the two orders of `vmap` and pullback mostly are
+            return []
+        seen.add(program)
+        bars = call(run, level, *inputs)
+    got = [np.asarray(b) for b in bars]
     unit = case.narrowest if level is WIDE else unit_roundoff(case.subject.dtype)
     allowed = [_room(case, k, e, unit) for k, e in enumerate(expected)]
 
@@ -104,9 +104,36 @@ def _compared(
     return [_said(f, f"{case.label}, {name}") for f in found]
 
 
-def _raised(case: Case, name: str, error: Exception) -> Finding:
-    text = f"under {name} the rule raises {first_line(error)}"
-    return Finding(NAME, "the backward rule", None, None, None, "raises", text, f"{case.label}, {name}")
+def _raised(case: Case, level, name: str, build: Build, inputs: list, error: Exception) -> Finding:
+    """A note where a hijax primitive says that it has no such rule, where the function raises the same without its rule
+    (a primitive that JAX does not batch), or where a key must be a constant, as `nondiff_argnums` ask."""
+    text, label = first_line(error), f"{case.label}, {name}"
+    if isinstance(error, NotImplementedError) and UNWRITTEN in str(error):
+        text = f"{text.partition(': ')[2]}: {name} is refused"
+        return Finding(NAME, "the rule", None, None, None, "", text, case.label, note=True)
+    text = f"under {name} the rule raises {text}"
+    rule = case.subject.flat(case.subject.rule, case.options)
+    keys = [n for n, k in enumerate(case.subject.arrays) if case.subject.leaves[k].kind == KEY]
+
+    def of_its_key(*arrays):
+        return rule(*[case.arrays[n] if n in keys else a for n, a in enumerate(arrays)])
+
+    where = ""
+    if _error_of(build(case.subject.oracle(case.options)), level, inputs) is type(error):
+        where = ", and so does the function without it"
+    elif keys and _error_of(build(of_its_key), level, inputs) is None:
+        where = ", unless its key is a constant"
+    if where:
+        return Finding(NAME, "the rule", None, None, None, "", text + where, label, note=True)
+    return Finding(NAME, "the backward rule", None, None, None, "raises", text, label)
+
+
+def _error_of(fun: Callable, level, inputs: list) -> type[Exception] | None:
+    try:
+        call(quickly(fun), level, *inputs)
+    except Exception as error:
+        return type(error)
+    return None
 
 
 def _said(found: Finding, label: str) -> Finding:
@@ -144,8 +171,8 @@ def _other(case: Case, arrays: list) -> list:
     ]
 
 
-def _of_vmap(flat: Callable, perturbed: list[int], axes: list) -> Callable:
-    return lambda a, g: pullback(lambda *xs: jax.vmap(lambda *x: flat(*x), axes)(*xs), perturbed)(a, g)[1]
+def _bars(pull: Callable) -> Callable:
+    return lambda arrays, y_bar: pull(arrays, y_bar)[1]
 
 
 def _mapped(pull: Callable, axes: list) -> Callable:

@@ -52,6 +52,8 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = Fals
         elif name == "cond":
             branches = [lambda v, e, b=branch: _evaluate(b, v, e, further) for branch in eqn.params["branches"]]
             out, ended = jax.lax.switch(values[0], branches, values[1:], ended)
+        elif name == "custom_linear_solve":
+            out, ended = _linear_solve(eqn, values, ended, further)
         elif is_call(eqn, CALLS):
             out, ended = _evaluate(kept(eqn, CALLS), values, ended, further)
         elif name in TRANSPARENT:
@@ -95,6 +97,14 @@ def _if_finite(state: Sequence[Any], before: Sequence[Any]) -> list[Any]:
     finite = [jnp.all(jnp.isfinite(s)) for s in state if jnp.issubdtype(s.dtype, jnp.inexact)]
     good = jnp.all(jnp.asarray(finite))
     return [jnp.where(good, a, b) for a, b in zip(state, before, strict=True)]
+
+
+def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+    """The solver of a `custom_linear_solve`: what else it holds is for its derivatives, and these have been taken."""
+    lengths, jaxprs = eqn.params["const_lengths"], eqn.params["jaxprs"]
+    start = lengths.matvec + lengths.vecmat
+    consts, b = values[start : start + lengths.solve], values[sum(lengths) :]
+    return _evaluate(jaxprs.solve, [*consts, *b], ended, further)
 
 
 def _scan(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:

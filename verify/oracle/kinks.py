@@ -15,10 +15,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from verify.case import Case
 from verify.oracle import beside, conventions
+from verify.oracle.primal import equations
 from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float, pullback
@@ -88,10 +90,11 @@ def unexplained(
     room: float = 1e-5,
 ) -> list[np.ndarray]:
     """Of the elements of each leaf that disagree with the oracle, those that no kink excuses; a reference says itself
-    what to return at one, so there none does. Excused are the limit of autodiff beside the point, where all sides agree
-    on one; one convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative
-    to the slopes."""
-    if case.subject.reference is not None or not any(b.any() for b in bad):
+    what to return at one, so there none does, unless what it says is the derivative of another function (a surrogate),
+    whose kinks are nobody's. Excused are the limit of autodiff beside the point, where all sides agree on one; one
+    convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative to the
+    slopes."""
+    if not any(b.any() for b in bad) or not (case.subject.reference is None or _surrogate(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
     try:
@@ -105,7 +108,18 @@ def unexplained(
         return bad
     if _one_convention(case, got, allowed, smooth):
         return [np.zeros_like(b) for b in bad]
+    if case.subject.reference is not None:  # its values have other slopes
+        return bad
     return [_by_slopes(case, k, level, b, room) if b.any() else b for k, b in enumerate(bad)]
+
+
+def _surrogate(case: Case) -> bool:
+    """Whether the reference stops gradients: its derivative is declared, as that of a straight-through estimator is."""
+    key = ("surrogate", repr(sorted(case.options.items())))
+    if key not in case.subject.compiled:
+        closed = jax.make_jaxpr(case.subject.oracle(case.options))(*case.arrays)
+        case.subject.compiled[key] = any(e.primitive.name == "stop_gradient" for e in equations(closed))
+    return case.subject.compiled[key]
 
 
 def _one_convention(case: Case, got: list[np.ndarray], allowed: list[np.ndarray], smooth: list[np.ndarray]) -> bool:

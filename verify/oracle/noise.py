@@ -25,6 +25,8 @@ MOVES, MOVED_ALONE = 4, 3
 REACH = 4  # how far beyond the results at moved inputs, in units of their spread
 STOPPING = 1e-3  # of the largest element, where it cannot be measured: tolerances in use are 1e-5 to 1e-6
 FINEST, COARSEST = 1e-5, 1e-2  # measured noise below the first counts as that; above the second it is no convergence
+BLUNT = 1e-6  # of the largest element: a bound above it, in float64, says nothing
+MEASURED = 64.0  # times what rounding is measured to do
 ROOM = 8.0  # times what is measured: the distance between two iterates, not that to the limit
 
 
@@ -69,12 +71,14 @@ def _flat(outputs: Any) -> list[np.ndarray]:
     return [np.asarray(a) for a in jax.tree_util.tree_leaves(outputs)]
 
 
-def within_noise(case: Case, got: Sequence[np.ndarray], dtype: Any) -> list[np.ndarray]:
+def within_noise(
+    case: Case, got: Sequence[np.ndarray], dtype: Any, draws: int = MOVES, unit: float | None = None
+) -> list[np.ndarray]:
     """Per perturbed leaf, where a cotangent computed in `dtype` is what the oracle says for inputs that lie a roundoff
     away. To be asked of a rule that is right in float64: a tie, too, is a roundoff away from both of its sides."""
-    unit = unit_roundoff(case.subject.dtype if dtype is OWN else dtype)
+    unit = unit or unit_roundoff(case.subject.dtype if dtype is OWN else dtype)
     try:
-        moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit)]
+        moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit, draws)]
     except NotRunError:
         return [np.zeros(np.shape(g), bool) for g in got]
     excused = []
@@ -85,6 +89,28 @@ def within_noise(case: Case, got: Sequence[np.ndarray], dtype: Any) -> list[np.n
         with np.errstate(invalid="ignore"):
             excused.append((low - reach <= g) & (g <= high + reach) & (high > low))
     return excused
+
+
+def measured(case: Case, leaf: int, allowed: np.ndarray, unit: float) -> np.ndarray:
+    """The error `allowed` of a cotangent in float64, or less: where the bound says nothing, as errors grow in it that
+    die out in the numbers (an elimination), what inputs a roundoff away change is measured."""
+    size = largest(case.truth.cotangents[leaf])
+    floor = BLUNT * size * unit / unit_roundoff(WIDE)
+    if not largest(allowed) > floor:
+        return allowed
+    key = ("moved", case.label, repr(sorted(case.options.items())))
+    if key not in case.subject.compiled:
+        case.subject.compiled[key] = _moved_truth(case, unit)
+    moved = MEASURED * case.subject.compiled[key][leaf]
+    return np.minimum(allowed, max(floor, moved)) if moved < size else allowed
+
+
+def _moved_truth(case: Case, unit: float) -> list[float]:
+    """Per perturbed leaf, how far the oracle's cotangent moves at most; infinite where it is not finite there."""
+    moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit)]
+    with np.errstate(invalid="ignore"):
+        apart = [[np.abs(m[k] - e).max(initial=0) for m in moved] for k, e in enumerate(case.truth.cotangents)]
+    return [float(np.max(np.nan_to_num(a, nan=np.inf))) for a in apart]
 
 
 def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> list[np.ndarray]:
@@ -101,11 +127,11 @@ def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> li
     return noise
 
 
-def _moves(case: Case, unit: float) -> list[list[Any]]:
+def _moves(case: Case, unit: float, draws: int = MOVES) -> list[list[Any]]:
     """The arrays moved by one roundoff: one at a time up and down as a whole, and every element at random."""
     rng = np.random.default_rng((case.seed, 15))
     signs = [{n: sign} for n in case.perturbed[:MOVED_ALONE] for sign in (1.0, -1.0)]
-    signs += [{n: rng.choice([-1.0, 1.0], case.arrays[n].shape) for n in case.perturbed} for _ in range(MOVES)]
+    signs += [{n: rng.choice([-1.0, 1.0], case.arrays[n].shape) for n in case.perturbed} for _ in range(draws)]
     wide = [a.astype(WIDE) if n in case.perturbed else a for n, a in enumerate(case.arrays)]
     return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
 

@@ -12,6 +12,7 @@ import numpy as np
 from verify.case import Case
 from verify.generate.options import option_values
 from verify.oracle import kinks
+from verify.oracle.noise import measured
 from verify.oracle.tolerance import allowed_error, unit_roundoff
 from verify.program.identity import is_array
 from verify.report.finding import NotRunError
@@ -100,9 +101,9 @@ def blindness_of(example: Case) -> tuple[tuple[str, float], ...]:
     except Exception:
         return ()
     found = []
-    for name, e, m in zip(example.names, truth.cotangents, truth.magnitudes, strict=True):
+    for k, (name, e, m) in enumerate(zip(example.names, truth.cotangents, truth.magnitudes, strict=True)):
         largest = float(np.abs(e).max(initial=0))
-        allowed = float(allowed_error(m, WIDE).max(initial=0)) * unit / unit_roundoff(WIDE)
+        allowed = measured(example, k, allowed_error(m, WIDE) * unit / unit_roundoff(WIDE), unit)
         if largest > 0:
-            found.append((name, allowed / largest))
+            found.append((name, float(allowed.max(initial=0)) / largest))
     return tuple(found)

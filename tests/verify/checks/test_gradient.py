@@ -84,3 +84,31 @@ def test_equal_numbers_are_not_printed_as_different():
     assert shown[0] != shown[1]
     assert "×1," not in str(found)
     assert "×(1 + 1.0e-11)" in found.pattern
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.001, "wrong")])
+def test_a_root_by_newton_is_not_asked_at_zero_where_its_steps_do_not_suffice(factor, verdict):
+    def root(a):
+        return jax.lax.fori_loop(0, 30, lambda _, s: 0.5 * (s + a / s), jnp.ones_like(a))
+
+    rule = joined(root, lambda args, y, g: (factor * g / (2 * y),))
+    report = verify.check(rule, np.abs(normal(0, 5)) + np.float32(0.8), checks=("gradient", "finite"))
+    assert report.verdict == verdict, report
+
+
+def test_nan_at_zero_is_wrong_though_the_example_is_positive():
+    rule = joined(lambda x: x * x, lambda args, y, g: (2 * g * args[0] ** 2 / args[0],))
+    assert verify.check(rule, np.abs(normal(0, 5)) + np.float32(0.8), checks=("gradient",)).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.01, "wrong")])
+def test_a_bound_that_says_nothing_is_measured(factor, verdict):
+    """Errors double in the bound with each of Newton's steps, and die out in the numbers."""
+
+    def root(a):
+        return jax.lax.fori_loop(0, 70, lambda _, s: 0.5 * (s + a / s), jnp.ones_like(a))
+
+    rule = joined(root, lambda args, y, g: (factor * g / (2 * y),))
+    report = verify.check(rule, np.abs(normal(0, 5)) + np.float32(0.8), cases=0, checks=("gradient",))
+    assert report.verdict == verdict, report
+    assert report.blindness[0][1] < 1e-4

@@ -54,3 +54,11 @@ def test_what_cancels_is_linear_within_its_rounding(off, verdict):
     assert (
         verify.check(rule, 3 * ARGS[0][:, :4], cases=0, checks=("contract", "linearity", "gradient")).verdict == verdict
     )
+
+
+def test_an_element_that_is_not_finite_leaves_the_others_their_room():
+    rule = joined(lambda x: x.sum(0), lambda args, y, g: (jnp.where(args[0] < -9, jnp.nan, g / 3 * 3),))
+    x = ARGS[0].copy()
+    x[0, 0] = -10
+    found = verify.check(rule, x, cases=0, checks=("linearity",)).failures
+    assert not found, found

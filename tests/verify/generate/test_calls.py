@@ -115,3 +115,33 @@ def test_the_signature_of_what_is_given_by_position_is_kept():
     assert subject.positions == {"stride": 1}
     assert subject.options["stride"].default == 2
     assert subject.options["stride"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def scaled(forgotten):
+    """Columns in two blocks: an odd last one is not written. `forgotten`: so is the second block of the cotangent."""
+    from jax.experimental import pallas as pl
+
+    def kernel(x_ref, s_ref, o_ref):
+        o_ref[...] = x_ref[...] * s_ref[...]
+
+    def times(x, s):
+        block = pl.BlockSpec((x.shape[0], x.shape[1] // 2), lambda i: (0, i))
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return pl.pallas_call(
+            kernel, shape, grid=(2,), in_specs=[block, block], out_specs=block, interpret=True, name="times"
+        )(x, s)
+
+    def bwd(res, g):
+        x, s = res
+        kept = jnp.arange(x.shape[1]) < (x.shape[1] // 2 if forgotten else x.shape[1])
+        return times(g, s), jnp.where(kept, times(g, x), 0.0)
+
+    rule = jax.custom_vjp(times)
+    rule.defvjp(lambda x, s: (times(x, s), (x, s)), bwd)
+    return rule
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_sizes_at_which_a_kernel_leaves_its_output_unwritten_are_no_calls(forgotten):
+    report = verify.check(scaled(forgotten), X, Y, reference=lambda x, s: x * s, checks=("gradient", "forward"))
+    assert report.ok is not forgotten, report

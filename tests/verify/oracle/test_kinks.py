@@ -1,9 +1,11 @@
 """One-sided slopes next to thousands of kinks, against the exact count of them."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import verify
 from verify import suite
 from verify.case import Case, with_cotangent
 from verify.oracle import kinks
@@ -28,3 +30,23 @@ def test_slopes_among_thousands_of_kinks_are_within_their_error_bar(seed):
 def test_a_float32_counter_inside_a_rule_does_not_blur_what_its_differences_tell():
     pool = next(e for e in suite.ENTRIES if e.name == "max_pool2d")
     assert alarms(pool.rule, pool.args, None, range(1, 2), every_content=10) == []
+
+
+def surrogate(slope):
+    """The sign of x, with the slope that is declared for it."""
+    rule = jax.custom_vjp(jnp.sign)
+    rule.defvjp(lambda x: (jnp.sign(x), x), lambda x, g: (jnp.where(slope(x), g, 0.0),))
+    return rule
+
+
+def declared(x):
+    inside = jnp.clip(x, -1.0, 1.0)
+    return inside + jax.lax.stop_gradient(jnp.sign(x) - inside)
+
+
+def test_at_the_kinks_of_a_surrogate_any_convention_is_right():
+    x = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+    for slope in (lambda x: jnp.abs(x) <= 1, lambda x: jnp.abs(x) < 1):
+        report = verify.check(surrogate(slope), x, reference=declared)
+        assert report.ok, report
+    assert verify.check(surrogate(lambda x: jnp.abs(x) <= 2), x, reference=declared).verdict == "wrong"

@@ -1,0 +1,47 @@
+"""What raises under a transformation is the rule's fault only where the function without it does not."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import verify
+
+RNG = np.random.default_rng(0)
+CHECKS = ("gradient", "transforms")
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def test_a_primitive_that_jax_cannot_batch_is_a_note():
+    sizes = np.array([2, 3, 1], np.int32)
+    report = verify.check(lambda x, w: jax.lax.ragged_dot(x, w, sizes), normal(6, 4), normal(3, 4, 5), cases=0)
+    assert report.ok, report
+    assert any("and so does the function without it" in n for n in report.notes), report
+
+
+def test_a_rule_that_cannot_be_batched_is_wrong():
+    def insists(x, g):
+        if isinstance(x, jax.core.Tracer) and "Batch" in type(x).__name__:
+            raise NotImplementedError("no batch of these")
+        return (g * jnp.cos(x),)
+
+    rule = jax.custom_vjp(lambda x: jnp.sin(x))
+    rule.defvjp(lambda x: (jnp.sin(x), x), insists)
+    assert verify.check(rule, normal(3, 4), cases=0, checks=CHECKS).verdict == "wrong"
+
+
+def test_a_key_among_nondiff_argnums_is_a_constant():
+    @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+    def noisy(x, key):
+        return x * jax.random.normal(key, x.shape)
+
+    @noisy.defjvp
+    def _(key, primals, tangents):
+        return noisy(*primals, key), tangents[0] * jax.random.normal(key, primals[0].shape)
+
+    report = verify.check(noisy, normal(3, 4), jax.random.key(0), cases=0, checks=CHECKS)
+    assert report.ok, report

@@ -1,0 +1,40 @@
+"""Functions that draw random numbers until one is accepted.
+
+Which proposal is accepted jumps as the parameters move, so that the derivative of a draw with everything else held
+fixed is not what such a sampler declares: it is that of the distribution (implicit reparameterisation), which no
+difference and no forward mode through the loop follows. And one rounding accepts another proposal.
+"""
+
+from verify.case import Case
+from verify.oracle.primal import equations
+from verify.report.finding import NotRunError
+
+OWN_DERIVATIVE = "random_gamma"  # JAX's sampler, whose derivative is the implicit one
+DRAWN = {"random_bits", "threefry2x32", "rng_bit_generator"}
+WHY = "the function draws until it accepts: its derivative is that of the distribution, not of one draw"
+
+
+def refuse(case: Case) -> None:
+    """Raise NotRunError where nothing but a reference knows the derivative of a draw."""
+    key = ("draws until it accepts", repr(sorted(case.options.items())))
+    if key not in case.subject.compiled:
+        case.subject.compiled[key] = _rejects(case)
+    if case.subject.compiled[key] and case.subject.reference is None:
+        raise NotRunError(WHY)
+
+
+def _rejects(case: Case) -> bool:
+    try:
+        found = list(equations(case.trace[0]))
+    except Exception:
+        return False
+    loops = [e for e in found if e.primitive.name == "while"]
+    return any(e.primitive.name == OWN_DERIVATIVE for e in found) or any(map(_until_accepted, loops))
+
+
+def _until_accepted(eqn) -> bool:
+    """A loop that draws, and ends by more than a count: what is carried as accepted, or a comparison of floats."""
+    if not any(e.primitive.name in DRAWN for e in equations(eqn.params["body_jaxpr"])):
+        return False
+    counts = [e.primitive.name in ("lt", "le", "gt", "ge") for e in equations(eqn.params["cond_jaxpr"])]
+    return len(counts) != 1 or not counts[0]
