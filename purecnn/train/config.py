@@ -62,7 +62,7 @@ class Config:
     max_megapixels: int = 64
     """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     streaming: Streaming = "auto"
-    """Whether a folder's images stay in their files until a step needs them: auto: above 1 GiB of pixels."""
+    """Whether a folder's images stay in their files: auto: above 1 GiB of pixels. cached: decode them once, to disk."""
     val_share: float = VAL_SHARE
     """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
