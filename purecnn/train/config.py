@@ -105,6 +105,10 @@ class Config:
     """What is done to training images, anew every time: none, or some of resized_crop, warp, flip, …, joined by +."""
     crop_area: float = 0.08
     """Of resized_crop: the least share of an image that is taken."""
+    mixup: float = 0.0
+    """α: training images and labels in pairs, λ of one and 1 − λ of the other, λ from Beta(α, α). 0: not at all."""
+    cutmix: float = 0.0
+    """α: in each training image a rectangle of another, and as much of its label. With mixup: either, by chance."""
     precision: Precision = "float32"
     """bfloat16: forward and backward pass in 16 bits; weights, loss and update stay float32, and so do sums."""
     until_converged: bool = False
@@ -178,6 +182,8 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "clip_norm": POSITIVE,
     "ema": SHARE,
     "warmup_epochs": NOT_NEGATIVE,
+    "mixup": NOT_NEGATIVE,
+    "cutmix": NOT_NEGATIVE,
     "layer_decay": PART,
     "crop_area": PART,
     "label_smoothing": SHARE,
