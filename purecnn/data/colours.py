@@ -13,7 +13,8 @@ RED_GREEN_BLUE = (0.299, 0.587, 0.114)  # how bright each is (ITU-R BT.601)
 def grey_of(images: Float[Array, "n h w c"]) -> Float[Array, "n h w 1"]:
     """How bright each pixel is: of three channels their weighted sum, else their mean."""
     if images.shape[-1] == 3:
-        return (images * jnp.asarray(RED_GREEN_BLUE, images.dtype)).sum(axis=-1, keepdims=True)
+        weights = jnp.asarray(RED_GREEN_BLUE, images.dtype)[None, None, None]
+        return (images * weights).sum(axis=-1, keepdims=True)
     return images.mean(axis=-1, keepdims=True)
 
 

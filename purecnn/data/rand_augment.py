@@ -48,7 +48,7 @@ def _moved(images: Float[Array, "n h w c"], kind: Num[Array, " n"], amount: Floa
         jnp.where(kind == KINDS.index(name), amount * full, 0)
         for name, full in zip(MOVES, (ANGLE, SHEAR, SHEAR, SHIFT, SHIFT), strict=True)
     )
-    matrix = jnp.stack([jnp.cos(turn), shear_y - jnp.sin(turn), shear_x + jnp.sin(turn), jnp.cos(turn)], axis=1)
+    matrix = jnp.stack([jnp.cos(turn), shear_y + jnp.sin(turn), shear_x - jnp.sin(turn), jnp.cos(turn)], axis=1)
     _, height, width, _ = images.shape
     offset = jnp.stack([shift_y * height, shift_x * width], axis=1)
     return moved(images, matrix.reshape(-1, 2, 2), offset)
