@@ -24,7 +24,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from purecnn.backend import describe_hardware
+from purecnn.backend import describe_hardware, keep_freed_memory
 from purecnn.data.batches import training_batches
 from purecnn.data.dataset import Split
 from purecnn.data.files import open_files, usable_cores
@@ -66,6 +66,8 @@ WORKER = """
 import sys, time
 began = float(sys.argv[3])
 import json, resource
+from purecnn.backend import keep_freed_memory
+keep_freed_memory()
 from purecnn.train.config import Config
 from purecnn.train.loop import begin
 from purecnn.train.plan import prepare
@@ -77,7 +79,7 @@ listed = time.time() - began
 run = begin(plan, Console(quiet=True), resume=False)
 parts = run.parts()
 part = next(parts)
-first = time.time() - began
+first, worked = time.time() - began, time.process_time()
 for _ in range(30):
     run.step(part, began=time.perf_counter())
     part = next(parts, None)
@@ -85,7 +87,8 @@ for _ in range(30):
         break
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"images": len(plan.data.train), "seconds until it is listed": round(listed, 1),
-                  "seconds until the first batch": round(first, 1), "peak MB": round(peak / 1e6)}))
+                  "seconds until the first batch": round(first, 1),
+                  "of the processors' time until then": round(worked, 1), "peak MB": round(peak / 1e6)}))
 """
 
 
@@ -132,18 +135,22 @@ def rates(root: Path, count: int, rounds: int) -> dict:
         "the same work in a bare thread pool": lambda: pool(lambda n: random_piece(paths[n], (SIDE, SIDE, 3), crop, n)),
         "the stream": streamed,
     }
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    wall: dict[str, list[float]] = {way: [] for way in ways}
+    cpu: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, work in ways.items():
-            began = time.perf_counter()
+            began = time.perf_counter(), time.process_time()
             work()
-            times[way].append(len(paths) / (time.perf_counter() - began))
-    found: dict = {way: round(statistics.median(each)) for way, each in times.items()}
-    found["shares of the stream"] = {
-        way: round(statistics.median(a / b for a, b in zip(times["the stream"], each, strict=True)), 2)
-        for way, each in times.items()
-        if way != "the stream"
-    }
+            wall[way].append((time.perf_counter() - began[0]) / len(paths))
+            cpu[way].append((time.process_time() - began[1]) / len(paths))
+    found: dict = {way: round(1 / statistics.median(each)) for way, each in wall.items()}
+    for what, times in (("by the clock", wall), ("by the processor's time, whatever else it did", cpu)):
+        found[f"the stream's share of each, {what}"] = {
+            way: round(statistics.median(b / a for a, b in zip(times["the stream"], each, strict=True)), 2)
+            for way, each in times.items()
+            if way != "the stream"
+        }
+    found["CPU milliseconds an image"] = {way: round(1e3 * statistics.median(each), 3) for way, each in cpu.items()}
     return found | {"cores": cores}
 
 
@@ -154,6 +161,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     classes, each, different, rounds = (4, 20, 5, 1) if args.quick else (1000, 100, 300, 5)
+    keep_freed_memory()  # as `purecnn train` does
     side, batch = (32, 8) if args.quick else (SIDE, BATCH)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

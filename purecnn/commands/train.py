@@ -18,6 +18,7 @@ import tyro
 from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain
 from purecnn.train.config import FREE, Config, resolved
+from purecnn.train.recipes import RECIPES, Recipe
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -29,6 +30,8 @@ class Train:
     run: Annotated[Config, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Config)
     config: Path | None = None
     """A file like a run's config.yaml, which says what the command line leaves open."""
+    recipe: Recipe | None = None
+    """What the command line leaves open is that of a published task: imagenet is ResNet-50 on a folder of ImageNet."""
     resume: Flag = False
     """Go on with the run in --run-dir, by its own config, to the same weights as if it had never stopped."""
     print_config: Flag = False
@@ -58,6 +61,7 @@ def defaults(arguments: Sequence[str]) -> Train:
     """
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
+    look.add_argument("--recipe")
     look.add_argument("--run-dir", "--run_dir", type=Path)
     look.add_argument("--resume", action="store_true")
     seen, _ = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
@@ -71,9 +75,13 @@ def defaults(arguments: Sequence[str]) -> Train:
 
             return Train(run=dataclasses.replace(read_config(seen.run_dir), run_dir=str(seen.run_dir)))
     if seen.config is not None:
+        if seen.recipe is not None:
+            raise ValueError("config: got a file beside --recipe, expected one of them")
         from purecnn.train.run_folder import read_config
 
         return Train(run=read_config(seen.config))
+    if seen.recipe in RECIPES:  # of others the command line says which there are
+        return Train(run=RECIPES[seen.recipe])
     return Train()
 
 

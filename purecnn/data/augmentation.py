@@ -13,6 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float, Key
+from purecnn.data.colours import random_jitter
+from purecnn.data.interpolation import interpolated
+from purecnn.data.rand_augment import rand_augment
 
 
 def random_warp(
@@ -41,29 +44,7 @@ def random_warp(
     grid = jnp.indices((height, width)).reshape(2, -1).astype(images.dtype) - middle
     places = (rotation + scale) @ grid[None] + offset + middle[None]
 
-    return _interpolated(images, places[:, 0], places[:, 1])
-
-
-def _interpolated(
-    images: Float[Array, "n h w c"], y: Float[Array, "n p"], x: Float[Array, "n p"]
-) -> Float[Array, "n h w c"]:
-    """Every image read at its own h·w places (y, x), linearly between the four pixels around; 0 outside.
-
-    Four gathers: as products with a matrix of weights for every place it would be h·w·h·w·c operations an image, at
-    224 pixels some thousand times as long.
-    """
-    n, height, width, channels = images.shape
-    pixels = images.reshape(n, height * width, channels)
-    top, left = jnp.floor(y), jnp.floor(x)
-    total = jnp.zeros_like(pixels)
-    for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
-        for column, column_weight in ((left, left + 1 - x), (left + 1, x - left)):
-            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            row_at = jnp.clip(row, 0, height - 1).astype(jnp.int32)
-            place = row_at * width + jnp.clip(column, 0, width - 1).astype(jnp.int32)
-            found = jnp.take_along_axis(pixels, place[..., None], axis=1, mode="promise_in_bounds")
-            total += jnp.where(inside, row_weight * column_weight, 0)[..., None] * found
-    return total.reshape(images.shape)
+    return interpolated(images, places[:, 0], places[:, 1])
 
 
 def random_resized_crop(
@@ -87,7 +68,7 @@ def random_resized_crop(
     rows, columns = jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
     y = jnp.broadcast_to(rows[:, :, None], (n, height, width)).reshape(n, -1)
     x = jnp.broadcast_to(columns[:, None, :], (n, height, width)).reshape(n, -1)
-    return _interpolated(images, y, x)
+    return interpolated(images, y, x)
 
 
 def random_flip(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
@@ -139,6 +120,8 @@ AUGMENTATIONS = {
     "warp": random_warp,
     "flip": random_flip,
     "crop": random_crop,
+    "jitter": random_jitter,
+    "rand_augment": rand_augment,
     "cutout": random_cutout,
 }
 

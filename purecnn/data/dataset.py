@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 SplitName = Literal["train", "val", "test"]
-Streaming = Literal["auto", "always", "never"]  # whether a folder's images stay in their files
+Streaming = Literal["auto", "always", "never", "cached"]  # whether a folder's images stay in their files
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 

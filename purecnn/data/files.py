@@ -163,8 +163,11 @@ class Files:
 
 
 def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:
-    """Whether images of the shape `sample` stay in their files: auto, where they are too many to lie on the device."""
-    return streaming == "always" or (streaming == "auto" and count * int(np.prod(sample)) > DEVICE_LIMIT)
+    """Whether images of the shape `sample` stay in their files: auto, where they are too many to lie on the device.
+
+    Also those that are to be decoded into another file, cached.
+    """
+    return streaming in ("always", "cached") or (streaming == "auto" and count * int(np.prod(sample)) > DEVICE_LIMIT)
 
 
 def open_files(root: Path, paths: Sequence[str], sample: tuple[int, ...], decoding: Decoding = PLAIN) -> Files:

@@ -79,10 +79,15 @@ def read_folder(
     if streams(streaming, len(listing), shape):
         require_room(root, int(np.prod(shape)))
         images = open_files(root, listing.paths, shape, decoding)
-        notes = (
-            *notes,
-            f"images stay in their files, {images.nbytes / 1e9:,.1f} GB of pixels, until a step needs them",
-        )
+        much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
+        if streaming == "cached":
+            from purecnn.data.pixel_cache import decoded_once
+            from purecnn.data.published import cache_folder  # takes as long to import as all of this module
+
+            images = decoded_once(images, cache_folder("pixels"))
+            notes = (*notes, f"images are decoded once: {much} in {cache_folder('pixels')}")
+        else:
+            notes = (*notes, f"images stay in their files, {much}, until a step needs them")
     else:
         require_room(root, len(listing) * int(np.prod(shape)))
         images = np.empty((len(listing), *shape), np.uint8)

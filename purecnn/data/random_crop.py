@@ -62,7 +62,7 @@ def random_piece(path: Path, shape: tuple[int, ...], crop: Crop, number: int, de
     Raises ValueError, or what Pillow raises, for a file that is no image or a damaged one.
     """
     data = path.read_bytes()
-    if data[:2] == b"\xff\xd8" and data.find(b"Exif\0\0", 0, 2**17) < 0:
+    if data[:2] == b"\xff\xd8" and not _may_be_turned(data):
         try:
             return _of_jpeg(data, shape, crop, number)
         except ValueError:
@@ -70,6 +70,16 @@ def random_piece(path: Path, shape: tuple[int, ...], crop: Crop, number: int, de
     height, width, _ = read_header(path, None, decoding)
     box = random_box(crop, number, height, width)
     return pixels(path, shape, decoding, _shares(box, height, width))
+
+
+def _may_be_turned(jpeg: bytes) -> bool:
+    """Whether there is EXIF among the segments before the picture's own."""
+    place = 2
+    while jpeg[place : place + 1] == b"\xff" and (0xE0 <= jpeg[place + 1] <= 0xEF or jpeg[place + 1] == 0xFE):
+        if jpeg[place + 4 : place + 10] == b"Exif\0\0":
+            return True
+        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4])
+    return False
 
 
 def _shares(box: tuple[int, int, int, int], height: int, width: int) -> Box:

@@ -33,7 +33,7 @@ def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *
             f"{result.classes[label]}: {result.confidence[i]:.1%}",
             f"{said}: {result.probabilities[i, guess]:.1%}",
         ]
-        lines += [result.names[i]] if result.names else []
+        lines += [result.names[int(i)]] if result.names else []
         axes.set_title(
             "\n".join(textwrap.fill(line, ACROSS, max_lines=3, placeholder="…") for line in lines),
             fontsize=7,

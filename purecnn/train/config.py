@@ -63,7 +63,7 @@ class Config:
     max_megapixels: int = 64
     """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     streaming: Streaming = "auto"
-    """Whether a folder's images stay in their files until a step needs them: auto: above 1 GiB of pixels."""
+    """Whether a folder's images stay in their files: auto: above 1 GiB of pixels. cached: decode them once, to disk."""
     val_share: float = VAL_SHARE
     """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
@@ -106,6 +106,10 @@ class Config:
     """What is done to training images, anew every time: none, or some of resized_crop, warp, flip, …, joined by +."""
     crop_area: float = 0.08
     """Of resized_crop: the least share of an image that is taken."""
+    mixup: float = 0.0
+    """α: training images and labels in pairs, λ of one and 1 − λ of the other, λ from Beta(α, α). 0: not at all."""
+    cutmix: float = 0.0
+    """α: in each training image a rectangle of another, and as much of its label. With mixup: either, by chance."""
     precision: Precision = "float32"
     """bfloat16: forward and backward pass in 16 bits; weights, loss and update stay float32, and so do sums."""
     until_converged: bool = False
@@ -182,6 +186,8 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "clip_norm": POSITIVE,
     "ema": SHARE,
     "warmup_epochs": NOT_NEGATIVE,
+    "mixup": NOT_NEGATIVE,
+    "cutmix": NOT_NEGATIVE,
     "layer_decay": PART,
     "crop_area": PART,
     "label_smoothing": SHARE,

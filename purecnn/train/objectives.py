@@ -19,7 +19,7 @@ from purecnn.losses.squared_error import squared_error_bwd, squared_error_fwd
 class Objective:
     fwd: Callable[..., Any]
     bwd: Callable[..., Any]
-    target: Callable[[Array, Array], Any]  # (labels, net's output) -> what the loss compares that output with
+    target: Callable[[Any, Array], Any]  # (labels, net's output) -> what the loss compares that output with
 
 
 OBJECTIVES = {
@@ -51,6 +51,25 @@ def weighted(objective: Objective, weights: Array) -> Objective:
         return objective.bwd(inner, bar * weight)
 
     return Objective(fwd, bwd, lambda labels, y: (objective.target(labels, y), weights[labels]))
+
+
+def mixed(objective: Objective) -> Objective:
+    """Of images that are two at once, with `purecnn.data.mixing.Mixed` labels: the loss with either, by its share."""
+
+    def fwd(y, target):
+        first, second, share = target
+        (one, left), (other, right) = objective.fwd(y, first), objective.fwd(y, second)
+        return share * one + (1 - share) * other, (left, right, share)
+
+    def bwd(residuals, bar):
+        left, right, share = residuals
+        (one, *_), (other, *_) = objective.bwd(left, bar * share), objective.bwd(right, bar * (1 - share))
+        return one + other, None
+
+    def target(labels, y):
+        return objective.target(labels.labels, y), objective.target(labels.others, y), labels.share
+
+    return Objective(fwd, bwd, target)
 
 
 def balanced(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -16,13 +16,14 @@ import numpy as np
 from purecnn.backend import describe_hardware
 from purecnn.data.batches import evaluation_batches
 from purecnn.data.dataset import Split, SplitName
+from purecnn.data.mixing import make_mixing
 from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
 from purecnn.train.compilation import loaded_programs
 from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
 from purecnn.train.nets import seen
-from purecnn.train.objectives import OBJECTIVES, Objective, balanced, smoothed, weighted
+from purecnn.train.objectives import OBJECTIVES, Objective, balanced, mixed, smoothed, weighted
 from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan
 from purecnn.train.run_folder import append_metrics, write_metrics
@@ -78,6 +79,7 @@ class Run:
             min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
             plan.frozen,
             config.freeze_statistics,
+            make_mixing(config.mixup, config.cutmix),
         )
         steps = steps_in_one_dispatch(one_step, everywhere)
         epoch, here = np.arange(plan.steps_per_epoch), self.steps % plan.steps_per_epoch
@@ -92,12 +94,12 @@ class Run:
         return f"compiled in {self.compile_seconds:.1f} s{more}"
 
     def _objective(self) -> Objective:
-        """Of training, which may smooth labels and weigh classes; evaluation does neither."""
+        """Of training, which may smooth labels, weigh classes and mix images; evaluation does none of it."""
         config, data = self.plan.config, self.plan.data
         objective = smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing)
-        if config.class_weights == "none":
-            return objective
-        return weighted(objective, jnp.asarray(balanced(data.train.labels, len(data.classes))))
+        if config.class_weights != "none":
+            objective = weighted(objective, jnp.asarray(balanced(data.train.labels, len(data.classes))))
+        return mixed(objective) if config.mixup or config.cutmix else objective
 
     def _supply(self, split: Split | Stream) -> Supply | StreamSupply:
         plan = self.plan

@@ -17,6 +17,7 @@ import optax
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import to_float
+from purecnn.data.mixing import Mixing
 from purecnn.train.freezing import with_frozen
 from purecnn.train.objectives import Objective
 
@@ -71,23 +72,27 @@ def training_step(
     norms_every: int = NORMS_EVERY,
     frozen: frozenset[int] = frozenset(),
     frozen_statistics: bool = False,
+    mix: Mixing | None = None,
 ) -> Callable[..., Any]:
     """A pure function (TrainState, x, labels) -> (TrainState, Measured) for one batch; not jitted yet.
 
     With the `precision` bfloat16 the two lists are computed in it, sums inside the rules in float32; the weights that
     are kept, the loss, running statistics and the optimiser's update stay float32. Layers at the places in `frozen`
     run as they do without `train`; that `optimizer` leaves their parameters alone is its affair. With
-    `frozen_statistics` every batch normalisation does so.
+    `frozen_statistics` every batch normalisation does so. What `mix` makes of the labels is the `objective`'s to take.
     """
     net = with_frozen(net, frozen, frozen_statistics)
 
     def step(now: TrainState, x: Array, labels: Array) -> tuple[TrainState, Measured]:
         augment_key, net_key = jax.random.split(jax.random.fold_in(now.key, now.step))
-        x = augment(augment_key, to_float(x)).astype(precision)
+        x, wanted = augment(augment_key, to_float(x)), labels
+        if mix is not None:
+            x, wanted = mix(jax.random.fold_in(augment_key, 1), x, labels)
+        x = x.astype(precision)
         weights = _cast(now.params, precision)
         y, state, residuals = net.forward(weights, x, state=now.state, train=True, key=net_key)
         y = y.astype(jnp.float32)
-        losses, loss_residuals = objective.fwd(y, objective.target(labels, y))
+        losses, loss_residuals = objective.fwd(y, objective.target(wanted, y))
         y_bar, *_ = objective.bwd(loss_residuals, jnp.full_like(losses, 1 / len(losses)))
         _, gradient = net.backward(residuals, y_bar.astype(precision), train=True)
 

@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import warnings
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from purecnn import models
+from purecnn.cli import main
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
 from purecnn.train.weights import load_weights
@@ -266,3 +268,18 @@ def test_what_the_page_lists_of_updates_and_schedules_is_taken_together(tmp_path
     assert last["train_loss"] < first["train_loss"]
     assert last["epoch"] < 4
     assert "in a row without progress" in done.stdout
+
+
+def test_a_recipe_is_what_the_command_line_leaves_open(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # which the command sets, as it does showwarning
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    options = ("--data-dir", "imagenet", "--epochs", "3", "--print-config")
+    assert main(("train", "--recipe", "imagenet", *options)) == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    chosen = {name: config[name] for name in ("model", "data_dir", "batch_size", "epochs", "augmentation", "precision")}
+    assert list(chosen.values()) == ["resnet50", "imagenet", 1024, 3, "resized_crop+flip", "bfloat16"]
+    assert main(("train", "--recipe", "imagenett", *options)) == 2
+    assert "imagenet" in capsys.readouterr().err
+    (tmp_path / "config.yaml").write_text("epochs: 2\n")
+    assert main(("train", "--recipe", "imagenet", "--config", str(tmp_path / "config.yaml"))) == 2
+    assert "got a file beside --recipe" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from purecnn.data import augmentation
+from purecnn.data.interpolation import interpolated
 
 HEIGHT, WIDTH = 24, 20
 
@@ -87,7 +88,7 @@ def test_reading_between_pixels_is_what_loops_make_of_it_outside_and_on_the_edge
     images = rng.random((3, 5, 4, 2), np.float32)
     y, x = rng.uniform(-3, 8, (3, 20)).astype(np.float32), rng.uniform(-3, 7, (3, 20)).astype(np.float32)
     y[0, :6], x[0, :6] = [0, 4, -1, 5, 4.5, -0.5], [0, 3, 1, 2, 3.5, -0.5]  # on pixels, one beyond, half outside
-    found = jax.jit(augmentation._interpolated)(images, y, x)
+    found = jax.jit(interpolated)(images, y, x)
     expected = [read_by_loops(*each) for each in zip(images, y.astype(float), x.astype(float), strict=True)]
     np.testing.assert_allclose(np.asarray(found).reshape(3, 20, 2), expected, atol=1e-6)
 
@@ -186,6 +187,6 @@ def test_a_single_one_is_the_function_itself_and_none_changes_nothing():
 @pytest.mark.parametrize("name", ["", "flop", "flip+", "flip+flip", "none+flip", "flip,crop", "Flip"])
 def test_other_names_are_refused(name):
     with pytest.raises(
-        ValueError, match=r"augmentation: got .*, expected none or some of resized_crop, warp, flip, crop, cutout"
+        ValueError, match=r"augmentation: got .*, expected none or some of resized_crop, warp, flip, crop, jitter, rand"
     ):
         augmentation.make_augmentation(name)

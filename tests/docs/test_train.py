@@ -8,6 +8,7 @@ import warnings
 import jax
 
 from purecnn.cli import main
+from purecnn.data.readers import read
 from tests.commands.running import purecnn
 from tests.data.making import write_folder
 from tests.data.test_folder import declaring
@@ -57,6 +58,22 @@ def test_files_that_cannot_be_read_are_told_of_as_the_page_shows(tmp_path, monke
     declaring(tmp_path / "pets" / "owl" / "3.png", 9000, 0)
     assert main(show) == 2
     assert not_shown(capsys.readouterr().err) == []
+
+
+def test_a_stream_and_a_damaged_image_print_what_the_page_shows(tmp_path):
+    write_folder(tmp_path / "photographs", each=20, side=(16, 20), suffix=".jpg")
+    train = read("folder", str(tmp_path / "photographs"), image_size=8, streaming="always").train
+    name = next(name for name in train.names if name.startswith("owl/"))
+    damaged = tmp_path / "photographs" / name
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    options = ("--data", "folder", "--data-dir", "photographs", "--image-size", 8, "--streaming", "always")
+    options = (*options, "--augmentation", "resized_crop+flip", "--batch-size", 8, "--steps-per-dispatch", 1)
+    done = purecnn("train", "--model", "mlp", *options, "--epochs", 1, "--run-dir", "photos", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.count("\n") == 5
+    assert not_shown(done.stdout.replace("mlp on", "small on")) == []
+    assert not_shown(done.stderr) == []
+    assert name in done.stderr
 
 
 def test_a_line_that_the_page_lacks_is_noticed():

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("users_errors")
         ("augmentation", "flip+flop", "none or some of"),
         ("augmentation", "flip+resized_crop", "resized_crop to be the first"),
         ("crop_area", 0.0, "a number above 0, at most 1"),
-        ("streaming", "maybe", "one of auto, always, never"),
+        ("streaming", "maybe", "one of auto, always, never, cached"),
         ("checkpoint_every", -1.0, "a finite number, at least 0"),
         ("accumulate", 0, "an integer, at least 1"),
         ("data_dir", "", "a path or None"),

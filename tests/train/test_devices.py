@@ -41,8 +41,9 @@ def test_what_does_not_lie_on_the_device_comes_in_parts_with_the_same_images():
             assert [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves((images, labels, here))] == expected
 
 
-def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_processes(tmp_path):
-    options = ("--model", "mlp", "--augmentation", "none", "--out", "found.json")
+@pytest.mark.parametrize("data", [("--augmentation", "none"), ("--stream", "--augmentation", "resized_crop+flip")])
+def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_processes(tmp_path, data):
+    options = ("--model", "mlp", *data, "--out", "found.json")
     command = [sys.executable, "-m", "experiments.many_devices.run", *options]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
@@ -51,6 +52,10 @@ def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_pr
     shapes = {way: one["indices_a_device_sees"] for way, one in found.items() if isinstance(one, dict)}
     assert shapes["1 device"] == [20, 32]
     assert shapes["4 devices"] == shapes["2 processes × 2 devices"] == [20, 8]
+    if "--stream" in data:
+        decoded = {way: one["images_the_first_process_decodes"] for way, one in found.items() if isinstance(one, dict)}
+        assert set(decoded.values()) == {20 * 32, 20 * 32 // 2}
+        assert decoded["2 processes × 2 devices"] == 20 * 32 // 2
 
 
 JOIN = """

@@ -9,8 +9,9 @@ from purecnn.chain import Chain
 from purecnn.data.augmentation import random_warp
 from purecnn.data.dataset import to_float
 from purecnn.data.digits import read_digits
+from purecnn.data.mixing import Mixed
 from purecnn.models import lenet, mlp
-from purecnn.train.objectives import OBJECTIVES, smoothed
+from purecnn.train.objectives import OBJECTIVES, mixed, smoothed
 from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
 from tests.oracles.roads import quick_jit
 
@@ -246,3 +247,19 @@ def test_smoothed_labels_change_the_training_loss_alone():
     expected = softmax_cross_entropy(SMALL.apply(now.params, x), labels, label_smoothing=0.1)
     np.testing.assert_allclose(measured.loss, expected.mean(), rtol=1e-6)
     assert smoothed(CROSS_ENTROPY, 0.0) is CROSS_ENTROPY
+
+
+def test_a_step_trains_on_the_images_and_labels_that_mix_makes():
+    """Of a mixing that only exchanges the batch: as a step on the exchanged batch."""
+    x, labels = digits(6)
+    start = initial_state(SMALL, SGD, x.shape[1:], 0)
+
+    def turned(key, x, labels):
+        return x[::-1], Mixed(labels[::-1], jnp.zeros_like(labels), jnp.ones(len(labels)))
+
+    step = jax.jit(training_step(SMALL, mixed(CROSS_ENTROPY), SGD, mix=turned))
+    after, measured = step(start, x, labels)
+    expected, expected_measured = jax.jit(training_step(SMALL, CROSS_ENTROPY, SGD))(start, x[::-1], labels[::-1])
+    np.testing.assert_allclose(measured.loss, expected_measured.loss, rtol=1e-6)
+    for found, wanted in zip(jax.tree.leaves(after.params), jax.tree.leaves(expected.params), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

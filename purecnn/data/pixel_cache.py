@@ -1,0 +1,55 @@
+"""A folder's images decoded once, into one file beside compiled programs and fetched sets; later runs map it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from purecnn.data.files import Files
+from purecnn.data.guards import naming
+
+BLOCK = 2**25  # bytes that are decoded before they are written
+
+
+def decoded_once(images: Files, folder: Path) -> np.ndarray:
+    """All of `images`, mapped from a file in `folder`, which is written if it is not there: whole, or not at all.
+
+    The file is known by the names, sizes and times of change of the images' files, and by how they are decoded. Raises
+    ValueError for what cannot be read or written.
+    """
+    path = folder / f"{_key(images)}.npy"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            _write(beside, images)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")
+
+
+def _key(images: Files) -> str:
+    digest = hashlib.sha256(repr((images.shape, images.decoding)).encode())
+    for number in images.numbers:
+        status = images.path(int(number)).stat()
+        name = os.fsencode(images.names[int(number)])
+        digest.update(b"%b\0%d\0%d\0" % (name, status.st_size, status.st_mtime_ns))
+    return digest.hexdigest()[:32]
+
+
+def _write(path: Path, images: Files) -> None:
+    """With a bar on a terminal, and without mapping what is written: mapped pages would count as this process's."""
+    each = max(1, BLOCK // (images.nbytes // len(images)))
+    console = Console(stderr=True)
+    with naming(path), open(path, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        starts = range(0, len(images), each)
+        for start in track(starts, "decoding", console=console, transient=True, disable=not console.is_terminal):
+            file.write(np.asarray(images[start : start + each]).data)

@@ -1,0 +1,63 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from purecnn.data import pixel_cache, readers
+from purecnn.data.pixel_cache import decoded_once
+from tests.data.making import write_folder
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("PURECNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pixel_cache, "BLOCK", 4 * 5 * 5 * 3)
+    write_folder(tmp_path / "pets", each=10)
+    return tmp_path / "pets"
+
+
+def read(root, streaming):
+    return readers.read("folder", str(root), image_size=5, streaming=streaming)
+
+
+def cached(root):
+    return sorted((root.parent / "cache" / "pixels").iterdir())
+
+
+def test_cached_pixels_are_those_of_the_files_and_are_decoded_once(root, monkeypatch):
+    whole, first = read(root, "never"), read(root, "cached")
+    assert first.notes[-1].startswith("images are decoded once: 0.0 GB of pixels in ")
+    for name, split in whole.splits().items():
+        found = first.split(name).images
+        assert isinstance(found, np.memmap)
+        np.testing.assert_array_equal(found, split.images)
+        assert first.split(name).checksum() == split.checksum()
+    (path,) = cached(root)
+    before = path.stat()
+    monkeypatch.setattr(pixel_cache, "_write", None)  # a second time nothing is written, wherever the folder is now
+    moved = root.rename(root.with_name("moved"))
+    np.testing.assert_array_equal(read(moved, "cached").train.images, whole.train.images)
+    assert path.stat() == before
+
+
+def test_another_image_or_size_is_decoded_anew(root):
+    read(root, "cached")
+    Image.new("RGB", (9, 9), (200, 0, 0)).save(root / "cat" / "1.png")
+    np.testing.assert_array_equal(read(root, "cached").train.images, read(root, "never").train.images)
+    readers.read("folder", str(root), image_size=6, streaming="cached")
+    assert len(cached(root)) == 3
+
+
+def test_what_is_not_finished_is_not_left(root):
+    path = root / "dog" / "3.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"dog/3.png"):
+        read(root, "cached")
+    assert cached(root) == []
+    data = readers.read("folder", str(root), image_size=5, streaming="always", val_share=0.0)
+    (root.parent / "cache" / "pixels").rmdir()
+    (root.parent / "cache" / "pixels").write_text("a file where the folder would be")
+    with pytest.raises(OSError, match="pixels"):
+        decoded_once(data.test.images, root.parent / "cache" / "pixels")
+    assert os.listdir(root.parent / "cache") == ["pixels"]
