@@ -32,7 +32,6 @@ def notebook_progress(steps: int, done: int = 0) -> Iterator[tuple[Callable[...,
         nonlocal drawn
         full = WIDTH * done // max(steps, 1)
         bar = f"step {done}/{steps} {'█' * full}{'░' * (WIDTH - full)} {measured}"
-        assert output is not None, "with a display_id there is a handle"
         output.update({"text/plain": "\n".join([*lines, bar])}, raw=True)
         drawn = time.monotonic()
 
