@@ -19,7 +19,7 @@ from purecnn.kernels import select
 from purecnn.layers import conv2d as page
 
 EQUATIONS = ("forward", "input_cotangent", "weight_cotangent")
-SYMBOLS = dict(zip(EQUATIONS, ("y", "x̄", "w̄"), strict=True))
+SYMBOLS: dict[str, str] = dict(zip(EQUATIONS, ("y", "x̄", "w̄"), strict=True))
 PAGE = "page"
 
 
