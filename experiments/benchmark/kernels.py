@@ -19,7 +19,7 @@ from purecnn.kernels import select
 from purecnn.layers import conv2d as page
 
 EQUATIONS = ("forward", "input_cotangent", "weight_cotangent")
-SYMBOLS = dict(zip(EQUATIONS, ("y", "x̄", "w̄"), strict=True))
+SYMBOLS: dict[str, str] = dict(zip(EQUATIONS, ("y", "x̄", "w̄"), strict=True))
 PAGE = "page"
 
 
@@ -34,12 +34,12 @@ def ways_of(equation: str, dims) -> dict:
 
 def taken(equation: str, dims) -> str:
     """The name of what "auto" runs on a CPU."""
-    by_platform, select._by_platform = select._by_platform, lambda page, cpu, accelerator: cpu
+    by_platform, select._by_platform = select._by_platform, lambda page, cpu, accelerator: cpu or page
     try:
-        chosen = getattr(select, equation)("auto", dims, None)
+        chosen = getattr(select, equation)("auto", dims, getattr(page, equation))
     finally:
         select._by_platform = by_platform
-    names = [name for name, kernel in select.KERNELS.items() if getattr(kernel, equation, chosen is None) is chosen]
+    names = [name for name, kernel in select.KERNELS.items() if getattr(kernel, equation, None) is chosen]
     return names[0] if names else PAGE
 
 
