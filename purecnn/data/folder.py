@@ -55,7 +55,7 @@ def read_folder(
     and `skipped` says why.
 
     Where `streaming` says so, or they are too many, images stay in their files (`purecnn.data.files`). With an
-    `image_size` a few of these are looked at beforehand, with `skip_unreadable` the headers of all.
+    `image_size` a few of these are looked at beforehand; with `skip_unreadable` all are decoded once, small.
 
     Raises ValueError, naming files, for one that is no image, sizes that differ, and a class without images.
     """
@@ -78,6 +78,9 @@ def read_folder(
     skipped = (*listing.strange, *skipped)
     if streams(streaming, len(listing), shape):
         require_room(root, int(np.prod(shape)))
+        if skip_unreadable:  # what ends too early is found by decoding alone, and then not in the midst of a run
+            good, more = _sieved(root, listing, attempts(lambda path: _tried(path, decoding), listing.files), True)
+            listing, skipped = listing.only(good), (*skipped, *more)
         images = open_files(root, listing.paths, shape, decoding)
         much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
         if streaming == "cached":
@@ -136,6 +139,10 @@ def _sieved(root: Path, listing: Listing, results: list, skip: bool) -> tuple[np
         name = listing.classes[int(trained.argmin())]
         raise Refused(f"{root}: class {name} has no image to train on that can be read: {faults[0]}")
     return good, faults
+
+
+def _tried(path: Path, decoding: Decoding) -> None:
+    pixels(path, (8, 8, 3), decoding)
 
 
 def _told(skipped: tuple[str, ...]) -> tuple[str, ...]:

@@ -62,8 +62,8 @@ def read(
         raise ValueError(f"val_share: got {val_share!r}, expected a number from 0 up to, but not, {1 - TEST_SHARE}")
     options = FileOptions(**files)
     for option, value in dataclasses.asdict(options).items():
-        if name != "folder" and value != getattr(FileOptions(), option):
-            raise ValueError(f"{option}: got {value!r}, expected none: only a folder has files to which it applies")
+        if name != "folder" and value != (usual := getattr(FileOptions(), option)):
+            raise ValueError(f"{option}: got {value!r}, expected {usual!r}: it is for the files of a folder alone")
     data = _reader(name, size, val_share, options)(Path(path) if path is not None else _fetched(name))
     if name != "folder":  # whose files are held out by name
         data = with_validation(data, val_share)

@@ -237,6 +237,17 @@ def test_what_cannot_be_read_is_left_out_and_listed(tmp_path):
         assert [data.classes[label] for label in split.labels] == [name.split("/")[0] for name in split.names]
 
 
+def test_a_stream_leaves_out_the_same_files_before_it_begins(tmp_path):
+    spoilt_set(tmp_path)
+    whole = read("folder", str(tmp_path), image_size=6, skip_unreadable=True, streaming="never")
+    stream = read("folder", str(tmp_path), image_size=6, skip_unreadable=True, streaming="always")
+    assert stream.skipped == whole.skipped
+    for split, known in zip(stream.splits().values(), whole.splits().values(), strict=True):
+        assert tuple(split.names) == known.names
+        np.testing.assert_array_equal(split.images, known.images)
+        np.testing.assert_array_equal(split.labels, known.labels)
+
+
 def test_a_class_of_which_nothing_can_be_read_is_an_error_all_the_same(tmp_path):
     write_folder(tmp_path)
     for path in (tmp_path / "dog").iterdir():

@@ -26,3 +26,13 @@ def test_what_is_asked_for_wrongly_is_said(arguments, message):
 def test_digits_need_no_path():
     data = read("digits")
     assert [len(split) for split in data.splits().values()] == [1295, 142, 360]
+
+
+@pytest.mark.parametrize(("option", "value"), [
+    ("skip_unreadable", True), ("background", "white"), ("max_megapixels", 1), ("labels", "labels.csv"), ("white", 255),
+])  # fmt: skip
+def test_options_of_files_are_for_folders_alone(option, value):
+    with pytest.raises(
+        ValueError, match=f"{option}: got {value!r}, expected .*: it is for the files of a folder alone"
+    ):
+        read("digits", **{option: value})
