@@ -66,12 +66,15 @@ WORKER = """
 import sys, time
 began = float(sys.argv[3])
 import json, resource
+from pathlib import Path
 from purecnn.backend import keep_freed_memory
 keep_freed_memory()
+from purecnn.train.compilation import keep_compiled
 from purecnn.train.config import Config
 from purecnn.train.loop import begin
 from purecnn.train.plan import prepare
 from rich.console import Console
+keep_compiled(Path(sys.argv[6]))
 config = Config(model="experiments.streams.net:small", data="folder", data_dir=sys.argv[1], image_size=int(sys.argv[4]),
                 batch_size=int(sys.argv[5]), augmentation="resized_crop+flip", run_dir=sys.argv[2], streaming="always")
 plan = prepare(config)
@@ -94,8 +97,8 @@ print(json.dumps({"images": len(plan.data.train), "seconds until it is listed": 
 
 def run_of(root: Path, scratch: Path, side: int, batch: int) -> dict:
     """A process that begins a run on the folder and takes 30 dispatches: times from its start on, and peak memory."""
-    arguments = (root, scratch / f"run-{root.name}", time.time(), side, batch)
-    environment = os.environ | {"PURECNN_CACHE": str(scratch / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = (root, scratch / f"run-{root.name}", time.time(), side, batch, scratch / "compiled")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", WORKER, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -174,7 +177,7 @@ def main() -> int:
         result: dict = {"hardware": describe_hardware()}
         result["rates"] = rates(root / "1", 64 if args.quick else 960, rounds)
         print(json.dumps(result, indent=2), flush=True)
-        run_of(root / "1", scratch, side, batch)  # fills the cache of compiled programs
+        result["before any program was compiled"] = run_of(root / "1", scratch, side, batch)
         (scratch / "run-1").rename(scratch / "before")
         result["runs"] = []
         for name in ("1", "10"):

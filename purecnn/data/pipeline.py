@@ -48,7 +48,7 @@ def feed(
 ) -> Iterator[tuple[Any, Any, None]]:
     """For every part, index arrays (K, N) into `split`: images (K, N, H, W, C), labels (K, N), and no more indices.
 
-    They are gathered and put on the device by `place` in a thread that is AHEAD parts ahead.
+    They are gathered and put on the device by `place` in threads that are AHEAD parts ahead.
     `purecnn.train.step.steps_in_one_dispatch` takes them as it takes a whole set that lies on the device: the same
     images in the same order, so the same numbers. `first_step` is the number of the first step of a training, by whose
     epoch pieces of images are drawn; None: the images as they are.
@@ -61,7 +61,8 @@ def feed(
             images = images.in_epoch(step // batch_count(len(split), rows.shape[1]))
         return place(images, rows), place(split.labels, rows), None
 
-    yield from ahead(load, _numbered(parts, first_step or 0))
+    # Two at a time: while the last images of a part are decoded, cores that are done begin the next.
+    yield from ahead(load, _numbered(parts, first_step or 0), loaders=2)
 
 
 def _numbered(parts: Iterable[np.ndarray], step: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -70,10 +71,10 @@ def _numbered(parts: Iterable[np.ndarray], step: int) -> Iterator[tuple[int, np.
         step += len(rows)
 
 
-def ahead(load: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
-    """`load(part)` for every part, in order, from a thread that is AHEAD parts ahead of what is asked for."""
+def ahead(load: Callable[[Any], Any], parts: Iterable[Any], loaders: int = 1) -> Iterator[Any]:
+    """`load(part)` for every part, in order, from `loaders` threads that are AHEAD parts ahead of what is asked for."""
     waiting = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="feed") as loader:
+    with ThreadPoolExecutor(loaders, thread_name_prefix="feed") as loader:
         for part in parts:
             waiting.append(loader.submit(load, part))
             if len(waiting) > AHEAD:
