@@ -39,7 +39,7 @@ prove-resume: $(READY) ## 50 SIGKILLs of a run and of a stream, and disks that f
 	$(BIN)/python -m experiments.kill_and_resume.full_disk
 	$(BIN)/python -m pytest -m slow
 
-hostile-data: $(READY) ## 300 spoilt data files: each refused, in one line, in little memory
+hostile-data: $(READY) ## 300 corrupt data files: each refused, in one line, in little memory
 	$(BIN)/python -m experiments.hostile_data.run
 
 input-cost: $(READY) ## how long data sets of full size take to read, and what share of a step input takes

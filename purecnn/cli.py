@@ -61,7 +61,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(usage())
         return 0
     if name == "--version":
-        from purecnn.train.about import purecnn_version
+        from purecnn.train.metadata import purecnn_version
 
         print(f"purecnn {purecnn_version()}")
         return 0

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P  # noqa: E402
 
 import purecnn  # noqa: E402
 from purecnn import nn  # noqa: E402
-from tests.oracles.roads import assert_trees_close  # noqa: E402
+from tests.oracles.agreement import assert_trees_close  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, W = (jnp.asarray(RNG.normal(size=(8, 3, 2, 5))) for _ in range(2))

@@ -5,7 +5,7 @@ import numpy as np
 
 import purecnn
 from tests.oracles import complex_step, loops, plain
-from tests.oracles.roads import Subject, assert_cotangents
+from tests.oracles.agreement import Subject, assert_cotangents
 
 
 def normal(*shapes):

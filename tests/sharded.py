@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P  # noqa: E402
 
 import purecnn  # noqa: E402
 from tests.catalogue import SUBJECTS  # noqa: E402
-from tests.oracles.roads import assert_trees_close, at_positions, quick_jit  # noqa: E402
+from tests.oracles.agreement import assert_trees_close, at_positions, quick_jit  # noqa: E402
 
 AXES = ("data", "model")
 MESH = jax.make_mesh((2, 2), AXES)  # explicit axes: the default

@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 import purecnn
 from purecnn import nn
 from tests.modern_net import INPUT_SHAPE, modern
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 from tests.sharded import AUTO, MESH, assert_placed  # sets the number of devices
 
 

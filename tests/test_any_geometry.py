@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import purecnn
 from tests.catalogue import CONV, MAX_POOL, named
 from tests.oracles import loops, plain
-from tests.oracles.roads import assert_variants, quick_jit
+from tests.oracles.agreement import assert_variants, quick_jit
 
 
 @st.composite

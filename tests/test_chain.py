@@ -9,7 +9,7 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 NET = purecnn.Chain("net", (nn.flatten(), nn.dense(4), nn.relu(), nn.dense(3)))
 KEY = jax.random.key(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from purecnn.chunks import chunks_that_fit, map_chunks, materialize_in_halves, sum_chunks
-from tests.oracles.roads import assert_close
+from tests.oracles.agreement import assert_close
 
 X, Y = np.arange(24.0, dtype="float32").reshape(12, 2), np.arange(36, dtype="float32").reshape(12, 3) - 17
 

@@ -15,8 +15,8 @@ from jax import lax
 import purecnn
 from purecnn import nn
 from tests.catalogue import SUBJECTS
+from tests.oracles.agreement import quick_jit
 from tests.oracles.plain import conv2d as plain_conv2d
-from tests.oracles.roads import quick_jit
 
 FORBIDDEN = re.compile(r"= \S+ (select-and-scatter|scatter)\(")
 CONVOLUTION = re.compile(r"= \S+ convolution\(.*?dim_labels=(\S+?)[,\s]")

@@ -5,7 +5,7 @@ import pytest
 from jax import lax
 
 import purecnn
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 
 def normal(*shapes):

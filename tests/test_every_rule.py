@@ -8,7 +8,7 @@ import pytest
 
 import purecnn
 from tests.catalogue import SUBJECTS, named
-from tests.oracles.roads import (
+from tests.oracles.agreement import (
     LOOPS,
     as_jax,
     assert_close,

@@ -9,7 +9,7 @@ import purecnn
 from purecnn import nn
 from tests.catalogue import SUBJECTS
 from tests.modern_net import INPUT_SHAPE, modern
-from tests.oracles.roads import assert_trees_close, at_positions, quick_jit
+from tests.oracles.agreement import assert_trees_close, at_positions, quick_jit
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LAYERS = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 A = jnp.array([[3.0, 2, 3, 1], [0, 5, 3, 4], [1, 2, 2, 2], [7, 3, 1, 7]])
 

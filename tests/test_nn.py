@@ -5,7 +5,7 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 KEY = jax.random.key(0)
 IMAGE = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 2)), "float32")

@@ -5,7 +5,7 @@ import numpy as np
 from purecnn.geometry import window_dims
 from purecnn.offsets import pad_from_offset, read_axis, read_offsets
 from tests.oracles import loops
-from tests.oracles.roads import quick_jit
+from tests.oracles.agreement import quick_jit
 
 OPTIONS = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
 

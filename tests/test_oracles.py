@@ -1,11 +1,11 @@
-"""The judges judged: what is right passes, the smallest fault does not, and the roads do not share a mistake."""
+"""The judges judged: what is right passes, the smallest fault does not, and the oracles do not share a mistake."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.catalogue import SUBJECTS, named
-from tests.oracles.roads import AUTODIFF, LOOPS, ROADS, assert_agrees, assert_close, assert_rejected, at_defaults
+from tests.oracles.agreement import AUTODIFF, LOOPS, ORACLES, assert_agrees, assert_close, assert_rejected, at_defaults
 
 DENSE = named("dense")
 
@@ -15,15 +15,15 @@ def test_a_right_rule_is_not_rejected():
         assert_rejected(DENSE, DENSE.bwd)
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("oracle", ORACLES)
 @pytest.mark.parametrize("position", [0, 1, 2])
-def test_one_wrong_entry_is_enough(road, position):
+def test_one_wrong_entry_is_enough(oracle, position):
     def one_entry_off(residuals, y_bar):
         bars = list(DENSE.bwd(residuals, y_bar))
         bars[position] = bars[position].at[(-1,) * bars[position].ndim].add(1e-6)
         return tuple(bars)
 
-    assert_rejected(DENSE, one_entry_off, roads=(road,))
+    assert_rejected(DENSE, one_entry_off, oracles=(oracle,))
 
 
 def test_a_missing_or_additional_cotangent_is_noticed():

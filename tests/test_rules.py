@@ -11,7 +11,7 @@ import pytest
 import purecnn
 from purecnn.rules import Residuals, Rule, rule, shape_carrier
 from tests.catalogue import SUBJECTS, named
-from tests.oracles.roads import at_positions, cotangent_like
+from tests.oracles.agreement import at_positions, cotangent_like
 
 
 @functools.partial(rule, static=("power",))

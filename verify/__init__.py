@@ -4,7 +4,7 @@ report = verify.check(rule, x, w, reference=plain)     # or without a reference
 verify.assert_ok(rule, x, w)                           # for pytest
 @verify.parametrize(name=(rule, reference, "f32[2,8]"))  # the same for a list of rules
 reports = verify.check_all(step, *args)                # every rule that runs in a program
-score = verify.mutate(rule, x, w)                      # would a wrong rule have been noticed?
+score = verify.mutate(rule, x, w)                      # would a faulty rule have been noticed?
 """
 
 import importlib

@@ -38,7 +38,7 @@ from verify.oracle.instances import function_of, is_instance
 from verify.program.blame import blame
 from verify.program.recording import unrecorded
 from verify.report.finding import UncheckableError
-from verify.report.remarks import blindness_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
+from verify.report.remarks import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
 from verify.report.report import NOT_RUN, PASSED, Report
 from verify.subject import Subject, describe, first_line
 
@@ -104,7 +104,7 @@ def check(
     start = time.perf_counter()
     call = ", ".join([*(shown(a) for a in args), *(f"{n}={shown(a)}" for n, a in (kwargs or {}).items())])
     log, because, subject, example = Log(), "", None, None
-    blindness: tuple[tuple[str, float], ...] = ()
+    detection_limits: tuple[tuple[str, float], ...] = ()
     chosen = [c for c in CHECKS if checks is None or c.NAME in checks]
     try:
         sick = canary.symptoms()
@@ -123,7 +123,7 @@ def check(
             log.notes += [FIXED] if is_instance(rule) else []
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
             log.notes += not_varied(example) if cases > 0 else []
-            blindness = blindness_of(example)
+            detection_limits = detection_limits_of(example)
     except UncheckableError as why:
         because = str(why)
         log.skip(chosen, call, because)
@@ -138,7 +138,7 @@ def check(
         tuple(log.findings),
         tuple(log.outcomes),
         tuple(log.notes),
-        blindness=blindness,
+        detection_limits=detection_limits,
         because=because,
         equation=equation_of(rule),
         seconds=time.perf_counter() - start,

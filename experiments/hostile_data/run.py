@@ -1,4 +1,4 @@
-"""300 spoilt inputs through `purecnn data show`: is each refused, in one line, in little memory, with nothing written?
+"""300 corrupt inputs through `purecnn data show`: is each refused, in one line, in little memory, with nothing written?
 
     python -m experiments.hostile_data.run                 every kind with 5 seeds
     python -m experiments.hostile_data.run --seeds 1 --only npz
@@ -148,8 +148,8 @@ def main():
         print(lines[-1], flush=True)
     lines += [
         "",
-        f"{well} of {total} spoilt inputs refused in one line that names the file",
-        f"with --skip-unreadable, {skipped} of the folders are read without the spoilt file",
+        f"{well} of {total} corrupt inputs refused in one line that names the file",
+        f"with --skip-unreadable, {skipped} of the folders are read without the corrupt file",
         f"highest rise of memory {highest / 2**20:.0f} MiB, longest {slowest:.1f} s, no file written",
     ]  # fmt: skip
     print("\n".join(lines[-3:]))

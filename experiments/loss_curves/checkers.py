@@ -1,4 +1,4 @@
-"""What two checkers that ask no training say of a wrong rule.
+"""What two checkers that ask no training say of a faulty rule.
 
 Each is asked on the rule's own ordinary call and, where the net calls it with other options, with these too.
 """
@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from experiments.loss_curves.nets import OPTIONS, net_for
-from experiments.verify_wrong_rules.run import check_grads_accepts
-from tests.verify.wrong_rules.joined import Wrong
+from experiments.verify_faulty_rules.run import check_grads_accepts
+from tests.verify.faulty_rules.joined import Wrong
 
 
 def ones_cotangent_accepts(rule: Callable[..., Any], reference: Callable[..., Any], args: tuple[Any, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""The figure: loss curves of wrong rules that train beside right ones, and how many each checker lets pass."""
+"""The figure: loss curves of faulty rules that train beside right ones, and how many each checker lets pass."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,12 +30,12 @@ def draw(result, right, wrong, path) -> None:
     ]
     for line in passed:
         mean = np.mean([run["losses"] for run in line["runs"]], axis=0)
-        curves.semilogy(epochs, mean, color=WRONG, lw=0.6, label="wrong rules" if line is passed[0] else None)
+        curves.semilogy(epochs, mean, color=WRONG, lw=0.6, label="faulty rules" if line is passed[0] else None)
     curves.fill_between(epochs, lenet.min(0), lenet.max(0), color=BAND, label=f"right, {len(lenet)} seeds")
     curves.legend(fontsize=8, loc="lower left")
     curves.set_xlabel("epochs")
     curves.set_ylabel("training loss of LeNet")
-    curves.set_title(f"{len(passed)} wrong rules of LeNet that reach 95 %", fontsize=9)
+    curves.set_title(f"{len(passed)} faulty rules of LeNet that reach 95 %", fontsize=9)
     count = result["trained with a difference"]
     for k, (name, label) in enumerate(CHECKERS.items()):
         caught = result["caught"][name]
@@ -44,7 +44,7 @@ def draw(result, right, wrong, path) -> None:
         bars.text(2, k, label, va="center", color="white", fontsize=8)
         bars.text(count + 2, k, str(count - caught), va="center", color=WRONG, fontsize=9, fontweight="bold")
     bars.invert_yaxis()
-    bars.set(yticks=[], xlim=(0, 1.08 * count), xlabel="wrong rules")
+    bars.set(yticks=[], xlim=(0, 1.08 * count), xlabel="faulty rules")
     bars.spines[["top", "right", "left"]].set_visible(False)
-    bars.set_title(f"{count} wrong rules: caught (blue), passed (red)", fontsize=9)
+    bars.set_title(f"{count} faulty rules: caught (blue), passed (red)", fontsize=9)
     save_small(figure, path, 32)

@@ -1,4 +1,4 @@
-"""The nets that a wrong rule is put into: LeNet on the 8×8 digits, and the variants in which its fault can show.
+"""The nets that a faulty rule is put into: LeNet on the 8×8 digits, and the variants in which its fault can show.
 
 A rule takes the place of every layer of its kind that it can take. `purecnn`'s rules do the rest.
 """
@@ -10,8 +10,8 @@ from typing import Any
 import purecnn
 from purecnn import nn
 from purecnn.chain import Chain, Layer
-from tests.verify.wrong_rules.all import RIGHT, RULES
-from tests.verify.wrong_rules.joined import Wrong
+from tests.verify.faulty_rules.all import RIGHT, RULES
+from tests.verify.faulty_rules.joined import Wrong
 
 SHAPE, CLASSES = (8, 8, 1), 10
 LAYERS = {
@@ -92,7 +92,7 @@ def control(wrong: Wrong) -> Wrong:
 def build(name: str, wrong: Wrong | None = None) -> tuple[Chain, Callable[..., Any]]:
     """The net and its loss per sample, with `wrong` for the layers (or the loss) of its kind.
 
-    Only `apply` of a replaced layer is the wrong rule's, which is what `jax.grad` differentiates; its pair `fwd` and
+    Only `apply` of a replaced layer is the faulty rule's, which is what `jax.grad` differentiates; its pair `fwd` and
     `bwd` for the two lists stays purecnn's, and nobody calls it here.
     """
 

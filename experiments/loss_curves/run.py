@@ -1,10 +1,10 @@
-"""How many wrong backward rules does a loss curve hide, and how many does each checker catch?
+"""How many faulty backward rules does a loss curve hide, and how many does each checker catch?
 
     python -m experiments.loss_curves.run                  # all of it; what results/ already holds is not run again
     python -m experiments.loss_curves.run --part wrong     # right | controls | wrong | checkers | summary
     python -m experiments.loss_curves.run --quick --out DIR
 
-Writes one line of JSON per right net, per wrong rule trained and per wrong rule checked, then a summary and a figure.
+Writes one line of JSON per right net, per faulty rule trained and per faulty rule checked, then a summary and a figure.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from experiments.loss_curves import training
 from experiments.loss_curves.checkers import caught
 from experiments.loss_curves.nets import NETS, by_name, control, family, net_for, trainable
 from experiments.loss_curves.summary import summarise
-from tests.verify.wrong_rules.all import RULES
-from tests.verify.wrong_rules.joined import Wrong
+from tests.verify.faulty_rules.all import RULES
+from tests.verify.faulty_rules.joined import Wrong
 
 RIGHT_SEEDS, WRONG_SEEDS = range(10), range(10, 13)  # apart, so that a curve is judged by others' curves
 QUICK = ("cross-entropy: sign", "cross-entropy: twice", "cross-entropy: mean over the classes")
@@ -32,7 +32,7 @@ def right_net(name: str, seeds: Iterable[int], epochs: int, rule: Wrong | None =
 
 
 class Trained:
-    """Trains wrong rules; keeps, per net and kind of layer, the gradients of the rule without a fault."""
+    """Trains faulty rules; keeps, per net and kind of layer, the gradients of the rule without a fault."""
 
     def __init__(self, seeds: Iterable[int], epochs: int):
         self.seeds, self.epochs, self.gradients = tuple(seeds), epochs, {}
@@ -67,7 +67,7 @@ def fill(path: Path, key: str, todo: dict[str, Callable[[], dict[str, Any]]]) ->
 
 
 def controls(rules: list[Wrong]) -> list[tuple[str, Wrong]]:
-    """A net and a rule without fault for every net and kind of layer that a wrong rule is trained in."""
+    """A net and a rule without fault for every net and kind of layer that a faulty rule is trained in."""
     kinds = {(net_for(wrong), family(wrong)): wrong for wrong in rules}
     return [(name, control(wrong)) for (name, _), wrong in kinds.items()]
 
@@ -75,8 +75,10 @@ def controls(rules: list[Wrong]) -> list[tuple[str, Wrong]]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=("right", "controls", "wrong", "checkers", "summary"))
-    parser.add_argument("--only", nargs="+", help="wrong rules of these kinds of layer, such as conv")
-    parser.add_argument("--quick", action="store_true", help="train three wrong rules of LeNet, one seed, three epochs")
+    parser.add_argument("--only", nargs="+", help="faulty rules of these kinds of layer, such as conv")
+    parser.add_argument(
+        "--quick", action="store_true", help="train three faulty rules of LeNet, one seed, three epochs"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)

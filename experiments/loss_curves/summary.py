@@ -10,13 +10,13 @@ import numpy as np
 
 from experiments.loss_curves.figure import draw
 from purecnn.backend import describe_hardware
-from tests.verify.wrong_rules.all import RULES
+from tests.verify.faulty_rules.all import RULES
 
 ENOUGH = 0.95  # of the right net's mean test accuracy
 # Gradients closer than this, at the start and when trained, are the same: above what rounding was seen to do to the
 # small gradients of a trained net (1.7e-5), below the least fault (9.3e-5, one element off by a thousandth).
 SAME = 5e-5
-VERIFY = Path(__file__).parents[1] / "verify_wrong_rules" / "results" / "checkers.txt"
+VERIFY = Path(__file__).parents[1] / "verify_faulty_rules" / "results" / "checkers.txt"
 Line = dict[str, Any]
 
 
@@ -27,7 +27,7 @@ def ends(run: Line) -> tuple[float, float]:
 
 
 def measures(right: Line) -> Line:
-    """Of a right net's runs: what a wrong rule's are compared with."""
+    """Of a right net's runs: what a faulty rule's are compared with."""
     accuracies = np.array([run["accuracy"] for run in right["runs"]])
     curves = np.array([ends(run) for run in right["runs"]])
     return {
@@ -57,7 +57,7 @@ def alike(line: Line) -> bool:
 
 
 def verify_caught_all() -> bool:
-    """As measured by experiments/verify_wrong_rules on the same rules and calls."""
+    """As measured by experiments/verify_faulty_rules on the same rules and calls."""
     counts = next(line.split()[-3:] for line in VERIFY.read_text("utf-8").splitlines() if "with reference" in line)
     return counts == [str(len(RULES)), "of", str(len(RULES))]
 
@@ -82,13 +82,13 @@ def counted(right: list[Line], wrong: list[Line], checkers: list[Line], controls
         return {name: sum(table[rule][name] for rule in rules) for name in table[rules[0]]} if rules else {}
 
     return {
-        "wrong rules": len(own),
+        "faulty rules": len(own),
         "not trained": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
         "no difference in this net": same,
         "trained with a difference": len(seen),
         "caught": totals(seen, rows),
         "caught on the ordinary call": totals(seen, own),
-        "caught of all wrong rules, on the ordinary call": totals(list(own), own),
+        "caught of all faulty rules, on the ordinary call": totals(list(own), own),
         "reach 95 %": hidden,
         "caught of those that reach 95 %": totals(hidden, rows),
         "in no loss curve, no gradient of a sum and no check_grads": [

@@ -12,7 +12,7 @@ from experiments.loss_curves.nets import CLASSES, RATE, RATES, SHAPE, build
 from experiments.training import momentum_steps
 from purecnn.data.batches import training_batches
 from purecnn.data.digits import read_digits
-from tests.verify.wrong_rules.joined import Wrong
+from tests.verify.faulty_rules.joined import Wrong
 
 BATCH, MOMENTUM, EPOCHS = 32, 0.9, 12
 Tree = Any
@@ -26,7 +26,7 @@ def digits():
 
 @functools.cache
 def accuracy(name: str) -> Callable[[Tree], jax.Array]:
-    """Of the right net: a wrong backward rule changes nothing forward, so one program serves every rule."""
+    """Of the right net: a faulty backward rule changes nothing forward, so one program serves every rule."""
     net, _ = build(name)
     _, _, images, labels = digits()
     return jax.jit(lambda params: (net.apply(params, images).argmax(1) == labels).mean())

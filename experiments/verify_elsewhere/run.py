@@ -13,7 +13,7 @@ import statistics
 import warnings
 from collections import Counter
 
-from experiments.verify_wrong_rules.run import others
+from experiments.verify_faulty_rules.run import others
 
 
 def judged(name: str) -> tuple[str, str, float, dict[str, bool]]:

@@ -1,6 +1,6 @@
 """How often does `verify` call a right rule wrong? Run `python -m experiments.verify_false_alarms.run`.
 
-Every right rule of tests/verify/wrong_rules, every rule of purecnn, and the layers of LeNet at its own sizes: fresh
+Every right rule of tests/verify/faulty_rules, every rule of purecnn, and the layers of LeNet at its own sizes: fresh
 numbers for each seed, through the checks that compare numbers; every tenth seed also through every generated content
 (ties, zeros, saturation, …). One line per rule and dtype, with its reference and without.
 """
@@ -19,7 +19,7 @@ SEEDS = {"float32": 1000, "float64": 1000, "bfloat16": 200, "float16": 200}
 def rules() -> dict[str, tuple]:
     """name -> (rule, reference or None, the arguments of one call)."""
     import purecnn
-    from tests.verify.wrong_rules.all import RIGHT
+    from tests.verify.faulty_rules.all import RIGHT
     from verify.oracle import references
     from verify.suite import ENTRIES, LABELS, distinct, normal
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from purecnn.results.evaluation import Evaluation
 
 WIDTH = 200  # a table is never cut to a narrower terminal, nor in a pipe
-MOST_COLUMNS = 12  # classes, for what each was taken for to stand in the table
+MOST_COLUMNS = 12  # classes, for what each was predicted as to stand in the table
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run(command: Eval) -> int:
 
 
 def _print(result: Evaluation, split: str, picture: Path | None) -> None:
-    """Precision and recall by class and, where the columns are few enough, what each class was taken for."""
+    """Precision and recall by class and, where the columns are few enough, what each class was predicted as."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -97,7 +97,7 @@ def _print(result: Evaluation, split: str, picture: Path | None) -> None:
         )
     console.print(table)
     wrong = result.confused(5)
-    console.print("most often taken for another:" if wrong else "none was taken for another")
+    console.print("most often taken for another:" if wrong else "none was predicted as another")
     for row, column, n in wrong:
         console.print(f"  {result.classes[row]} for {result.classes[column]}: {n} of {counts[row].sum()}")
     if picture is not None:

@@ -45,7 +45,7 @@ def run(command: Export) -> int:
         return complain(error, 2)
     except (OSError, ImportError) as error:
         return complain(error, 1)
-    print(f"{trained.net.name}, {len(trained.about.classes)} classes, {command.format}: {_size(command.out)}")
+    print(f"{trained.net.name}, {len(trained.metadata.classes)} classes, {command.format}: {_size(command.out)}")
     return 0
 
 

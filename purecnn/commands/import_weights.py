@@ -49,5 +49,5 @@ def run(command: ImportWeights) -> int:
         return complain(error, 2)
     except OSError as error:
         return complain(error, 1)
-    print(f"{trained.net.name}, {len(trained.about.classes)} classes: {command.out}")
+    print(f"{trained.net.name}, {len(trained.metadata.classes)} classes: {command.out}")
     return 0

@@ -40,7 +40,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> np.ndarray:
-        """Counts, (K, K): a row for every true class, a column for what it was taken for."""
+        """Counts, (K, K): a row for every true class, a column for what it was predicted as."""
         return confusion_matrix(self.labels, self.predictions, labels=range(len(self.classes)))
 
     def accuracy(self, top: int = 1) -> float:
@@ -66,7 +66,7 @@ class Evaluation:
         return np.argsort(self.confidence, kind="stable")[:count]
 
     def per_class(self) -> list[dict[str, Any]]:
-        """Precision: the share of what was taken for this class that is of it; recall: of this class, what was found.
+        """Precision: the share of what is predicted as this class that is of it; recall: of this class, what is found.
 
         None where there is nothing to take a share of.
         """
@@ -83,11 +83,11 @@ class Evaluation:
 
 def load_data(config: Config, trained: Trained) -> Dataset:
     """The data of a run. Raises ValueError if it has other classes or shapes than the run was trained on."""
-    files = {"white": trained.about.white} if config.data == "folder" else {}
+    files = {"white": trained.metadata.white} if config.data == "folder" else {}
     data = read(config.data, config.data_dir, **how_to_read(config), **files)
     for name, got, expected in (
-        ("classes", data.classes, trained.about.classes),
-        ("input_shape", data.train.images.shape[1:], trained.about.input_shape),
+        ("classes", data.classes, trained.metadata.classes),
+        ("input_shape", data.train.images.shape[1:], trained.metadata.input_shape),
     ):
         if got != expected:
             raise ValueError(f"data: {name}: got {got}, expected {expected}, as when the run was trained")
@@ -96,7 +96,7 @@ def load_data(config: Config, trained: Trained) -> Dataset:
 
 def evaluate(trained: Trained, split: Split) -> Evaluation:
     outputs, probabilities = make_classifier(trained)(split.images)
-    return Evaluation(trained.about.classes, split.labels, outputs, probabilities, split.names)
+    return Evaluation(trained.metadata.classes, split.labels, outputs, probabilities, split.names)
 
 
 def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:

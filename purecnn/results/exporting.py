@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
-from purecnn.train.about import About
+from purecnn.train.metadata import ModelMetadata
 from purecnn.train.weights import save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -30,16 +30,16 @@ def require_free(path: Path, force: bool) -> None:
 
 def export_weights(path: Path, trained: Trained) -> None:
     """Parameters and state under the names of their places, `params.0.w`, with what they are of in the header."""
-    save_weights(path, {"params": trained.params, "state": trained.state}, trained.about.metadata())
+    save_weights(path, {"params": trained.params, "state": trained.state}, trained.metadata.header())
 
 
 def export_torchvision(path: Path, trained: Trained) -> None:
     """Parameters and state as torchvision's net loads them. Raises ValueError for a model that it does not have."""
-    model, channels = trained.about.model, trained.about.input_shape[-1]
+    model, channels = trained.metadata.model, trained.metadata.input_shape[-1]
     if model not in TABLES or channels != SHAPE[-1]:
         expected = f"one of {', '.join(TABLES)} for {SHAPE[-1]}"
         raise ValueError(f"format: got torchvision for {model} for {channels} channels, expected {expected}")
-    save_weights(path, to_torchvision(model, trained.params, trained.state), trained.about.metadata())
+    save_weights(path, to_torchvision(model, trained.params, trained.state), trained.metadata.header())
 
 
 def export_stablehlo(path: Path, trained: Trained) -> None:
@@ -54,7 +54,7 @@ def export_stablehlo(path: Path, trained: Trained) -> None:
         return probabilities(trained, outputs(trained, images))
 
     batch = jax.export.symbolic_shape("n")
-    images = jax.ShapeDtypeStruct((*batch, *trained.about.input_shape), jnp.float32)
+    images = jax.ShapeDtypeStruct((*batch, *trained.metadata.input_shape), jnp.float32)
     exported = jax.export.export(classify, platforms=PLATFORMS)(images)
     write_whole(path, bytes(exported.serialize()))
 
@@ -80,8 +80,8 @@ def import_torchvision(
     classes = classes or tuple(str(number) for number in range(count))
     if len(classes) != count:
         raise ValueError(f"classes: got {len(classes)} names, expected {count}, the outputs of the net")
-    about = About(model, "softmax_cross_entropy", path.name, classes, SHAPE, mean, std)
-    return Trained(about, net, params, state)
+    metadata = ModelMetadata(model, "softmax_cross_entropy", path.name, classes, SHAPE, mean, std)
+    return Trained(metadata, net, params, state)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

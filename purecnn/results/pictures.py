@@ -50,8 +50,8 @@ def first_kernels(trained: Trained) -> np.ndarray | None:
     Behind a flattened image, the weights of a fully connected layer are images of that size.
     """
     w = next((np.asarray(leaf) for leaf in jax.tree.leaves(trained.params) if leaf.ndim > 1), None)
-    if w is not None and w.ndim == 2 and w.shape[0] == math.prod(trained.about.input_shape):
-        w = w.reshape(*trained.about.input_shape, -1)
+    if w is not None and w.ndim == 2 and w.shape[0] == math.prod(trained.metadata.input_shape):
+        w = w.reshape(*trained.metadata.input_shape, -1)
     return w if w is not None and w.ndim == 4 else None
 
 

@@ -51,10 +51,10 @@ def predict(
 
     Raises ValueError if the net takes images with other than 1 or 3 channels.
     """
-    shape = trained.about.input_shape
+    shape = trained.metadata.input_shape
     if shape[2] not in (1, 3):
         raise ValueError(f"net: got one for {shape[2]} channels, expected 1 or 3: grey images or coloured ones")
-    decoding = Decoding(trained.about.background, trained.about.white, max_megapixels)
+    decoding = Decoding(trained.metadata.background, trained.metadata.white, max_megapixels)
     classify, waiting = make_classifier(trained), list(files)
     for start in range(0, len(waiting), AT_ONCE):
         yield from _predict(trained, classify, waiting[start : start + AT_ONCE], top, decoding)
@@ -65,11 +65,11 @@ def _predict(trained, classify, files, top, decoding) -> list[Prediction]:
     errors: dict[Path, str] = {}
     for file in files:
         try:
-            found[file] = read_image(file, trained.about.input_shape, decoding)
+            found[file] = read_image(file, trained.metadata.input_shape, decoding)
         except ValueError as error:
             errors[file] = str(error)
     shares = dict(zip(found, classify(np.stack([*found.values()]))[1], strict=True)) if found else {}
-    names = trained.about.classes
+    names = trained.metadata.classes
 
     def one(file: Path) -> Prediction:
         if file in errors:

@@ -15,7 +15,7 @@ from purecnn.results import hypertext
 from purecnn.results.evaluation import Evaluation, evaluate, load_data
 from purecnn.results.pictures import draw_filters, draw_gradients, draw_worst, first_kernels, kernel_images, to_pixels
 from purecnn.results.trained import Trained, load_trained, require_run
-from purecnn.train.about import purecnn_version
+from purecnn.train.metadata import purecnn_version
 from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
@@ -63,7 +63,7 @@ def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path)
         hypertext.section("Loss and accuracy", hypertext.chart(drawings / "curves.png", "loss and accuracy by epoch")),
         hypertext.section(
             "Gradients",
-            hypertext.chart(drawings / "gradients.png", "the length of every layer's gradient by epoch"),
+            hypertext.chart(drawings / "gradients.png", "every layer's gradient norm by epoch"),
         ),
         hypertext.section("By class", *_by_class(result)),
         hypertext.section(
@@ -87,7 +87,7 @@ def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path)
             )
         )
     parts += [
-        hypertext.section("The net", hypertext.verbatim(str(trained.net.summary(trained.about.input_shape)))),
+        hypertext.section("The net", hypertext.verbatim(str(trained.net.summary(trained.metadata.input_shape)))),
         hypertext.section("Config", hypertext.verbatim((folder / "config.yaml").read_text(encoding="utf-8"))),
     ]
     write_whole(out, hypertext.page(title, parts).encode())

@@ -14,15 +14,15 @@ from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import to_float
 from purecnn.layers.softmax import softmax
-from purecnn.train.about import About
-from purecnn.train.nets import load_net, seen
+from purecnn.train.metadata import ModelMetadata
+from purecnn.train.nets import load_net, normalize
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A net with its parameters and state, and what it says of itself."""
 
-    about: About
+    metadata: ModelMetadata
     net: Chain
     params: list[Params]
     state: list[Params]
@@ -44,7 +44,7 @@ def load_trained(path: Path | str, *, last: bool = False) -> Trained:
 
 def outputs(trained: Trained, images: Array) -> Array:
     """What the net says to images (N, H, W, C), uint8 or pixels in [0, 1]: (N, classes), logits or, for mlp, shares."""
-    return trained.net.apply(trained.params, seen(trained.about, to_float(images)), state=trained.state)
+    return trained.net.apply(trained.params, normalize(trained.metadata, to_float(images)), state=trained.state)
 
 
 def probabilities(trained: Trained, outputs: Array) -> Array:
@@ -52,7 +52,7 @@ def probabilities(trained: Trained, outputs: Array) -> Array:
 
     After training by squared error an output is an estimate of its class's probability itself, and so only scaled.
     """
-    if trained.about.loss == "softmax_cross_entropy":
+    if trained.metadata.loss == "softmax_cross_entropy":
         return softmax(outputs)
     shares = jnp.maximum(outputs, jnp.finfo(outputs.dtype).tiny)
     return shares / shares.sum(axis=1, keepdims=True)
@@ -64,7 +64,7 @@ def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray
 
     @jax.jit
     def classify(params, state, images):
-        y = outputs(Trained(trained.about, trained.net, params, state), images)
+        y = outputs(Trained(trained.metadata, trained.net, params, state), images)
         return y, probabilities(trained, y)
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -90,7 +90,7 @@ def is_first_process() -> bool:
     return jax.process_index() == 0
 
 
-def agree(*said: bool) -> tuple[bool, ...]:
+def any_process(*said: bool) -> tuple[bool, ...]:
     """For each question whether any process says yes; processes that act apart wait for each other forever."""
     if jax.process_count() == 1:
         return said

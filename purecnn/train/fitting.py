@@ -17,9 +17,9 @@ from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, open_stream, read_all
-from purecnn.train.about import About
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.loop import Result, train
+from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import load_net, make_net
 from purecnn.train.plan import prepare
 from purecnn.train.step import Augment
@@ -80,7 +80,7 @@ class Loaded(NamedTuple):
     net: Chain
     params: list[Params]
     state: list[Params]
-    metadata: About
+    metadata: ModelMetadata
 
 
 def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Loaded:
@@ -88,8 +88,8 @@ def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Lo
 
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
-    about, chain, params, state = load_net(run, last=last, net=net)
-    return Loaded(chain, params, state, about)
+    metadata, chain, params, state = load_net(run, last=last, net=net)
+    return Loaded(chain, params, state, metadata)
 
 
 def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoch: int | None = None) -> Dataset:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
+def graceful_shutdown() -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether SIGINT or SIGTERM has come; a second one interrupts at once.
 
     Signals come to the main thread; in another one nothing is listened for.

@@ -16,9 +16,9 @@ from purecnn.data.dataset import Dataset
 from purecnn.data.guards import Refused
 from purecnn.train import checkpoints as saved
 from purecnn.train.config import require
-from purecnn.train.devices import agree, is_first_process, wait_for_all
+from purecnn.train.devices import any_process, is_first_process, wait_for_all
 from purecnn.train.events import event_log
-from purecnn.train.interruption import asked_to_stop
+from purecnn.train.interruption import graceful_shutdown
 from purecnn.train.notebook import in_notebook, notebook_progress, show
 from purecnn.train.plan import Plan, prepare
 from purecnn.train.plots import draw_confusion, draw_curves
@@ -64,7 +64,11 @@ def train(
     events = run.folder if config.log == "tensorboard" and is_first_process() else None
     bar = notebook_progress if in_notebook() else partial(progress_bar, console)
     try:
-        with asked_to_stop() as stop, bar(plan.steps, run.steps) as (advance, say), event_log(events, run.steps) as log:
+        with (
+            graceful_shutdown() as stop,
+            bar(plan.steps, run.steps) as (advance, say),
+            event_log(events, run.steps) as log,
+        ):
             clock = last_save = time.perf_counter()
             for part in () if over else run.parts():
                 losses = run.step(part, began=clock)
@@ -75,7 +79,7 @@ def train(
                     log(line)
                     say(epoch_line(line, config.epochs))
                     over = reason_to_stop(metrics, config)
-                interrupted, due = agree(stop(), time.perf_counter() - last_save > config.checkpoint_every)
+                interrupted, due = any_process(stop(), time.perf_counter() - last_save > config.checkpoint_every)
                 if over or interrupted or due:
                     run.checkpoint()
                     last_save = time.perf_counter()

@@ -17,9 +17,9 @@ import optax
 from purecnn import models
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
-from purecnn.train.about import About, read_about
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
+from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
 
@@ -59,52 +59,57 @@ def weights_file(path: Path, *, last: bool = False) -> Path:
 
 def load_net(
     path: Path | str, *, last: bool = False, net: Chain | None = None
-) -> tuple[About, Chain, list[Params], list[Params]]:
+) -> tuple[ModelMetadata, Chain, list[Params], list[Params]]:
     """What a file says of itself, the net, its parameters and state; of a run's folder see `weights_file`.
 
     `net` stands in for the one that the file names. Raises FileNotFoundError, or ValueError naming the file and what is
     wrong with it.
     """
     file = weights_file(Path(path), last=last)
-    about = read_about(file)
-    about = dataclasses.replace(about, model=RENAMED.get(about.model, about.model))
+    metadata = read_model_metadata(file)
+    metadata = dataclasses.replace(metadata, model=RENAMED.get(metadata.model, metadata.model))
     try:
-        net = net or make_net(about.model, len(about.classes))
+        net = net or make_net(metadata.model, len(metadata.classes))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     key = jax.eval_shape(lambda: jax.random.key(0))
     like = jax.eval_shape(
-        lambda key: {"params": net.init(key, about.input_shape), "state": net.init_state(about.input_shape)}, key
+        lambda key: {"params": net.init(key, metadata.input_shape), "state": net.init_state(metadata.input_shape)}, key
     )
     found = load_weights(file, like)
-    return about, net, found["params"], found["state"]
+    return metadata, net, found["params"], found["state"]
 
 
-def seen(about: About, images: Array) -> Array:
+def normalize(metadata: ModelMetadata, images: Array) -> Array:
     """Pixels in [0, 1] as the net takes them: (pixel − mean) / std."""
-    if (about.pixel_mean, about.pixel_std) == ((0.0,), (1.0,)):
+    if (metadata.pixel_mean, metadata.pixel_std) == ((0.0,), (1.0,)):
         return images
-    mean, std = (jnp.asarray(v, images.dtype)[None, None, None] for v in (about.pixel_mean, about.pixel_std))
+    mean, std = (jnp.asarray(v, images.dtype)[None, None, None] for v in (metadata.pixel_mean, metadata.pixel_std))
     return (images - mean) / std
 
 
-def begin_from(
-    path: str, about: About, start: TrainState, optimizer: optax.GradientTransformation, devices: Devices, net: Chain
-) -> tuple[About, TrainState]:
+def init_from_weights(
+    path: str,
+    metadata: ModelMetadata,
+    start: TrainState,
+    optimizer: optax.GradientTransformation,
+    devices: Devices,
+    net: Chain,
+) -> tuple[ModelMetadata, TrainState]:
     """`start` with the weights of `path`, a file or a run, and `about` with the mean and deviation of its pixels.
 
     The last layer with parameters stays as it is where the classes are others. Raises ValueError, naming what differs,
     if the weights are of another model or of images of another size.
     """
     try:
-        known = read_about(weights_file(Path(path)))
-        same = known.model == about.model and known.classes == about.classes
+        known = read_model_metadata(weights_file(Path(path)))
+        same = known.model == metadata.model and known.classes == metadata.classes
         known, _, params, state = load_net(path, net=net if same else None)
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error
-    if known.model != about.model:
-        raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {about.model}")
-    if known.classes != about.classes:
+    if known.model != metadata.model:
+        raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {metadata.model}")
+    if known.classes != metadata.classes:
         last = max(i for i, each in enumerate(start.params) if each)
         params[last] = start.params[last]
     found, expected = ({"params": p, "state": s} for p, s in ((params, state), (start.params, start.state)))
@@ -112,9 +117,9 @@ def begin_from(
         if got.shape != want.shape:
             raise ValueError(
                 f"init_weights: {path}: {name_of(place)}: got {got.shape}, expected {want.shape}; "
-                f"its images are {known.input_shape}, these {about.input_shape}"
+                f"its images are {known.input_shape}, these {metadata.input_shape}"
             )
     params, state = jax.tree.map(lambda leaf: devices.replicate(np.asarray(leaf)), (params, state))
     opt_state = jax.jit(optimizer.init, out_shardings=devices.everywhere)(params)
     pixels = {"pixel_mean": known.pixel_mean, "pixel_std": known.pixel_std}
-    return dataclasses.replace(about, **pixels), start._replace(params=params, state=state, opt_state=opt_state)
+    return dataclasses.replace(metadata, **pixels), start._replace(params=params, state=state, opt_state=opt_state)

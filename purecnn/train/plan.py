@@ -15,11 +15,11 @@ from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.pipeline import in_files, lies_on_device, steps_in_a_block
 from purecnn.data.readers import read
-from purecnn.train.about import About
 from purecnn.train.config import Config, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
-from purecnn.train.nets import begin_from, make_net
+from purecnn.train.metadata import ModelMetadata
+from purecnn.train.nets import init_from_weights, make_net
 from purecnn.train.optimizers import make_optimizer
 from purecnn.train.step import Augment, TrainState, initial_state
 
@@ -34,7 +34,7 @@ class Plan:
     optimizer: optax.GradientTransformation
     augment: Augment
     devices: Devices
-    about: About
+    metadata: ModelMetadata
     start: TrainState
     steps_per_epoch: int
 
@@ -78,20 +78,20 @@ def prepare(
     steps_per_epoch = batch_count(samples, batch_size)
     warn_of_few_updates(config, steps_per_epoch)
     optimizer = make_optimizer(config, steps_per_epoch)
-    about = About(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
+    metadata = ModelMetadata(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     if data.decoding is not None:
-        about = dataclasses.replace(about, background=data.decoding.background, white=data.decoding.white)
-    start = initial_state(net, optimizer, about.input_shape, config.seed, devices.everywhere)
+        metadata = dataclasses.replace(metadata, background=data.decoding.background, white=data.decoding.white)
+    start = initial_state(net, optimizer, metadata.input_shape, config.seed, devices.everywhere)
     if config.init_weights is not None:
         own = Path(config.run_dir or "") / "weights.safetensors"
         file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
-        about, start = begin_from(file, about, start, optimizer, devices, net)
+        metadata, start = init_from_weights(file, metadata, start, optimizer, devices, net)
     if augment is None:
         data, augment = augmented(data, config)
     if isinstance(data.train, Split) and not lies_on_device(data.train):
         fits = steps_in_a_block(data.train, batch_size)
         config = dataclasses.replace(config, steps_per_dispatch=min(config.steps_per_dispatch, fits))
-    return Plan(config, data, net, optimizer, augment, devices, about, start, steps_per_epoch)
+    return Plan(config, data, net, optimizer, augment, devices, metadata, start, steps_per_epoch)
 
 
 def augmented(data: Dataset, config: Config) -> tuple[Dataset, Augment]:

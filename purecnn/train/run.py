@@ -22,7 +22,7 @@ from purecnn.train import checkpoints as saved
 from purecnn.train.compilation import loaded_programs
 from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
-from purecnn.train.nets import seen
+from purecnn.train.nets import normalize
 from purecnn.train.objectives import OBJECTIVES, Objective, balanced, mixed, smoothed, weighted
 from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan
@@ -74,7 +74,7 @@ class Run:
             plan.net,
             self._objective(),
             plan.optimizer,
-            lambda key, x: seen(plan.about, plan.augment(key, x)),
+            lambda key, x: normalize(plan.metadata, plan.augment(key, x)),
             jnp.dtype(config.precision),
             min(NORMS_EVERY, plan.steps_per_epoch),  # at least one in every epoch
             plan.frozen,
@@ -113,7 +113,7 @@ class Run:
         plan, split = self.plan, self.supplies[name]
         batches, is_real = evaluation_batches(len(split.split), plan.config.batch_size)
         parts = [batches] if split.whole is not None else cut(batches, plan.config)
-        objective, normalise = OBJECTIVES[plan.config.loss or ""], partial(seen, plan.about)
+        objective, normalise = OBJECTIVES[plan.config.loss or ""], partial(normalize, plan.metadata)
         program = evaluation(plan.net, objective, plan.devices.everywhere, normalise)
         for n in {len(part) for part in parts} - {n for split, n in self.evaluating if split == name}:
             like = split.like(n, plan.config.batch_size)
@@ -211,7 +211,7 @@ class Run:
     def save_weights(self, name: str) -> None:
         if is_first_process():
             params, state = self.weights()
-            save_weights(self.folder / name, {"params": params, "state": state}, self.plan.about.metadata())
+            save_weights(self.folder / name, {"params": params, "state": state}, self.plan.metadata.header())
 
     def rewrite_metrics(self) -> None:
         """As the checkpoint has them: no epoch twice, none missing."""

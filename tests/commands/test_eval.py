@@ -7,7 +7,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
-from purecnn.train.about import read_about
+from purecnn.train.metadata import read_model_metadata
 from purecnn.train.run_folder import read_metrics, read_test
 from tests.commands.running import purecnn
 from tests.data.making import write_folder
@@ -61,8 +61,8 @@ def test_the_best_weights_are_evaluated_unless_others_are_named(run_copy, capsys
     worse = run_copy / "weights.safetensors"
     shutil.copy(run_copy / "best.safetensors", run_copy / "kept.safetensors")
     last = load_file(worse)
-    about = read_about(worse).metadata()
-    save_file({name: np.zeros_like(array) for name, array in last.items()}, worse, about)
+    metadata = read_model_metadata(worse).header()
+    save_file({name: np.zeros_like(array) for name, array in last.items()}, worse, metadata)
     best = max(line["val_accuracy"] for line in read_metrics(run_copy))
     assert judged(capsys, run_copy, "--split", "val")["accuracy"] == best
     assert judged(capsys, run_copy, "--split", "val", "--last")["accuracy"] < 0.2

@@ -7,7 +7,7 @@ import numpy as np
 from purecnn.cli import main
 from purecnn.data.digits import read_digits
 from purecnn.results.trained import load_trained, make_classifier
-from purecnn.train.about import read_about
+from purecnn.train.metadata import read_model_metadata
 from tests.commands.running import purecnn
 
 WITHOUT_PURECNN = """
@@ -30,8 +30,8 @@ def test_weights_come_out_as_they_are_with_what_they_are_of(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"lenet, 10 classes, safetensors: w.safetensors, {86_560:,} bytes\n"
     assert (tmp_path / "w.safetensors").read_bytes() == (finished / "weights.safetensors").read_bytes()
-    about = read_about(tmp_path / "w.safetensors")
-    assert (about.model, about.data, about.classes, about.input_shape) == (
+    metadata = read_model_metadata(tmp_path / "w.safetensors")
+    assert (metadata.model, metadata.data, metadata.classes, metadata.input_shape) == (
         "lenet",
         "digits",
         (*"0123456789",),

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
 from purecnn.results.exporting import import_torchvision
-from purecnn.train.about import read_about
+from purecnn.train.metadata import read_model_metadata
 from tests.commands.running import purecnn
 
 SHAPES = json.loads(
@@ -41,9 +41,9 @@ def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys)
     done = purecnn("import-weights", *files, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "resnet18, 2 classes: mine.safetensors\n"
-    about = read_about(folder / "mine.safetensors")
-    assert (about.model, about.classes, about.input_shape) == ("resnet18", ("a cat", "no cat"), (224, 224, 3))
-    assert (about.pixel_mean, about.pixel_std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    metadata = read_model_metadata(folder / "mine.safetensors")
+    assert (metadata.model, metadata.classes, metadata.input_shape) == ("resnet18", ("a cat", "no cat"), (224, 224, 3))
+    assert (metadata.pixel_mean, metadata.pixel_std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     monkeypatch.chdir(folder)
     back = ("mine.safetensors", "--format", "torchvision", "--out", "back.safetensors")

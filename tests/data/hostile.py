@@ -5,9 +5,9 @@ take for data: where a flipped bit would only be another pixel, it is not flippe
 """
 
 from tests.data import hostile_files, hostile_own, hostile_published
+from tests.data.corrupting import Hostile, Kinds
 from tests.data.hostile_own import saved
 from tests.data.making import cifar_archive, cifar_files, write_folder, write_mnist
-from tests.data.spoiling import Hostile, Kinds
 
 KINDS: Kinds = hostile_published.KINDS | hostile_own.KINDS | hostile_files.KINDS
 

@@ -1,4 +1,4 @@
-"""Spoilt files of other kinds in folders of images: streams that end, archives, names, tables of labels."""
+"""Corrupt files of other kinds in folders of images: streams that end, archives, names, tables of labels."""
 
 import gzip
 import io
@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from tests.data import hostile_own
+from tests.data.corrupting import Hostile, Kinds, flip
 from tests.data.hostile_own import png, rewritten
 from tests.data.making import pictures, write_folder
-from tests.data.spoiling import Hostile, Kinds, flip
 
 KINDS: Kinds = {}
 folder_kind = partial(hostile_own.folder_kind, kinds=KINDS)

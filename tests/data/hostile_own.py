@@ -1,4 +1,4 @@
-"""Spoilt images of one's own, in folders and as npz."""
+"""Corrupt images of one's own, in folders and as npz."""
 
 import io
 import os
@@ -9,13 +9,13 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from tests.data.corrupting import Hostile, Kinds, cut, flip
 from tests.data.making import pictures, write_folder
-from tests.data.spoiling import Hostile, Kinds, cut, flip
 
 KINDS: Kinds = {}
 
 
-# A folder of images: one of them is spoilt, or the folder itself.
+# A folder of images: one of them is corrupt, or the folder itself.
 
 
 def folder_kind(name, spoil, suffix=".png", culprit=None, kinds=KINDS):

@@ -1,4 +1,4 @@
-"""Spoilt files of the published sets: the MNIST family and CIFAR."""
+"""Corrupt files of the published sets: the MNIST family and CIFAR."""
 
 import gzip
 import pickle
@@ -7,13 +7,13 @@ import tarfile
 
 import numpy as np
 
+from tests.data.corrupting import Hostile, Kinds, cut, flip
 from tests.data.making import cifar_archive, cifar_files, idx, pictures, tar_gz, write_mnist
-from tests.data.spoiling import Hostile, Kinds, cut, flip
 
 KINDS: Kinds = {}
 
 
-# The MNIST family: one of the four files is spoilt.
+# The MNIST family: one of the four files is corrupt.
 
 
 def mnist_kind(name, packed, spoil, what=None):
@@ -69,14 +69,14 @@ def cifar_kind(name, spoil):
     def make(folder, rng):
         files = cifar_files()[0]
         victim = f"data_batch_{rng.integers(1, 6)}.bin"
-        spoilt = spoil(files, rng, victim)
+        corrupt = spoil(files, rng, victim)
         folder.mkdir()
-        if isinstance(spoilt, dict):
-            for file, data in spoilt.items():
+        if isinstance(corrupt, dict):
+            for file, data in corrupt.items():
                 (folder / file).write_bytes(data)
-            return Hostile("cifar10", folder, victim if victim in spoilt else "data_batch_")
+            return Hostile("cifar10", folder, victim if victim in corrupt else "data_batch_")
         path = folder / "cifar-10-binary.tar.gz"
-        path.write_bytes(spoilt)
+        path.write_bytes(corrupt)
         return Hostile("cifar10", path, path.name)
 
     KINDS[name] = make

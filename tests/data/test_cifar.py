@@ -52,7 +52,7 @@ def changed(name, data):
     return lambda files: files | {name: data(files[name])}
 
 
-SPOILT = {
+CORRUPT = {
     "missing": (lambda files: {n: d for n, d in files.items() if n != "data_batch_3.bin"}, "data_batch_3.bin"),
     "cut": (
         changed("test_batch.bin", lambda d: d[:-1]),
@@ -70,9 +70,9 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("archived", [True, False])
-@pytest.mark.parametrize("kind", SPOILT)
+@pytest.mark.parametrize("kind", CORRUPT)
 def test_a_spoilt_file_is_named_with_the_reason(tmp_path, kind, archived):
-    spoil, reason = SPOILT[kind]
+    spoil, reason = CORRUPT[kind]
     files = spoil(cifar_files()[0])
     if archived:
         (tmp_path / ARCHIVE["cifar10"]).write_bytes(cifar_archive(files))

@@ -144,7 +144,7 @@ def declaring(path, side, colour):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(2**16))) + chunk(b"IEND", b""))
 
 
-SPOILT = {
+CORRUPT = {
     "text": (lambda path: path.write_text("cat, sitting"), "is no image, or none that can be read"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-30]), "truncated|unrecognized|broken"),
@@ -167,10 +167,10 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("kind", SPOILT)
+@pytest.mark.parametrize("kind", CORRUPT)
 def test_a_spoilt_image_is_named_with_the_reason(tmp_path, kind):
     write_folder(tmp_path)
-    spoil, reason = SPOILT[kind]
+    spoil, reason = CORRUPT[kind]
     spoil(tmp_path / "dog" / "3.png")
     with pytest.raises(ValueError, match=reason) as caught:
         read("folder", str(tmp_path), image_size=(4, 4))

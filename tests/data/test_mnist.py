@@ -44,7 +44,7 @@ def bytes_of(path):
     return gzip.decompress(path.read_bytes())
 
 
-SPOILT = {
+CORRUPT = {
     "no such file": (lambda path: path.unlink(), r"\[.gz\]: there is no such file"),
     "cut gzip": (lambda path: path.write_bytes(path.read_bytes()[:-9]), "end-of-stream marker"),
     "cut inside": (lambda path: path.write_bytes(bytes_of(path)[:-9]), r"60 × 28 × 28 = 47,040 bytes, got 47,031"),
@@ -62,10 +62,10 @@ SPOILT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", SPOILT)
+@pytest.mark.parametrize("kind", CORRUPT)
 def test_a_spoilt_file_is_named_with_the_reason(tmp_path, kind):
     write_mnist(tmp_path)
-    spoil, reason = SPOILT[kind]
+    spoil, reason = CORRUPT[kind]
     spoil(tmp_path / "train-images-idx3-ubyte.gz")
     with pytest.raises(ValueError, match=reason) as caught:
         read("mnist", str(tmp_path))

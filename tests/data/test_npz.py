@@ -138,7 +138,7 @@ def flipped():
     return bytes(data)
 
 
-SPOILT = {
+CORRUPT = {
     "no zip": (lambda: b"PK not really", "File is not a zip file"),
     "one array": (lambda: npy(header((3,)), b"abc"), "File is not a zip file"),
     "empty": (lambda: b"", "File is not a zip file"),
@@ -156,9 +156,9 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("kind", SPOILT)
+@pytest.mark.parametrize("kind", CORRUPT)
 def test_a_spoilt_file_is_named_with_the_reason(tmp_path, kind):
-    make, reason = SPOILT[kind]
+    make, reason = CORRUPT[kind]
     path = tmp_path / "mine.npz"
     path.write_bytes(make())
     with pytest.raises(ValueError, match=reason) as caught:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import purecnn
 from experiments.compile_time import run, scanned
 from purecnn import nn
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 NET = purecnn.Chain("net", (nn.dense(6), *(nn.dense(6), nn.batch_norm(), nn.relu()) * 3, nn.dense(3)))
 

@@ -10,7 +10,7 @@ import pytest
 from experiments.loss_curves import run
 from experiments.loss_curves.checkers import ones_cotangent_accepts
 from experiments.loss_curves.nets import build, by_name, control, family, net_for, trainable
-from tests.verify.wrong_rules.all import RULES
+from tests.verify.faulty_rules.all import RULES
 
 RESULTS = Path(run.__file__).parent / "results"
 

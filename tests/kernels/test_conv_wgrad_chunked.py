@@ -5,7 +5,7 @@ import pytest
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_wgrad_chunked
 from tests.oracles import loops
-from tests.oracles.roads import assert_close, quick_jit
+from tests.oracles.agreement import assert_close, quick_jit
 
 
 @pytest.mark.parametrize("room", [0, 1400, 1 << 20], ids=["strips of a row", "three chunks", "one chunk"])

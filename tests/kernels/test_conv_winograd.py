@@ -5,7 +5,7 @@ import pytest
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_winograd as winograd
 from tests.kernels.test_every_kernel import EQUATIONS, made, results
-from tests.oracles.roads import assert_trees_close
+from tests.oracles.agreement import assert_trees_close
 
 ALL = {name: getattr(winograd, name) for name in EQUATIONS}
 

@@ -13,7 +13,7 @@ from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_banded, select
 from purecnn.layers import conv2d as page
 from tests.oracles import loops
-from tests.oracles.roads import assert_close, assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_close, assert_trees_close, quick_jit
 
 # x, window, output channels, options
 GEOMETRIES = {

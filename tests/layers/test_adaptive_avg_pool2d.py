@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -62,9 +62,9 @@ def outputs_from_behind(residuals, y_bar, *, size):
         as_if_the_windows_were_disjoint,
         sums_not_means,
         outputs_from_behind,
-        wrong_rules.cotangent_ignored(ADAPTIVE),
+        faulty_rules.cotangent_ignored(ADAPTIVE),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(ADAPTIVE, wrong)

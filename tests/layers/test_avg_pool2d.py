@@ -2,9 +2,9 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -57,12 +57,12 @@ def mean_forgotten(residuals, y_bar, **options):
     "wrong",
     [
         mean_forgotten,
-        wrong_rules.as_if(AVERAGE, count_include_pad=True),
-        wrong_rules.as_if(AVERAGE, stride=1),
-        wrong_rules.as_if(AVERAGE, padding=((0, 2), (1, 0))),
-        wrong_rules.cotangent_ignored(AVERAGE),
+        faulty_rules.as_if(AVERAGE, count_include_pad=True),
+        faulty_rules.as_if(AVERAGE, stride=1),
+        faulty_rules.as_if(AVERAGE, padding=((0, 2), (1, 0))),
+        faulty_rules.cotangent_ignored(AVERAGE),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(AVERAGE, wrong)

@@ -7,10 +7,10 @@ import pytest
 from jax import lax
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
 from tests.oracles import plain
-from tests.oracles.roads import assert_rejected, assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_rejected, assert_trees_close, quick_jit
 
 
 def test_the_rule_is_right():
@@ -118,11 +118,11 @@ def sums_over_samples_only(residuals, y_bars, *, epsilon=1e-5):
         way_through_the_variance_forgotten,
         cotangents_of_the_statistics_dropped,
         sums_over_samples_only,
-        wrong_rules.cotangent_ignored(NORM),
+        faulty_rules.cotangent_ignored(NORM),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(NORM, wrong)
 
 
@@ -220,6 +220,6 @@ def mean_of_the_devices_for_the_sum(residuals, y_bars, *, epsilon=1e-5, axis_nam
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_over_devices_are_rejected(wrong):
+def test_faulty_rules_over_devices_are_rejected(wrong):
     with pytest.raises(AssertionError):
         assert_trees_close(*of_members(wrong), 1e-12)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected, quick_jit
 
 
 def test_the_rule_is_right():
@@ -51,9 +51,9 @@ def scale_forgotten(residuals, y_bar, *, epsilon=1e-5):
         variance_cotangent_without_the_half,
         mean_cotangent_with_the_wrong_sign,
         scale_forgotten,
-        wrong_rules.cotangent_ignored(INFERENCE),
+        faulty_rules.cotangent_ignored(INFERENCE),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(INFERENCE, wrong)

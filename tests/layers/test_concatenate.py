@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -80,8 +80,8 @@ def equal_parts(residuals, y_bar, **options):
 
 @pytest.mark.parametrize(
     "wrong",
-    [order_reversed, all_from_the_start, equal_parts, wrong_rules.cotangent_ignored(CHANNELS)],
+    [order_reversed, all_from_the_start, equal_parts, faulty_rules.cotangent_ignored(CHANNELS)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(CHANNELS, wrong)

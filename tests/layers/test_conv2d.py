@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import CONV, check_vjp
-from tests.oracles.roads import ROADS, assert_close, assert_cotangents, assert_rejected, assert_trees_close, quick_jit
+from tests.oracles.agreement import (
+    ORACLES,
+    assert_close,
+    assert_cotangents,
+    assert_rejected,
+    assert_trees_close,
+    quick_jit,
+)
 
 
 def test_the_rule_is_right():
@@ -44,7 +51,7 @@ def test_equals_all_roads_exactly_on_integers(algorithm):
 def test_edges_of_the_geometry(algorithm, shape, kernel, options):
     rng = np.random.default_rng(1)
     args = [rng.integers(-3, 4, size).astype(float) for size in (shape, kernel, kernel[3:])]
-    assert_cotangents(POINT.variant("edge", algorithm=algorithm, **options), args, roads=ROADS[:2], integers=True)
+    assert_cotangents(POINT.variant("edge", algorithm=algorithm, **options), args, oracles=ORACLES[:2], integers=True)
 
 
 @pytest.mark.parametrize("algorithm", [*ALGORITHMS, "banded", "winograd"])
@@ -113,16 +120,16 @@ def groups_exchanged(residuals, y_bar, **options):
         kernel_not_flipped,
         kernel_flipped_on_one_axis,
         groups_exchanged,
-        wrong_rules.cotangent_ignored(CONV),
-        wrong_rules.as_if(CONV, stride=1),
-        wrong_rules.as_if(CONV, dilation=1),
-        wrong_rules.as_if(CONV, padding=((0, 1), (2, 0))),
-        wrong_rules.first_sample_only(CONV, 1),
-        wrong_rules.first_sample_only(CONV, 2),
-        wrong_rules.mean_over_batch(CONV, 1),
-        wrong_rules.mean_over_batch(CONV, 2),
+        faulty_rules.cotangent_ignored(CONV),
+        faulty_rules.as_if(CONV, stride=1),
+        faulty_rules.as_if(CONV, dilation=1),
+        faulty_rules.as_if(CONV, padding=((0, 1), (2, 0))),
+        faulty_rules.first_sample_only(CONV, 1),
+        faulty_rules.first_sample_only(CONV, 2),
+        faulty_rules.mean_over_batch(CONV, 1),
+        faulty_rules.mean_over_batch(CONV, 2),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(CONV, wrong)

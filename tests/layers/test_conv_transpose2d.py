@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import TRANSPOSED, check_vjp
-from tests.oracles.roads import ROADS, assert_cotangents, assert_rejected, assert_variants, quick_jit
+from tests.oracles.agreement import ORACLES, assert_cotangents, assert_rejected, assert_variants, quick_jit
 
 
 def test_the_rule_is_right():
@@ -64,7 +64,7 @@ def test_any_geometry_is_exact_on_integers(geometry):
 )
 def test_edges_of_the_geometry(shape, kernel, options):
     args = whole(shape, kernel, (kernel[2] * options.get("groups", 1),))
-    assert_cotangents(POINT.variant("edge", algorithm="auto", **options), args, roads=ROADS[:2], integers=True)
+    assert_cotangents(POINT.variant("edge", algorithm="auto", **options), args, oracles=ORACLES[:2], integers=True)
 
 
 @pytest.mark.parametrize("algorithm", ["banded", "winograd", "im2col", "depthwise", "space_to_depth", "wgrad_chunked"])
@@ -77,7 +77,7 @@ def test_every_kernel_gives_the_same_numbers(algorithm):
         "stride": 2 if algorithm == "space_to_depth" else 1,
     }
     assert_cotangents(
-        POINT.variant("kernel", algorithm=algorithm, **options), (x, w, b), roads=ROADS[:2], tolerance=1e-13
+        POINT.variant("kernel", algorithm=algorithm, **options), (x, w, b), oracles=ORACLES[:2], tolerance=1e-13
     )
 
 
@@ -190,12 +190,12 @@ def bias_summed_over_what_the_copies_reach(residuals, y_bar, **options):
         weights_of_the_convolution,
         groups_exchanged,
         bias_summed_over_what_the_copies_reach,
-        wrong_rules.cotangent_ignored(TRANSPOSED),
-        wrong_rules.as_if(TRANSPOSED, padding=((0, 1), (2, 0))),
-        wrong_rules.first_sample_only(TRANSPOSED, 1),
-        wrong_rules.mean_over_batch(TRANSPOSED, 2),
+        faulty_rules.cotangent_ignored(TRANSPOSED),
+        faulty_rules.as_if(TRANSPOSED, padding=((0, 1), (2, 0))),
+        faulty_rules.first_sample_only(TRANSPOSED, 1),
+        faulty_rules.mean_over_batch(TRANSPOSED, 2),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(TRANSPOSED, wrong)

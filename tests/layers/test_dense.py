@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -68,16 +68,16 @@ def weights_not_transposed(residuals, y_bar):
     "wrong",
     [
         weights_not_transposed,
-        wrong_rules.first_sample_only(DENSE, 1),
-        wrong_rules.first_sample_only(DENSE, 2),
-        wrong_rules.mean_over_batch(DENSE, 1),
-        wrong_rules.changed(DENSE, 1, lambda bar, residuals, y_bar: bar[::-1]),
-        wrong_rules.changed(DENSE, 2, lambda bar, residuals, y_bar: jnp.full_like(bar, y_bar.sum())),
-        wrong_rules.cotangent_ignored(DENSE),
+        faulty_rules.first_sample_only(DENSE, 1),
+        faulty_rules.first_sample_only(DENSE, 2),
+        faulty_rules.mean_over_batch(DENSE, 1),
+        faulty_rules.changed(DENSE, 1, lambda bar, residuals, y_bar: bar[::-1]),
+        faulty_rules.changed(DENSE, 2, lambda bar, residuals, y_bar: jnp.full_like(bar, y_bar.sum())),
+        faulty_rules.cotangent_ignored(DENSE),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(DENSE, wrong)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -64,8 +64,8 @@ def mask_inverted(residuals, y_bar, rate):
 
 @pytest.mark.parametrize(
     "wrong",
-    [entries_dropped, not_scaled, mask_inverted, wrong_rules.cotangent_ignored(DROP_PATH)],
+    [entries_dropped, not_scaled, mask_inverted, faulty_rules.cotangent_ignored(DROP_PATH)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(DROP_PATH, wrong)

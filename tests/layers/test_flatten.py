@@ -2,9 +2,9 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -48,8 +48,8 @@ def batch_reversed(residuals, y_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [channels_slowest, columns_first, batch_reversed, wrong_rules.cotangent_ignored(FLATTEN)],
+    [channels_slowest, columns_first, batch_reversed, faulty_rules.cotangent_ignored(FLATTEN)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(FLATTEN, wrong)

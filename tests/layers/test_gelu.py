@@ -5,9 +5,9 @@ import pytest
 from scipy import special
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -92,9 +92,9 @@ def derivative_of_the_other_form(residuals, y_bar, *, approximate=True):
     [gate_taken_as_constant, density_not_normalised, derivative_of_the_other_form],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(subject, wrong):
+def test_faulty_rules_are_rejected(subject, wrong):
     assert_rejected(subject, wrong)
 
 
 def test_a_rule_blind_to_its_cotangent_is_rejected():
-    assert_rejected(TANH, wrong_rules.cotangent_ignored(TANH))
+    assert_rejected(TANH, faulty_rules.cotangent_ignored(TANH))

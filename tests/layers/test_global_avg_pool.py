@@ -2,9 +2,9 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -41,8 +41,8 @@ def one_entry_gets_it_all(residuals, y_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [sum_not_mean, divided_by_the_batch_too, one_entry_gets_it_all, wrong_rules.cotangent_ignored(GLOBAL)],
+    [sum_not_mean, divided_by_the_batch_too, one_entry_gets_it_all, faulty_rules.cotangent_ignored(GLOBAL)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(GLOBAL, wrong)

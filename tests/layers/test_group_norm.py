@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected, quick_jit
 
 
 def test_the_rule_is_right():
@@ -86,10 +86,10 @@ def scale_outside_of_the_means(residuals, y_bar, *, groups, epsilon=1e-5):
         statistics_taken_as_constant,
         channels_dealt_out_in_turn,
         scale_outside_of_the_means,
-        wrong_rules.first_sample_only(NORM, 1),
-        wrong_rules.cotangent_ignored(NORM),
+        faulty_rules.first_sample_only(NORM, 1),
+        faulty_rules.cotangent_ignored(NORM),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(NORM, wrong)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -56,8 +56,8 @@ def line_not_halved(residuals, y_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [gate_taken_as_constant, not_cut_off_above, line_not_halved, wrong_rules.cotangent_ignored(HARD_SWISH)],
+    [gate_taken_as_constant, not_cut_off_above, line_not_halved, faulty_rules.cotangent_ignored(HARD_SWISH)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(HARD_SWISH, wrong)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -75,8 +75,8 @@ def overlaps_overwrite(residuals, cols_bar, window, **options):
         taps_in_reverse,
         channel_slowest,
         overlaps_overwrite,
-        wrong_rules.cotangent_ignored(IM2COL),
-        wrong_rules.as_if(IM2COL, padding=((0, 1), (2, 0))),
+        faulty_rules.cotangent_ignored(IM2COL),
+        faulty_rules.as_if(IM2COL, padding=((0, 1), (2, 0))),
     ],
     ids=lambda wrong: wrong.__name__,
 )
@@ -102,7 +102,7 @@ def padding_on_the_other_side(residuals, x_bar, input_shape, window, *, padding,
 
 @pytest.mark.parametrize(
     "wrong",
-    [divided_by_the_copies, window_transposed, padding_on_the_other_side, wrong_rules.cotangent_ignored(COL2IM)],
+    [divided_by_the_copies, window_transposed, padding_on_the_other_side, faulty_rules.cotangent_ignored(COL2IM)],
     ids=lambda wrong: wrong.__name__,
 )
 def test_wrong_col2im_rules_are_rejected(wrong):

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected, quick_jit
 
 
 def test_the_rule_is_right():
@@ -88,9 +88,9 @@ def sums_over_samples_only(residuals, y_bar, *, epsilon=1e-5):
         scale_outside_of_the_means,
         scale_of_the_input_itself,
         sums_over_samples_only,
-        wrong_rules.cotangent_ignored(NORM),
+        faulty_rules.cotangent_ignored(NORM),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(NORM, wrong)

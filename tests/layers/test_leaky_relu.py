@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -73,9 +73,9 @@ def sides_exchanged(residuals, y_bar, *, negative_slope=0.01):
         slope_applied_twice,
         default_slope,
         sides_exchanged,
-        wrong_rules.cotangent_ignored(LEAKY_RELU),
+        faulty_rules.cotangent_ignored(LEAKY_RELU),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(LEAKY_RELU, wrong)

@@ -2,9 +2,9 @@ import jax.numpy as jnp
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_cotangents, assert_rejected
+from tests.oracles.agreement import assert_cotangents, assert_rejected
 
 
 def test_the_rule_is_right():
@@ -73,11 +73,11 @@ def factor_two_forgotten(residuals, y_bar, **options):
         band_not_mirrored,
         only_the_direct_way,
         factor_two_forgotten,
-        wrong_rules.as_if(NORM, beta=0.5),
-        wrong_rules.as_if(NORM, alpha=0.3 / 4),
-        wrong_rules.cotangent_ignored(NORM),
+        faulty_rules.as_if(NORM, beta=0.5),
+        faulty_rules.as_if(NORM, alpha=0.3 / 4),
+        faulty_rules.cotangent_ignored(NORM),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(NORM, wrong)

@@ -5,10 +5,10 @@ import pytest
 from jax import lax
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import MAX_POOL, check_vjp, named
 from tests.oracles import loops
-from tests.oracles.roads import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
+from tests.oracles.agreement import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
 
 
 def test_the_rule_is_right():
@@ -44,15 +44,15 @@ def test_three_entries_tie(ties, expected):
 
 @every_convention
 def test_every_convention_where_windows_overlap_and_tie(ties):
-    """Two roads that implement the convention; a difference quotient has none, and takes no part."""
+    """Two oracles that implement the convention; a difference quotient has none, and takes no part."""
     subject = MAX_POOL.variant(f"{ties} at ties", ties=ties)
-    assert_cotangents(subject, [many_ties()], roads=(AUTODIFF, LOOPS))
+    assert_cotangents(subject, [many_ties()], oracles=(AUTODIFF, LOOPS))
 
 
 def test_first_is_the_convention_of_xla():
     """Without dilation autodiff of `lax.reduce_window` exists, and sends everything to the first winner."""
     subject = MAX_POOL.variant("as XLA", dilation=1, stride=(2, 1), padding="SAME", ties="first")
-    assert_cotangents(subject, [many_ties()], roads=(AUTODIFF,), integers=True)
+    assert_cotangents(subject, [many_ties()], oracles=(AUTODIFF,), integers=True)
 
 
 @every_convention
@@ -150,14 +150,14 @@ def winner_read_column_by_column(residuals, y_bar, **options):
     [
         mean_over_the_windows_won,
         winner_read_column_by_column,
-        wrong_rules.cotangent_ignored(MAX_POOL),
-        wrong_rules.as_if(MAX_POOL, stride=1),
-        wrong_rules.as_if(MAX_POOL, dilation=1),
-        wrong_rules.as_if(MAX_POOL, padding=((0, 1), (2, 0))),
+        faulty_rules.cotangent_ignored(MAX_POOL),
+        faulty_rules.as_if(MAX_POOL, stride=1),
+        faulty_rules.as_if(MAX_POOL, dilation=1),
+        faulty_rules.as_if(MAX_POOL, padding=((0, 1), (2, 0))),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(MAX_POOL, wrong)
 
 
@@ -170,7 +170,7 @@ def test_other_conventions_are_rejected(ties):
             residuals = purecnn.max_pool2d_fwd(jnp.asarray(many_ties()), ties=other, **options)[1]
             return purecnn.max_pool2d_bwd(residuals, y_bar, ties=other, **options)
 
-        assert_rejected(subject, wrong_tie, [many_ties()], roads=(LOOPS,))
+        assert_rejected(subject, wrong_tie, [many_ties()], oracles=(LOOPS,))
 
 
 LARGE = {"window": (5, 4), "stride": (2, 3), "padding": ((2, 1), (3, 0)), "dilation": (1, 2)}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
+from tests.oracles.agreement import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
 
 
 def test_the_rule_is_right():
@@ -26,7 +26,7 @@ def test_slope_at_either_zero_is_the_declared_one(slope):
 @pytest.mark.parametrize("slope", [0.0, 0.25, 1.0])
 def test_two_roads_agree_at_zero(slope):
     """Those that know the convention; the third would see ½."""
-    assert_cotangents(RELU.variant(slope, slope_at_zero=slope), [AROUND_ZERO], roads=(AUTODIFF, LOOPS), integers=True)
+    assert_cotangents(RELU.variant(slope, slope_at_zero=slope), [AROUND_ZERO], oracles=(AUTODIFF, LOOPS), integers=True)
 
 
 def test_default_is_the_slope_of_jax():
@@ -83,11 +83,11 @@ def gated_by_the_cotangent(residuals, y_bar, **options):
         zero_counted_as_positive,
         passed_through,
         gated_by_the_cotangent,
-        wrong_rules.cotangent_ignored(RELU),
+        faulty_rules.cotangent_ignored(RELU),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(RELU, wrong)
 
 
@@ -96,4 +96,4 @@ def test_another_slope_at_zero_is_rejected():
         return purecnn.relu_bwd(residuals, y_bar, slope_at_zero=1.0)
 
     subject = RELU.variant("half", slope_at_zero=0.5)
-    assert_rejected(subject, wrong_slope, [AROUND_ZERO], roads=(AUTODIFF, LOOPS))
+    assert_rejected(subject, wrong_slope, [AROUND_ZERO], oracles=(AUTODIFF, LOOPS))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -57,8 +57,8 @@ def cotangent_cut_off(residuals, y_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [not_cut_off_above, bounds_counted_as_inside, cotangent_cut_off, wrong_rules.cotangent_ignored(RELU6)],
+    [not_cut_off_above, bounds_counted_as_inside, cotangent_cut_off, faulty_rules.cotangent_ignored(RELU6)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(RELU6, wrong)

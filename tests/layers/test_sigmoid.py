@@ -4,9 +4,9 @@ import pytest
 from scipy import special
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -58,9 +58,9 @@ def square_instead_of_product(residuals, y_bar):
         derivative_taken_at_the_output,
         chain_rule_forgotten,
         square_instead_of_product,
-        wrong_rules.cotangent_ignored(SIGMOID),
+        faulty_rules.cotangent_ignored(SIGMOID),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(SIGMOID, wrong)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -51,8 +51,8 @@ def product_rule_without_x(residuals, y_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [gate_taken_as_constant, sigmoid_of_the_output, product_rule_without_x, wrong_rules.cotangent_ignored(SILU)],
+    [gate_taken_as_constant, sigmoid_of_the_output, product_rule_without_x, faulty_rules.cotangent_ignored(SILU)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(SILU, wrong)

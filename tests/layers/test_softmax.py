@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -68,9 +68,9 @@ def as_if_behind_a_cross_entropy(residuals, y_bar):
         sum_instead_of_mean,
         along_the_wrong_axis,
         as_if_behind_a_cross_entropy,
-        wrong_rules.cotangent_ignored(SOFTMAX),
+        faulty_rules.cotangent_ignored(SOFTMAX),
     ],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(SOFTMAX, wrong)

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -51,8 +51,8 @@ def square_forgotten(residuals, y_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [derivative_taken_at_the_output, sigmoids_rule, square_forgotten, wrong_rules.cotangent_ignored(TANH)],
+    [derivative_taken_at_the_output, sigmoids_rule, square_forgotten, faulty_rules.cotangent_ignored(TANH)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(TANH, wrong)

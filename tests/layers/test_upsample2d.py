@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected, assert_variants
+from tests.oracles.agreement import assert_rejected, assert_variants
 
 
 def test_the_rule_is_right():
@@ -98,10 +98,10 @@ def rows_and_columns_exchanged(residuals, y_bar, scale, **options):
 
 @pytest.mark.parametrize(
     "wrong",
-    [mean_of_the_copies, one_of_the_copies, rows_and_columns_exchanged, wrong_rules.cotangent_ignored(NEAREST)],
+    [mean_of_the_copies, one_of_the_copies, rows_and_columns_exchanged, faulty_rules.cotangent_ignored(NEAREST)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_of_nearest_are_rejected(wrong):
+def test_faulty_rules_of_nearest_are_rejected(wrong):
     assert_rejected(NEAREST, wrong)
 
 
@@ -129,8 +129,8 @@ def interpolated_between_corners(residuals, y_bar, scale, *, method):
 
 @pytest.mark.parametrize(
     "wrong",
-    [as_if_nearest, edges_forgotten, interpolated_between_corners, wrong_rules.cotangent_ignored(BILINEAR)],
+    [as_if_nearest, edges_forgotten, interpolated_between_corners, faulty_rules.cotangent_ignored(BILINEAR)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_of_bilinear_are_rejected(wrong):
+def test_faulty_rules_of_bilinear_are_rejected(wrong):
     assert_rejected(BILINEAR, wrong)

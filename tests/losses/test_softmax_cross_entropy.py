@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected, quick_jit
 
 
 def test_the_rule_is_right():
@@ -117,15 +117,15 @@ def smoothing_forgotten(residuals, loss_bar, **options):
 COMMON = [sign_of_the_slide, softmax_alone, mean_over_the_batch, one_cotangent_for_all_samples]
 
 
-@pytest.mark.parametrize("wrong", [*COMMON, wrong_rules.cotangent_ignored(INTEGERS)], ids=lambda wrong: wrong.__name__)
-def test_wrong_rules_are_rejected(wrong):
+@pytest.mark.parametrize("wrong", [*COMMON, faulty_rules.cotangent_ignored(INTEGERS)], ids=lambda wrong: wrong.__name__)
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(INTEGERS, wrong)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [*COMMON, smoothing_forgotten, wrong_rules.cotangent_ignored(PROBABILITIES)],
+    [*COMMON, smoothing_forgotten, faulty_rules.cotangent_ignored(PROBABILITIES)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected_with_probabilities(wrong):
+def test_faulty_rules_are_rejected_with_probabilities(wrong):
     assert_rejected(PROBABILITIES, wrong)

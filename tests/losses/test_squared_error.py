@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests import wrong_rules
+from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.roads import assert_rejected
+from tests.oracles.agreement import assert_rejected
 
 
 def test_the_rule_is_right():
@@ -60,8 +60,8 @@ def mean_over_features(residuals, loss_bar):
 
 @pytest.mark.parametrize(
     "wrong",
-    [half_of_it, same_sign_for_both, mean_over_features, wrong_rules.cotangent_ignored(SQUARES)],
+    [half_of_it, same_sign_for_both, mean_over_features, faulty_rules.cotangent_ignored(SQUARES)],
     ids=lambda wrong: wrong.__name__,
 )
-def test_wrong_rules_are_rejected(wrong):
+def test_faulty_rules_are_rejected(wrong):
     assert_rejected(SQUARES, wrong)

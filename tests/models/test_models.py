@@ -19,7 +19,7 @@ from purecnn.models import (
     resnet50,
     resnet_cifar,
 )
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 KEY = jax.random.key(0)
 SQUARES = (purecnn.squared_error_fwd, purecnn.squared_error_bwd)

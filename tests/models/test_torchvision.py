@@ -12,7 +12,7 @@ import pytest
 from purecnn import models
 from purecnn.models import alexnet_one_tower, from_torchvision, to_torchvision
 from purecnn.models.torchvision import TABLES, _built
-from tests.oracles.roads import quick_jit
+from tests.oracles.agreement import quick_jit
 
 SHAPES = json.loads(
     (Path(__file__).parents[2] / "experiments/against_torchvision/results/shapes.json").read_text(encoding="utf-8")

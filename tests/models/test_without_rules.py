@@ -7,7 +7,7 @@ import pytest
 import purecnn
 from purecnn import models
 from tests.models.test_models import KEY, images, made
-from tests.oracles.roads import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close, quick_jit
 
 NETS = [
     (models.mlp(), (5,)),

@@ -1,4 +1,4 @@
-"""The second road for smooth functions: the forward alone, in NumPy's float64 with loops, one sum at a time.
+"""The second oracle for smooth functions: the forward alone, in NumPy's float64 with loops, one sum at a time.
 
 A cotangent is the forward's complex step, Im f(x + ih) / h: exact to rounding, because no difference is taken. Each
 function takes ȳ and then what its rule takes, and returns y and the cotangents, `None` where there is none.

@@ -1,4 +1,4 @@
-"""The second road: NumPy in float64, one term of the defining sum at a time. Slow, for tiny sizes.
+"""The second oracle: NumPy in float64, one term of the defining sum at a time. Slow, for tiny sizes.
 
 Each function takes ȳ and then what its rule takes, and returns y and the cotangents, `None` where there is none. These
 are the functions that are linear in each argument or pick entries: a cotangent collects ȳ times the term's other

@@ -1,4 +1,4 @@
-"""The first road: forwards in plain lax and jnp, no rule of ours in them, for autodiff to differentiate.
+"""The first oracle: forwards in plain lax and jnp, no rule of ours in them, for autodiff to differentiate.
 
 Each takes the arguments and options of the rule of the same name.
 """

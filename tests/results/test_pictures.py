@@ -6,7 +6,7 @@ from purecnn.models import lenet, mlp
 from purecnn.results.evaluation import Evaluation
 from purecnn.results.pictures import draw_filters, draw_gradients, draw_worst, first_kernels
 from purecnn.results.trained import Trained
-from purecnn.train.about import About
+from purecnn.train.metadata import ModelMetadata
 
 
 def shown(figure):
@@ -35,7 +35,7 @@ def test_the_worst_images_come_first_under_their_classes(tmp_path, drawn, channe
 def trained(net, w, shape):
     params = [{} for _ in net.layers]
     params[1 if net.name == "mlp" else 0] = {"w": w, "b": np.zeros(w.shape[-1], np.float32)}
-    return Trained(About(net.name, "", "", (), shape), net, params, [])
+    return Trained(ModelMetadata(net.name, "", "", (), shape), net, params, [])
 
 
 def test_the_first_kernels_are_those_of_a_convolution_or_of_a_flattened_image():

@@ -78,11 +78,11 @@ def test_a_file_alone_becomes_the_pixels_that_it_had_in_its_set(finished, tmp_pa
             Image.fromarray(values).save(tmp_path / name / f"{n}.png")
     data = read("folder", str(tmp_path), image_size=8)
     net = load_trained(finished)
-    about = dataclasses.replace(net.about, background=data.decoding.background, white=data.decoding.white)
+    metadata = dataclasses.replace(net.metadata, background=data.decoding.background, white=data.decoding.white)
     seen = []
     monkeypatch.setattr(prediction, "make_classifier", lambda _: lambda images: (seen.extend(images), net_says(images)))
     files = [tmp_path / name for name in data.test.names]
-    assert [one.file for one in predict(dataclasses.replace(net, about=about), files)] == files
+    assert [one.file for one in predict(dataclasses.replace(net, metadata=metadata), files)] == files
     np.testing.assert_array_equal(np.stack(seen), data.test.images)
     assert data.test.images.max() == 255
 

@@ -5,7 +5,7 @@ from purecnn.results.report import FEW, SHOWN, _by_class, _confused
 
 
 def evaluation(count):
-    """`count` classes of two images each, of which the second is taken for the next class in every fourth."""
+    """`count` classes of two images each, of which the second is predicted as the next class in every fourth."""
     labels = np.repeat(np.arange(count), 2)
     guesses = labels.copy()
     guesses[1::8] = (labels[1::8] + 1) % count

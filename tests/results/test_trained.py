@@ -9,14 +9,14 @@ from safetensors.numpy import load_file, save_file
 from purecnn.data.digits import read_digits
 from purecnn.models import mlp
 from purecnn.results.trained import Trained, load_trained, make_classifier, probabilities
-from purecnn.train.about import About, read_about
+from purecnn.train.metadata import ModelMetadata, read_model_metadata
 
-ABOUT = About("lenet", "softmax_cross_entropy", "digits", tuple("0123456789"), (8, 8, 1))
+METADATA = ModelMetadata("lenet", "softmax_cross_entropy", "digits", tuple("0123456789"), (8, 8, 1))
 
 
 def test_a_run_says_of_itself_what_it_is(finished):
-    assert read_about(finished / "weights.safetensors") == ABOUT
-    assert load_trained(finished).about == ABOUT
+    assert read_model_metadata(finished / "weights.safetensors") == METADATA
+    assert load_trained(finished).metadata == METADATA
     assert load_trained(finished / "weights.safetensors").net.name == "lenet"
 
 
@@ -34,22 +34,22 @@ def test_the_classifier_predicts_what_the_run_measured_and_any_number_of_images(
 
 
 def test_outputs_trained_by_squared_error_are_scaled_to_sum_to_one():
-    about = About("mlp", "squared_error", "digits", ("a", "b", "c"), (1, 1, 1))
-    shares = probabilities(Trained(about, mlp(3), [], []), jnp.array([[0.5, 0.25, 0.25], [0.0, 0.0, 0.0]]))
+    metadata = ModelMetadata("mlp", "squared_error", "digits", ("a", "b", "c"), (1, 1, 1))
+    shares = probabilities(Trained(metadata, mlp(3), [], []), jnp.array([[0.5, 0.25, 0.25], [0.0, 0.0, 0.0]]))
     np.testing.assert_allclose(shares, [[0.5, 0.25, 0.25], [1 / 3] * 3])
 
 
 def test_pixels_are_normalised_by_channel(finished):
     trained = load_trained(finished)
     images = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
-    about = dataclasses.replace(ABOUT, pixel_mean=(0.25,), pixel_std=(0.5,))
-    moved, _ = make_classifier(Trained(about, trained.net, trained.params, trained.state))(images * 0.5 + 0.25)
+    metadata = dataclasses.replace(METADATA, pixel_mean=(0.25,), pixel_std=(0.5,))
+    moved, _ = make_classifier(Trained(metadata, trained.net, trained.params, trained.state))(images * 0.5 + 0.25)
     np.testing.assert_allclose(moved, make_classifier(trained)(images)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_no_trained_net_is_refused_by_name(finished, tmp_path):
     arrays, file = load_file(finished / "weights.safetensors"), tmp_path / "w.safetensors"
-    other = json.loads(ABOUT.metadata()["purecnn"])
+    other = json.loads(METADATA.header()["purecnn"])
     cases = (
         (lambda: file.write_bytes(b"no weights"), "expected a safetensors file"),
         (lambda: save_file(arrays, file), "metadata: got {}, expected weights saved by purecnn"),

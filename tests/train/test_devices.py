@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from purecnn.data.dataset import Split
-from purecnn.train.devices import Supply, agree, all_devices, is_first_process, supply
+from purecnn.train.devices import Supply, all_devices, any_process, is_first_process, supply
 from purecnn.train.run_folder import read_metrics
 from tests.commands.running import purecnn
 
@@ -24,7 +24,7 @@ QUICK = ("--model", "mlp", "--augmentation", "none")
 
 def test_one_process_is_the_first_and_agrees_with_itself():
     assert is_first_process()
-    assert agree(True, False) == (True, False)
+    assert any_process(True, False) == (True, False)
 
 
 def test_what_does_not_lie_on_the_device_comes_in_parts_with_the_same_images():

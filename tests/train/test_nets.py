@@ -12,23 +12,23 @@ import pytest
 from purecnn.models import mlp, resnet_cifar
 from purecnn.results.evaluation import evaluate
 from purecnn.results.trained import load_trained
-from purecnn.train.about import About, read_about
 from purecnn.train.config import Config
 from purecnn.train.loop import prepare
-from purecnn.train.nets import load_net, seen
+from purecnn.train.metadata import ModelMetadata, read_model_metadata
+from purecnn.train.nets import load_net, normalize
 from purecnn.train.run_folder import read_metrics, read_test
 from purecnn.train.weights import save_weights
 from tests.commands.running import purecnn
 
 DIGITS = tuple(map(str, range(10)))
-ABOUT = About("mlp", "squared_error", "others", DIGITS, (8, 8, 1), (0.25,), (0.5,))
+METADATA = ModelMetadata("mlp", "squared_error", "others", DIGITS, (8, 8, 1), (0.25,), (0.5,))
 
 
-def write(path, about=ABOUT):
+def write(path, metadata=METADATA):
     """Weights of the two-layer net, drawn from another seed than any run's."""
-    net = mlp(len(about.classes))
-    params = jax.jit(lambda: net.init(jax.random.key(99), about.input_shape))()
-    save_weights(path, {"params": params, "state": net.init_state(about.input_shape)}, about.metadata())
+    net = mlp(len(metadata.classes))
+    params = jax.jit(lambda: net.init(jax.random.key(99), metadata.input_shape))()
+    save_weights(path, {"params": params, "state": net.init_state(metadata.input_shape)}, metadata.header())
     return params
 
 
@@ -40,16 +40,16 @@ def plain():
 
 def start(file):
     plan = prepare(Config(model="mlp", init_weights=str(file)))
-    return plan.about, plan.start.params
+    return plan.metadata, plan.start.params
 
 
 @pytest.mark.parametrize("classes", [DIGITS, tuple("abcdefghij"), ("cat", "dog")])
 def test_every_layer_is_taken_and_the_last_one_only_for_the_same_classes(tmp_path, classes):
-    there = write(tmp_path / "there.safetensors", dataclasses.replace(ABOUT, classes=classes))
-    about, params = start(tmp_path / "there.safetensors")
+    there = write(tmp_path / "there.safetensors", dataclasses.replace(METADATA, classes=classes))
+    metadata, params = start(tmp_path / "there.safetensors")
     fresh = plain().start.params
-    assert (about.classes, about.data) == (DIGITS, "digits")
-    assert (about.pixel_mean, about.pixel_std) == ((0.25,), (0.5,))
+    assert (metadata.classes, metadata.data) == (DIGITS, "digits")
+    assert (metadata.pixel_mean, metadata.pixel_std) == ((0.25,), (0.5,))
     first, last = [i for i, each in enumerate(params) if each]
     np.testing.assert_array_equal(params[first]["w"], there[first]["w"])
     np.testing.assert_array_equal(params[last]["w"], (there if classes == DIGITS else fresh)[last]["w"])
@@ -59,23 +59,26 @@ def test_every_layer_is_taken_and_the_last_one_only_for_the_same_classes(tmp_pat
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        (dataclasses.replace(ABOUT, input_shape=(9, 8, 1)), r"params\.1\.w: got \(72, \d+\), expected \(64, \d+\); "),
-        (dataclasses.replace(ABOUT, model="lenet"), r"params\.0\.b: missing; weights of another model\?"),
+        (
+            dataclasses.replace(METADATA, input_shape=(9, 8, 1)),
+            r"params\.1\.w: got \(72, \d+\), expected \(64, \d+\); ",
+        ),
+        (dataclasses.replace(METADATA, model="lenet"), r"params\.0\.b: missing; weights of another model\?"),
         (None, "No such file"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(tmp_path, about, message):
-    if about:
-        write(tmp_path / "there.safetensors", about)
+def test_what_does_not_fit_is_refused_by_name(tmp_path, metadata, message):
+    if metadata:
+        write(tmp_path / "there.safetensors", metadata)
     with pytest.raises(ValueError, match=f"init_weights: .*there.safetensors.*{message}|init_weights: .*{message}"):
         start(tmp_path / "there.safetensors")
 
 
 def test_weights_of_what_was_called_resnet_are_those_of_resnet_cifar(tmp_path):
-    net, about = resnet_cifar(2), dataclasses.replace(ABOUT, model="resnet", classes=("cat", "dog"))
+    net, metadata = resnet_cifar(2), dataclasses.replace(METADATA, model="resnet", classes=("cat", "dog"))
     trees = jax.eval_shape(lambda: (net.init(jax.random.key(0), (8, 8, 1)), net.init_state((8, 8, 1))))
     params, state = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), trees)
-    save_weights(tmp_path / "old.safetensors", {"params": params, "state": state}, about.metadata())
+    save_weights(tmp_path / "old.safetensors", {"params": params, "state": state}, metadata.header())
     found, net, *_ = load_net(tmp_path / "old.safetensors")
     assert found.model == net.name == "resnet_cifar"
 
@@ -88,9 +91,9 @@ def test_another_model_is_refused(tmp_path):
 
 def test_pixels_are_seen_less_their_mean_over_their_deviation():
     x = jnp.full((1, 2, 2, 3), 0.5)
-    colours = dataclasses.replace(ABOUT, pixel_mean=(0.5, 0.25, 0.0), pixel_std=(1.0, 0.25, 2.0))
-    np.testing.assert_array_equal(seen(colours, x)[0, 0, 0], [0, 1, 0.25])
-    assert seen(About("mlp", "", "", DIGITS, (2, 2, 3)), x) is x  # nothing to compile, nothing to round
+    colours = dataclasses.replace(METADATA, pixel_mean=(0.5, 0.25, 0.0), pixel_std=(1.0, 0.25, 2.0))
+    np.testing.assert_array_equal(normalize(colours, x)[0, 0, 0], [0, 1, 0.25])
+    assert normalize(ModelMetadata("mlp", "", "", DIGITS, (2, 2, 3)), x) is x  # nothing to compile, nothing to round
 
 
 def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_run(tmp_path):
@@ -98,7 +101,7 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     options = ("--model", "mlp", "--augmentation", "none", "--epochs", 2)
     done = purecnn("train", *options, "--init-weights", "there.safetensors", "--run-dir", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert read_about(tmp_path / "run" / "weights.safetensors").pixel_mean == (0.25,)
+    assert read_model_metadata(tmp_path / "run" / "weights.safetensors").pixel_mean == (0.25,)
     # The loop's own measure, on pixels as the net sees them, is that of `purecnn eval`.
     test = plain().data.test
     first = read_metrics(tmp_path / "run")

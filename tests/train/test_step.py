@@ -13,7 +13,7 @@ from purecnn.data.mixing import Mixed
 from purecnn.models import lenet, mlp
 from purecnn.train.objectives import OBJECTIVES, mixed, smoothed
 from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
-from tests.oracles.roads import quick_jit
+from tests.oracles.agreement import quick_jit
 
 CROSS_ENTROPY = OBJECTIVES["softmax_cross_entropy"]
 SGD = optax.sgd(0.05, momentum=0.9)

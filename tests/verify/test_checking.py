@@ -10,7 +10,7 @@ import pytest
 
 import verify
 
-from .wrong_rules.joined import joined, normal
+from .faulty_rules.joined import joined, normal
 
 
 def cubed(x):
@@ -99,7 +99,7 @@ def test_pytrees_integers_keys_and_static_values():
     args = ({"w": normal(2, 5), "b": normal(3, 1)}, np.array([0, 2, 2, 4]), jax.random.key(0), 0.5, "fast")
     report = verify.check(rule, *args)
     assert report.ok, str(report)
-    assert dict(report.blindness).keys() == {"params['w']", "params['b']"}
+    assert dict(report.detection_limits).keys() == {"params['w']", "params['b']"}
 
 
 def test_argnums_restrict_what_is_checked():

@@ -9,7 +9,7 @@ from verify import cli
 from verify.checking import check
 from verify.report import html, output
 
-from .wrong_rules.joined import joined, normal
+from .faulty_rules.joined import joined, normal
 
 HERE = __name__
 FEW = ["--cases", "0", "--devices", "1"]

@@ -39,7 +39,7 @@ def run(folder, *words):
 
 
 @pytest.mark.parametrize("words", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
-def test_wrong_rules_fail_a_suite_that_passes(tmp_path, words):
+def test_faulty_rules_fail_a_suite_that_passes(tmp_path, words):
     done = run(tmp_path, "--verify-rules", *words)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 passed" in done.stdout

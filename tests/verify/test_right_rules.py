@@ -7,8 +7,8 @@ import pytest
 
 import verify
 
+from .faulty_rules.all import RIGHT
 from .seeds import alarms
-from .wrong_rules.all import RIGHT
 
 IDS = [row[0] for row in RIGHT]
 

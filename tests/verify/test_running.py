@@ -7,7 +7,7 @@ import pytest
 
 from verify import running
 
-from .wrong_rules.joined import normal
+from .faulty_rules.joined import normal
 
 
 @pytest.mark.parametrize("once", [False, True])

@@ -9,7 +9,7 @@ import verify
 from verify.report.finding import UncheckableError
 from verify.spec import argument
 
-from .wrong_rules.joined import joined
+from .faulty_rules.joined import joined
 
 
 def product(a, b):

@@ -1,1 +1,1 @@
-"""Would a wrong rule have been noticed? Breaks one equation at a time and asks."""
+"""Would a faulty rule have been noticed? Breaks one equation at a time and asks."""

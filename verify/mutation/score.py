@@ -1,4 +1,4 @@
-"""Would a wrong rule have been noticed? Break the right one on purpose and look.
+"""Would a faulty rule have been noticed? Break the right one on purpose and look.
 
 The backward computation is traced to a jaxpr; one equation at a time is computed wrongly (its sign, a dropped term,
 the first sample only, …) and the result is checked like anybody's rule. The share of breaks that are noticed is the

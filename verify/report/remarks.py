@@ -1,4 +1,4 @@
-"""What a report says besides right and wrong: names, the oracle, conventions seen, costs, blindness."""
+"""What a report says besides right and wrong: names, the oracle, conventions seen, costs, detection limits."""
 
 import inspect
 import sys
@@ -90,7 +90,7 @@ def not_varied(example: Case) -> list[str]:
     return notes + ([f"called without {', '.join(absent)}"] if absent else [])
 
 
-def blindness_of(example: Case) -> tuple[tuple[str, float], ...]:
+def detection_limits_of(example: Case) -> tuple[tuple[str, float], ...]:
     """Per argument, the smallest error of one element that the comparison with the oracle sees wherever it sits,
     relative to the largest element."""
     try:

@@ -29,7 +29,7 @@ class Report:
     failures    the findings
     outcomes    every check on every case: passed, failed, or not run and why
     notes       conventions seen, costs, what the oracle was
-    blindness   per argument, the smallest error of a single element that would have been seen
+    detection_limits   per argument, the smallest error of a single element that would have been seen
     """
 
     rule: str
@@ -38,7 +38,7 @@ class Report:
     failures: tuple[Finding, ...]
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
-    blindness: tuple[tuple[str, float], ...] = ()
+    detection_limits: tuple[tuple[str, float], ...] = ()
     because: str = ""
     equation: str = ""  # the docstring of the rule's module, or its own: what it should compute
     seconds: float = 0.0
@@ -70,8 +70,8 @@ class Report:
         lines.append(f"  ran: {', '.join(names) or 'nothing'}, on {len({o.case for o in ran})} calls")
         lines += [f"  {line}" for line in self._not_run()]
         lines += [f"  {note}" for note in self.notes]
-        if self.blindness:
-            seen = ", ".join(f"{name} {size:.1e}" for name, size in self.blindness)
+        if self.detection_limits:
+            seen = ", ".join(f"{name} {size:.1e}" for name, size in self.detection_limits)
             lines.append(f"  smallest error of one element it would have seen, relative to the largest: {seen}")
         lines.append(f"  {self.seconds:.1f} s")
         return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 
 def test_a_product_whose_sizes_do_not_meet_misses_a_transpose():

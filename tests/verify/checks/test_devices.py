@@ -10,8 +10,8 @@ jax.config.update("jax_num_cpu_devices", 8)
 import jax.numpy as jnp, numpy as np
 import verify
 from jax.sharding import Mesh, PartitionSpec as P
-from tests.verify.wrong_rules.joined import joined, normal
-from tests.verify.wrong_rules.products import dense, dense_backward
+from tests.verify.faulty_rules.joined import joined, normal
+from tests.verify.faulty_rules.products import dense, dense_backward
 
 args = normal(1, 4, 3), normal(2, 3, 5), normal(3, 5)
 names = ("contract", "gradient", "devices")

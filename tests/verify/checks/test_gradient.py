@@ -7,7 +7,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 
 def gelu(x):
@@ -111,4 +111,4 @@ def test_a_bound_that_says_nothing_is_measured(factor, verdict):
     rule = joined(root, lambda args, y, g: (factor * g / (2 * y),))
     report = verify.check(rule, np.abs(normal(0, 5)) + np.float32(0.8), cases=0, checks=("gradient",))
     assert report.verdict == verdict, report
-    assert report.blindness[0][1] < 1e-4
+    assert report.detection_limits[0][1] < 1e-4

@@ -6,7 +6,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 ARGS = normal(3, 4, 5), normal(4, 5, 3)
 

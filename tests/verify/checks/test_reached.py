@@ -6,7 +6,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 X = normal(0, 3, 4)
 cubed = joined(lambda x: x * x * x, lambda args, y, g: (3 * args[0] * args[0] * g,))

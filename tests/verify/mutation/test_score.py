@@ -8,8 +8,8 @@ import verify
 from verify.mutation.score import Mutant
 from verify.report.finding import UncheckableError
 
-from ..wrong_rules.joined import joined, normal
-from ..wrong_rules.products import dense, dense_backward
+from ..faulty_rules.joined import joined, normal
+from ..faulty_rules.products import dense, dense_backward
 
 
 def test_breaks_of_a_dense_layer_are_noticed():

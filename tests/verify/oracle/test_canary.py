@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import verify
 from verify.oracle import canary
 
-from ..wrong_rules.joined import normal
+from ..faulty_rules.joined import normal
 
 
 def test_this_backend_computes_right_numbers():

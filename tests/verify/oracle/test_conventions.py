@@ -7,7 +7,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 X, W = normal(0, 4, 3), normal(1, 3, 5)
 

@@ -7,7 +7,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 X, W = normal(1, 4, 5), normal(2, 5, 3)
 FEW = ("contract", "gradient")

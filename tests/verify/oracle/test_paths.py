@@ -6,7 +6,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 X = normal(3, 4, 6)
 

@@ -7,7 +7,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 A, V, X = normal(1, 5, 5), normal(2, 5), normal(3, 8, 5)
 W = normal(4, 5, 3)

@@ -9,7 +9,7 @@ from jax.lax import Precision
 import verify
 from verify.oracle import tensor_float
 
-from ..wrong_rules.joined import joined
+from ..faulty_rules.joined import joined
 
 RNG = np.random.default_rng(0)
 X, W = RNG.standard_normal((4, 3)).astype(np.float32), RNG.standard_normal((3, 5)).astype(np.float32)

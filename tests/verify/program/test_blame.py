@@ -7,7 +7,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import normal
+from ..faulty_rules.joined import normal
 
 FEW = ("contract", "gradient")
 Z, T = normal(1, 4, 3), np.eye(3, dtype=np.float32)[[0, 1, 2, 1]]

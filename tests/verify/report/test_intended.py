@@ -7,7 +7,7 @@ import pytest
 
 import verify
 
-from ..wrong_rules.joined import joined, normal
+from ..faulty_rules.joined import joined, normal
 
 X = 2 * normal(3, 4, 5)
 FEW = ("contract", "gradient", "forward", "linearity", "adjoint", "differences")

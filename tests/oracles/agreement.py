@@ -1,4 +1,4 @@
-"""Is a backward rule right? `assert_cotangents` asks the three roads, none of which knows how the rule was derived."""
+"""Is a backward rule right? `assert_cotangents` asks three oracles, none of which knows how the rule was derived."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 AUTODIFF, LOOPS, DIFFERENCES = "autodiff of the plain forward", "loops", "finite differences"
-ROADS = (AUTODIFF, LOOPS, DIFFERENCES)
+ORACLES = (AUTODIFF, LOOPS, DIFFERENCES)
 
 # XLA's own optimiser off: half the compile time, for programs that run once. Optimised code is tested elsewhere.
 QUICK = {"xla_backend_optimization_level": 0}
@@ -118,12 +118,12 @@ def assert_trees_close(got, expected, tolerance, where=""):
         assert_close(g, e, tolerance, f"{where}[{i}]")
 
 
-def expected_cotangents(subject, args, y_bar, road):
+def expected_cotangents(subject, args, y_bar, oracle):
     """y (None from differences) and one cotangent per argument, None where it has none."""
-    if road == LOOPS:
+    if oracle == LOOPS:
         return subject.loops(jax.tree.map(np.asarray, y_bar), *map(as_numpy, args), **subject.options)
     chosen = subject.differentiable(args)
-    if road == AUTODIFF:
+    if oracle == AUTODIFF:
         y, vjp = jax.vjp(at_positions(subject.plainly, args, chosen), *(args[i] for i in chosen))
         return y, in_place(vjp(y_bar), args, chosen)
     step = 1.0 if subject.exact else 1e-5
@@ -170,22 +170,22 @@ def in_place(bars, args, positions):
 
 
 @functools.cache
-def at_defaults(subject: Subject, road):
-    """The subject's own arguments, a random ȳ, and what the road says there."""
+def at_defaults(subject: Subject, oracle):
+    """The subject's own arguments, a random ȳ, and what the oracle says there."""
     args = subject.arguments()
     y_bar = cotangent_like(jax.eval_shape(subject.plainly, *args))
-    return args, y_bar, compiled_oracle(subject, args, y_bar, road)
+    return args, y_bar, compiled_oracle(subject, args, y_bar, oracle)
 
 
-def compiled_oracle(subject, args, y_bar, road):
-    if road == LOOPS:
-        return expected_cotangents(subject, args, y_bar, road)
-    oracle = functools.partial(expected_cotangents, subject, road=road)
-    return quick_jit(oracle)(args, y_bar)
+def compiled_oracle(subject, args, y_bar, oracle):
+    if oracle == LOOPS:
+        return expected_cotangents(subject, args, y_bar, oracle)
+    compute = functools.partial(expected_cotangents, subject, oracle=oracle)
+    return quick_jit(compute)(args, y_bar)
 
 
-def assert_cotangents(subject: Subject, args=None, *, bwd=None, roads=ROADS, integers=False, tolerance=1e-12):
-    """In float64, the pair's value and cotangents equal every road's: to `tolerance`, or exactly for integers.
+def assert_cotangents(subject: Subject, args=None, *, bwd=None, oracles=ORACLES, integers=False, tolerance=1e-12):
+    """In float64, the pair's value and cotangents equal every oracle's: to `tolerance`, or exactly for integers.
 
     `args` are the subject's own if not given; `bwd` stands in for the subject's backward rule.
     """
@@ -193,19 +193,19 @@ def assert_cotangents(subject: Subject, args=None, *, bwd=None, roads=ROADS, int
         if args is not None:
             args = tuple(as_jax(a) for a in args)
             y_bar = cotangent_like(jax.eval_shape(subject.plainly, *args), integers=integers)
-            known = {road: compiled_oracle(subject, args, y_bar, road) for road in roads}
+            known = {oracle: compiled_oracle(subject, args, y_bar, oracle) for oracle in oracles}
         else:
-            known = {road: at_defaults(subject, road)[2] for road in roads}
-            args, y_bar, _ = at_defaults(subject, roads[0])
+            known = {oracle: at_defaults(subject, oracle)[2] for oracle in oracles}
+            args, y_bar, _ = at_defaults(subject, oracles[0])
         y, bars = quick_jit(functools.partial(subject.pair, bwd=bwd))(args, y_bar)
-    for road, expected in known.items():
-        allowed = 0.0 if integers else 1e-8 if road == DIFFERENCES else tolerance
-        assert_agrees(subject, (y, bars), road, expected, allowed)
+    for oracle, expected in known.items():
+        allowed = 0.0 if integers else 1e-8 if oracle == DIFFERENCES else tolerance
+        assert_agrees(subject, (y, bars), oracle, expected, allowed)
 
 
-def assert_agrees(subject, got, road, expected, tolerance):
-    """y and cotangents from the pair against those of one road."""
-    (y, bars), (expected_y, expected_bars), where = got, expected, f"{subject}: {road}"
+def assert_agrees(subject, got, oracle, expected, tolerance):
+    """y and cotangents from the pair against those of one oracle."""
+    (y, bars), (expected_y, expected_bars), where = got, expected, f"{subject}: {oracle}"
     if expected_y is not None:
         assert_trees_close(y, expected_y, tolerance, f"{where}: y")
     assert len(bars) == len(expected_bars), f"{where}: got {len(bars)} cotangents, expected {len(expected_bars)}"
@@ -232,11 +232,11 @@ def assert_variants(variants, args, *, tolerance=1e-12):
             assert_agrees(subject, got, LOOPS, by_loops, tolerance)
 
 
-def assert_rejected(subject: Subject, wrong_bwd, args=None, *, roads=ROADS):
-    """Every road on its own notices that `wrong_bwd` is not the subject's backward rule."""
-    for road in roads:
+def assert_rejected(subject: Subject, wrong_bwd, args=None, *, oracles=ORACLES):
+    """Every oracle on its own notices that `wrong_bwd` is not the subject's backward rule."""
+    for oracle in oracles:
         try:
-            assert_cotangents(subject, args, bwd=wrong_bwd, roads=(road,))
+            assert_cotangents(subject, args, bwd=wrong_bwd, oracles=(oracle,))
         except AssertionError:
             continue
-        raise AssertionError(f"{subject}: {wrong_bwd.__name__} passes: {road} did not notice")
+        raise AssertionError(f"{subject}: {wrong_bwd.__name__} passes: {oracle} did not notice")

@@ -1,4 +1,4 @@
-"""What every kind of spoilt data set is made with."""
+"""What every kind of corrupt data set is made with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

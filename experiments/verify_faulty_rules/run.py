@@ -1,6 +1,6 @@
-"""How many wrong rules does each checker catch, and how many right ones does it refuse?
+"""How many faulty rules does each checker catch, and how many right ones does it refuse?
 
-Run from the repository: `python -m experiments.verify_wrong_rules.run`. Every rule of tests/verify/wrong_rules, on the
+Run from the repository: `python -m experiments.verify_faulty_rules.run`. Every rule of tests/verify/faulty_rules, on the
 same call: `verify` with its reference and without, JAX's `check_grads` (reverse mode, its own tolerances, float32 and
 float64) and torch's `gradcheck` (float64, its own tolerances; the rule runs inside an `autograd.Function`), which is
 left out where torch is not installed. Then the right rules, each with 20 draws of its arguments.
@@ -89,9 +89,9 @@ def others(rule: Callable, args: tuple) -> dict[str, bool]:
 
 
 def judged(index: int) -> tuple[dict[str, bool], str]:
-    """Of one wrong rule: which checkers call it wrong, and a line where `verify` does not."""
+    """Of one faulty rule: which checkers call it wrong, and a line where `verify` does not."""
     import verify
-    from tests.verify.wrong_rules.all import RULES
+    from tests.verify.faulty_rules.all import RULES
 
     warnings.simplefilter("ignore")
     wrong = RULES[index]
@@ -131,10 +131,10 @@ def right_rules() -> list[str]:
 
 
 def main() -> None:
-    from tests.verify.wrong_rules.all import RULES
+    from tests.verify.faulty_rules.all import RULES
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--every", type=int, default=1, help="take every n-th wrong rule only")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th faulty rule only")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=16) as pool:
@@ -144,7 +144,7 @@ def main() -> None:
             asked.update(dict.fromkeys(verdicts, 1))
             if missed:
                 print(missed, flush=True)
-        print("wrong rules caught")
+        print("faulty rules caught")
         for name in asked:
             print(f"  {name:24} {caught[name]:4} of {asked[name]}", flush=True)
         names = right_rules()

@@ -15,7 +15,7 @@ KEY = "purecnn"
 
 
 @dataclass(frozen=True)
-class About:
+class ModelMetadata:
     """The net, what it was trained on, and how an image becomes its input: (pixel − mean) / std, pixels in [0, 1]."""
 
     model: str
@@ -28,13 +28,13 @@ class About:
     background: str = "auto"  # these two as purecnn.data.image_file.Decoding has them
     white: int = 2**16 - 1
 
-    def metadata(self) -> dict[str, str]:
+    def header(self) -> dict[str, str]:
         """For the header of a safetensors file. One entry: of several, safetensors writes another order every time."""
         fields = dataclasses.asdict(self) | {"version": purecnn_version()}
         return {KEY: json.dumps(fields, ensure_ascii=False)}
 
 
-def read_about(path: Path | str) -> About:
+def read_model_metadata(path: Path | str) -> ModelMetadata:
     """Raises FileNotFoundError, or ValueError where the file is no safetensors file or none of purecnn's."""
     try:
         with safe_open(path, framework="numpy") as file:
@@ -44,7 +44,7 @@ def read_about(path: Path | str) -> About:
     try:
         fields: dict[str, Any] = json.loads(found[KEY])
         fields.pop("version")
-        return About(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})  # type: ignore
+        return ModelMetadata(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})  # type: ignore
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: metadata: got {found}, expected weights saved by purecnn") from error
 

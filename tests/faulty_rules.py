@@ -33,7 +33,7 @@ def as_if(subject, **changed):
 
 
 def changed(subject, position, fault):
-    """One cotangent spoilt by `fault(bar, residuals, y_bar)`, the others right."""
+    """One cotangent corrupt by `fault(bar, residuals, y_bar)`, the others right."""
 
     def wrong(residuals, y_bar, **options):
         bars = list(subject.bwd(residuals, y_bar, **options))

@@ -1,4 +1,4 @@
-"""How a wrong rule is put together."""
+"""How a faulty rule is put together."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The mutation score of purecnn's own rules: `python -m experiments.verify_wrong_rules.mutate_suite [names]`."""
+"""The mutation score of purecnn's own rules: `python -m experiments.verify_faulty_rules.mutate_suite [names]`."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""Every wrong rule is caught, with its reference and without, and its pattern is named."""
+"""Every faulty rule is caught, with its reference and without, and its pattern is named."""
 
 import pytest
 
 import verify
 
-from .wrong_rules.all import RULES
+from .faulty_rules.all import RULES
 
 # Both shares are asked of the whole set; each single rule must be caught as well, so the tests are one per rule.
 NAMED = 0.8
@@ -32,7 +32,7 @@ def test_most_patterns_are_named(named):
     assert share >= NAMED, f"{share:.0%} of {len(named)}: not {[name for name, good in named.items() if not good]}"
 
 
-# A third here; all of them by experiments/verify_wrong_rules.
+# A third here; all of them by experiments/verify_faulty_rules.
 @pytest.mark.parametrize("wrong", [w for w in RULES if w.alone][::3], ids=lambda wrong: wrong.name)
 def test_is_caught_without_a_reference(wrong):
     report = verify.check(wrong.rule, *wrong.args)

@@ -1,4 +1,4 @@
-"""Every wrong rule, and every right one beside it."""
+"""Every faulty rule, and every right one beside it."""
 
 from . import activations, contracts, convolutions, losses, pools, products
 from .joined import Wrong, joined
