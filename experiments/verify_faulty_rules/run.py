@@ -1,9 +1,9 @@
 """How many faulty rules does each checker catch, and how many right ones does it refuse?
 
-Run from the repository: `python -m experiments.verify_faulty_rules.run`. Every rule of tests/verify/faulty_rules, on the
-same call: `verify` with its reference and without, JAX's `check_grads` (reverse mode, its own tolerances, float32 and
-float64) and torch's `gradcheck` (float64, its own tolerances; the rule runs inside an `autograd.Function`), which is
-left out where torch is not installed. Then the right rules, each with 20 draws of its arguments.
+Run from the repository: `python -m experiments.verify_faulty_rules.run`. Every rule of tests/verify/faulty_rules, on
+the same call: `verify` with its reference and without, JAX's `check_grads` (reverse mode, its own tolerances, float32
+and float64) and torch's `gradcheck` (float64, its own tolerances; the rule runs inside an `autograd.Function`), which
+is left out where torch is not installed. Then the right rules, each with 20 draws of its arguments.
 """
 
 import argparse
