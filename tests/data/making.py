@@ -4,6 +4,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,13 @@ def write_folder(root, *, classes=("cat", "dog", "owl"), each=5, side=(6, 8), su
             image.save(path)
             made[path] = np.asarray(image)
     return made
+
+
+def declaring(path, side, colour):
+    """A PNG whose header declares side×side pixels; nobody should get as far as its data."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">2I5B", side, side, 8, colour, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(2**16))) + chunk(b"IEND", b""))

@@ -1,8 +1,6 @@
+"""A folder of images as arrays: modes, formats, corrupt files, what is left out."""
+
 import os
-import shutil
-import struct
-import unicodedata
-import zlib
 from functools import partial
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from PIL import Image
 
 from purecnn.data import readers
-from tests.data.making import write_folder
+from tests.data.making import declaring, write_folder
 
 read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
 
@@ -26,29 +24,6 @@ def test_pixels_labels_and_classes_are_those_of_the_files(tmp_path):
     found = [(image.tobytes(), label) for split in (data.train, data.test)
              for image, label in zip(split.images, split.labels, strict=True)]  # fmt: skip
     assert sorted(found) == sorted(known.items())
-
-
-def test_the_held_out_images_stay_held_out_when_others_come_and_go(tmp_path):
-    write_folder(tmp_path, each=20)
-
-    def test_images():
-        return {image.tobytes() for image in read("folder", str(tmp_path)).test.images}
-
-    before = test_images()
-    assert before == test_images()
-    (tmp_path / "cat" / "3.png").unlink()
-    shutil.copy(tmp_path / "dog" / "4.png", tmp_path / "dog" / "new.png")
-    assert len(before & test_images()) >= len(before) - 2
-
-
-@pytest.mark.parametrize("second", ["test", "val"])
-def test_train_and_test_folders_are_taken_as_they_are(tmp_path, second):
-    train = write_folder(tmp_path / "train", each=3)
-    test = write_folder(tmp_path / second, each=1)
-    data = read("folder", str(tmp_path))
-    np.testing.assert_array_equal(data.train.images, list(train.values()))
-    np.testing.assert_array_equal(data.test.images, list(test.values()))
-    np.testing.assert_array_equal(data.test.labels, [0, 1, 2])
 
 
 def test_mixed_sizes_name_two_files_unless_a_size_is_asked_for(tmp_path):
@@ -134,16 +109,6 @@ def test_a_large_photograph_is_decoded_small_and_still_looks_the_same(tmp_path):
     np.testing.assert_allclose(small.astype(int), expected, atol=3)
 
 
-def declaring(path, side, colour):
-    """A PNG whose header declares side×side pixels; nobody should get as far as its data."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">2I5B", side, side, 8, colour, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(2**16))) + chunk(b"IEND", b""))
-
-
 CORRUPT = {
     "text": (lambda path: path.write_text("cat, sitting"), "is no image, or none that can be read"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
@@ -168,7 +133,7 @@ CORRUPT = {
 
 
 @pytest.mark.parametrize("kind", CORRUPT)
-def test_a_spoilt_image_is_named_with_the_reason(tmp_path, kind):
+def test_a_corrupt_image_is_named_with_the_reason(tmp_path, kind):
     write_folder(tmp_path)
     spoil, reason = CORRUPT[kind]
     spoil(tmp_path / "dog" / "3.png")
@@ -179,24 +144,12 @@ def test_a_spoilt_image_is_named_with_the_reason(tmp_path, kind):
     assert str(caught.value).endswith("; --skip-unreadable leaves out what cannot be read")
 
 
-def test_many_spoilt_images_are_counted(tmp_path):
+def test_many_corrupt_images_are_counted(tmp_path):
     made = write_folder(tmp_path)
     for path in list(made)[:9]:
         path.write_text("no image")
     with pytest.raises(ValueError, match=r"cat/4.png: is no image.*; and 4 more; --skip-unreadable"):
         read("folder", str(tmp_path))
-
-
-def test_litter_and_hidden_files_are_passed_over(tmp_path):
-    write_folder(tmp_path)
-    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
-        (tmp_path / "cat" / name).write_text("litter")
-    (tmp_path / ".cache").mkdir()
-    (tmp_path / "labels.csv").write_text("beside the classes")
-    for name in ("__MACOSX", "cat/@eaDir", "cat/__MACOSX/deep"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "0.png").write_text("litter")
-    assert len(read("folder", str(tmp_path)).train) == 12
 
 
 def test_a_set_that_is_nearly_black_is_a_warning(tmp_path):
@@ -210,7 +163,7 @@ def test_a_set_that_is_nearly_black_is_a_warning(tmp_path):
         read("folder", str(tmp_path))
 
 
-def spoilt_set(root):
+def corrupt_set(root):
     """Two kinds of foreign files and three of images that cannot be read; what is left out, by name."""
     write_folder(root, each=10)
     (root / "cat" / "0.xmp").write_text("<x:xmpmeta>")
@@ -221,7 +174,7 @@ def spoilt_set(root):
 
 
 def test_what_cannot_be_read_is_left_out_and_listed(tmp_path):
-    bad = spoilt_set(tmp_path / "pets")
+    bad = corrupt_set(tmp_path / "pets")
     with pytest.raises(ValueError, match=r"cat/0\.json: is no image, or none that can be read; .*; --skip-unreadable"):
         read("folder", str(tmp_path / "pets"))
     data = read("folder", str(tmp_path / "pets"), skip_unreadable=True)
@@ -238,7 +191,7 @@ def test_what_cannot_be_read_is_left_out_and_listed(tmp_path):
 
 
 def test_a_stream_leaves_out_the_same_files_before_it_begins(tmp_path):
-    spoilt_set(tmp_path)
+    corrupt_set(tmp_path)
     whole = read("folder", str(tmp_path), image_size=6, skip_unreadable=True, streaming="never")
     stream = read("folder", str(tmp_path), image_size=6, skip_unreadable=True, streaming="always")
     assert stream.skipped == whole.skipped
@@ -265,47 +218,6 @@ def test_many_left_out_are_counted(tmp_path):
     assert (len(notes), notes[1], notes[-1]) == (8, "left out 8 files that cannot be read:", "  and 3 more")
 
 
-def test_images_in_folders_below_count_as_the_class_and_are_held_out_by_their_paths(tmp_path):
-    made = write_folder(tmp_path, each=10)
-    flat = read("folder", str(tmp_path))
-    for path in list(made):
-        deep = path.parent / "deep" / "er" if path.stem in "0123" else path.parent
-        deep.mkdir(parents=True, exist_ok=True)
-        path.rename(deep / path.name)
-    data = read("folder", str(tmp_path))
-    assert data.classes == flat.classes
-    assert sorted(map(bytes, [*data.train.images, *data.test.images])) == sorted(p.tobytes() for p in made.values())
-    names = [*data.train.names, *data.test.names]
-    assert "cat/deep/er/0.png" in names
-    labels = [*data.train.labels, *data.test.labels]
-    assert [data.classes[label] for label in labels] == [name.split("/")[0] for name in names]
-
-
-def test_a_suffix_decides_nothing(tmp_path):
-    made = write_folder(tmp_path, suffix=".jpg", side=(16, 16))
-    names = ("a", "b.jfif", "c.dat", "d.JPEG", "e.png")
-    for name in ("cat", "dog", "owl"):
-        for old, new in zip(sorted((tmp_path / name).iterdir()), names, strict=True):
-            old.rename(tmp_path / name / new)
-    data = read("folder", str(tmp_path))
-    assert len(data.train) + len(data.test) == len(made)
-
-
-def test_composed_and_decomposed_names_are_one_class(tmp_path):
-    for form, suffix in (("NFC", ".png"), ("NFD", ".bmp")):
-        write_folder(
-            tmp_path / "train", classes=(unicodedata.normalize(form, "Käfer"), "家族 👨\u200d👩"), suffix=suffix
-        )
-    write_folder(tmp_path / "test", classes=(unicodedata.normalize("NFD", "Käfer"), os.fsdecode(b"caf\xe9")), each=2)
-    with pytest.raises(ValueError, match=r"class caf\\xe9 is in test alone"):
-        read("folder", str(tmp_path))
-    os.rename(os.fsencode(tmp_path) + b"/test/caf\xe9", tmp_path / "test" / "家族 👨\u200d👩")
-    data = read("folder", str(tmp_path))
-    assert data.classes == ("Käfer", "家族 👨\u200d👩")
-    np.testing.assert_array_equal(np.bincount(data.train.labels), [10, 10])
-    np.testing.assert_array_equal(data.test.labels, [0, 0, 1, 1])
-
-
 def test_twelve_bits_in_files_of_sixteen_are_seen_in_the_whole_set(tmp_path):
     for label, name in enumerate("ab"):
         (tmp_path / name).mkdir()
@@ -322,53 +234,11 @@ def test_twelve_bits_in_files_of_sixteen_are_seen_in_the_whole_set(tmp_path):
     assert read("folder", str(tmp_path)).decoding.white == 65535
 
 
-LAYOUTS = {
-    "nothing there": (lambda root: shutil.rmtree(root), "there is no such folder"),
-    "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folders, expected one"),
-    "empty class": (lambda root: (root / "yak").mkdir(), "yak: got no images, expected at least one"),
-    "lonely image": (lambda root: [(root / "owl" / f"{n}.png").unlink() for n in range(4)], "owl: got one image"),
-    "train beside classes": (lambda root: (root / "train").mkdir(), "got train beside cat, dog, owl; expected train"),
-    "val alone": (lambda root: (root / "val").mkdir(), "got val alone, expected train beside, or classes"),
-    "two of a kind": (
-        lambda root: [(root / name).mkdir() for name in ("train", "val", "Valid")],
-        "got Valid and val, expected one folder of val images",
-    ),
-    "nothing to test with": (
-        lambda root: (write_folder(root / "train"), (root / "test").mkdir()),
-        "test: got no images, expected some of the classes",
-    ),
-    "a name with a bell": (
-        lambda root: (root / "c\a").mkdir(),
-        r"c\\x07: expected the name of a class to be without control",
-    ),
-    "other classes": (
-        lambda root: (write_folder(root / "train"), write_folder(root / "test", classes=("cat", "dog", "yak"))),
-        "class yak is in test alone, expected those of the training images",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", LAYOUTS)
-def test_a_folder_laid_out_wrongly_is_refused(tmp_path, kind):
-    root = tmp_path / "root"
-    write_folder(root)
-    change, reason = LAYOUTS[kind]
-    change(root)
-    with pytest.raises(ValueError, match=reason) as caught:
-        read("folder", str(root))
-    assert str(caught.value).startswith(str(root))
-
-
 def test_a_complaint_stays_one_line_whatever_a_file_is_called(tmp_path):
     write_folder(tmp_path)
     (tmp_path / "cat" / "a\nb\x1b[31m.png").write_text("no image")
     with pytest.raises(ValueError, match=r"a\\nb\\x1b\[31m.png: is no image"):
         read("folder", str(tmp_path))
-
-
-def test_the_name_of_the_set_is_fit_for_a_title(tmp_path):
-    write_folder(tmp_path / "my [bold]$pets$")
-    assert read("folder", str(tmp_path / "my [bold]$pets$")).name == "my _bold__pets_"
 
 
 def test_more_than_the_memory_is_refused_before_it_is_taken(tmp_path):

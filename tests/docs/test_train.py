@@ -10,8 +10,7 @@ import jax
 from purecnn.cli import main
 from purecnn.data.readers import read
 from tests.commands.running import purecnn
-from tests.data.making import write_folder
-from tests.data.test_folder import declaring
+from tests.data.making import declaring, write_folder
 from tests.docs.pages import DOCS, blocks
 
 PAGE = DOCS / "train.md"
