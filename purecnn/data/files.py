@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,12 @@ class Names:
         return os.fsdecode(self.letters[begin : int(self.ends[number])])
 
 
-def pack(names: Sequence[str]) -> Names:
-    encoded = [os.fsencode(name) for name in names]
-    return Names(b"".join(encoded), np.cumsum([len(each) for each in encoded], dtype=np.int64))
+def pack(names: Iterable[str]) -> Names:
+    letters, ends = bytearray(), array("q")
+    for name in names:
+        letters += os.fsencode(name)
+        ends.append(len(letters))
+    return Names(bytes(letters), np.array(ends, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +177,7 @@ def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:
 def open_files(root: Path, paths: Sequence[str], sample: tuple[int, ...], decoding: Decoding = PLAIN) -> Files:
     """The files at `paths`, which begin with that of `root`, as images (H, W, C) = `sample`; none is opened."""
     begin = len(str(root / "_")) - 1
-    names = pack([path[begin:] for path in paths])
+    names = pack(path[begin:] for path in paths)
     return Files(root, names, np.arange(len(paths), dtype=np.int32), sample, decoding)
 
 

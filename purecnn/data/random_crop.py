@@ -1,7 +1,7 @@
 """A random piece of a photograph, decoded to the size that a net takes: the random-resized crop of Szegedy et al. 2015.
 
 JPEGs go through simplejpeg, which leaves Python's lock to others and decodes at a half, a quarter or an eighth of the
-size where the piece is large, and OpenCV, whose resizing takes a fifth of the time of Pillow's. All other files, and
+size where the piece is large, and OpenCV, whose resizing takes a tenth of the time of Pillow's. All other files, and
 JPEGs that are turned, of inks, or not quite right, are Pillow's.
 """
 
