@@ -14,6 +14,7 @@ import platform
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,6 +75,14 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 << 20), (arena_max, 1))
     return all(mallopt(option, value) == 1 for option, value in settings)
+
+
+def multiplies_bfloat16(device: Any) -> bool:
+    """Whether matrix products in bfloat16 have hardware of their own: on TPUs, NVIDIA's GPUs from Ampere (8.0) on."""
+    if device.platform == "tpu":
+        return True
+    found = re.fullmatch(r"(\d+)\.\d+", str(getattr(device, "compute_capability", "")))
+    return device.platform == "gpu" and found is not None and int(found[1]) >= 8
 
 
 def describe_hardware() -> str:

@@ -27,7 +27,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--model", "lenett"), "lenett"),
         (("train", "--epohcs", 3), "--epochs INT Passes over the training set"),
         (("train", "--label-smoothing", 0.1, "--model", "mlp"), "label_smoothing: got 0.1, expected 0 with the loss"),
-        (("train", "--augmentation", "wrap"), "augmentation: got 'wrap', expected none or some of warp"),
+        (("train", "--augmentation", "wrap"), "augmentation: got 'wrap', expected none or some of resized_crop"),
         (("train", "--warmup-epochs", 60), "warmup_epochs: got 60.0, expected fewer than the run's 60"),
         (("train", "--config", "no.yaml"), "purecnn: [Errno 2] No such file or directory: 'no.yaml'"),
         (("train", "--resume"), "run_dir: got none, expected the folder of the run that --resume goes on with"),

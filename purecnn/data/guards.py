@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import os
 from collections.abc import Iterator, Sequence
@@ -45,19 +46,36 @@ def naming(path: Path | str) -> Iterator[None]:
         raise Refused(f"{path}: {reason[:300]}") from error
 
 
-def memory_limit() -> int:
-    """Bytes the images of one data set may take: half of this machine's memory."""
+@functools.cache
+def memory_limit(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Bytes the images of one data set may take: half of the machine's memory, or of a container's."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 2**33
+        machine = 2**34
+    return min([machine, *_container_limits(cgroups, own)]) // 2
+
+
+def _container_limits(cgroups: Path, own: Path) -> Iterator[int]:
+    """Of the control groups that this process is in, version 2 and 1; none where there are none."""
+    try:
+        groups = [line.split(":", 2)[2].strip("/") for line in own.read_text().splitlines() if line.count(":") >= 2]
+    except OSError:
+        groups = []
+    for group in {PurePosixPath(name) for name in ["", *groups]}:
+        for place in (group, *group.parents):
+            for file in (cgroups / place / "memory.max", cgroups / "memory" / place / "memory.limit_in_bytes"):
+                try:
+                    yield int(file.read_text())
+                except (OSError, ValueError):  # there is none, or it says max
+                    continue
 
 
 def require_room(path: Path | str, wanted: int, packed: int | None = None) -> None:
     """Before they are allocated: refuse bytes that fit no memory, or that no honest file of `packed` bytes holds."""
     if wanted > memory_limit():
         raise Refused(
-            f"{path}: declares {wanted:,} bytes, expected at most half of this machine's memory, {memory_limit():,}"
+            f"{path}: declares {wanted:,} bytes, expected at most half of the memory there is, {memory_limit():,}"
         )
     if packed is not None and wanted > max(HARMLESS, EXPANSION * packed):
         raise Refused(

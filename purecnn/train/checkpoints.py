@@ -109,7 +109,7 @@ def identity_of(data: Dataset, like: TrainState, config: Config) -> dict[str, An
 
 
 def _require_same(checkpoints: Manager, found: dict[str, Any], expected: dict[str, Any]) -> None:
-    was = found["config"]
+    was = asdict(Config()) | found["config"]  # what a run of an earlier version has not heard of is as by default
     changed = [f"{name}: got {value!r}, expected {was.get(name)!r}" for name, value in expected["config"].items()
                if was.get(name) != value]  # fmt: skip
     if changed:

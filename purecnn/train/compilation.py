@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.monitoring
+
+WORTH_TUNING = 1e10
+"""FLOPs of a step: with fewer it takes less time than launching its kernels, however these are chosen."""
 
 _loaded: list[str] = []
 
@@ -29,6 +34,21 @@ def keep_compiled(folder: Path | None) -> None:
 def loaded_programs() -> int:
     """How many programs came from the folder so far."""
     return len(_loaded)
+
+
+def compile_for(lowered: Any, *, deterministic: bool = False) -> Any:
+    """Compile a program, a `jax.stages.Lowered`; on a GPU with options of its own, which no other program sees.
+
+    A small one is compiled without autotuning: on an H100 that took 31 of 38 seconds for LeNet, more than it can save.
+    `deterministic` leaves out operations whose sums are in another order every time.
+    """
+    if jax.default_backend() != "gpu":  # a CPU adds in one order
+        return lowered.compile()
+    options: dict[str, str | bool] = {"xla_gpu_deterministic_ops": deterministic}
+    costs = lowered.cost_analysis() or {}
+    if costs.get("flops", math.inf) < WORTH_TUNING:
+        options["xla_gpu_autotune_level"] = "0"
+    return lowered.compile(compiler_options=options)
 
 
 def _listen(event: str, **_) -> None:

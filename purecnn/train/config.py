@@ -8,6 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import jax
+
+from purecnn.backend import multiplies_bfloat16
 from purecnn.data.augmentation import make_augmentation
 from purecnn.data.dataset import Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
@@ -39,7 +42,7 @@ Loss = Literal["softmax_cross_entropy", "squared_error"]
 Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
 Log = Literal["none", "tensorboard"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,10 @@ class Config:
     """α: training images and labels in pairs, λ of one and 1 − λ of the other, λ from Beta(α, α). 0: not at all."""
     cutmix: float = 0.0
     """α: in each training image a rectangle of another, and as much of its label. With mixup: either, by chance."""
-    precision: Precision = "float32"
-    """bfloat16: forward and backward pass in 16 bits; weights, loss and update stay float32, and so do sums."""
+    precision: Precision = "auto"
+    """bfloat16: passes in 16 bits; weights, loss, update, sums stay float32. auto: where hardware multiplies in it."""
+    deterministic: bool = False
+    """On a GPU, only operations that give the same bits every time, some of them slower; on a CPU all do."""
     until_converged: bool = False
     """Stop before the last epoch once the training loss has settled."""
     early_stopping: bool = False
@@ -219,13 +224,19 @@ def require(name: str, value: Any, ok: bool, expected: str) -> None:
 
 def resolved(config: Config) -> Config:
     """With every default that depends on other fields filled in."""
-    return dataclasses.replace(config, loss=resolved_loss(config))
+    return dataclasses.replace(config, loss=resolved_loss(config), precision=resolved_precision(config))
 
 
 def how_to_read(config: Config) -> dict[str, Any]:
     """What `purecnn.data.readers.read` is told beside the name and the place."""
     files = ("labels", "skip_unreadable", "background", "max_megapixels", "streaming")
     return {name: getattr(config, name) for name in ("image_size", "val_share", *files)}
+
+
+def resolved_precision(config: Config) -> Precision:
+    if config.precision != "auto":
+        return config.precision
+    return "bfloat16" if multiplies_bfloat16(jax.devices()[0]) else "float32"
 
 
 def resolved_loss(config: Config) -> Loss:

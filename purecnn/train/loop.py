@@ -129,6 +129,8 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
     if is_first_process():
         write_skipped(folder, plan.data.skipped)
     console.print(opening_lines(plan.net, plan.data, now.params, run.hardware))
+    if jax.default_backend() == "gpu" and not config.deterministic:
+        console.print("two runs of one seed differ in their last digits on a GPU; with --deterministic they are equal")
     if plan.devices.count > 1:
         each = config.batch_size // plan.devices.count
         console.print(f"on {plan.devices.count} devices, {each} images of a batch on each")

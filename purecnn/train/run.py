@@ -19,7 +19,7 @@ from purecnn.data.dataset import Split, SplitName
 from purecnn.data.mixing import make_mixing
 from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
-from purecnn.train.compilation import loaded_programs
+from purecnn.train.compilation import compile_for, loaded_programs
 from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
 from purecnn.train.nets import normalize
@@ -85,7 +85,10 @@ class Run:
         epoch, here = np.arange(plan.steps_per_epoch), self.steps % plan.steps_per_epoch
         lengths = {len(part) for row in (0, here) for part in cut(epoch, config, from_row=row)}
         like = self.supplies["train"].like
-        self.training = {n: steps.lower(self.now, *like(n, config.batch_size)).compile() for n in sorted(lengths)}
+        self.training = {
+            n: compile_for(steps.lower(self.now, *like(n, config.batch_size)), deterministic=config.deterministic)
+            for n in sorted(lengths)
+        }
         if "val" in self.supplies:
             self._compile_evaluation("val")
         self.compile_seconds = time.perf_counter() - began
@@ -117,7 +120,8 @@ class Run:
         program = evaluation(plan.net, objective, plan.devices.everywhere, normalise)
         for n in {len(part) for part in parts} - {n for split, n in self.evaluating if split == name}:
             like = split.like(n, plan.config.batch_size)
-            self.evaluating[name, n] = program.lower(self.now.params, self.now.state, *like).compile()
+            lowered = program.lower(self.now.params, self.now.state, *like)
+            self.evaluating[name, n] = compile_for(lowered, deterministic=plan.config.deterministic)
         return parts, is_real
 
     def parts(self) -> Iterator[Part]:

@@ -114,7 +114,7 @@ CORRUPT = {
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-30]), "truncated|unrecognized|broken"),
     "EPS": (lambda path: Image.new("RGB", (8, 6)).save(path, "EPS"), "is PostScript, which is not supported"),
-    "absurd size": (lambda path: declaring(path, 2**30, 0), "bytes, expected at most half of this machine's"),
+    "absurd size": (lambda path: declaring(path, 2**30, 0), "bytes, expected at most half of the memory"),
     "too large": (lambda path: declaring(path, 9000, 0), "at most 64 million; --max-megapixels 81 reads"),
     "bomb": (lambda path: declaring(path, 8000, 2), r"declares 192,000,000 bytes in \d+; .*bomb; --max-megapixels 65"),
     "float": (lambda path: Image.new("F", (8, 6)).save(path, "TIFF"), "got 32 bits a pixel, expected 8 or 16"),
@@ -243,5 +243,5 @@ def test_a_complaint_stays_one_line_whatever_a_file_is_called(tmp_path):
 
 def test_more_than_the_memory_is_refused_before_it_is_taken(tmp_path):
     write_folder(tmp_path)
-    with pytest.raises(ValueError, match="expected at most half of this machine's memory"):
+    with pytest.raises(ValueError, match="expected at most half of the memory there is"):
         read("folder", str(tmp_path), image_size=(200_000, 200_000))

@@ -1,5 +1,7 @@
 import dataclasses
+from types import SimpleNamespace
 
+import jax
 import pytest
 
 from purecnn.train.config import Config, resolved
@@ -39,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("users_errors")
         ("clip_norm", 0.0, "a finite number above 0 or None"),
         ("image_size", 0, "an integer, at least 1 or None"),
         ("warmup_epochs", -1.0, "a finite number, at least 0"),
-        ("precision", "float16", "one of float32, bfloat16"),
+        ("precision", "float16", "one of auto, float32, bfloat16"),
         ("augmentation", "flip+flop", "none or some of"),
         ("augmentation", "flip+resized_crop", "resized_crop to be the first"),
         ("crop_area", 0.0, "a number above 0, at most 1"),
@@ -59,10 +61,28 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_was_expected(field, 
 def test_the_loss_of_the_lecture_for_the_net_of_the_lecture():
     assert resolved(Config(model="mlp")).loss == "squared_error"
     assert resolved(Config(model="lenet")).loss == "softmax_cross_entropy"
-    chosen = Config(model="mlp", loss="softmax_cross_entropy")
+    chosen = Config(model="mlp", loss="softmax_cross_entropy", precision="float32")
     assert resolved(chosen) == chosen
 
 
 def test_resolving_changes_nothing_else():
     config = Config(epochs=3, seed=9)
-    assert dataclasses.replace(resolved(config), loss=None) == config
+    assert dataclasses.replace(resolved(config), loss=None, precision="auto") == config
+
+
+@pytest.mark.parametrize(
+    ("platform", "capability", "expected"),
+    [
+        ("cpu", None, "float32"),
+        ("tpu", None, "bfloat16"),
+        ("gpu", "7.5", "float32"),
+        ("gpu", "8.0", "bfloat16"),
+        ("gpu", "10.0", "bfloat16"),
+        ("gpu", "gfx90a", "float32"),
+    ],
+)
+def test_passes_are_in_bfloat16_where_the_hardware_multiplies_in_it(monkeypatch, platform, capability, expected):
+    device = SimpleNamespace(platform=platform, compute_capability=capability)
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    assert resolved(Config()).precision == expected
+    assert resolved(Config(precision="float32")).precision == "float32"

@@ -57,7 +57,7 @@ def test_every_layer_is_taken_and_the_last_one_only_for_the_same_classes(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("about", "message"),
+    ("metadata", "message"),
     [
         (
             dataclasses.replace(METADATA, input_shape=(9, 8, 1)),

@@ -1,0 +1,32 @@
+"""How much memory there is, and what is refused."""
+
+import pytest
+
+from purecnn.data.guards import memory_limit, require_room
+
+
+def test_a_container_may_use_less_than_the_machine_has(tmp_path):
+    cgroups, own = tmp_path / "cgroup", tmp_path / "self"
+    own.write_text("0::/user.slice/job.scope\n")
+    (cgroups / "user.slice" / "job.scope").mkdir(parents=True)
+    machine = memory_limit(cgroups, tmp_path / "none")
+    assert machine > 2**26
+    (cgroups / "user.slice" / "job.scope" / "memory.max").write_text("max\n")
+    (cgroups / "user.slice" / "memory.max").write_text(f"{2**26}\n")
+    memory_limit.cache_clear()
+    assert memory_limit(cgroups, own) == 2**25
+    assert memory_limit(cgroups, tmp_path / "none") == machine  # not among them
+
+
+def test_version_1_of_control_groups(tmp_path):
+    cgroups, own = tmp_path / "cgroup", tmp_path / "self"
+    own.write_text("11:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n")
+    (cgroups / "memory").mkdir(parents=True)
+    (cgroups / "memory" / "memory.limit_in_bytes").write_text(f"{2**28}\n")
+    assert memory_limit(cgroups, own) == 2**27
+
+
+def test_what_does_not_fit_is_refused_before_it_is_taken():
+    with pytest.raises(ValueError, match=r"x\.png: declares .* expected at most half of the memory there is"):
+        require_room("x.png", 2**60)
+    require_room("x.png", 2**20)
