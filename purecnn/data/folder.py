@@ -69,38 +69,18 @@ def read_folder(
             few, headers = listing, _headers(root, listing, image_size, decoding)
         skipped = ()
     else:
-        headers = attempts(lambda path: read_header(path, image_size, decoding), listing.files)
+        headers = attempts(lambda path: read_header(path, image_size, decoding), listing.files, what="reading headers")
         good, skipped = _sieved(root, listing, headers, skip_unreadable)
         few = listing = listing.only(good)
         headers = [headers[n] for n in good]
     decoding, notes = _with_white(decoding, few.files, headers)
     shape = _common_shape(few.files, headers, image_size)
-    skipped = (*listing.strange, *skipped)
     if streams(streaming, len(listing), shape):
-        require_room(root, int(np.prod(shape)))
-        if skip_unreadable:  # what ends too early is found by decoding alone, and then not in the midst of a run
-            good, more = _sieved(root, listing, attempts(lambda path: _tried(path, decoding), listing.files), True)
-            listing, skipped = listing.only(good), (*skipped, *more)
-        images = open_files(root, listing.paths, shape, decoding)
-        much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
-        if streaming == "cached":
-            from purecnn.data.pixel_cache import decoded_once
-            from purecnn.data.published import cache_folder  # takes as long to import as all of this module
-
-            images = decoded_once(images, cache_folder("pixels"))
-            notes = (*notes, f"images are decoded once: {much} in {cache_folder('pixels')}")
-        else:
-            notes = (*notes, f"images stay in their files, {much}, until a step needs them")
+        images, listing, more, kept = _in_files(root, listing, shape, decoding, skip_unreadable, streaming == "cached")
+        notes = (*notes, kept)
     else:
-        require_room(root, len(listing) * int(np.prod(shape)))
-        images = np.empty((len(listing), *shape), np.uint8)
-        good, more = _sieved(root, listing, _decoded(listing.files, images, decoding), skip_unreadable)
-        for new, old in enumerate(good):  # in place: a copy would take as much memory again
-            if new != old:
-                images[new] = images[old]
-        listing, skipped = listing.only(good), (*skipped, *more)
-        if (brightest := images[: len(good)].max()) < DARK:
-            warnings.warn(f"{root}: {DARKNESS.format(brightest)}", stacklevel=2)
+        images, listing, more = _in_memory(root, listing, shape, decoding, skip_unreadable)
+    skipped = (*listing.strange, *skipped, *more)
     edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1]).tolist()
     train, val, test = (_split(images, listing, a, b) for a, b in pairwise(edges))
     return Dataset(
@@ -113,6 +93,44 @@ def read_folder(
         skipped=skipped,
         decoding=decoding,
     )
+
+
+def _in_files(
+    root: Path, listing: Listing, shape: tuple[int, ...], decoding: Decoding, skip: bool, cached: bool
+) -> tuple[Files | np.ndarray, Listing, tuple[str, ...], str]:
+    """Images that stay in their files or, `cached`, in one of their pixels; the files that are left, why others are
+    not, and where the images are."""
+    require_room(root, int(np.prod(shape)))
+    more = ()
+    if skip:  # what ends too early is found by decoding alone, and then not in the midst of a run
+        tried = attempts(lambda path: _tried(path, decoding), listing.files, what="looking for damaged files")
+        good, more = _sieved(root, listing, tried, skip)
+        listing = listing.only(good)
+    images = open_files(root, listing.paths, shape, decoding)
+    much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
+    if not cached:
+        return images, listing, more, f"images stay in their files, {much}, until a step needs them"
+    from purecnn.data.pixel_cache import decoded_once
+    from purecnn.data.published import cache_folder  # takes as long to import as all of this module
+
+    folder = cache_folder("pixels")
+    return decoded_once(images, folder), listing, more, f"images are decoded once: {much} in {folder}"
+
+
+def _in_memory(
+    root: Path, listing: Listing, shape: tuple[int, ...], decoding: Decoding, skip: bool
+) -> tuple[np.ndarray, Listing, tuple[str, ...]]:
+    """All images in one array; the files that are left, and why others are not."""
+    require_room(root, len(listing) * int(np.prod(shape)))
+    images = np.empty((len(listing), *shape), np.uint8)
+    good, more = _sieved(root, listing, _decoded(listing.files, images, decoding), skip)
+    for new, old in enumerate(good):  # in place: a copy would take as much memory again
+        if new != old:
+            images[new] = images[old]
+    images = images[: len(good)]
+    if (brightest := images.max()) < DARK:
+        warnings.warn(f"{root}: {DARKNESS.format(brightest)}", stacklevel=3)
+    return images, listing.only(good), more
 
 
 def _split(images: np.ndarray | Files, listing: Listing, start: int, stop: int) -> Split:
@@ -178,7 +196,7 @@ def _decoded(files: list[Path], images: np.ndarray, decoding: Decoding) -> list:
     def fill(path: Path, place: np.ndarray) -> None:
         place[...] = pixels(path, place.shape, decoding)
 
-    return attempts(fill, files, images)
+    return attempts(fill, files, images, what="decoding")
 
 
 def _common_shape(files: list[Path], headers: list, image_size: tuple[int, int] | None) -> tuple[int, ...]:

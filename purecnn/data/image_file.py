@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from purecnn.data.file_kinds import formats, reason_of
 from purecnn.data.guards import Refused, naming, require_room
+from purecnn.data.waiting import shown
 
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # Pillow's modes
 MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
@@ -75,11 +76,11 @@ def attempt(function: Callable[..., Any], path: Path, *more: Any) -> Any:
         return fault
 
 
-def attempts(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:
-    """`attempt` of every file, in threads, for Pillow decodes beside Python."""
+def attempts(function: Callable[..., Any], files: list[Path], *more: Any, what: str = "reading files") -> list[Any]:
+    """`attempt` of every file, in threads, for Pillow decodes beside Python; `what` is what a bar says of many."""
     with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         warnings.simplefilter("ignore")  # of what Pillow can read past it warns without the file's name
-        return list(pool.map(partial(attempt, function), files, *more))
+        return list(shown(pool.map(partial(attempt, function), files, *more), what, len(files)))
 
 
 def in_threads(function: Callable[..., Any], files: list[Path], *more: Any) -> list[Any]:

@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from purecnn.data.files import Files
 from purecnn.data.guards import naming
+from purecnn.data.waiting import shown
 
 BLOCK = 2**25  # bytes that are decoded before they are written
 
@@ -46,10 +45,9 @@ def _key(images: Files) -> str:
 def _write(path: Path, images: Files) -> None:
     """With a bar on a terminal, and without mapping what is written: mapped pages would count as this process's."""
     each = max(1, BLOCK // (images.nbytes // len(images)))
-    console = Console(stderr=True)
     with naming(path), open(path, "wb") as file:
         header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
         np.lib.format.write_array_header_1_0(file, header)
         starts = range(0, len(images), each)
-        for start in track(starts, "decoding", console=console, transient=True, disable=not console.is_terminal):
+        for start in shown(starts, "decoding", len(starts), few=1):
             file.write(np.asarray(images[start : start + each]).data)
