@@ -24,7 +24,7 @@ def test_shapes_that_do_not_belong_together_are_caught():
 
 
 def test_a_wrong_output_is_caught(monkeypatch):
-    monkeypatch.setattr("purecnn.layers.max_pool2d.read_offsets", lambda x, *options: [x[0]])
+    monkeypatch.setattr("purecnn.layers.max_pool2d.fold_offsets", lambda first, step, x, *more: first(x[0]))
     with pytest.raises(jaxtyping.TypeCheckError, match="return value"):
         purecnn.max_pool2d(jnp.ones((1, 4, 11, 1)))  # of a shape that no other test has compiled a pool for
 
