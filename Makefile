@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test proofs verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
+.PHONY: help train test proofs newest verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -26,6 +26,11 @@ test: $(READY)   ## every test but those of proofs and prove-resume
 
 proofs: $(READY) ## the training tool, experiments and benchmark at small sizes, every net on every mesh and exported
 	$(BIN)/python -m pytest -n auto $(PROOFS)
+
+newest:          ## the tests of make test in an environment without the lock: what pip installs for a user today
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
+	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
 	$(BIN)/python -m verify --dtypes f32,bf16
@@ -69,4 +74,4 @@ lock:            ## pin the newest versions that fit (needs uv)
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/lock.txt --upgrade
 
 clean:           ## remove the environment and caches, never a run
-	rm -rf .venv site .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest site .pytest_cache .ruff_cache .hypothesis
