@@ -18,8 +18,9 @@ train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where
 
 # What takes long: the training tool and its commands in whole runs, the experiments, every rule and net on every mesh and
 # exported, and the pages of the book that train.
-PROOFS := tests/experiments tests/train tests/commands tests/test_benchmark.py tests/test_shardings.py tests/test_export.py \
-  tests/docs/test_train.py tests/docs/test_fine_tuning.py tests/docs/test_notebooks.py
+# The longest stand first, so that no worker waits for another at the end.
+PROOFS := tests/test_shardings.py tests/test_export.py tests/docs/test_train.py tests/docs/test_fine_tuning.py \
+  tests/docs/test_notebooks.py tests/commands tests/train tests/experiments tests/test_benchmark.py
 
 test: $(READY)   ## every test but those of proofs and prove-resume
 	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)

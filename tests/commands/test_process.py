@@ -57,9 +57,9 @@ def test_an_interrupt_that_a_callback_of_the_collector_forgot_is_raised_again():
             signal.raise_signal(signal.SIGINT)
             time.sleep(0)  # where Python looks for signals
 
-    gc.callbacks.append(collect)
     try:
         with pytest.raises(KeyboardInterrupt), ended_by_ctrl_c():  # noqa: PT012
+            gc.callbacks.append(collect)  # not before: a collection may come at any time
             gc.collect()
             time.sleep(1)
             raise AssertionError("was forgotten")
