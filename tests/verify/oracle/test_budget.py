@@ -100,3 +100,15 @@ fixed_point.defvjp(_fixed_point_fwd, _fixed_point_bwd)
 def test_the_fixed_point_of_the_tutorial_is_right():
     report = verify.check(lambda a: fixed_point(lambda a, x: 0.5 * (x + a / x), a, a), np.float32(2.0))
     assert report.verdict == "right"
+
+
+def test_a_loop_inside_of_a_linear_solve_is_counted():
+    def solved(b):
+        def solve(_, b):
+            return jax.lax.while_loop(lambda x: jnp.all(x < 1e30), lambda x: jnp.minimum(x + 1, 5.0), b)
+
+        return jax.lax.custom_linear_solve(lambda x: 2 * x, b, solve, symmetric=True)
+
+    closed = jax.make_jaxpr(solved)(jnp.zeros(2))
+    _, ended = jax.jit(budget.within_budget(closed))(jnp.zeros(2))
+    assert not ended
