@@ -89,9 +89,8 @@ def describe_hardware() -> str:
     """For the line a measurement is worth nothing without."""
     device = jax.devices()[0]
     name = _cpu_name() if device.platform == "cpu" else f"{jax.device_count()} × {device.device_kind}"
-    return (
-        f"{name}, {_cores()} CPU cores, {platform.system()}, Python {platform.python_version()}, JAX {jax.__version__}"
-    )
+    versions = f"{platform.system()}, Python {platform.python_version()}, JAX {jax.__version__}"
+    return f"{name}, {usable_cores()} CPU cores, {versions}"
 
 
 def _cpu_name() -> str:
@@ -102,6 +101,6 @@ def _cpu_name() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """Those this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,16 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from purecnn.backend import usable_cores
 from purecnn.data.dataset import Streaming
 from purecnn.data.image_file import PLAIN, Decoding, attempt, complain, pixels
 from purecnn.data.pipeline import DEVICE_LIMIT
 
 SAMPLE = 256  # files of a set that are looked at beforehand, and by which it is known again
-
-
-def usable_cores() -> int:
-    """Those that this process may run on: a container's share, where the machine has more."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,7 @@ def draw_curves(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
 def draw_confusion(
     path: Path, labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...], title: str
 ) -> None:
-    """Counts of every class taken for every class; the colour is the share of the row, so rare classes show as well.
+    """Counts of every class predicted as every class; the colour is the share of the row, so rare classes show as well.
 
     Many classes are drawn smaller, without the counts.
     """

@@ -71,7 +71,7 @@ CORRUPT = {
 
 @pytest.mark.parametrize("archived", [True, False])
 @pytest.mark.parametrize("kind", CORRUPT)
-def test_a_spoilt_file_is_named_with_the_reason(tmp_path, kind, archived):
+def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind, archived):
     spoil, reason = CORRUPT[kind]
     files = spoil(cifar_files()[0])
     if archived:
@@ -114,7 +114,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_a_spoilt_archive_is_refused_and_nothing_is_written(tmp_path, kind):
+def test_a_corrupt_archive_is_refused_and_nothing_is_written(tmp_path, kind):
     make, reason = ARCHIVES[kind]
     path = tmp_path / "inner" / ARCHIVE["cifar10"]
     path.parent.mkdir()

@@ -63,7 +63,7 @@ CORRUPT = {
 
 
 @pytest.mark.parametrize("kind", CORRUPT)
-def test_a_spoilt_file_is_named_with_the_reason(tmp_path, kind):
+def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind):
     write_mnist(tmp_path)
     spoil, reason = CORRUPT[kind]
     spoil(tmp_path / "train-images-idx3-ubyte.gz")

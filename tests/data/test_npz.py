@@ -157,7 +157,7 @@ CORRUPT = {
 
 
 @pytest.mark.parametrize("kind", CORRUPT)
-def test_a_spoilt_file_is_named_with_the_reason(tmp_path, kind):
+def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind):
     make, reason = CORRUPT[kind]
     path = tmp_path / "mine.npz"
     path.write_bytes(make())

@@ -128,7 +128,7 @@ def test_a_wrong_checksum_is_refused_and_the_file_removed(server, tmp_path, star
     fetch("mnist", tmp_path)
 
 
-def test_a_spoilt_file_in_the_cache_is_fetched_again(server, tmp_path):
+def test_a_corrupt_file_in_the_cache_is_fetched_again(server, tmp_path):
     fetch("mnist", tmp_path)
     (tmp_path / "b.bin").write_bytes(b"secord")
     fetch("mnist", tmp_path)
