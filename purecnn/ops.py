@@ -116,8 +116,8 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, pe
             return a[:, 0] if a.shape[1] == 1 else lax.dynamic_index_in_dim(a, h, 1, keepdims=False)
 
         def add(totals, h):
-            rows = widened(*(row(a, h) for a in arrays))
-            return [total + row for total, row in zip(totals, rows, strict=True)], None
+            new = widened(*(row(a, h) for a in arrays))
+            return [total + more for total, more in zip(totals, new, strict=True)], None
 
         # The first rows are where the totals start: zeros XLA makes for all layers when a program starts.
         first = (shape[1] - 1) % ROWS + 1
