@@ -40,6 +40,7 @@ from verify.program.recording import unrecorded
 from verify.report.finding import UncheckableError
 from verify.report.remarks import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
 from verify.report.report import NOT_RUN, PASSED, Report
+from verify.running import undisturbed
 from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
@@ -59,6 +60,7 @@ ORACLES = {"gradient", "differences", "adjoint", "exact"}
 
 
 @unrecorded
+@undisturbed()
 def check(
     rule: Callable,
     *args: Any,

@@ -167,7 +167,9 @@ def _converted(dtype: Any, args: tuple) -> list[list]:
 
 
 def _to_wide(array: Any, dtype: Any) -> bool:
-    return dtype is not OWN and np.dtype(dtype) == WIDE and isinstance(array, np.ndarray) and is_float(array)
+    if dtype is OWN or np.dtype(dtype) != WIDE:
+        return False
+    return isinstance(array, np.ndarray | np.generic) and is_float(array)  # NumPy makes a generic of a 0-d result
 
 
 @contextlib.contextmanager
@@ -192,6 +194,17 @@ def setting(name: str, value: Any):
         yield
     finally:
         jax.config.update(name, before)
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """JAX's settings for finding mistakes in a program are off: a check makes infinities and NaNs on purpose, compares
+    what is compiled, gives one key to two calls and moves arrays to the device and back."""
+    with contextlib.ExitStack() as stack:
+        for find in (jax.debug_nans, jax.debug_infs, jax.debug_key_reuse, jax.check_tracer_leaks, jax.disable_jit):
+            stack.enter_context(find(False))
+        stack.enter_context(jax.transfer_guard("allow"))
+        yield
 
 
 def unfiltered() -> Any:

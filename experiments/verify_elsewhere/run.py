@@ -3,15 +3,18 @@
 Run from the repository: `python -m experiments.verify_elsewhere.run [words]`. No reference is given: hand-written rules
 are taken out, and what is left is differentiated. Beside it what JAX's `check_grads` (reverse mode, its own tolerances)
 and torch's `gradcheck` say of the same call; torch and libraries that are not installed are left out. The functions are
-believed to be right, so a checker that refuses one is wrong, but for those that the page beside this names.
+believed to be right, so a checker that refuses one is wrong, but for those that the page beside this names. With
+`--record FILE` each result is appended to the file, and a later run with the same file goes on after the last of them.
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import statistics
 import warnings
 from collections import Counter
+from pathlib import Path
 
 from experiments.verify_faulty_rules.run import others
 
@@ -40,23 +43,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="functions whose names contain one of these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--record", type=Path, help="keep the results here, and go on after those kept already")
     options = parser.parse_args()
     names = [n for n in public() if not options.words or any(word in n for word in options.words)]
-    seconds, reports = [], []
-    verdicts, refused, asked = Counter[str](), Counter[str](), Counter[str]()
+    results = kept(options.record)
+    left = [n for n in names if n not in results]
+    for name in [n for n in names if n in results]:
+        print(line(name, *results[name]))
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=16) as pool:
-        for name, (verdict, report, took, said) in zip(names, pool.imap(judged, names), strict=True):
-            beside = [f"{checker} refuses it" for checker, right in said.items() if not right]
-            print(f"{name}: {verdict}  {took:.1f} s" + (f"  ({', '.join(beside)})" if beside else ""), flush=True)
-            verdicts[verdict] += 1
-            seconds.append(took)
-            asked.update(said.keys())
-            refused.update(checker for checker, right in said.items() if not right)
-            reports += [f"\n{name}\n{report}"] if report else []
-    print(*reports, sep="\n")
+        for name, result in zip(left, pool.imap(judged, left), strict=True):
+            results[name] = result
+            print(line(name, *result), flush=True)
+            if options.record:
+                with options.record.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([name, result]) + "\n")
+    chosen = [results[n] for n in names]
+    for name in names:
+        if results[name][1]:
+            print(f"\n{name}\n{results[name][1]}")
+    verdicts = Counter(verdict for verdict, *_ in chosen)
+    asked = Counter(checker for *_, said in chosen for checker in said)
+    refused = Counter(checker for *_, said in chosen for checker, right in said.items() if not right)
+    seconds = [took for _, _, took, _ in chosen]
     print(f"\n{len(names)} functions: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
     print(f"seconds: median {statistics.median(seconds):.1f}, longest {max(seconds):.1f}")
     print(*(f"{checker} refuses {refused[checker]} of {n}" for checker, n in asked.items()), sep="\n")
+
+
+def line(name: str, verdict: str, report: str, took: float, said: dict[str, bool]) -> str:
+    beside = [f"{checker} refuses it" for checker, right in said.items() if not right]
+    return f"{name}: {verdict}  {took:.1f} s" + (f"  ({', '.join(beside)})" if beside else "")
+
+
+def kept(file: Path | None) -> dict[str, tuple[str, str, float, dict[str, bool]]]:
+    """What a run before this one has appended to the file."""
+    if file is None or not file.exists():
+        return {}
+    rows = [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()]
+    return {name: (verdict, report, took, said) for name, (verdict, report, took, said) in rows}
 
 
 if __name__ == "__main__":

@@ -180,6 +180,14 @@ def test_float64_rules_are_checked_under_x64(x64):
     assert not verify.check(joined(cubed, wrong), X.astype(np.float64), **FAST).ok
 
 
+def test_a_search_for_nans_or_for_transfers_is_no_part_of_the_rule():
+    exp = joined(jnp.exp, lambda args, y, g: (g * y,))  # saturated inputs overflow on purpose
+    with jax.debug_nans(True), jax.debug_infs(True), jax.transfer_guard("disallow"):
+        report = verify.check(exp, X, checks=(*FAST["checks"], "finite", "conditioning"))
+    assert report.ok, report
+    assert report.failures == ()
+
+
 def test_importing_is_quick_and_loads_neither_jax_nor_rich():
     program = "import sys, verify; assert not {'jax', 'rich', 'purecnn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -54,3 +54,20 @@ def test_float64_is_allowed_inside_and_not_outside():
     with running.widened(running.WIDE):
         assert jnp.ones(1, jnp.float64).dtype == np.float64
     assert not jax.config.jax_enable_x64
+
+
+@pytest.mark.parametrize(
+    "setting", ["debug_nans", "debug_infs", "disable_jit", "check_tracer_leaks", "debug_key_reuse"]
+)
+def test_settings_that_look_for_mistakes_are_off_inside(setting):
+    inside = running.undisturbed()
+    with getattr(jax, setting)(True):
+        with inside:
+            assert not getattr(jax.config, f"jax_{setting}")
+        assert getattr(jax.config, f"jax_{setting}")
+
+
+def test_a_single_number_is_widened_like_an_array():
+    (wide,), (kept,) = running._converted(running.WIDE, ([np.float32(0.1)], [np.int32(3)]))
+    assert wide.dtype == np.float64
+    assert kept.dtype == np.int32

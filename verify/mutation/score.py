@@ -21,6 +21,7 @@ from verify.generate import calls
 from verify.mutation.breaks import Break, evaluate_broken, possible
 from verify.report.finding import NotRunError, UncheckableError
 from verify.report.remarks import name_of
+from verify.running import undisturbed
 from verify.subject import Subject, describe
 
 UNBROKEN = Break(10**9, "", "nothing")  # no backward computation has so many equations
@@ -63,6 +64,7 @@ class Score:
         return "\n".join(lines)
 
 
+@undisturbed()
 def mutate(
     rule: Callable,
     *args: Any,

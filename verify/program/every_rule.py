@@ -13,6 +13,7 @@ from verify.program.recording import Record
 from verify.program.records import recorded
 from verify.report.remarks import shown
 from verify.report.report import NOT_RUN, Outcome, Report
+from verify.running import undisturbed
 
 CASES = 3  # generated calls of a rule's first shape: a program holds many rules, and a fault of geometry shows early
 
@@ -50,6 +51,7 @@ def check_all(
     return checked(recorded(function, *args), seed=seed, cases=cases, checks=checks, seconds=seconds)
 
 
+@undisturbed()
 def checked(
     records: Iterable[Record], *, seed: int, cases: int, checks: Sequence[str] | None, seconds: float
 ) -> list[Report]:
