@@ -1,25 +1,43 @@
 """What a rule calls its arguments, and which of its options may vary."""
 
+import functools
 import inspect
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
 def names(rule: Callable, count: int) -> list[str]:
     fallback = [f"args[{n}]" for n in range(count)]
-    try:
-        parameters = list(inspect.signature(rule).parameters.values())
-    except (TypeError, ValueError):
-        return fallback
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in _parameters(rule).values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return (names + fallback[len(names) :])[:count]
 
 
-def _not_given(fun: Callable, count: int) -> tuple[dict[str, inspect.Parameter], bool]:
+def _parameters(fun: Callable) -> dict[str, inspect.Parameter]:
+    """By name, annotations written as text resolved where they can be; empty where Python knows no signature."""
     try:
         parameters = inspect.signature(fun).parameters
     except (TypeError, ValueError):
-        return {}, False
+        return {}
+    while isinstance(fun, functools.partial):
+        fun = fun.func
+    names = getattr(inspect.unwrap(fun), "__globals__", {})
+    return {n: p.replace(annotation=_resolved(p.annotation, names)) for n, p in parameters.items()}
+
+
+def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    alone = types.SimpleNamespace(__annotations__={"it": annotation})  # one unknown name must not hide the others
+    try:
+        return typing.get_type_hints(alone, names)["it"]
+    except Exception:  # whatever stands there is not for us to judge
+        return annotation
+
+
+def _not_given(fun: Callable, count: int) -> tuple[dict[str, inspect.Parameter], bool]:
+    parameters = _parameters(fun)
     named = {n: p for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     left = [(n, p) for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD][count:]
     named |= {n: p for n, p in left if p.default is not p.empty}  # static or default: said by name
@@ -27,7 +45,7 @@ def _not_given(fun: Callable, count: int) -> tuple[dict[str, inspect.Parameter],
 
 
 def shared_options(rule: Callable, reference: Callable | None, count: int) -> dict[str, inspect.Parameter]:
-    """Options may vary only where rule and reference would both hear of it, from the same default."""
+    """Options that rule and reference both take, with the same default: others may not vary."""
     own, _ = _not_given(rule, count)
     if reference is None:
         return own
@@ -47,10 +65,7 @@ def given(
 ) -> tuple[dict[str, inspect.Parameter], dict[str, int]]:
     """Arguments in which no leaf is an array, as options with the given value for a default; where those that were
     given by position stand."""
-    try:
-        parameters = inspect.signature(rule).parameters
-    except (TypeError, ValueError):
-        parameters = {}
+    parameters = _parameters(rule)
     by_position = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][: len(args)]
     positions = {name: n for n, name in enumerate(by_position) if n not in arrays}
     values = {name: args[n] for name, n in positions.items()} | {n: v for n, v in kwargs.items() if n not in arrays}

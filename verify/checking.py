@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.case import Case, with_cotangent
+from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.checks import (
     adjoint,
     conditioning,
@@ -31,6 +31,7 @@ from verify.checks import (
     second_order,
     transforms,
 )
+from verify.function_under_test import FunctionUnderTest, describe, first_line
 from verify.generate import calls
 from verify.log import Log
 from verify.oracle import canary
@@ -38,10 +39,9 @@ from verify.oracle.instances import function_of, is_instance
 from verify.program.blame import blame
 from verify.program.recording import unrecorded
 from verify.report.finding import UncheckableError
-from verify.report.remarks import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
+from verify.report.notes import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
 from verify.report.report import NOT_RUN, PASSED, Report
 from verify.running import undisturbed
-from verify.subject import Subject, describe, first_line
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
@@ -52,7 +52,7 @@ LATER = (
 )
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
-FIXED = "the rule is one instance of a hijax primitive, whose shapes are fixed: only other contents were tried"
+FIXED = "the rule is one instance of a hijax primitive, whose shapes are fixed: only other input values were tried"
 ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
 SPENT = "the time for the whole check was spent (seconds=…)"
 ONLY_WHERE_WRITTEN = (pushforward, methods, primitive)  # asked of the rules that have such methods
@@ -105,7 +105,7 @@ def check(
     """
     start = time.perf_counter()
     call = ", ".join([*(shown(a) for a in args), *(f"{n}={shown(a)}" for n, a in (kwargs or {}).items())])
-    log, because, subject, example = Log(), "", None, None
+    log, because, tested, example = Log(), "", None, None
     detection_limits: tuple[tuple[str, float], ...] = ()
     chosen = [c for c in CHECKS if checks is None or c.NAME in checks]
     try:
@@ -114,9 +114,9 @@ def check(
             raise UncheckableError(f"this backend computes wrong numbers: {sick}")
         limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
         own = function_of(rule) if is_instance(rule) else rule
-        subject = describe(own, args, reference, argnums, limits, kwargs, domain)
-        chosen = [c for c in chosen if c not in ONLY_WHERE_WRITTEN or c.applies(subject)]
-        given = _example(subject, call, seed)
+        tested = describe(own, args, reference, argnums, limits, kwargs, domain)
+        chosen = [c for c in chosen if c not in ONLY_WHERE_WRITTEN or c.applies(tested)]
+        given = _example(tested, call, seed)
         example = calls.affordable(given)
         # Saturated inputs overflow on purpose; what comes of it is judged by the checks, not by NumPy's warnings.
         with np.errstate(all="ignore"):
@@ -136,7 +136,7 @@ def check(
     return Report(
         name or name_of(rule),
         call,
-        oracle_name(subject, example),
+        oracle_name(tested, example),
         tuple(log.findings),
         tuple(log.outcomes),
         tuple(log.notes),
@@ -155,16 +155,16 @@ def assert_ok(rule: Callable, *args: Any, **options: Any) -> Report:
     return report
 
 
-def _example(subject: Subject, label: str, seed: int) -> Case:
-    arrays = tuple(subject.leaves[k].value for k in subject.arrays)
-    case = Case(subject, label, arrays, {}, seed, example=True)
+def _example(tested: FunctionUnderTest, label: str, seed: int) -> CallUnderTest:
+    arrays = tuple(tested.leaves[k].value for k in tested.arrays)
+    case = CallUnderTest(tested, label, arrays, {}, seed, example=True)
     try:
         return with_cotangent(case, np.random.default_rng((seed, 14)))
     except Exception as error:
         raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
 
 
-def _run(log: Log, example: Case, chosen: list[ModuleType], cases: int, end: float) -> str:
+def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int, end: float) -> str:
     """Run the checks, until the clock says `end`; the reason why the gradient could not be judged, if it could not."""
     first = [c for c in chosen if c in FIRST]
     later = [c for c in chosen if c not in FIRST]
@@ -204,7 +204,7 @@ def _run(log: Log, example: Case, chosen: list[ModuleType], cases: int, end: flo
     return "" if judged or log.findings else (reasons[0] if reasons else "no check with an oracle was asked for")
 
 
-def _once(log: Log, given: Case, example: Case, chosen: list[ModuleType]) -> bool:
+def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[ModuleType]) -> bool:
     """Compare a call that is too large to be run again and again a single time, in float64, or not at all; True if
     nothing is wrong with it."""
     log.notes.append(calls.why_smaller(given, example))
@@ -217,7 +217,7 @@ def _once(log: Log, given: Case, example: Case, chosen: list[ModuleType]) -> boo
     return True
 
 
-def _asked(check: ModuleType, case: Case) -> bool:
+def _asked(check: ModuleType, case: CallUnderTest) -> bool:
     """Whether a generated case is this check's business: form changes with the shape only, and saturated inputs are
     judged by how stable a rule is, not by its last digits."""
     if check is contract:
@@ -229,7 +229,7 @@ def _asked(check: ModuleType, case: Case) -> bool:
     return check.EVERY_CASE and not case.reshaped
 
 
-def _generated(example: Case, cases: int) -> Iterator[Case]:
+def _generated(example: CallUnderTest, cases: int) -> Iterator[CallUnderTest]:
     if cases <= 0:
         return
     yield from calls.content_cases(example)

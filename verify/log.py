@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import first_line
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome
-from verify.subject import first_line
 
 PATIENCE = 1.0  # seconds
 
@@ -24,7 +24,7 @@ class Log:
     notes: list[str] = field(default_factory=list)
     start: float = field(default_factory=time.perf_counter)
 
-    def run(self, check: ModuleType, case: Case) -> bool:
+    def run(self, check: ModuleType, case: CallUnderTest) -> bool:
         """Run one check on one case; True if it found nothing wrong."""
         start, reason, found = time.perf_counter(), "", []
         self.tell(f"{check.NAME} on {case.label}")

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.oracle.budget import ITERATIONS, unbounded, within_budget
-from verify.oracle.magnitude import with_magnitude
+from verify.oracle.error_bounds import with_error_bounds
 from verify.report.finding import NotRunError
 
 OWN = "own"  # run at the example's own dtypes
@@ -82,7 +82,7 @@ def measured_oracle(flat: Callable, perturbed: list[int], wide_sums: bool) -> Ca
             counts.append(len(y))
             return [*y, *bars]
 
-        values, errors = with_magnitude(joined, wide_sums)(*arrays, *y_bar)
+        values, errors = with_error_bounds(joined, wide_sums)(*arrays, *y_bar)
         n = counts[0]
         return (values[:n], values[n:]), ([e if e is not None else jnp.zeros(()) for e in errors[:n]], errors[n:])
 
@@ -94,12 +94,12 @@ def compiled(case: Any, key: str, dtype: Any, build: Callable[[], Callable], *, 
     programs are where the example runs at its own dtype; everything else quickly, the more quickly where the program is
     used `once` or is small."""
     name = (key, str(dtype), repr(sorted(case.options.items())))
-    if name not in case.subject.compiled:
+    if name not in case.tested.compiled:
         as_users_do = dtype is OWN and case.example and key == RULE
         small = sum(np.size(a) for a in case.arrays) <= SMALL
         once = once or small or case.reshaped or not (dtype is OWN or np.dtype(dtype) == WIDE)
-        case.subject.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=once)
-    return case.subject.compiled[name]
+        case.tested.compiled[name] = jax.jit(build()) if as_users_do else quickly(build(), once=once)
+    return case.tested.compiled[name]
 
 
 def quickly(fun: Callable, *, once: bool = True) -> Callable:

@@ -1,4 +1,4 @@
-"""The test suites of four public packages under `pytest --verify-rules`: which hand-written rules do they call, and is
+"""The test suites of five public packages under `pytest --verify-rules`: which hand-written rules do they call, and is
 each right?
 
 Run from the repository: `python -m experiments.verify_suites.run [package …] [--out FILE]`. It makes a virtual
@@ -17,7 +17,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("optax==0.2.8", "distrax==0.1.9", "dm-haiku==0.0.17", "rlax==0.1.9")
+PACKAGES = ("optax==0.2.8", "distrax==0.1.9", "dm-haiku==0.0.17", "rlax==0.1.9", "e3nn-jax==0.21.0")
 TOOLS = ("pytest", "absl-py", "chex", "networkx", "jraph")
 # Of each package the tests that reach a rule of its own or of JAX's, and not those that train for minutes.
 SUITES = {
@@ -30,6 +30,13 @@ SUITES = {
     ),
     "haiku": ("haiku/_src/dot_test.py", "haiku/_src/basic_test.py", "haiku/_src/recurrent_test.py", "haiku/_src/nets"),
     "rlax": ("rlax/_src",),
+    # The wheel of e3nn-jax puts its tests beside the package.
+    "e3nn": (
+        "tests/_src/utils",
+        "tests/_src/spherical_harmonics",
+        "tests/_src/basic_test.py",
+        "tests/_src/gate_test.py",
+    ),
 }
 
 

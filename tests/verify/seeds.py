@@ -4,24 +4,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify.case import Case, with_cotangent
+from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.checking import CHECKS
-from verify.generate import calls, contents
+from verify.function_under_test import describe
+from verify.generate import calls, generated_inputs
 from verify.report.finding import NotRunError
-from verify.subject import describe
 
 COMPARING = ("gradient", "finite", "forward", "linearity", "adjoint", "exact", "differences", "conditioning")
 
 
 def alarms(rule, args, reference, seeds, every_content=3):
     """The findings on a right rule, over fresh numbers for each seed; every so many seeds all contents as well."""
-    subject = describe(rule, args, reference, None)
-    arrays = tuple(subject.leaves[k].value for k in subject.arrays)
-    first = with_cotangent(Case(subject, "example", arrays, {}, 0, example=True), np.random.default_rng(0))
+    tested = describe(rule, args, reference, None)
+    arrays = tuple(tested.leaves[k].value for k in tested.arrays)
+    first = with_cotangent(CallUnderTest(tested, "example", arrays, {}, 0, example=True), np.random.default_rng(0))
     found = []
     for seed in seeds:
         rng = np.random.default_rng((seed, 100))
-        drawn = contents.fill(first, rng, {}, [tuple(a.shape) for a in arrays])
+        drawn = generated_inputs.fill(first, rng, {}, [tuple(a.shape) for a in arrays])
         case = with_cotangent(replace(first, seed=seed, arrays=drawn, label=f"seed {seed}", y_bar=()), rng)
         cases = [case, *(calls.content_cases(case) if seed % every_content == 0 else ())]
         for one in cases:

@@ -10,28 +10,28 @@ are tried too.
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
+from verify.function_under_test import first_line
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, pushforward
-from verify.subject import first_line
 
 NAME = "adjoint"
 EVERY_CASE = False
 RANDOM, SINGLE = 3, 48  # directions per argument; single elements where nothing else looks at elements
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
-    flat = case.subject.oracle(case.options)
+    flat = case.tested.oracle(case.options)
     run = compiled(case, "forward mode", WIDE, lambda: pushforward(flat, case.perturbed))
     try:
         bars, unit = case.wide[1], case.narrowest
     except NotRunError:
-        bars, unit = case.own[1], unit_roundoff(case.subject.dtype)
+        bars, unit = case.own[1], unit_roundoff(case.tested.dtype)
     bars = [np.asarray(b, WIDE) for b in bars]
     left_out = gradient.excused(case)
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
@@ -50,11 +50,11 @@ def findings(case: Case) -> list[Finding]:
             room = ROOM * unit * np.sqrt(bar.size) * (terms + float(np.sum(np.abs(u * bar))))
             room += float(np.sum(np.abs(u) * _allowed(case, k, bar, unit)))
             # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
-            room = max(room, room * unit_roundoff(case.subject.dtype) / unit / ROOM)
+            room = max(room, room * unit_roundoff(case.tested.dtype) / unit / ROOM)
             # A start value has no share in what has converged: noise is relative to the largest of all cotangents.
             room = max(room, loop_noise(case) * (terms + float(np.sum(np.abs(u))) * max(map(largest, bars))))
             if not abs(got - expected) <= room:
-                if case.subject.reference is None and _at_kink(case, k, u):
+                if case.tested.reference is None and _at_kink(case, k, u):
                     raise NotRunError("the function has a kink here, where forward mode keeps its own convention")
                 where = "along a random direction" if index is None else "at one element"
                 text = f"⟨u, x̄⟩ differs from ⟨J u, ȳ⟩ {where}, by {abs(got - expected):.3g} where {room:.2g} is allowed"
@@ -62,7 +62,7 @@ def findings(case: Case) -> list[Finding]:
     return []
 
 
-def _directions(case: Case, k: int):
+def _directions(case: CallUnderTest, k: int):
     rng = np.random.default_rng((case.seed, 4, k))
     shape = case.arrays[case.perturbed[k]].shape
     for _ in range(RANDOM):
@@ -77,13 +77,13 @@ def _directions(case: Case, k: int):
             yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
 
 
-def _allowed(case: Case, k: int, bar: np.ndarray, unit: float) -> np.ndarray:
+def _allowed(case: CallUnderTest, k: int, bar: np.ndarray, unit: float) -> np.ndarray:
     try:
         return allowed_error(case.truth.magnitudes[k], WIDE) * unit / unit_roundoff(WIDE)
     except NotRunError:
         return ROOM * unit * np.sqrt(bar.size) * np.abs(bar)
 
 
-def _at_kink(case: Case, k: int, u: np.ndarray) -> bool:
+def _at_kink(case: CallUnderTest, k: int, u: np.ndarray) -> bool:
     direction = [u if j == k else np.zeros(case.arrays[n].shape) for j, n in enumerate(case.perturbed)]
     return kinks.slopes(case, direction, case.y_bar).kink

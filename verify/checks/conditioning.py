@@ -10,7 +10,7 @@ Rounded to 800, numbers tie by themselves; without a reference an element may li
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
 from verify.oracle import kinks
@@ -24,7 +24,7 @@ NAME = "conditioning"
 EVERY_CASE = True
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     if not usable(case):
         raise NotRunError("the oracle itself is not finite here")
     truth = case.truth
@@ -50,7 +50,7 @@ def findings(case: Case) -> list[Finding]:
     return _differences(case, OWN, case.own[1], allowed)
 
 
-def _differences(case: Case, level: object, got: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
+def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
     """Elements further from the oracle than allowed, but for those that a kink explains."""
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
@@ -62,10 +62,10 @@ def _differences(case: Case, level: object, got: list[np.ndarray], allowed: list
     return differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
 
 
-def _lost_by_autodiff(case: Case) -> list[np.ndarray]:
+def _lost_by_autodiff(case: CallUnderTest) -> list[np.ndarray]:
     """The error of autodiff of the oracle at the example's own dtype, zero where it does not run or is not finite."""
     try:
-        got = case.pull(OWN, case.y_bar, case.subject.oracle(case.options), "autodiff")[1]
+        got = case.pull(OWN, case.y_bar, case.tested.oracle(case.options), "autodiff")[1]
         with np.errstate(invalid="ignore"):
             errors = [np.abs(np.asarray(g, WIDE) - e) for g, e in zip(got, case.truth.cotangents, strict=True)]
         return [np.where(np.isfinite(e), e, 0.0) for e in errors]

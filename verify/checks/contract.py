@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify.case import Case, outputs
-from verify.generate.contents import fill
+from verify.call_under_test import CallUnderTest, outputs
+from verify.function_under_test import first_line, unbound
+from verify.generate.generated_inputs import fill
 from verify.generate.shapes import accepted, resized
 from verify.oracle.primal import HIJAX, AnnouncedError
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.running import WIDE
-from verify.subject import first_line, unbound
 
 NAME = "contract"
 EVERY_CASE = True
@@ -35,7 +35,7 @@ UNDIFFERENTIABLE = (
 )
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     found = _announced(case)
     if found:
         return found
@@ -66,30 +66,30 @@ def _placeholder(name: str) -> str:
     return f"the rule returns float0, the cotangent of an integer, for {name}: a zero gradient, so nothing is learnt"
 
 
-def _announced(case: Case) -> list[Finding]:
+def _announced(case: CallUnderTest) -> list[Finding]:
     """Whether a hijax primitive's `expand` returns what its `out_aval` says: nobody else compares them."""
-    if HIJAX not in case.subject.primitives or case.subject.reference is not None:
+    if HIJAX not in case.tested.primitives or case.tested.reference is not None:
         return []
     try:
-        jax.eval_shape(case.subject.oracle(case.options), *case.arrays)
+        jax.eval_shape(case.tested.oracle(case.options), *case.arrays)
     except AnnouncedError as error:
         return [Finding(NAME, "expand", None, None, None, "out_aval", str(error), case.label)]
     return []
 
 
-def _apart(case: Case) -> bool:
+def _apart(case: CallUnderTest) -> bool:
     """Whether axes of two arrays that have one size in the example have two here: the function broadcasts them, and
     whoever wrote the rule may never have meant that."""
-    before = [np.shape(case.subject.leaves[k].value) for k in case.subject.arrays]
+    before = [np.shape(case.tested.leaves[k].value) for k in case.tested.arrays]
     sizes = [(n, old, new) for n, a in enumerate(case.arrays) for old, new in zip(before[n], a.shape, strict=True)]
     return any(n != m and old == other and new != now for n, old, new in sizes for m, other, now in sizes)
 
 
-def _fixed(case: Case) -> bool:
+def _fixed(case: CallUnderTest) -> bool:
     """Whether an axis has another size than in the example though the function knows that one alone: its outputs keep
     their shape at any length, and nothing beyond the example's has an effect. A function of three coordinates takes
     arrays with more, and with fewer, as JAX reads past the end."""
-    example = [case.subject.leaves[k].value for k in case.subject.arrays]
+    example = [case.tested.leaves[k].value for k in case.tested.arrays]
     sizes = [tuple(a.shape) for a in case.arrays]
     axes = [(n, k) for n in case.perturbed for k in range(len(sizes[n]))]
     for n, k in axes:
@@ -100,16 +100,16 @@ def _fixed(case: Case) -> bool:
         shapes = [[o.shape for o in _outputs(case, v)] for v in variants]
         if all(s == shapes[0] for s in shapes):
             arrays = fill(case, np.random.default_rng((case.seed, 16)), {}, variants[2])
-            oracle = case.subject.oracle(case.options)
+            oracle = case.tested.oracle(case.options)
             bars = case.moved(list(arrays)).pull(WIDE, case.y_bar, oracle, "oracle alone")[1]
             if not np.any(np.take(bars[case.perturbed.index(n)], before, k)):
                 return True
     return False
 
 
-def _outputs(case: Case, sizes: list[tuple[int, ...]]) -> list[Any]:
+def _outputs(case: CallUnderTest, sizes: list[tuple[int, ...]]) -> list[Any]:
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(sizes, case.arrays, strict=True)]
-    return outputs(case.subject, case.options, arrays)
+    return outputs(case.tested, case.options, arrays)
 
 
 def cause_of(error: Exception) -> str:

@@ -11,7 +11,7 @@ import time
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.report.finding import Finding
 from verify.running import OWN, call, of_perturbed, pullback
 
@@ -20,9 +20,9 @@ EVERY_CASE = False
 RUNS = 7
 
 
-def findings(case: Case) -> list[Finding]:
-    limits, found = case.subject.limits, []
-    kept = residuals(case, case.subject.flat(case.subject.rule, case.options))
+def findings(case: CallUnderTest) -> list[Finding]:
+    limits, found = case.tested.limits, []
+    kept = residuals(case, case.tested.flat(case.tested.rule, case.options))
     budget = limits.get("residual_bytes")
     total = sum(size for _, size in kept)
     if budget is not None and total > budget:
@@ -37,20 +37,20 @@ def findings(case: Case) -> list[Finding]:
     return found
 
 
-def note(case: Case) -> str:
+def note(case: CallUnderTest) -> str:
     """One line for the report: bytes kept, leaf by leaf, beside autodiff's."""
-    kept = residuals(case, case.subject.flat(case.subject.rule, case.options))
+    kept = residuals(case, case.tested.flat(case.tested.rule, case.options))
     held = ", ".join(name for name, _ in kept[:5]) or "nothing"
     text = f"keeps {sum(s for _, s in kept)} bytes for the backward pass ({held})"
     try:
-        theirs = sum(s for _, s in residuals(case, case.subject.oracle(case.options)))
+        theirs = sum(s for _, s in residuals(case, case.tested.oracle(case.options)))
         text += f"; autodiff would keep {theirs}"
     except Exception:
         return text
     return text
 
 
-def residuals(case: Case, flat) -> list[tuple[str, int]]:
+def residuals(case: CallUnderTest, flat) -> list[tuple[str, int]]:
     """(dtype and shape in words, bytes) of each array that the pullback holds."""
     arrays = list(case.arrays)
 
@@ -61,9 +61,9 @@ def residuals(case: Case, flat) -> list[tuple[str, int]]:
     return [(f"{s.dtype}[{','.join(map(str, s.shape))}]", int(np.prod(s.shape)) * s.dtype.itemsize) for s in shapes]
 
 
-def times(case: Case) -> tuple[float, float]:
+def times(case: CallUnderTest) -> tuple[float, float]:
     """Seconds of forward and backward, (the rule's, autodiff's): the shortest of several alternating runs."""
-    functions = [case.subject.flat(case.subject.rule, case.options), case.subject.oracle(case.options)]
+    functions = [case.tested.flat(case.tested.rule, case.options), case.tested.oracle(case.options)]
     runs = [jax.jit(pullback(f, case.perturbed)) for f in functions]
     best = [np.inf, np.inf]
     for attempt in range(RUNS + 1):

@@ -13,27 +13,27 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import first_line
 from verify.generate import shapes
-from verify.generate.contents import fill
+from verify.generate.generated_inputs import fill
 from verify.oracle.compare import differences
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, is_float, pullback, quickly
-from verify.subject import first_line
 
 NAME = "devices"
 EVERY_CASE = False
 AXIS = "verify"
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     devices = jax.devices()
     if len(devices) < 2:
         raise NotRunError("there is one device only; `python -m verify` and JAX's jax_num_cpu_devices give more")
     case, batch, last = _divisible(case, len(devices))
     mesh = Mesh(np.array(devices), (AXIS,))
-    flat = case.subject.flat(case.subject.rule, case.options)
+    flat = case.tested.flat(case.tested.rule, case.options)
     pull = pullback(flat, case.perturbed)
     expected_y, expected = case.pull(OWN, case.y_bar)
     runs = [("batch-sharded jit", _sharded(pull, mesh, batch)), ("channel-sharded jit", _sharded(pull, mesh, last))]
@@ -57,7 +57,7 @@ def findings(case: Case) -> list[Finding]:
     return _on_explicit_axes(case, flat, batch, expected) if batch else []
 
 
-def _on_explicit_axes(case: Case, flat, batch, expected: list[np.ndarray]) -> list[Finding]:
+def _on_explicit_axes(case: CallUnderTest, flat, batch, expected: list[np.ndarray]) -> list[Finding]:
     """On the mesh that `jax.make_mesh` makes, where the type of an array says how it lies: a rule that raises there is
     a note, since it says itself what it lacks; other numbers are wrong."""
     label = f"{case.label}, a mesh with explicit axes"
@@ -73,7 +73,7 @@ def _on_explicit_axes(case: Case, flat, batch, expected: list[np.ndarray]) -> li
         got = call(lambda *args: run(flat, *args), OWN, list(case.arrays), list(case.y_bar))
     except Exception as error:
         try:
-            call(lambda *args: run(case.subject.oracle(case.options), *args), OWN, list(case.arrays), list(case.y_bar))
+            call(lambda *args: run(case.tested.oracle(case.options), *args), OWN, list(case.arrays), list(case.y_bar))
         except Exception:
             return []  # the function itself does not say how its results lie
         text = (
@@ -91,7 +91,7 @@ def _room(e: np.ndarray) -> np.ndarray:
     return np.full(e.shape, 4 * ROOM * unit * np.sqrt(e.size) * float(np.abs(e.astype(float)).max(initial=0)))
 
 
-def _divisible(case: Case, count: int):
+def _divisible(case: CallUnderTest, count: int):
     """The case with its batch, and its last axis if that may change, multiples of the device count."""
     sizes = [tuple(a.shape) for a in case.arrays]
     classes = shapes.free_classes(case)
@@ -107,7 +107,7 @@ def _divisible(case: Case, count: int):
     if not shapes.accepted(case, new, case.options):
         raise NotRunError("the function refuses sizes divisible by the number of devices")
     arrays = fill(case, np.random.default_rng((case.seed, 10)), {}, new)
-    outs = jax.eval_shape(case.subject.flat(case.subject.rule, case.options), *arrays)
+    outs = jax.eval_shape(case.tested.flat(case.tested.rule, case.options), *arrays)
     rng = np.random.default_rng((case.seed, 11))
     y_bar = tuple(np.asarray(rng.standard_normal(o.shape)).astype(o.dtype) for o in outs if is_float(o))
     moved = replace(case, arrays=arrays, y_bar=y_bar, label=f"{case.label} on {count} devices", example=False)
@@ -133,7 +133,7 @@ def _spec(mesh, n: int, a, axes) -> PartitionSpec:
     return PartitionSpec(*[AXIS if k == chosen else None for k in range(np.ndim(a))])
 
 
-def _separable(case: Case, flat, mesh, batch, expected_y) -> bool:
+def _separable(case: CallUnderTest, flat, mesh, batch, expected_y) -> bool:
     """Whether the function treats samples one by one: on each device's part of the batch it gives that part of the
     result. Each is asked: a random draw may be the same for some parts and differ for others."""
     count = mesh.devices.size
@@ -165,7 +165,7 @@ def _part(n: int, a, axes, start: int, stop: int):
     return a[tuple(index)]
 
 
-def _shard_map(pull, mesh, case: Case, batch):
+def _shard_map(pull, mesh, case: CallUnderTest, batch):
     split = dict(batch)
 
     def local(arrays, y_bar):
@@ -184,7 +184,7 @@ def _varying(a):
     return jax.lax.pcast(a, AXIS, to="varying")
 
 
-def _pmap(pull, count: int, case: Case, batch):
+def _pmap(pull, count: int, case: CallUnderTest, batch):
     split = dict(batch)
 
     def run(arrays, y_bar):

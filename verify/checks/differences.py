@@ -16,15 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
+from verify.function_under_test import first_line
 from verify.generate.domain import mirrored
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE
-from verify.subject import first_line
 
 NAME = "differences"
 EVERY_CASE = False
@@ -60,7 +60,7 @@ class Slope:
         return float(np.polyfit(np.log(self.steps[seen]), np.log(r[seen]), 1)[0])
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
     try:
         bars = case.wide[1]
@@ -79,7 +79,7 @@ def findings(case: Case) -> list[Finding]:
                 kinked += 1
                 continue
             # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
-            own = unit_roundoff(case.subject.dtype) * (slope.terms + float(np.sum(np.abs(u * np.asarray(bar, WIDE)))))
+            own = unit_roundoff(case.tested.dtype) * (slope.terms + float(np.sum(np.abs(u * np.asarray(bar, WIDE)))))
             # A start value has no share in what has converged: noise is relative to the largest of all cotangents.
             loudest = max(largest(np.asarray(b, WIDE)) for b in bars)
             room = max(room, 2 * own, loop_noise(case) * (size + float(np.sum(np.abs(u))) * loudest))
@@ -105,10 +105,10 @@ def findings(case: Case) -> list[Finding]:
     return []
 
 
-def _as_declared(case: Case, k: int, u: np.ndarray, got: float, room: float) -> bool:
+def _as_declared(case: CallUnderTest, k: int, u: np.ndarray, got: float, room: float) -> bool:
     """Whether the reference's own derivative is no slope of it either, but the one the rule gives: a convention, such
     as the whole cotangent to every tied element, that no difference follows even where a direction breaks no tie."""
-    if case.subject.reference is None:
+    if case.tested.reference is None:
         return False
     try:
         return abs(float(np.sum(u * case.truth.cotangents[k])) - got) <= room
@@ -116,7 +116,7 @@ def _as_declared(case: Case, k: int, u: np.ndarray, got: float, room: float) -> 
         return False
 
 
-def _directions(case: Case, k: int):
+def _directions(case: CallUnderTest, k: int):
     """Random signs; single elements too where autodiff has nothing to say about elements."""
     rng = np.random.default_rng((case.seed, 5, k))
     shape = case.arrays[case.perturbed[k]].shape
@@ -132,7 +132,7 @@ def _directions(case: Case, k: int):
             yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
 
 
-def _slope(case: Case, direction: list[np.ndarray], unit: float) -> Slope:
+def _slope(case: CallUnderTest, direction: list[np.ndarray], unit: float) -> Slope:
     scale = max(
         float(np.sqrt(np.mean(a.astype(WIDE) ** 2))) if a.size else 1.0
         for a in (case.arrays[n] for n in case.perturbed)
@@ -159,7 +159,7 @@ def _slope(case: Case, direction: list[np.ndarray], unit: float) -> Slope:
     return Slope(float(best[0]), float(best[1]), steps, np.array(ahead), noise, size, np.array(central))
 
 
-def _rise(case: Case, direction: list[np.ndarray], base: list[np.ndarray], h: float) -> float:
+def _rise(case: CallUnderTest, direction: list[np.ndarray], base: list[np.ndarray], h: float) -> float:
     arrays = case.at(WIDE)
     for n, u in zip(case.perturbed, direction, strict=True):
         arrays[n] = arrays[n] + h * u

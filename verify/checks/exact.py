@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FLOAT, PERTURBED
 from verify.oracle import kinks
 from verify.oracle.compare import finding
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE
-from verify.subject import FLOAT, PERTURBED
 
 NAME = "exact"
 EVERY_CASE = False
@@ -37,11 +37,11 @@ jit pjit closed_call custom_vjp_call custom_jvp_call remat remat2 checkpoint sca
 INTEGRAL = frozenset(NAMES.split())
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     _refuse_fractions(case)
     found: list[Finding] = []
-    for dtype in dict.fromkeys((OWN, jnp.bfloat16) if case.subject.dtype != WIDE else (OWN,)):
-        digits = DIGITS[jnp.dtype(case.subject.dtype if dtype is OWN else dtype).name]
+    for dtype in dict.fromkeys((OWN, jnp.bfloat16) if case.tested.dtype != WIDE else (OWN,)):
+        digits = DIGITS[jnp.dtype(case.tested.dtype if dtype is OWN else dtype).name]
         try:
             integral = _small_integers(case, digits)
             got = integral.pull(dtype, integral.y_bar)[1]
@@ -64,16 +64,16 @@ def findings(case: Case) -> list[Finding]:
     return []
 
 
-def _refuse_fractions(case: Case) -> None:
+def _refuse_fractions(case: CallUnderTest) -> None:
     """Raise NotRunError where the rule may leave the integers; looked at once for each shape."""
     key = ("more than integers", repr(sorted(case.options.items())), tuple(a.shape for a in case.arrays))
-    if key not in case.subject.compiled:
-        case.subject.compiled[key] = _more_than_integers(case)
-    if why := case.subject.compiled[key]:
+    if key not in case.tested.compiled:
+        case.tested.compiled[key] = _more_than_integers(case)
+    if why := case.tested.compiled[key]:
         raise NotRunError(why)
 
 
-def _more_than_integers(case: Case) -> str:
+def _more_than_integers(case: CallUnderTest) -> str:
     """Why the rule, forward or backward, may leave the integers; empty if it cannot."""
     closed = case.trace[0]
     for eqn in equations(closed):
@@ -98,9 +98,9 @@ def _whole(value) -> bool:
     return bool(np.all((v == np.round(v)) | ~np.isfinite(v)))
 
 
-def _small_integers(case: Case, digits: int) -> Case:
+def _small_integers(case: CallUnderTest, digits: int) -> CallUnderTest:
     """The case with small integers, sparse enough that no sum can pass 2^digits."""
-    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    kinds = [case.tested.leaves[k].kind for k in case.tested.arrays]
     for density in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003):
         rng = np.random.default_rng((case.seed, 6, digits))
         largest = 3 if digits > 12 else 1

@@ -7,17 +7,17 @@ its own range: exp(100) is finite in float64 and is not in float32.
 import jax.numpy as jnp
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks.contract import cause_of
+from verify.function_under_test import first_line
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, compiled, is_float
-from verify.subject import first_line
 
 NAME = "finite"
 EVERY_CASE = True
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     if case.reshaped:
         raise NotRunError("not asked at other shapes, where every program is compiled for one run")
     if case.flushed:
@@ -40,13 +40,13 @@ def findings(case: Case) -> list[Finding]:
     return found
 
 
-def _finite_inputs(case: Case) -> bool:
+def _finite_inputs(case: CallUnderTest) -> bool:
     """Whether a cotangent that is not finite is the rule's doing: inputs, outputs and the oracle all are finite."""
     arrays = [a for a in case.arrays if jnp.issubdtype(a.dtype, jnp.floating)]
     if not all(np.all(np.isfinite(np.asarray(a, np.float64))) for a in (*arrays, *case.y_bar)):
         return False
     try:
-        limit = float(jnp.finfo(case.subject.dtype).max) / 16
+        limit = float(jnp.finfo(case.tested.dtype).max) / 16
         # In saturated calls one element's overflow spoils its neighbours; elsewhere it drops itself alone.
         outputs = [y for y in case.truth.outputs if is_float(y)]
         known = [*case.truth.cotangents, *outputs] if case.stress else outputs
@@ -57,15 +57,15 @@ def _finite_inputs(case: Case) -> bool:
         return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in case.own[0])
 
 
-def finite_value(case: Case) -> bool:
+def finite_value(case: CallUnderTest) -> bool:
     """Whether the function itself, or its reference, has a finite value here at the example's own dtype."""
-    flat = case.subject.flat(case.subject.reference or case.subject.rule, case.options)
-    run = compiled(case, "plain reference" if case.subject.reference else "plain", OWN, lambda: lambda a: flat(*a))
+    flat = case.tested.flat(case.tested.reference or case.tested.rule, case.options)
+    run = compiled(case, "plain reference" if case.tested.reference else "plain", OWN, lambda: lambda a: flat(*a))
     values = call(run, OWN, list(case.arrays))
     return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in values if is_float(y))
 
 
-def _finite_truth(case: Case, k: int, shape: tuple[int, ...]) -> np.ndarray:
+def _finite_truth(case: CallUnderTest, k: int, shape: tuple[int, ...]) -> np.ndarray:
     """Where the oracle's cotangent number `k` is finite, with room at the example's dtype; everywhere without one."""
     try:
         truth = case.truth.cotangents[k]
@@ -73,4 +73,4 @@ def _finite_truth(case: Case, k: int, shape: tuple[int, ...]) -> np.ndarray:
         return np.ones(shape, bool)
     if truth.shape != shape:
         return np.ones(shape, bool)
-    return np.isfinite(truth) & (np.abs(truth) < float(jnp.finfo(case.subject.dtype).max) / 16)
+    return np.isfinite(truth) & (np.abs(truth) < float(jnp.finfo(case.tested.dtype).max) / 16)

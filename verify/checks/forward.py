@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle import samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise, moved_by_roundoff
@@ -20,7 +20,7 @@ NAME = "forward"
 EVERY_CASE = True
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
     if case.reshaped:
         try:
@@ -29,7 +29,7 @@ def findings(case: Case) -> list[Finding]:
             return _without_gradient(case)
     if case.flushed:
         raise NotRunError("the backend may take these numbers for zero")
-    flat = case.subject.flat(case.subject.rule, case.options)
+    flat = case.tested.flat(case.tested.rule, case.options)
     run = compiled(case, "plain", OWN, lambda: lambda arrays: flat(*arrays), once=True)
     plain = [np.asarray(y) for y in call(run, OWN, list(case.arrays))]
     try:
@@ -55,10 +55,10 @@ def findings(case: Case) -> list[Finding]:
     return found or _value(case, plain, allowed)
 
 
-def _wide(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _wide(case: CallUnderTest) -> tuple[list[np.ndarray], list[np.ndarray]]:
     y, room = case.wide[0], case.narrowest / unit_roundoff(WIDE)
     allowed = [_allowed(m, v) * room for m, v in zip(case.truth.output_magnitudes, y, strict=True)]
-    own = case.subject.dtype
+    own = case.tested.dtype
     if own == WIDE:
         return y, allowed
     # Run in float64 for the sake of one program; what the call's own dtype cannot resolve is no fault.
@@ -66,7 +66,7 @@ def _wide(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return y, [np.maximum(a, s) for a, s in zip(allowed, sizes, strict=True)]
 
 
-def _value(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
+def _value(case: CallUnderTest, plain: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
     """Against the oracle's value, where there is one and it is finite."""
     try:
         exact = case.truth.outputs
@@ -87,24 +87,24 @@ def _value(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> li
     return []
 
 
-def _without_gradient(case: Case) -> list[Finding]:
+def _without_gradient(case: CallUnderTest) -> list[Finding]:
     """The rule's floating outputs against the reference's, where one of the two cannot be differentiated."""
-    if case.subject.reference is None:
+    if case.tested.reference is None:
         raise NotRunError("the function cannot be differentiated here")
-    got, exact = case.value(case.at(WIDE), case.subject.rule, "rule's value"), case.value(case.at(WIDE))
+    got, exact = case.value(case.at(WIDE), case.tested.rule, "rule's value"), case.value(case.at(WIDE))
     if not any(np.any(_finite(y)) for y in exact):
         raise NotRunError("the oracle itself is not finite here")
-    room = ROOM * unit_roundoff(case.subject.dtype)
+    room = ROOM * unit_roundoff(case.tested.dtype)
     allowed = [np.full(y.shape, room * np.sqrt(y.size) * largest(y)) for y in exact]
     what = "the reference's value"
     return differences(NAME, case, exact, got, allowed, names=_names(got), what=what, unexplained=_where_finite(exact))
 
 
-def _as_at_own_dtype(case: Case, plain: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
+def _as_at_own_dtype(case: CallUnderTest, plain: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
     """Whether the oracle at the example's own dtype has this value: random draws and roundings are other functions
     in float64 than in float32."""
     try:
-        theirs = case.pull(OWN, case.y_bar, case.subject.oracle(case.options), "autodiff")[0]
+        theirs = case.pull(OWN, case.y_bar, case.tested.oracle(case.options), "autodiff")[0]
     except Exception:
         return False
     return not any(wrong_elements(t, y, a).any() for t, y, a in zip(theirs, plain, allowed, strict=True))

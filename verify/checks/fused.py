@@ -16,14 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import PERTURBED
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import allowed_error, wrong_elements
 from verify.report.finding import Finding
 from verify.running import WIDE, call, is_float, pullback
-from verify.subject import PERTURBED
 
 NAME = "transforms"
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
@@ -37,21 +37,21 @@ CAUSE = (
 )
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     notes: list[Finding] = []
-    if not case.subject.calls or not _compares(case.trace[0]):
+    if not case.tested.calls or not _compares(case.trace[0]):
         return notes
     for dtype in _dtypes(case):
         found = _behind_a_product(case, dtype)
-        if dtype == case.subject.dtype and found:
+        if dtype == case.tested.dtype and found:
             return found
         notes += [replace(f, note=True, message=f"in {dtype.name}, {f.message}") for f in found]
     return notes
 
 
-def _dtypes(case: Case) -> list[Any]:
+def _dtypes(case: CallUnderTest) -> list[Any]:
     """The call's own dtype, and bfloat16, where the two roundings are furthest apart."""
-    own = np.dtype(case.subject.dtype)
+    own = np.dtype(case.tested.dtype)
     return list(dict.fromkeys([own, np.dtype(jnp.bfloat16)])) if own != WIDE else [own]
 
 
@@ -64,12 +64,12 @@ def _compares(closed: Any) -> bool:
     )
 
 
-def _behind_a_product(case: Case, dtype: Any) -> list[Finding]:
-    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+def _behind_a_product(case: CallUnderTest, dtype: Any) -> list[Finding]:
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
     multiplied = [leaf.kind == PERTURBED and not KEPT & {d.words for d in leaf.domain} for leaf in leaves]
     if not any(multiplied):
         return []
-    pull = pullback(case.subject.flat(case.subject.rule, case.options), case.perturbed)
+    pull = pullback(case.tested.flat(case.tested.rule, case.options), case.perturbed)
 
     def product(arrays, factor):
         return [a * factor if m else a for a, m in zip(arrays, multiplied, strict=True)]

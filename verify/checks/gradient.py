@@ -11,7 +11,7 @@ at a kink is right if a convention explains it.
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle import kinks
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
@@ -25,7 +25,7 @@ EVERY_CASE = True
 COARSE = 1e-4  # of the largest element: what float32 leaves of a function that forgets rounding
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     if not any(mask.any() for mask in _finite(case)):
         raise NotRunError("the oracle itself is not finite here")
     try:
@@ -42,24 +42,24 @@ def findings(case: Case) -> list[Finding]:
     return found
 
 
-def _finite(case: Case) -> list[np.ndarray]:
+def _finite(case: CallUnderTest) -> list[np.ndarray]:
     """Per leaf, where the oracle and its error bound are finite: an element where they are not says nothing."""
     pairs = zip(case.truth.cotangents, case.truth.magnitudes, strict=True)
     return [np.isfinite(e) & np.isfinite(m) & (np.abs(e) < 1e300) for e, m in pairs]
 
 
-def usable(case: Case) -> bool:
+def usable(case: CallUnderTest) -> bool:
     """The whole oracle is finite, with room to spare at the example's own dtype, where one overflow spoils what it is
     summed with."""
-    limit = 1e300 if case.subject.dtype == WIDE else float(np.finfo(np.float32).max) / 1e6
-    if case.subject.dtype == np.float16:
+    limit = 1e300 if case.tested.dtype == WIDE else float(np.finfo(np.float32).max) / 1e6
+    if case.tested.dtype == np.float16:
         limit = 6e4 / 16
     values = [*case.truth.cotangents, *[y for y in case.truth.outputs if y.dtype == WIDE]]
     return all(np.all(np.isfinite(v)) and np.abs(v).max(initial=0) < limit for v in values)
 
 
 def _at(
-    case: Case, level: object, got: list[np.ndarray], unit: float, *, right_in_float64: bool = False
+    case: CallUnderTest, level: object, got: list[np.ndarray], unit: float, *, right_in_float64: bool = False
 ) -> list[Finding]:
     truth = case.truth
     shapes = zip(case.names, truth.cotangents, got, strict=True)
@@ -85,7 +85,7 @@ def _at(
         truth = case.measured
         allowed = [allowed_error(m, d) for m, d in zip(truth.magnitudes, dtypes, strict=True)]
         bad = [b & wrong_elements(e, g, a) for b, e, g, a in zip(bad, truth.cotangents, got, allowed, strict=True)]
-    if level is OWN and case.subject.dtype != WIDE:
+    if level is OWN and case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
         if right_in_float64 and any(b.any() for b in bad):
             bad = [b & ~n for b, n in zip(bad, within_noise(case, got, OWN), strict=True)]
@@ -102,12 +102,12 @@ def _at(
             primal = case.arrays[case.perturbed[k]]
             said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal)
             found.append(explained(said, case, k, got, real, unit))
-        elif case.subject.dtype != WIDE:
+        elif case.tested.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, b))
     return found
 
 
-def _outside(case: Case, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
+def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
     """A difference where what is positive in the example is 0: nobody has promised a derivative there, only that finite
     numbers stay so."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -116,7 +116,7 @@ def _outside(case: Case, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarra
     return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
 
 
-def excused(case: Case) -> list[np.ndarray]:
+def excused(case: CallUnderTest) -> list[np.ndarray]:
     """Per perturbed leaf, the elements at which the rule differs from autodiff and a kink explains it: other checks
     that lean on autodiff leave them out."""
     none = [np.zeros(case.arrays[n].shape, bool) for n in case.perturbed]
@@ -131,7 +131,7 @@ def excused(case: Case) -> list[np.ndarray]:
         return none
 
 
-def resolved(case: Case, leaf: int) -> np.ndarray:
+def resolved(case: CallUnderTest, leaf: int) -> np.ndarray:
     """The differences that the dtype of the call can resolve, element by element; at float64 what rounding explains,
     the rule's own included."""
     dtype = case.arrays[case.perturbed[leaf]].dtype
@@ -152,16 +152,16 @@ def resolved(case: Case, leaf: int) -> np.ndarray:
     return bound + noise
 
 
-def _autodiff(case: Case, k: int) -> np.ndarray:
+def _autodiff(case: CallUnderTest, k: int) -> np.ndarray:
     """The oracle at the rule's own dtype: on which side of a kink an intermediate value falls is decided there."""
-    flat = case.subject.oracle(case.options)
+    flat = case.tested.oracle(case.options)
     try:
         return np.asarray(case.pull(OWN, case.y_bar, flat, "autodiff")[1][k], np.float64)
     except Exception:
         return np.full(case.arrays[case.perturbed[k]].shape, np.nan)
 
 
-def _narrowing(case: Case, ratio: float) -> float:
+def _narrowing(case: CallUnderTest, ratio: float) -> float:
     """How much more to allow a rule that casts to a narrower type inside. The magnitudes of reshaped cases already
     are generous by several digits, which need not be given twice."""
     return max(1.0, ratio / 1e4 if case.reshaped else ratio)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle.compare import finding
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import allowed_error, largest, unit_roundoff, wrong_elements
@@ -26,12 +26,12 @@ CAUSES = {ZERO: "the cotangent does not multiply all of the result: it is left o
 NONLINEAR = "the rule is not linear in the cotangent: it clips, normalises, rounds or squares it, or takes its sign"
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     try:
         case.wide  # noqa: B018 (asks whether the rule runs in float64)
         level, unit = WIDE, case.narrowest
     except NotRunError:
-        level, unit = OWN, unit_roundoff(case.subject.dtype)
+        level, unit = OWN, unit_roundoff(case.tested.dtype)
     bars = case.pull(level, case.y_bar)[1]  # from the very program that runs below: its bits are compared
     other = tuple(np.flip(g).reshape(g.shape) for g in case.y_bar)
     noise = loop_noise(case)  # a backward loop that stops at an absolute residual takes fewer steps of a small ȳ
@@ -40,7 +40,7 @@ def findings(case: Case) -> list[Finding]:
     near = [np.maximum(_room(b, unit), r if r.shape == b.shape else 0) for b, r in zip(bars, rounding, strict=True)]
     near = [np.maximum(a, e) for a, e in zip(near, exact, strict=True)]
     # Doubling rounds nothing, but a backward rule may choose its steps by the size of ȳ, as a matrix exponential does.
-    own = max(4 * unit_roundoff(case.subject.dtype), unit) if level is WIDE else unit
+    own = max(4 * unit_roundoff(case.tested.dtype), unit) if level is WIDE else unit
     scaled = [np.maximum(a, own * largest(b)) for a, b in zip(exact, bars, strict=True)]
     second = case.pull(level, other)[1]
     laws = (
@@ -77,18 +77,18 @@ def findings(case: Case) -> list[Finding]:
     return []
 
 
-def _declared(case: Case, level: object, y_bar: list, bars: list, unit: float) -> bool:
+def _declared(case: CallUnderTest, level: object, y_bar: list, bars: list, unit: float) -> bool:
     """Whether a reference was given that has the same cotangents here: one that clips them, on purpose, as well."""
-    if case.subject.reference is None:
+    if case.tested.reference is None:
         return False
     try:
-        theirs = case.pull(level, y_bar, case.subject.oracle(case.options), "reference")[1]
+        theirs = case.pull(level, y_bar, case.tested.oracle(case.options), "reference")[1]
     except Exception:
         return False  # a reference without a derivative declares none
     return not any(wrong_elements(e, g, _room(e, unit)).any() for e, g in zip(theirs, bars, strict=True))
 
 
-def _scaled(case: Case, bars: list, allowed: list, stopping: list, unit: float) -> list[tuple]:
+def _scaled(case: CallUnderTest, bars: list, allowed: list, stopping: list, unit: float) -> list[tuple]:
     """Cotangents 2^±12 times as large: what clips or flushes shows there. Not asked of half precision inside."""
     floats = [case.arrays[n].dtype.itemsize for n in case.perturbed] + [g.dtype.itemsize for g in case.y_bar]
     if unit > unit_roundoff(np.float32) or min(floats) < 4:
@@ -104,7 +104,7 @@ def _scaled(case: Case, bars: list, allowed: list, stopping: list, unit: float) 
     ]
 
 
-def _rounding(case: Case, unit: float) -> list[np.ndarray]:
+def _rounding(case: CallUnderTest, unit: float) -> list[np.ndarray]:
     """What the oracle's error analysis allows: where terms cancel, the result is much smaller than its rounding."""
     try:
         ratio = 4 * max(1.0, unit / unit_roundoff(WIDE))

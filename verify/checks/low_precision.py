@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FLOAT, PERTURBED, first_line
 from verify.generate import shapes
 from verify.generate.calls import unrolled
-from verify.generate.contents import fill
 from verify.generate.domain import SIGN
+from verify.generate.generated_inputs import fill
 from verify.oracle import kinks, tensor_float
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
@@ -32,7 +33,6 @@ from verify.oracle.tolerance import (
 )
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, is_float, pullback
-from verify.subject import FLOAT, PERTURBED, first_line
 
 NAME = "low precision"
 EVERY_CASE = False
@@ -59,11 +59,11 @@ HALVES = (_level(jnp.bfloat16), _level(jnp.float16))
 TF32 = Level("TF32", np.float32, tensor_float.ROUNDOFF, tensor_float.rounded, "default")
 
 
-def _levels(case: Case) -> tuple[Level, ...]:
-    return (*HALVES, TF32) if tensor_float.on_a_gpu() and case.subject.dtype == np.float32 else HALVES
+def _levels(case: CallUnderTest) -> tuple[Level, ...]:
+    return (*HALVES, TF32) if tensor_float.on_a_gpu() and case.tested.dtype == np.float32 else HALVES
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     ran, why, notes = False, "", []
     longer = _long(case)
     for level in _levels(case):
@@ -86,7 +86,7 @@ def findings(case: Case) -> list[Finding]:
     return notes
 
 
-def _long(case: Case) -> Case:
+def _long(case: CallUnderTest) -> CallUnderTest:
     """The case with its batch stretched, where it is short and may be."""
     sizes = [tuple(a.shape) for a in case.arrays]
     first = case.perturbed[0]
@@ -102,13 +102,13 @@ def _long(case: Case) -> Case:
     return case if unrolled(longer, case) else longer
 
 
-def _outputs(case: Case, arrays) -> list:
-    return [o for o in jax.eval_shape(case.subject.flat(case.subject.rule, case.options), *arrays) if is_float(o)]
+def _outputs(case: CallUnderTest, arrays) -> list:
+    return [o for o in jax.eval_shape(case.tested.flat(case.tested.rule, case.options), *arrays) if is_float(o)]
 
 
-def _rounded(case: Case, level: Level) -> Case:
+def _rounded(case: CallUnderTest, level: Level) -> CallUnderTest:
     """Positive numbers that the level holds exactly, kept in the example's dtype."""
-    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
 
     def rounded(a, domain):
         plain = all(d in SIGN for d in domain)
@@ -124,12 +124,12 @@ def _rounded(case: Case, level: Level) -> Case:
     return replace(case, arrays=tuple(arrays), y_bar=tuple(y_bar), label=label, example=False)
 
 
-def _dtypes(case: Case, dtype, bars) -> list[Finding]:
+def _dtypes(case: CallUnderTest, dtype, bars) -> list[Finding]:
     """Cotangents in a wider type than their arguments'. Of a rule that is called in something wider, one that became
     so by promotion is a note: a table or a draw that is float32 unless told otherwise, such as `jax.nn.one_hot`, met
     the narrow type, which this caller never uses. One that is cast on purpose is a fault in every call."""
     wider = [k for k, bar in enumerate(bars) if bar.dtype != jnp.dtype(dtype)]
-    cast = _cast(case, dtype) if wider and jnp.dtype(dtype) != case.subject.dtype else [True] * len(bars)
+    cast = _cast(case, dtype) if wider and jnp.dtype(dtype) != case.tested.dtype else [True] * len(bars)
     found = []
     for k in wider:
         text = f"the cotangent's dtype is {bars[k].dtype}, its argument's is {jnp.dtype(dtype).name}"
@@ -138,9 +138,9 @@ def _dtypes(case: Case, dtype, bars) -> list[Finding]:
     return found
 
 
-def _cast(case: Case, dtype) -> list[bool]:
+def _cast(case: CallUnderTest, dtype) -> list[bool]:
     """Per perturbed leaf, whether its cotangent is a narrower number cast to a wider type: nothing is done in it."""
-    pull = pullback(case.subject.flat(case.subject.rule, case.options), case.perturbed)
+    pull = pullback(case.tested.flat(case.tested.rule, case.options), case.perturbed)
     closed = jax.make_jaxpr(lambda arrays, y_bar: pull(arrays, y_bar)[1])(
         case.at(dtype), case.cotangent(dtype, case.y_bar)
     )
@@ -162,7 +162,7 @@ def _casts(jaxpr) -> list[bool]:
     return [cast(v) for v in jaxpr.outvars]
 
 
-def _errors(case: Case, level: Level, bars) -> list[Finding]:
+def _errors(case: CallUnderTest, level: Level, bars) -> list[Finding]:
     truth, found, dtype = case.truth_of_wide_sums, [], level.dtype
     ratio = level.unit / unit_roundoff(dtype)
     largest = float(jnp.finfo(dtype).max) / 4
@@ -181,7 +181,7 @@ def _errors(case: Case, level: Level, bars) -> list[Finding]:
     for k, (name, e, g) in enumerate(zip(case.names, truth.cotangents, bars, strict=True)):
         bad, allowed = wrong[k], room[k]
         outside = bad & ~np.isfinite(np.asarray(g, WIDE))
-        if outside.any() and dtype != case.subject.dtype:
+        if outside.any() and dtype != case.tested.dtype:
             found.append(_outside(case, dtype, name, outside))
             bad = bad & ~outside
         if not bad.any():
@@ -203,7 +203,7 @@ def _errors(case: Case, level: Level, bars) -> list[Finding]:
     return found
 
 
-def _on_an_edge(case: Case, level: Level, bars) -> list[np.ndarray]:
+def _on_an_edge(case: CallUnderTest, level: Level, bars) -> list[np.ndarray]:
     """Elements that are right in float64, and for inputs a roundoff of the narrow type away: numbers of few digits are
     rounded onto kinks and steps."""
     try:
@@ -215,14 +215,14 @@ def _on_an_edge(case: Case, level: Level, bars) -> list[np.ndarray]:
     return [n & ~wrong_elements(e, g, allowed_error(m, WIDE) * ratio) for n, (e, g, m) in zip(near, exact, strict=True)]
 
 
-def _outside(case: Case, dtype, name: str, outside: np.ndarray) -> Finding:
+def _outside(case: CallUnderTest, dtype, name: str, outside: np.ndarray) -> Finding:
     """Of a rule that is called in something wider, an overflow in half precision is a note."""
     text = f"in {jnp.dtype(dtype).name}, {int(outside.sum())} of {outside.size} elements are not finite"
     return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
 
 
-def _at(case: Case, level: Level) -> list[np.ndarray] | None:
-    oracle = case.subject.oracle(case.options)
+def _at(case: CallUnderTest, level: Level) -> list[np.ndarray] | None:
+    oracle = case.tested.oracle(case.options)
     try:
         got = case.pull(level.dtype, case.y_bar, oracle, "autodiff", products=level.products)[1]
         return [np.asarray(g, WIDE) for g in got]

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import first_line
 from verify.oracle.tensor_float import below
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, pullback
-from verify.subject import first_line
 
 NAME = "lowered"
 EVERY_CASE = False
@@ -24,18 +24,18 @@ WIDENED = re.compile(r"stablehlo\.(dot_general|convolution)\b.*: \(tensor<\S*f32
 SCATTERED = re.compile(r'"stablehlo\.(select_and_scatter|scatter)"')
 
 
-def findings(case: Case) -> list[Finding]:
-    if not case.subject.calls:
+def findings(case: CallUnderTest) -> list[Finding]:
+    if not case.tested.calls:
         raise NotRunError("the function holds no hand-written rule")
-    forward = case.subject.flat(case.subject.rule, case.options)
+    forward = case.tested.flat(case.tested.rule, case.options)
     pull = pullback(forward, case.perturbed)
     said = _precision(case, forward, pull)
-    if case.subject.dtype != WIDE:
+    if case.tested.dtype != WIDE:
         said += _for_a_gpu(case, forward, pull)
     return [Finding(NAME, "the backward rule", None, None, None, "", text, case.label, note=True) for text in said]
 
 
-def _precision(case: Case, forward: Callable, pull: Callable) -> list[str]:
+def _precision(case: CallUnderTest, forward: Callable, pull: Callable) -> list[str]:
     with jax.default_matmul_precision("highest"):
         own = _lower(jax.make_jaxpr(forward)(*case.arrays))
         both = _lower(jax.make_jaxpr(pull)(list(case.arrays), list(case.y_bar)))
@@ -49,7 +49,7 @@ def _lower(closed) -> Counter[str]:
     return Counter(", ".join(dict.fromkeys(str(p) for p in both)) for both in below(closed))
 
 
-def _for_a_gpu(case: Case, forward: Callable, pull: Callable) -> list[str]:
+def _for_a_gpu(case: CallUnderTest, forward: Callable, pull: Callable) -> list[str]:
     half = jnp.bfloat16
     try:
         arrays, y_bar = case.at(half), case.cotangent(half, case.y_bar)

@@ -13,13 +13,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
 from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE, UNWRITTEN, method_in
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, is_float, linearized, pullback, pushforward, quickly, setting
-from verify.subject import FLOAT, PERTURBED, Subject, first_line
 
 NAME = "methods"
 EVERY_CASE = False
@@ -31,17 +31,17 @@ REMAT = "jax_remat3"
 Run = tuple[str, str, Callable, list, list[np.ndarray]]
 
 
-def applies(subject: Subject) -> bool:
+def applies(tested: FunctionUnderTest) -> bool:
     """Of hijax primitives only, not of those that JAX makes of a custom_vjp."""
-    return INSTANCE in subject.primitives
+    return INSTANCE in tested.primitives
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     try:
         level, (outs, bars), unit = WIDE, case.wide, case.narrowest
     except NotRunError:
-        level, (outs, bars), unit = OWN, case.own, unit_roundoff(case.subject.dtype)
-    flat = case.subject.flat(case.subject.rule, case.options)
+        level, (outs, bars), unit = OWN, case.own, unit_roundoff(case.tested.dtype)
+    flat = case.tested.flat(case.tested.rule, case.options)
     found: list[Finding] = []
     for runs in (
         _one_argument(case, level, flat, bars),
@@ -56,7 +56,7 @@ def findings(case: Case) -> list[Finding]:
     return []
 
 
-def _compared(case: Case, level: Any, unit: float, run: Run) -> list[Finding]:
+def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Finding]:
     method, text, fun, inputs, expected = run
     try:
         with setting(REMAT, True) if method == "remat" else setting("", None):
@@ -74,9 +74,9 @@ def _compared(case: Case, level: Any, unit: float, run: Run) -> list[Finding]:
     return differences(NAME, case, expected, got, allowed, names=names, what=f"the full call's, {text}")[:1]
 
 
-def _one_argument(case: Case, level: Any, flat: Callable, bars: list[np.ndarray]) -> Iterator[Run]:
+def _one_argument(case: CallUnderTest, level: Any, flat: Callable, bars: list[np.ndarray]) -> Iterator[Run]:
     """Forward and reverse mode along one argument, the others without tangent."""
-    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    kinds = [case.tested.leaves[k].kind for k in case.tested.arrays]
     if sum(kind in (PERTURBED, FLOAT) for kind in kinds) < 2:
         return
     arrays, rng = case.at(level), np.random.default_rng((case.seed, 21))
@@ -97,7 +97,7 @@ def _one_argument(case: Case, level: Any, flat: Callable, bars: list[np.ndarray]
         yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, y_bar], [bars[k]]
 
 
-def _one_output(case: Case, level: Any, flat: Callable, outs: list[np.ndarray]) -> Iterator[Run]:
+def _one_output(case: CallUnderTest, level: Any, flat: Callable, outs: list[np.ndarray]) -> Iterator[Run]:
     """Reverse mode where one output alone is used."""
     floats = [k for k, o in enumerate(outs) if is_float(o)]
     if len(outs) < 2:
@@ -111,14 +111,14 @@ def _one_output(case: Case, level: Any, flat: Callable, outs: list[np.ndarray]) 
         yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, [y_bar[n]]], bars
 
 
-def _batched(case: Case, level: Any, flat: Callable) -> Iterator[Run]:
+def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
     """`vmap` over axis 0 and 1 of all arguments, and over one argument alone."""
     arrays = case.at(level)
     moving = [k for k, a in enumerate(arrays) if isinstance(a, np.ndarray)]
     floats = [k for k in moving if is_float(arrays[k])]
     plans = [("axis 0", 0, 0, moving), ("axis 1", 1, 1, moving)]
     if len(moving) > 1:
-        names = [case.subject.leaves[k].path for k in case.subject.arrays]
+        names = [case.tested.leaves[k].path for k in case.tested.arrays]
         plans += [(f"{names[k]} alone", 0, 0, [k]) for k in floats[:MOST]]
         plans += [(f"axis 1 of {names[k]} alone", 1, 1, [k]) for k in floats[:MOST] if arrays[k].ndim]
     plain = quickly(lambda a: flat(*a))
@@ -140,7 +140,7 @@ def _rolled(array: np.ndarray, by: int) -> np.ndarray:
     return np.roll(array, by) if is_float(array) else array
 
 
-def _recomputed(case: Case, level: Any, flat: Callable, outs: list, bars: list) -> Iterator[Run]:
+def _recomputed(case: CallUnderTest, level: Any, flat: Callable, outs: list, bars: list) -> Iterator[Run]:
     """The pullback under `jax.checkpoint`, as `jax_remat3` has it."""
     if REMAT not in jax.config.values:
         return

@@ -15,8 +15,9 @@ import numpy as np
 from jax.extend import core
 from jax.interpreters import partial_eval
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks.methods import applies as applies
+from verify.function_under_test import first_line
 from verify.generate.options import option_values
 from verify.oracle.compare import differences
 from verify.oracle.instances import METHODS, constructions, used, written
@@ -24,14 +25,13 @@ from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.program.equality import changed, unequal
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, is_float, of_perturbed, widened
-from verify.subject import first_line
 
 NAME = "primitive"
 EVERY_CASE = False
 MOST = 3  # instances of one class, and options, looked at
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     with widened(WIDE), jax.default_matmul_precision("highest"):
         calls, made = _instances(case, dict(case.options))
         if not calls:
@@ -45,10 +45,10 @@ def findings(case: Case) -> list[Finding]:
     return found or _unwritten(case, [p for p, _ in firsts.values()])
 
 
-def _instances(case: Case, options: dict[str, Any]) -> tuple[list, dict[type, list]]:
+def _instances(case: CallUnderTest, options: dict[str, Any]) -> tuple[list, dict[type, list]]:
     """The primitives that the rule calls, with their operands, and the arguments that they were made from."""
     arrays = [np.asarray(a) if isinstance(a, np.ndarray) else a for a in case.at(WIDE)]
-    flat = case.subject.flat(case.subject.rule, options)
+    flat = case.tested.flat(case.tested.rule, options)
     calls = used(jax.make_jaxpr(flat)(*arrays), arrays)
     made = {}
     with contextlib.ExitStack() as stack:
@@ -58,7 +58,7 @@ def _instances(case: Case, options: dict[str, Any]) -> tuple[list, dict[type, li
     return calls, {kind: list(seen) for kind, seen in made.items()}
 
 
-def _of_params(case: Case, prim: Any) -> list[Finding]:
+def _of_params(case: CallUnderTest, prim: Any) -> list[Finding]:
     name, found = type(prim).__name__, []
     try:
         hash(prim)
@@ -72,7 +72,7 @@ def _of_params(case: Case, prim: Any) -> list[Finding]:
     return found
 
 
-def _relatives(case: Case, prim: Any, calls: list, made: dict[type, list]) -> Iterator[Any]:
+def _relatives(case: CallUnderTest, prim: Any, calls: list, made: dict[type, list]) -> Iterator[Any]:
     """Instances of the class for the same types and other static values: of this very call, of other options, and of
     other arguments to the constructor."""
     yield from [p for p, _ in calls if type(p) is type(prim) and p is not prim][:MOST]
@@ -87,7 +87,7 @@ def _relatives(case: Case, prim: Any, calls: list, made: dict[type, list]) -> It
                 yield type(prim)(*given[0], **given[1])
 
 
-def _transposed(case: Case, prim: Any, values: list) -> list[Finding]:
+def _transposed(case: CallUnderTest, prim: Any, values: list) -> list[Finding]:
     """`transpose` by every argument in which `expand` is linear, or by all at once."""
     if not written(prim, "transpose"):
         return []
@@ -123,7 +123,7 @@ def _linear(prim: Any, values: list, group: list[int]) -> bool:
     return all(bool(jnp.all(jnp.abs(c - a - b) <= 1e-5 * size)) for a, b, c in zip(first, second, both, strict=True))
 
 
-def _pruned(case: Case, prim: Any, values: list) -> list[Finding]:
+def _pruned(case: CallUnderTest, prim: Any, values: list) -> list[Finding]:
     """What is left where one output alone is used."""
     if not written(prim, "dce"):
         return []
@@ -143,7 +143,7 @@ def _pruned(case: Case, prim: Any, values: list) -> list[Finding]:
     return []
 
 
-def _differences(case: Case, method: str, expected: list[np.ndarray], got: list[np.ndarray]) -> list[Finding]:
+def _differences(case: CallUnderTest, method: str, expected: list[np.ndarray], got: list[np.ndarray]) -> list[Finding]:
     size = max((float(np.abs(e).max(initial=0)) for e in expected), default=0.0)
     unit = max(unit_roundoff(e.dtype) for e in expected if is_float(e)) if any(map(is_float, expected)) else 0.0
     allowed = [np.full(e.shape, 4 * ROOM * unit * (1 + np.sqrt(e.size)) * size) for e in expected]
@@ -159,7 +159,7 @@ def _bound(prim: Any):
     return lambda *leaves: jax.tree_util.tree_leaves(prim(*prim.in_tree.unflatten(leaves)))
 
 
-def _unwritten(case: Case, prims: list[Any]) -> list[Finding]:
+def _unwritten(case: CallUnderTest, prims: list[Any]) -> list[Finding]:
     missing = [m for m in ("transpose", "remat", "dce") if not any(written(p, m) for p in prims)]
     if not missing:
         return []

@@ -9,33 +9,33 @@ each element of ẏ is another combination of partial derivatives.
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FunctionUnderTest, first_line
 from verify.oracle import samplers
 from verify.oracle.compare import differences
+from verify.oracle.error_bounds import with_error_bounds
 from verify.oracle.instances import UNWRITTEN
-from verify.oracle.magnitude import with_magnitude
 from verify.oracle.primal import HIJAX, JVP_CALLS
 from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, linearized, pushforward
-from verify.subject import Subject, first_line
 
 NAME = "pushforward"
 EVERY_CASE = False
 BESIDE = 1e-6  # how far beside a kink, relative to the array
 
 
-def applies(subject: Subject) -> bool:
+def applies(tested: FunctionUnderTest) -> bool:
     """A custom_vjp has no pushforward to check."""
-    return _own_methods(subject) or dict(subject.calls) == JVP_CALLS
+    return _own_methods(tested) or dict(tested.calls) == JVP_CALLS
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
-    hijax = _own_methods(case.subject)
+    hijax = _own_methods(case.tested)
     arrays, rng = case.at(WIDE), np.random.default_rng((case.seed, 12))
     tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
-    oracle = compiled(case, "pushed oracle", WIDE, lambda: measured(case.subject.oracle(case.options), case.perturbed))
+    oracle = compiled(case, "pushed oracle", WIDE, lambda: measured(case.tested.oracle(case.options), case.perturbed))
     try:
         (values, pushed), (value_errors, errors) = call(oracle, WIDE, arrays, tangents)
     except Exception as error:
@@ -46,11 +46,11 @@ def findings(case: Case) -> list[Finding]:
     narrow = case.narrowest / unit_roundoff(WIDE)
     allowed = [allowed_error(np.asarray(m, WIDE), WIDE) * narrow for m in (*value_errors, *errors)]
     # What the dtype of the call cannot resolve is a note, here as in `gradient`.
-    narrower = case.subject.dtype if case.subject.dtype != WIDE else None
+    narrower = case.tested.dtype if case.tested.dtype != WIDE else None
     magnitudes = [np.asarray(m, WIDE) for m in (*value_errors, *errors)]
     beyond = [resolution(m, narrower) for m in magnitudes] if narrower else None
     notes: list[Finding] = []
-    rule, refused = case.subject.flat(case.subject.rule, case.options), []
+    rule, refused = case.tested.flat(case.tested.rule, case.options), []
     for mode, build in (("jvp", pushforward), ("linearize", linearized)):
         run = compiled(case, f"pushed rule by {mode}", WIDE, lambda build=build: build(rule, case.perturbed))
         try:
@@ -70,27 +70,27 @@ def findings(case: Case) -> list[Finding]:
     return notes[:1]
 
 
-def _compared(case: Case, mode: str, oracle, tangents, expected, own, allowed, beyond) -> list[Finding]:
+def _compared(case: CallUnderTest, mode: str, oracle, tangents, expected, own, allowed, beyond) -> list[Finding]:
     count = len(expected) // 2
     words = [f"{what}{_index(k, count)}" for what in ("output", "tangent of output") for k in range(count)]
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
-        if case.subject.reference is not None or not any(b.any() for b in bad):
+        if case.tested.reference is not None or not any(b.any() for b in bad):
             return bad
         pairs = enumerate(zip(bad, allowed, strict=True))
         return [b & ~_excused(case, oracle, tangents, k, expected[k], own[k], a) for k, (b, a) in pairs]
 
     # The methods of a hijax primitive that these come from.
     methods = (
-        {"jvp": ("jvp", "jvp"), "linearize": ("lin", "linearized")}[mode] if _own_methods(case.subject) else ("", "")
+        {"jvp": ("jvp", "jvp"), "linearize": ("lin", "linearized")}[mode] if _own_methods(case.tested) else ("", "")
     )
     said = [f", the method {m}" if m else "" for m in methods for _ in range(count)]
     names = [f"{word} under jax.{mode}{method}" for word, method in zip(words, said, strict=True)]
     return differences(NAME, case, expected, own, allowed, names=names, unexplained=unexplained, beyond=beyond)
 
 
-def _own_methods(subject: Subject) -> bool:
-    return HIJAX in subject.primitives and dict(subject.calls) != JVP_CALLS
+def _own_methods(tested: FunctionUnderTest) -> bool:
+    return HIJAX in tested.primitives and dict(tested.calls) != JVP_CALLS
 
 
 def _index(k: int, count: int) -> str:
@@ -98,7 +98,7 @@ def _index(k: int, count: int) -> str:
 
 
 def _excused(
-    case: Case, oracle, tangents, k: int, expected: np.ndarray, got: np.ndarray, allowed: np.ndarray
+    case: CallUnderTest, oracle, tangents, k: int, expected: np.ndarray, got: np.ndarray, allowed: np.ndarray
 ) -> np.ndarray:
     """Where the rule's tangent lies between forward mode's a little before and a little after the point: at a kink any
     value between the one-sided ones is right; and where both sides agree with the rule, forward mode of a formula with
@@ -128,7 +128,7 @@ def measured(flat, perturbed):
             values, pushed = push(list(everything[: len(arrays)]), list(everything[len(arrays) :]))
             return [*values, *pushed]
 
-        values, errors = with_magnitude(joined)(*arrays, *tangents)
+        values, errors = with_error_bounds(joined)(*arrays, *tangents)
         half = len(values) // 2
         return (values[:half], values[half:]), (errors[:half], errors[half:])
 

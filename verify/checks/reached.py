@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle import primal
 from verify.report.finding import Finding
 from verify.running import pullback
@@ -22,12 +22,12 @@ EVERY_CASE = False
 STOP = "stop_gradient"
 
 
-def findings(case: Case) -> list[Finding]:
-    if case.subject.calls is not primal.VJP_CALLS:
+def findings(case: CallUnderTest) -> list[Finding]:
+    if case.tested.calls is not primal.VJP_CALLS:
         return []
-    closed = jax.make_jaxpr(case.subject.flat(case.subject.rule, case.options))(*case.arrays)
+    closed = jax.make_jaxpr(case.tested.flat(case.tested.rule, case.options))(*case.arrays)
     said = [f"the rule {n} is called inside of {o}, whose own rule is the one that runs" for n, o in _nested(closed)]
-    if STOP in case.subject.primitives:
+    if STOP in case.tested.primitives:
         hidden = dict.fromkeys(_reached(case, closed, stopped=False))
         for name in _reached(case, closed, stopped=True):
             hidden.pop(name, None)
@@ -47,7 +47,7 @@ def _nested(closed: Any) -> list[tuple[str, str]]:
     return found
 
 
-def _reached(case: Case, closed: Any, *, stopped: bool) -> list[tuple[int, str]]:
+def _reached(case: CallUnderTest, closed: Any, *, stopped: bool) -> list[tuple[int, str]]:
     """(number, name) of the rules whose backward half is traced, with `stop_gradient` in force or not."""
     numbers: dict[int, int] = {}
     found: list[tuple[int, str]] = []

@@ -8,7 +8,7 @@ same program, word for word and constant for constant, there is no need to compi
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.report.finding import Finding
 from verify.running import OWN, call, in_words, pullback
 
@@ -16,10 +16,10 @@ NAME = "repeatable"
 EVERY_CASE = False
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     first = case.own[1]
     runs = [("the same program again", case.pull(OWN, case.y_bar)[1])]
-    anew = pullback(case.subject.flat(case.subject.rule, case.options), case.perturbed)
+    anew = pullback(case.tested.flat(case.tested.rule, case.options), case.perturbed)
     if in_words(case.trace[0]) != in_words(jax.make_jaxpr(anew)(list(case.arrays), list(case.y_bar))):
         fresh = jax.jit(anew)
         again = call(fresh, OWN, list(case.arrays), list(case.y_bar))[1]

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
+from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, on_simplex
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
@@ -19,7 +20,6 @@ from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, pullback
-from verify.subject import first_line
 
 NAME = "second order"
 EVERY_CASE = False
@@ -28,15 +28,15 @@ RELATIVE = (
 )
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
     found = _findings(case)
-    if found and case.subject.reference is None and (kinks.convention(case) or not _findings(_beside(case))):
+    if found and case.tested.reference is None and (kinks.convention(case) or not _findings(_beside(case))):
         raise NotRunError("the example lies on a kink, where conventions may differ")
     return found
 
 
-def _beside(case: Case) -> Case:
+def _beside(case: CallUnderTest) -> CallUnderTest:
     """The case with every number moved by about a thousandth, off whatever kinks it lies on."""
     rng = np.random.default_rng((case.seed, 11))
     arrays = list(case.arrays)
@@ -47,12 +47,12 @@ def _beside(case: Case) -> Case:
     return case.moved(arrays)
 
 
-def _findings(case: Case) -> list[Finding]:
+def _findings(case: CallUnderTest) -> list[Finding]:
     wide = case.wide[1]
     rng = np.random.default_rng((case.seed, 8))
     u = [mirrored(rng.standard_normal(b.shape), case.arrays[n]) for n, b in zip(case.perturbed, wide, strict=True)]
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
-    rule = case.subject.flat(case.subject.rule, case.options)
+    rule = case.tested.flat(case.tested.rule, case.options)
     own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
     try:
         got = [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, u)]
@@ -63,7 +63,7 @@ def _findings(case: Case) -> list[Finding]:
     names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]
     room = max(
         RELATIVE * max(1.0, case.narrowest / unit_roundoff(WIDE) / 1e4),
-        4 * unit_roundoff(case.subject.dtype),
+        4 * unit_roundoff(case.tested.dtype),
         loop_noise(case),
     )
     found = _against_oracle(case, arrays, y_bar, u, got, names, room)
@@ -74,7 +74,7 @@ def _findings(case: Case) -> list[Finding]:
 
 
 def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] | None:
-    oracle = case.subject.oracle(case.options)
+    oracle = case.tested.oracle(case.options)
     run = compiled(case, "second of oracle", WIDE, lambda: _gradient_of_gradient(oracle, case.perturbed), once=True)
     try:
         expected = [np.asarray(g, WIDE) for g in call(run, WIDE, arrays, y_bar, u)]

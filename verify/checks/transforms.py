@@ -13,8 +13,9 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.checks import fused
+from verify.function_under_test import FLOAT, KEY, PERTURBED, first_line
 from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
 from verify.oracle.instances import UNWRITTEN
@@ -22,25 +23,24 @@ from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, in_words, pullback, quickly, traced, unoptimised
-from verify.subject import FLOAT, KEY, PERTURBED, first_line
 
 NAME = "transforms"
 EVERY_CASE = False
 Build = Callable[[Callable], Callable]  # a flat function to a program of arrays and cotangents
 
 
-def findings(case: Case) -> list[Finding]:
+def findings(case: CallUnderTest) -> list[Finding]:
     try:
         level, first = WIDE, case.wide[1]
     except NotRunError:
         level, first = OWN, case.own[1]
-    flat = case.subject.flat(case.subject.rule, case.options)
+    flat = case.tested.flat(case.tested.rule, case.options)
     arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
     other, other_bar = _other(case, arrays), [-g[::-1] if g.ndim else -g for g in y_bar]
     second = case.moved(other).pull(level, other_bar)[1]
     both = [np.stack([a, b]) for a, b in zip(first, second, strict=True)]
     bars2 = [np.stack([a, b]) for a, b in zip(y_bar, other_bar, strict=True)]
-    axes = [None if case.subject.leaves[k].kind == KEY else 0 for k in case.subject.arrays]
+    axes = [None if case.tested.leaves[k].kind == KEY else 0 for k in case.tested.arrays]
     pairs = [a if axis is None else np.stack([a, b]) for a, b, axis in zip(arrays, other, axes, strict=True)]
     one, two, of = [arrays, y_bar], [pairs, bars2], case.perturbed
     runs: list[tuple[str, Build, list, list[np.ndarray]]] = [
@@ -78,7 +78,7 @@ def findings(case: Case) -> list[Finding]:
 
 
 def _compared(
-    case: Case, level, name: str, fun: Callable, inputs: list, expected: list[np.ndarray], seen: set[tuple]
+    case: CallUnderTest, level, name: str, fun: Callable, inputs: list, expected: list[np.ndarray], seen: set[tuple]
 ) -> list[Finding]:
     if name.startswith("eager"):
         with unoptimised():
@@ -91,7 +91,7 @@ def _compared(
         seen.add(program)
         bars = call(run, level, *inputs)
     got = [np.asarray(b) for b in bars]
-    unit = case.narrowest if level is WIDE else unit_roundoff(case.subject.dtype)
+    unit = case.narrowest if level is WIDE else unit_roundoff(case.tested.dtype)
     allowed = [_room(case, k, e, unit) for k, e in enumerate(expected)]
 
     def not_both_nan(bad: list[np.ndarray]) -> list[np.ndarray]:
@@ -104,7 +104,7 @@ def _compared(
     return [_said(f, f"{case.label}, {name}") for f in found]
 
 
-def _raised(case: Case, level, name: str, build: Build, inputs: list, error: Exception) -> Finding:
+def _raised(case: CallUnderTest, level, name: str, build: Build, inputs: list, error: Exception) -> Finding:
     """A note where a hijax primitive says that it has no such rule, where the function raises the same without its rule
     (a primitive that JAX does not batch), or where a key must be a constant, as `nondiff_argnums` ask."""
     text, label = first_line(error), f"{case.label}, {name}"
@@ -112,14 +112,14 @@ def _raised(case: Case, level, name: str, build: Build, inputs: list, error: Exc
         text = f"{text.partition(': ')[2]}: {name} is refused"
         return Finding(NAME, "the rule", None, None, None, "", text, case.label, note=True)
     text = f"under {name} the rule raises {text}"
-    rule = case.subject.flat(case.subject.rule, case.options)
-    keys = [n for n, k in enumerate(case.subject.arrays) if case.subject.leaves[k].kind == KEY]
+    rule = case.tested.flat(case.tested.rule, case.options)
+    keys = [n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == KEY]
 
     def of_its_key(*arrays):
         return rule(*[case.arrays[n] if n in keys else a for n, a in enumerate(arrays)])
 
     where = ""
-    if _error_of(build(case.subject.oracle(case.options)), level, inputs) is type(error):
+    if _error_of(build(case.tested.oracle(case.options)), level, inputs) is type(error):
         where = ", and so does the function without it"
     elif keys and _error_of(build(of_its_key), level, inputs) is None:
         where = ", unless its key is a constant"
@@ -140,12 +140,12 @@ def _said(found: Finding, label: str) -> Finding:
     return replace(found, case=label)
 
 
-def _room(case: Case, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
+def _room(case: CallUnderTest, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
     """Another program may sum in another order: the oracle's magnitude, or the largest element where there is none."""
     size = float(np.abs(expected).max(initial=0))
     # A loop that stops by its own tolerance takes another number of steps in a batch.
     noise = loop_noise(case)
-    floor = max(4 * unit_roundoff(case.subject.dtype), noise) * size if noise else 0.0
+    floor = max(4 * unit_roundoff(case.tested.dtype), noise) * size if noise else 0.0
     try:
         magnitude = np.broadcast_to(case.truth.magnitudes[k].max(initial=0), expected.shape)
         return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE) + floor
@@ -153,9 +153,9 @@ def _room(case: Case, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
         return np.full(expected.shape, ROOM * unit * np.sqrt(expected.size) * size + floor)
 
 
-def _other(case: Case, arrays: list) -> list:
+def _other(case: CallUnderTest, arrays: list) -> list:
     """A second example: the same numbers in another order, so that domains and spacings stay as they were."""
-    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
 
     def other(a, domain):
         if any(d.words in ("lower triangular", "upper triangular") for d in domain) or (

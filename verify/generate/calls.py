@@ -1,4 +1,4 @@
-"""Calls made from one example call: other contents at its shape, then other shapes and options.
+"""Calls made from one example call: other input values at its shape, then other shapes and options.
 
 A call that the function or its reference refuses is simply not a case, so nothing has to be known about either.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.case import Case, with_cotangent
-from verify.generate import contents, shapes
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.generate import generated_inputs, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
 from verify.oracle.primal import equations
@@ -27,12 +27,12 @@ UNROLLED = 800  # equations
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 
-def content_cases(example: Case) -> Iterator[Case]:
+def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
     """The example's shape and options with other numbers."""
     sizes = [tuple(a.shape) for a in example.arrays]
-    for index, (label, fillers, stress) in enumerate(contents.plans(example)):
+    for index, (label, fillers, stress) in enumerate(generated_inputs.plans(example)):
         rng = np.random.default_rng((example.seed, 1, index))
-        arrays = contents.fill(example, rng, fillers, sizes)
+        arrays = generated_inputs.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=())
         case = with_cotangent(case, rng)
         yield case
@@ -40,7 +40,7 @@ def content_cases(example: Case) -> Iterator[Case]:
             yield from _other_cotangents(case, rng)
 
 
-def _other_cotangents(case: Case, rng: np.random.Generator) -> Iterator[Case]:
+def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:
     """The two that people have most: of a sum, and of one entry."""
     yield replace(case, label="a cotangent of ones", y_bar=tuple(np.ones_like(g) for g in case.y_bar))
     one_hot = tuple(np.zeros_like(g) for g in case.y_bar)
@@ -50,7 +50,7 @@ def _other_cotangents(case: Case, rng: np.random.Generator) -> Iterator[Case]:
     yield replace(case, label="a one-hot cotangent", y_bar=one_hot)
 
 
-def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
+def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest]:
     """Other shapes and options, at most `limit` of them, the most telling first; fewer of a rule so long that
     compiling it is what takes the time."""
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
@@ -64,35 +64,35 @@ def geometry_cases(example: Case, limit: int) -> Iterator[Case]:
         seen.add(key)
         rng = np.random.default_rng((example.seed, 3, index))
         fillers = {example.perturbed[0]: filler}
-        arrays = contents.fill(example, rng, fillers, sizes)
+        arrays = generated_inputs.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
         case = with_cotangent(case, rng)
         if operations_of(case) <= OPERATIONS and not unrolled(case, example) and not _unwritten(case):
             yield case
 
 
-def long_case(example: Case) -> Iterator[Case]:
+def long_case(example: CallUnderTest) -> Iterator[CallUnderTest]:
     """Every axis long at once, where that is cheap, at the example's own dtype: what goes by blocks may do so in
     float32 alone. Not asked of what a long random matrix is too ill-conditioned for, or a loop may not end with."""
     if any(e.primitive.name in CONDITIONED for e in equations(example.trace[0])):
         return
     classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
-    for n, axes in enumerate(classes if len(classes) <= FEW_CLASSES and example.subject.dtype != WIDE else ()):
+    for n, axes in enumerate(classes if len(classes) <= FEW_CLASSES and example.tested.dtype != WIDE else ()):
         longer = shapes.set_class(sizes, axes, LONG if n % 2 else LONGER)
         few = sum(int(np.prod(s)) for s in longer) <= ALL_LONG
         sizes = longer if few and shapes.accepted(example, longer, example.options) else sizes
     if sizes == [tuple(a.shape) for a in example.arrays]:
         return
     rng = np.random.default_rng((example.seed, 18))
-    label = f"{example.subject.dtype.name}, sizes {_shown(sizes)}"
-    arrays = contents.fill(example, rng, {}, sizes)
+    label = f"{example.tested.dtype.name}, sizes {_shown(sizes)}"
+    arrays = generated_inputs.fill(example, rng, {}, sizes)
     case = replace(example, label=label, arrays=arrays, example=False, reshaped=True, long=True, y_bar=())
     case = with_cotangent(case, rng)
     if operations_of(case) <= OPERATIONS and not unrolled(case, example) and not _unwritten(case):
         yield case
 
 
-def affordable(example: Case) -> Case:
+def affordable(example: CallUnderTest) -> CallUnderTest:
     """The example, or, where that takes too long to be run again and again, a call like it with smaller sizes."""
     if operations_of(example) <= OPERATIONS:
         return example
@@ -104,18 +104,18 @@ def affordable(example: Case) -> Case:
             candidate = shapes.set_class(smaller, axes, most) if _size(smaller, axes) > most else smaller
             smaller = candidate if shapes.accepted(example, candidate, example.options) else smaller
         rng = np.random.default_rng((example.seed, 4))
-        arrays = contents.fill(example, rng, {}, smaller)
+        arrays = generated_inputs.fill(example, rng, {}, smaller)
         case = with_cotangent(replace(example, label=f"sizes {_shown(smaller)}", arrays=arrays, y_bar=()), rng)
         if smaller != sizes and operations_of(case) <= OPERATIONS:
             return case
     return example  # nothing about it is free
 
 
-def affordable_once(example: Case) -> bool:
+def affordable_once(example: CallUnderTest) -> bool:
     return operations_of(example) <= OPERATIONS_ONCE
 
 
-def unrolled(case: Case, example: Case) -> bool:
+def unrolled(case: CallUnderTest, example: CallUnderTest) -> bool:
     """Whether a loop in Python has made the program much longer than the example's: compiling it would take minutes,
     and XLA ends the process over chains of some thousands of operations."""
     try:
@@ -124,27 +124,27 @@ def unrolled(case: Case, example: Case) -> bool:
         return False
 
 
-def _unwritten(case: Case) -> bool:
+def _unwritten(case: CallUnderTest) -> bool:
     """Whether a Pallas kernel, whose blocks need not divide every size, leaves entries of its output unwritten: in
     interpret mode they are NaN, where the reference has numbers. No such call was promised."""
-    if "pallas_call" not in case.subject.primitives or case.subject.reference is None:
+    if "pallas_call" not in case.tested.primitives or case.tested.reference is None:
         return False
     try:
-        values, exact = case.value(case.at(WIDE), case.subject.rule, "rule's value"), case.value(case.at(WIDE))
+        values, exact = case.value(case.at(WIDE), case.tested.rule, "rule's value"), case.value(case.at(WIDE))
     except Exception:  # which the checks say
         return False
     pairs = zip(values, exact, strict=True)
     return any(v.shape == e.shape and bool(np.any(np.isnan(v) & np.isfinite(e))) for v, e in pairs)
 
 
-def why_smaller(example: Case, smaller: Case) -> str:
+def why_smaller(example: CallUnderTest, smaller: CallUnderTest) -> str:
     """What the report says of a call that is too large."""
     once = "its gradient was compared once, in float64" if affordable_once(example) else "it was not run at all"
     count = operations_of(example) / 1e9
     return f"the call takes {count:.3g} billion operations: {once}; everything else was run at {smaller.label}"
 
 
-def operations_of(case: Case) -> float:
+def operations_of(case: CallUnderTest) -> float:
     """Floating-point operations of rule and pullback; 0 where they cannot be traced, which `contract` says."""
     try:
         return operations(case.trace[0])
@@ -152,41 +152,43 @@ def operations_of(case: Case) -> float:
         return 0.0
 
 
-def _plans(example: Case, rng: np.random.Generator) -> Iterator[tuple[str, list, dict[str, Any], contents.Filler]]:
+def _plans(
+    example: CallUnderTest, rng: np.random.Generator
+) -> Iterator[tuple[str, list, dict[str, Any], generated_inputs.Filler]]:
     """(label, shapes, options, what the first argument holds), in order of use."""
     base = [tuple(a.shape) for a in example.arrays]
     classes = shapes.free_classes(example)
     default = dict(example.options)
     varied = all_different(example, classes, base)
     if varied != base:
-        yield f"all sizes different: {_shown(varied)}", varied, default, contents.distinct
+        yield f"all sizes different: {_shown(varied)}", varied, default, generated_inputs.distinct
     for axes in classes if len(classes) <= FEW_CLASSES else ():
         sizes = shapes.set_class(varied, axes, LONG)  # beyond one block of 128
         longer = sum(int(np.prod(s)) for s in sizes)
         if longer <= MOST_ELEMENTS and shapes.accepted(example, sizes, default):
-            yield f"{_named(example, axes)} of {LONG}: {_shown(sizes)}", sizes, default, contents.normal
+            yield f"{_named(example, axes)} of {LONG}: {_shown(sizes)}", sizes, default, generated_inputs.normal
     for axes in classes[:1]:
         for size in (1, 3):
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
-                yield f"batch {size}: {_shown(sizes)}", sizes, default, contents.normal
+                yield f"batch {size}: {_shown(sizes)}", sizes, default, generated_inputs.normal
     choices = option_values(example)
     for mixture in mixtures(choices, rng):
-        yield from _fitted(example, classes, varied, mixture, contents.distinct)
+        yield from _fitted(example, classes, varied, mixture, generated_inputs.distinct)
     for name, values in choices.items():
         for value in values:
-            yield from _fitted(example, classes, varied, {name: value}, contents.negative)
+            yield from _fitted(example, classes, varied, {name: value}, generated_inputs.negative)
     for axes in classes[1:]:
         for size in (1, _size(varied, axes) + 1):
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
-                yield f"{_named(example, axes)} of {size}: {_shown(sizes)}", sizes, default, contents.distinct
+                yield f"{_named(example, axes)} of {size}: {_shown(sizes)}", sizes, default, generated_inputs.distinct
     for _ in range(4):
         for mixture in mixtures(choices, rng):
-            yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, contents.tied)
+            yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
 
 
-def all_different(example: Case, classes: list[shapes.Axes], base: list) -> list[tuple[int, ...]]:
+def all_different(example: CallUnderTest, classes: list[shapes.Axes], base: list) -> list[tuple[int, ...]]:
     """Small sizes, no two alike in one array: what tells rows from columns and channels in from channels out. Smaller
     rather than larger than the example's, since rules that loop over a window grow with it."""
     sizes, settled = base, set[tuple[int, int]]()
@@ -202,7 +204,9 @@ def all_different(example: Case, classes: list[shapes.Axes], base: list) -> list
     return sizes
 
 
-def _fitted(example: Case, classes: list, sizes: list, given: Mapping[str, Any], filler: Any) -> Iterator[tuple]:
+def _fitted(
+    example: CallUnderTest, classes: list, sizes: list, given: Mapping[str, Any], filler: Any
+) -> Iterator[tuple]:
     """The call with these options, its sizes changed where they must be (channels for groups, rows for a window)."""
     options = {**example.options, **given}
     candidates = [sizes]
@@ -234,6 +238,6 @@ def _shown(sizes: list[tuple[int, ...]]) -> str:
     return ", ".join(f"[{','.join(map(str, s))}]" for s in sizes)
 
 
-def _named(example: Case, axes: shapes.Axes) -> str:
-    paths = [example.subject.leaves[k].path for k in example.subject.arrays]
+def _named(example: CallUnderTest, axes: shapes.Axes) -> str:
+    paths = [example.tested.leaves[k].path for k in example.tested.arrays]
     return " and ".join(f"{paths[n]} axis {k}" for n, k in axes)

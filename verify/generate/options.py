@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
 GEOMETRY: dict[str, tuple[Any, ...]] = {
@@ -29,10 +29,10 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
 }
 
 
-def option_values(example: Case) -> dict[str, list[Any]]:
+def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
     """For each option that may vary, the values worth trying beside its default."""
     found = {}
-    for name, parameter in example.subject.options.items():
+    for name, parameter in example.tested.options.items():
         values = list(GEOMETRY.get(name, ()))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
@@ -53,12 +53,7 @@ def _near(default: Any) -> list[Any]:
 
 
 def _literals(annotation: Any) -> list[Any]:
-    """The strings, numbers and booleans of a `Literal`, at any depth of unions; also written as text."""
-    if isinstance(annotation, str):
-        try:
-            annotation = eval(annotation, vars(typing) | {"Literal": typing.Literal})  # names of typing only
-        except Exception:
-            return []
+    """The strings, numbers and booleans of a `Literal`, at any depth of unions."""
     if typing.get_origin(annotation) is typing.Literal:
         return list(typing.get_args(annotation))
     return [v for part in typing.get_args(annotation) for v in _literals(part)]

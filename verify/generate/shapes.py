@@ -12,46 +12,46 @@ from typing import Any
 
 import jax
 
-from verify.case import Case, outputs
+from verify.call_under_test import CallUnderTest, outputs
+from verify.function_under_test import KEY
 from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
-from verify.subject import KEY
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 
 
-def accepted(case: Case, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
+def accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
     """Whether rule and reference take arrays of these shapes, and agree on the shape of what they return."""
-    subject = case.subject
+    tested = case.tested
     key = ("accepted", tuple(shapes), repr(sorted(options.items())))
-    if key not in subject.compiled:
-        subject.compiled[key] = _accepted(case, shapes, options)
-    return subject.compiled[key]
+    if key not in tested.compiled:
+        tested.compiled[key] = _accepted(case, shapes, options)
+    return tested.compiled[key]
 
 
-def _accepted(case: Case, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
-    subject = case.subject
+def _accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
+    tested = case.tested
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
     if any(size < 1 for s in shapes for size in s):
         return False
     try:
         with unfiltered():
-            outs = [outputs(subject, options, arrays)]
-            if HIJAX in subject.primitives:
-                jax.eval_shape(subject.oracle(options), *arrays)  # JAX announces any shape; `expand` refuses some
-            if subject.reference is not None:
-                outs.append(jax.eval_shape(subject.flat(subject.reference, options), *arrays))
+            outs = [outputs(tested, options, arrays)]
+            if HIJAX in tested.primitives:
+                jax.eval_shape(tested.oracle(options), *arrays)  # JAX announces any shape; `expand` refuses some
+            if tested.reference is not None:
+                outs.append(jax.eval_shape(tested.flat(tested.reference, options), *arrays))
     except Exception:
         return False
     sizes = [[o.shape for o in out] for out in outs]
     return all(s == sizes[0] for s in sizes) and all(0 not in shape for shape in sizes[0])
 
 
-def free_classes(case: Case) -> list[Axes]:
+def free_classes(case: CallUnderTest) -> list[Axes]:
     """The classes of axes that may change, in the order of the arguments."""
     shapes = [tuple(a.shape) for a in case.arrays]
-    kinds = [case.subject.leaves[k].kind for k in case.subject.arrays]
+    kinds = [case.tested.leaves[k].kind for k in case.tested.arrays]
     axes = [(n, k) for n, s in enumerate(shapes) if kinds[n] != KEY for k in range(len(s))]
     if len(axes) > MOST_AXES:
         axes = [a for a in axes if a[1] == 0]
@@ -67,7 +67,7 @@ def free_classes(case: Case) -> list[Axes]:
 
 
 def class_of(
-    case: Case, axis: tuple[int, int], axes: list[tuple[int, int]], shapes: list[tuple[int, ...]]
+    case: CallUnderTest, axis: tuple[int, int], axes: list[tuple[int, int]], shapes: list[tuple[int, ...]]
 ) -> Axes | None:
     """The smallest set of axes, `axis` among them, that may change together; None where there is none."""
     size = shapes[axis[0]][axis[1]]

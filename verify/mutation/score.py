@@ -15,14 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.case import Case, with_cotangent
+from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.checks import conditioning, contract, gradient
+from verify.function_under_test import FunctionUnderTest, describe
 from verify.generate import calls
 from verify.mutation.breaks import Break, evaluate_broken, possible
 from verify.report.finding import NotRunError, UncheckableError
-from verify.report.remarks import name_of
+from verify.report.notes import name_of
 from verify.running import undisturbed
-from verify.subject import Subject, describe
 
 UNBROKEN = Break(10**9, "", "nothing")  # no backward computation has so many equations
 CAUGHT, SURVIVED, EQUIVALENT = "caught", "survived", "equivalent"
@@ -79,33 +79,33 @@ def mutate(
 
     Arguments are those of `verify.check`. Raises UncheckableError where `check` would say "could not be checked".
     """
-    subject = describe(rule, args, reference, argnums)
-    arrays = tuple(subject.leaves[k].value for k in subject.arrays)
+    tested = describe(rule, args, reference, argnums)
+    arrays = tuple(tested.leaves[k].value for k in tested.arrays)
     rng = np.random.default_rng((seed, 14))
-    example = with_cotangent(Case(subject, "the example", arrays, {}, seed, example=True), rng)
+    example = with_cotangent(CallUnderTest(tested, "the example", arrays, {}, seed, example=True), rng)
     breaks = possible(_backward(rule, args))
     if len(breaks) > limit:
         chosen = np.random.default_rng((seed, 12)).choice(len(breaks), limit, replace=False)
         breaks = [breaks[k] for k in sorted(chosen)]
     generated = list(_calls(example, cases))
-    if _fate(subject, example, generated, UNBROKEN).status == CAUGHT:
+    if _fate(tested, example, generated, UNBROKEN).status == CAUGHT:
         raise UncheckableError("the rule is wrong before anything is broken; see verify.check")
-    return Score(name or name_of(rule), tuple(_fate(subject, example, generated, b) for b in breaks))
+    return Score(name or name_of(rule), tuple(_fate(tested, example, generated, b) for b in breaks))
 
 
-def _calls(example: Case, cases: int) -> Iterator[Case]:
+def _calls(example: CallUnderTest, cases: int) -> Iterator[CallUnderTest]:
     yield from calls.content_cases(example)
     yield from calls.geometry_cases(example, cases)
 
 
-def _fate(subject: Subject, example: Case, generated: list[Case], wrong: Break) -> Mutant:
+def _fate(tested: FunctionUnderTest, example: CallUnderTest, generated: list[CallUnderTest], wrong: Break) -> Mutant:
     shared = {
-        key: run for key, run in subject.compiled.items() if str(key[0]).startswith(("truth", "value", "autodiff"))
+        key: run for key, run in tested.compiled.items() if str(key[0]).startswith(("truth", "value", "autodiff"))
     }
-    mutated = replace(subject, rule=broken(subject.rule, wrong), compiled=shared)
+    mutated = replace(tested, rule=broken(tested.rule, wrong), compiled=shared)
     changed = False
     for case in (example, *generated):
-        mine = replace(case, subject=mutated)
+        mine = replace(case, tested=mutated)
         for one in (
             (conditioning,) if case.stress else (contract, gradient) if case.reshaped or case.example else (gradient,)
         ):
@@ -114,14 +114,14 @@ def _fate(subject: Subject, example: Case, generated: list[Case], wrong: Break) 
             except NotRunError:
                 continue
             if found:
-                subject.compiled.update({k: v for k, v in shared.items() if str(k[0]).startswith(("truth", "value"))})
+                tested.compiled.update({k: v for k, v in shared.items() if str(k[0]).startswith(("truth", "value"))})
                 return Mutant(str(wrong), CAUGHT, f"{one.NAME}, {case.label}")
         changed = changed or (not case.reshaped and _differs(case, mine))
-    subject.compiled.update({k: v for k, v in shared.items() if str(k[0]).startswith(("truth", "value"))})
+    tested.compiled.update({k: v for k, v in shared.items() if str(k[0]).startswith(("truth", "value"))})
     return Mutant(str(wrong), SURVIVED if changed else EQUIVALENT)
 
 
-def _differs(case: Case, mine: Case) -> bool:
+def _differs(case: CallUnderTest, mine: CallUnderTest) -> bool:
     """Whether the broken rule gives other numbers here than the right one, beyond rounding."""
     try:
         pairs = zip(case.wide[1], mine.wide[1], strict=True)

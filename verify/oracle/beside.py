@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle.tolerance import largest
 from verify.running import WIDE, call, compiled, pullback
 
@@ -33,9 +33,9 @@ class Limits:
             return self.smooth[leaf] & (np.abs(got - value) <= room) & ~(np.abs(expected - value) <= room)
 
 
-def limits(case: Case) -> Limits:
+def limits(case: CallUnderTest) -> Limits:
     """What autodiff of the oracle tends to from above, from below and from two mixed sides."""
-    flat = case.subject.oracle(case.options)
+    flat = case.tested.oracle(case.options)
     run = compiled(case, "beside", WIDE, lambda: pullback(flat, case.perturbed))
     rng = np.random.default_rng((case.seed, 10))
     arrays = case.at(WIDE)
@@ -60,7 +60,7 @@ def limits(case: Case) -> Limits:
     return Limits(values, smooth)
 
 
-def _at(case: Case, run, arrays: list, direction: list, h: float) -> list[np.ndarray]:
+def _at(case: CallUnderTest, run, arrays: list, direction: list, h: float) -> list[np.ndarray]:
     moved = list(arrays)
     for n, u in zip(case.perturbed, direction, strict=True):
         scale = largest(arrays[n]) or 1.0

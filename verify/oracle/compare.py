@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import Finding
 from verify.report.pattern import pattern_of
@@ -16,7 +16,7 @@ ROUNDING = (
 
 def differences(
     check: str,
-    case: Case,
+    case: CallUnderTest,
     expected: Sequence[np.ndarray],
     got: Sequence[np.ndarray],
     allowed: Sequence[np.ndarray],
@@ -52,12 +52,14 @@ def differences(
     return found
 
 
-def below_dtype(check: str, case: Case, name: str, expected: np.ndarray, got: np.ndarray, bad: np.ndarray) -> Finding:
+def below_dtype(
+    check: str, case: CallUnderTest, name: str, expected: np.ndarray, got: np.ndarray, bad: np.ndarray
+) -> Finding:
     """A difference that the dtype of the call cannot resolve, as a note."""
     e, g = np.asarray(expected, np.float64), np.asarray(got, np.float64)
     worst = float(np.abs(g - e)[bad].max())
     size = float(np.abs(e).max(initial=0))
-    dtype = np.dtype(case.subject.dtype).name
+    dtype = np.dtype(case.tested.dtype).name
     by = f"{worst / size:.1e} of the largest element" if worst < ROUNDING * size else f"{worst:.1e} beside 0"
     text = f"beyond {dtype}: {by} ({int(bad.sum())} of {e.size} elements), less than {dtype} can resolve"
     return Finding(check, name, None, None, None, "", text, case.label, note=True)
@@ -65,7 +67,7 @@ def below_dtype(check: str, case: Case, name: str, expected: np.ndarray, got: np
 
 def finding(
     check: str,
-    case: Case,
+    case: CallUnderTest,
     name: str,
     expected: np.ndarray,
     got: np.ndarray,

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FLOAT, INTEGER, PERTURBED, STATIC
 from verify.oracle import paths, reruns
 from verify.oracle.primal import TRANSPARENT, equations, inner
 from verify.report import diagnosis
 from verify.report.evidence import Argument, Evidence
 from verify.report.finding import Finding
 from verify.running import WIDE, is_float
-from verify.subject import FLOAT, INTEGER, PERTURBED, STATIC
 
 DIGITS = 1000  # roundoffs of the coarsest dtype within which two results count as equal
 COARSEST = 1e-3  # a tolerance above it would take anything for anything
@@ -24,7 +24,9 @@ REARRANGED = ("flipped", "transpose", "shifted", "rolled")  # patterns that say 
 ELEMENTS, LENGTH = 200_000, 3000  # numbers and equations up to which a call is run again to learn more
 
 
-def explained(found: Finding, case: Case, k: int, got: Sequence[np.ndarray], bad: np.ndarray, unit: float) -> Finding:
+def explained(
+    found: Finding, case: CallUnderTest, k: int, got: Sequence[np.ndarray], bad: np.ndarray, unit: float
+) -> Finding:
     """The finding about perturbed leaf `k`, its cause the diagnosis where there is one. `unit` is the unit roundoff of
     what `got` was computed in."""
     tolerance = max(1e-6, DIGITS * unit)
@@ -41,10 +43,10 @@ def explained(found: Finding, case: Case, k: int, got: Sequence[np.ndarray], bad
     return found
 
 
-def evidence(case: Case, k: int, got: Sequence[np.ndarray], bad: np.ndarray, tolerance: float) -> Evidence:
+def evidence(case: CallUnderTest, k: int, got: Sequence[np.ndarray], bad: np.ndarray, tolerance: float) -> Evidence:
     """What is known about the cotangent of perturbed leaf `k`."""
-    subject, truth = case.subject, case.truth
-    leaves = [subject.leaves[n] for n in subject.arrays]
+    tested, truth = case.tested, case.truth
+    leaves = [tested.leaves[n] for n in tested.arrays]
     others = []
     for n, (leaf, array) in enumerate(zip(leaves, case.arrays, strict=True)):
         if leaf.kind not in (PERTURBED, FLOAT) or n == case.perturbed[k]:
@@ -62,7 +64,7 @@ def evidence(case: Case, k: int, got: Sequence[np.ndarray], bad: np.ndarray, tol
         outputs=tuple(y for y in truth.outputs if is_float(y)),
         others=tuple(others),
         indices=tuple((f.path, a) for f, a in zip(leaves, case.arrays, strict=True) if f.kind == INTEGER),
-        numbers=tuple((f.path, float(f.value)) for f in subject.leaves if f.kind == STATIC and _number(f.value)),
+        numbers=tuple((f.path, float(f.value)) for f in tested.leaves if f.kind == STATIC and _number(f.value)),
         tolerance=tolerance,
         rule=_written(case),
         devices=_devices(case),
@@ -70,7 +72,7 @@ def evidence(case: Case, k: int, got: Sequence[np.ndarray], bad: np.ndarray, tol
     )
 
 
-def _again(case: Case, k: int, seen: Evidence) -> str:
+def _again(case: CallUnderTest, k: int, seen: Evidence) -> str:
     if sum(np.size(a) for a in case.arrays) > ELEMENTS or case.length > LENGTH:
         return ""
     for knows in (*reruns.KNOWN, paths.through_a_reduction):
@@ -84,19 +86,19 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _written(case: Case) -> str:
+def _written(case: CallUnderTest) -> str:
     """The call as code, "f" for a function without a name: for the reference to be written with."""
-    name = getattr(case.subject.rule, "__name__", "")
+    name = getattr(case.tested.rule, "__name__", "")
     heads = [h if h.isidentifier() else f"a{n}" for n, h in enumerate(h or "a" for h in _heads(case))]
     return f"{name if name.isidentifier() else 'f'}({', '.join(heads)})"
 
 
-def _heads(case: Case) -> list[str]:
+def _heads(case: CallUnderTest) -> list[str]:
     """The names of the arguments."""
-    return list(dict.fromkeys(leaf.path.split("[")[0].split(".")[0] for leaf in case.subject.leaves))
+    return list(dict.fromkeys(leaf.path.split("[")[0].split(".")[0] for leaf in case.tested.leaves))
 
 
-def _devices(case: Case) -> tuple[int, ...]:
+def _devices(case: CallUnderTest) -> tuple[int, ...]:
     """How many devices a mesh, or an axis of one, inside the function has."""
     counts: list[int] = []
     for eqn in equations(case.trace[0]):
@@ -108,7 +110,7 @@ def _devices(case: Case) -> tuple[int, ...]:
     return tuple(dict.fromkeys(c for c in counts if c > 1))
 
 
-def _returned(case: Case, k: int) -> str:
+def _returned(case: CallUnderTest, k: int) -> str:
     """ "None" or "zeros" where the cotangent of leaf `k` depends on nothing: JAX writes zeros for `None`."""
     outs = _reached(case.trace[0].jaxpr, None)
     if outs[len(outs) - len(case.perturbed) + k]:
@@ -131,15 +133,15 @@ def _reached(jaxpr: Any, given: Sequence[bool] | None) -> list[bool]:
     return [id(v) in reached for v in jaxpr.outvars]
 
 
-def _nones(case: Case) -> set[str] | None:
+def _nones(case: CallUnderTest) -> set[str] | None:
     """The leaves for which a rule that is a `custom_vjp` itself returns None; None where that cannot be seen."""
-    rule = case.subject.rule
+    rule = case.tested.rule
     if not isinstance(rule, jax.custom_vjp) or rule.fwd is None or rule.bwd is None:
         return None
     forward, backward = rule.fwd, rule.bwd
     leaves = iter(case.arrays)
-    values = [leaf.value if leaf.kind == STATIC else next(leaves) for leaf in case.subject.leaves]
-    args, kwargs = case.subject.arguments(values)
+    values = [leaf.value if leaf.kind == STATIC else next(leaves) for leaf in case.tested.leaves]
+    args, kwargs = case.tested.arguments(values)
     if kwargs:
         return None
     static = tuple(rule.nondiff_argnums)
@@ -149,7 +151,7 @@ def _nones(case: Case) -> set[str] | None:
         y, residuals = forward(*args)
         ones = jax.tree_util.tree_map(jnp.ones_like, y)
         bars = backward(*(args[n] for n in static), residuals, ones)
-        paths = [leaf.path for leaf in case.subject.leaves]
+        paths = [leaf.path for leaf in case.tested.leaves]
         moving = [h for n, h in enumerate(_heads(case)) if n not in static]
         for head, given in zip(moving, bars, strict=True):
             for path, leaf in jax.tree_util.tree_flatten_with_path(given, is_leaf=lambda v: v is None)[0]:

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, conventions
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import wrong_elements
@@ -46,7 +46,7 @@ class Slopes:
         return min(self.left, self.right) - slack <= slope <= max(self.left, self.right) + slack
 
 
-def slopes(case: Case, direction: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> Slopes:
+def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> Slopes:
     """The one-sided slopes at the case along `direction` (one array per perturbed leaf), by one-sided differences
     at h, h/2 and h/4, extrapolated twice. The two agree only if no second kink lies within h, where there are thousands
     of them one often does; the step shrinks until they do."""
@@ -68,7 +68,7 @@ def slopes(case: Case, direction: list[np.ndarray], y_bar: tuple[np.ndarray, ...
     return best
 
 
-def _slope(case: Case, direction: list[np.ndarray], y_bar: Any, base: list[np.ndarray], h: float) -> float:
+def _slope(case: CallUnderTest, direction: list[np.ndarray], y_bar: Any, base: list[np.ndarray], h: float) -> float:
     arrays = case.at(WIDE)
     for n, u in zip(case.perturbed, direction, strict=True):
         arrays[n] = arrays[n] + h * u
@@ -82,7 +82,7 @@ def _size(base: list[np.ndarray], y_bar: Any) -> float:
 
 
 def unexplained(
-    case: Case,
+    case: CallUnderTest,
     level: Any,
     got: list[np.ndarray],
     allowed: list[np.ndarray],
@@ -94,7 +94,7 @@ def unexplained(
     whose kinks are nobody's. Excused are the limit of autodiff beside the point, where all sides agree on one; one
     convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative to the
     slopes."""
-    if not any(b.any() for b in bad) or not (case.subject.reference is None or _surrogate(case)):
+    if not any(b.any() for b in bad) or not (case.tested.reference is None or _surrogate(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
     try:
@@ -108,25 +108,26 @@ def unexplained(
         return bad
     if _one_convention(case, got, allowed, smooth):
         return [np.zeros_like(b) for b in bad]
-    if case.subject.reference is not None:  # its values have other slopes
+    if case.tested.reference is not None:  # its values have other slopes
         return bad
     return [_by_slopes(case, k, level, b, room) if b.any() else b for k, b in enumerate(bad)]
 
 
-def _surrogate(case: Case) -> bool:
+def _surrogate(case: CallUnderTest) -> bool:
     """Whether the reference stops gradients: its derivative is declared, as that of a straight-through estimator is."""
     key = ("surrogate", repr(sorted(case.options.items())))
-    if key not in case.subject.compiled:
-        closed = jax.make_jaxpr(case.subject.oracle(case.options))(*case.arrays)
-        case.subject.compiled[key] = any(e.primitive.name == "stop_gradient" for e in equations(closed))
-    return case.subject.compiled[key]
+    if key not in case.tested.compiled:
+        closed = jax.make_jaxpr(case.tested.oracle(case.options))(*case.arrays)
+        case.tested.compiled[key] = any(e.primitive.name == "stop_gradient" for e in equations(closed))
+    return case.tested.compiled[key]
 
 
-def _one_convention(case: Case, got: list[np.ndarray], allowed: list[np.ndarray], smooth: list[np.ndarray]) -> bool:
+def _one_convention(
+    case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], smooth: list[np.ndarray]
+) -> bool:
     """Whether some slopes at the kinks make autodiff agree with every element that is not excused already."""
-    key = ("kinds of kink", repr(sorted(case.options.items())))
-    kinds: list[str] = case.subject.compiled.setdefault(key, [])
-    flat = case.subject.oracle(case.options)
+    kinds: list[str] = case.tested.compiled.setdefault(("kinds of kink", repr(sorted(case.options.items()))), [])
+    flat = case.tested.oracle(case.options)
 
     def build():
         def pull(arrays, y_bar, slopes):
@@ -151,7 +152,7 @@ def _one_convention(case: Case, got: list[np.ndarray], allowed: list[np.ndarray]
     return False
 
 
-def _by_slopes(case: Case, leaf: int, level: Any, bad: np.ndarray, room: float) -> np.ndarray:
+def _by_slopes(case: CallUnderTest, leaf: int, level: Any, bad: np.ndarray, room: float) -> np.ndarray:
     y_bar = tuple(np.asarray(np.abs(g)) for g in case.y_bar)
     try:
         got = [np.asarray(b, WIDE) for b in case.pull(level, y_bar)[1]]
@@ -171,7 +172,7 @@ def _by_slopes(case: Case, leaf: int, level: Any, bad: np.ndarray, room: float) 
 
 
 def _coordinates(
-    case: Case, leaf: int, got: np.ndarray, expected: np.ndarray, bad: np.ndarray, y_bar: Any, room: float
+    case: CallUnderTest, leaf: int, got: np.ndarray, expected: np.ndarray, bad: np.ndarray, y_bar: Any, room: float
 ) -> np.ndarray:
     """For a sample of the bad elements: whether each is still wrong once kinks are allowed for.
 
@@ -192,7 +193,7 @@ def _coordinates(
     return np.array(verdicts, bool)
 
 
-def _moves_together(case: Case, got: list[np.ndarray], y_bar: Any, room: float) -> bool:
+def _moves_together(case: CallUnderTest, got: list[np.ndarray], y_bar: Any, room: float) -> bool:
     """The directions that break no tie: all of one argument, all of all of them."""
     shapes = [case.arrays[n].shape for n in case.perturbed]
     ones = [
@@ -209,7 +210,7 @@ def _moves_together(case: Case, got: list[np.ndarray], y_bar: Any, room: float) 
     return True
 
 
-def convention(case: Case) -> str:
+def convention(case: CallUnderTest) -> str:
     """In words, what the rule does at the kinks of this case; empty where it has none.
 
     Only small cases are examined: each element of each argument is tried.

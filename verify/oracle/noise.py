@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle.budget import continued, stops_by_floats
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import largest, unit_roundoff
@@ -30,17 +30,17 @@ MEASURED = 64.0  # times what rounding is measured to do
 ROOM = 8.0  # times what is measured: the distance between two iterates, not that to the limit
 
 
-def loop_noise(case: Case) -> float:
+def loop_noise(case: CallUnderTest) -> float:
     """Relative to the largest element: 0 where no loop of the rule, forward or backward, ends by comparing floats."""
     key = ("loop noise", repr(sorted(case.options.items())))
-    if key not in case.subject.compiled:
-        case.subject.compiled[key] = _measured(case) if _iterates(case) else 0.0
-    return case.subject.compiled[key]
+    if key not in case.tested.compiled:
+        case.tested.compiled[key] = _measured(case) if _iterates(case) else 0.0
+    return case.tested.compiled[key]
 
 
-def _measured(case: Case) -> float:
+def _measured(case: CallUnderTest) -> float:
     """How far values and cotangents, and forward mode of the oracle, move when loops go on for as long again."""
-    flat, oracle = case.subject.flat(case.subject.rule, case.options), case.subject.oracle(case.options)
+    flat, oracle = case.tested.flat(case.tested.rule, case.options), case.tested.oracle(case.options)
     rng = np.random.default_rng((case.seed, 17))
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
     tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
@@ -72,11 +72,11 @@ def _flat(outputs: Any) -> list[np.ndarray]:
 
 
 def within_noise(
-    case: Case, got: Sequence[np.ndarray], dtype: Any, draws: int = MOVES, unit: float | None = None
+    case: CallUnderTest, got: Sequence[np.ndarray], dtype: Any, draws: int = MOVES, unit: float | None = None
 ) -> list[np.ndarray]:
     """Per perturbed leaf, where a cotangent computed in `dtype` is what the oracle says for inputs that lie a roundoff
     away. To be asked of a rule that is right in float64: a tie, too, is a roundoff away from both of its sides."""
-    unit = unit or unit_roundoff(case.subject.dtype if dtype is OWN else dtype)
+    unit = unit or unit_roundoff(case.tested.dtype if dtype is OWN else dtype)
     try:
         moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit, draws)]
     except NotRunError:
@@ -91,7 +91,7 @@ def within_noise(
     return excused
 
 
-def measured(case: Case, leaf: int, allowed: np.ndarray, unit: float) -> np.ndarray:
+def measured(case: CallUnderTest, leaf: int, allowed: np.ndarray, unit: float) -> np.ndarray:
     """The error `allowed` of a cotangent in float64, or less: where the bound says nothing, as errors grow in it that
     die out in the numbers (an elimination), what inputs a roundoff away change is measured."""
     size = largest(case.truth.cotangents[leaf])
@@ -99,13 +99,13 @@ def measured(case: Case, leaf: int, allowed: np.ndarray, unit: float) -> np.ndar
     if not largest(allowed) > floor:
         return allowed
     key = ("moved", case.label, repr(sorted(case.options.items())))
-    if key not in case.subject.compiled:
-        case.subject.compiled[key] = _moved_truth(case, unit)
-    moved = MEASURED * case.subject.compiled[key][leaf]
+    if key not in case.tested.compiled:
+        case.tested.compiled[key] = _moved_truth(case, unit)
+    moved = MEASURED * case.tested.compiled[key][leaf]
     return np.minimum(allowed, max(floor, moved)) if moved < size else allowed
 
 
-def _moved_truth(case: Case, unit: float) -> list[float]:
+def _moved_truth(case: CallUnderTest, unit: float) -> list[float]:
     """Per perturbed leaf, how far the oracle's cotangent moves at most; infinite where it is not finite there."""
     moved = [case.moved(arrays).truth.cotangents for arrays in _moves(case, unit)]
     with np.errstate(invalid="ignore"):
@@ -113,11 +113,11 @@ def _moved_truth(case: Case, unit: float) -> list[float]:
     return [float(np.max(np.nan_to_num(a, nan=np.inf))) for a in apart]
 
 
-def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> list[np.ndarray]:
+def moved_by_roundoff(case: CallUnderTest, run: Callable, values: list[np.ndarray]) -> list[np.ndarray]:
     """How far the outputs `values` of `run(arrays)` move, at most in a few draws, when every input moves by one
     roundoff."""
     noise = [np.zeros(np.shape(v)) for v in values]
-    for arrays in _moves(case, unit_roundoff(case.subject.dtype)):
+    for arrays in _moves(case, unit_roundoff(case.tested.dtype)):
         moved = call(run, OWN, [a.astype(o.dtype) for a, o in zip(arrays, case.arrays, strict=True)])
         pairs = zip(noise, moved, values, strict=True)
         noise = [
@@ -127,7 +127,7 @@ def moved_by_roundoff(case: Case, run: Callable, values: list[np.ndarray]) -> li
     return noise
 
 
-def _moves(case: Case, unit: float, draws: int = MOVES) -> list[list[Any]]:
+def _moves(case: CallUnderTest, unit: float, draws: int = MOVES) -> list[list[Any]]:
     """The arrays moved by one roundoff: one at a time up and down as a whole, and every element at random."""
     rng = np.random.default_rng((case.seed, 15))
     signs = [{n: sign} for n in case.perturbed[:MOVED_ALONE] for sign in (1.0, -1.0)]
@@ -136,7 +136,7 @@ def _moves(case: Case, unit: float, draws: int = MOVES) -> list[list[Any]]:
     return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
 
 
-def _iterates(case: Case) -> bool:
+def _iterates(case: CallUnderTest) -> bool:
     try:
         closed = case.trace[0]
     except Exception:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, inner, is_call, kept, walk
 from verify.report.evidence import Evidence, alike, bar, near, ratio, short
 from verify.running import WIDE, call, pullback, quickly, widened
@@ -24,9 +24,9 @@ MOST = len(ORDINALS)  # reductions looked at, the first ones
 FEWEST = 3  # elements that must agree on a weight
 
 
-def through_a_reduction(case: Case, k: int, seen: Evidence) -> str:
+def through_a_reduction(case: CallUnderTest, k: int, seen: Evidence) -> str:
     """The reduction through which a term of the cotangent is missing, or of the wrong sign or size."""
-    flat, found = case.subject.oracle(case.options), list[tuple[str, int]]()
+    flat, found = case.tested.oracle(case.options), list[tuple[str, int]]()
     with widened(WIDE):
         jax.eval_shape(lambda arrays: _weighted(flat, [1.0] * MOST, found)(*arrays), case.at(WIDE))
     if not found or ratio(seen.expected, seen.got, seen.tolerance) is not None:

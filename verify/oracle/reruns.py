@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify.case import Case, with_cotangent
-from verify.generate import contents, shapes
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.function_under_test import FLOAT, KEY, PERTURBED
+from verify.generate import generated_inputs, shapes
 from verify.report.evidence import Evidence, bar, near, ratio
 from verify.report.intended import UNDECLARED
 from verify.running import OWN, WIDE
-from verify.subject import FLOAT, KEY, PERTURBED
 
 STEPS, ELEMENTS = 160, 1_000_000  # the longest axis that is gone through step by step, and the numbers in all
 KERNEL = 11  # the longest axis of a kernel
@@ -27,7 +27,7 @@ def _cut(bound: float):
     return lambda g, y: np.clip(g, -bound, bound)
 
 
-def another_cotangent(case: Case, k: int, seen: Evidence) -> str:
+def another_cotangent(case: CallUnderTest, k: int, seen: Evidence) -> str:
     """What comes is right for another cotangent than ȳ."""
     outputs = [y for y in case.truth.outputs if y.dtype == WIDE]
     for words, change in COTANGENTS:
@@ -49,11 +49,11 @@ COTANGENTS = (
 )
 
 
-def transposed(case: Case, k: int, seen: Evidence) -> str:
+def transposed(case: CallUnderTest, k: int, seen: Evidence) -> str:
     """The rule is right where an argument is symmetric, and only there."""
-    for n, leaf in enumerate(case.subject.arrays):
-        a, name = case.arrays[n], case.subject.leaves[leaf].path
-        if case.subject.leaves[leaf].kind not in (PERTURBED, FLOAT):
+    for n, leaf in enumerate(case.tested.arrays):
+        a, name = case.arrays[n], case.tested.leaves[leaf].path
+        if case.tested.leaves[leaf].kind not in (PERTURBED, FLOAT):
             continue
         for what, changed in _symmetric(np.asarray(a, WIDE), n == case.perturbed[k]):
             arrays = list(case.arrays)
@@ -82,7 +82,7 @@ def _symmetric(a: np.ndarray, own: bool) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{text} is missing or one too many", (a + other) / 2
 
 
-def carry_lost(case: Case, k: int, seen: Evidence) -> str:
+def carry_lost(case: CallUnderTest, k: int, seen: Evidence) -> str:
     """Shares of a sum over steps that do not arrive: at an argument with steps itself, those from other blocks; at one
     that all steps share, those of all but the first or the last ones."""
     e, main = seen.expected, max(range(len(case.y_bar)), key=lambda n: case.y_bar[n].size)
@@ -132,12 +132,12 @@ def _by_ends(parts: np.ndarray, axis: int, seen: Evidence) -> str:
     return ""
 
 
-def of_a_size(case: Case, k: int, seen: Evidence) -> str:
+def of_a_size(case: CallUnderTest, k: int, seen: Evidence) -> str:
     """Off by a factor that is a size of the call, and by the new size once that is changed."""
     r = ratio(seen.expected, seen.got, seen.tolerance)
     if r is None or near(r, 1, seen.tolerance):
         return ""
-    tried: dict[tuple[int, int], Case | None] = {}
+    tried: dict[tuple[int, int], CallUnderTest | None] = {}
     for count_of, axis, words in _sizes(case):
         count = count_of(case)
         for law, text in LAWS:
@@ -166,12 +166,12 @@ LAWS = (
 )
 
 
-def _sizes(case: Case) -> Iterator[tuple[Callable[[Case], int], tuple[int, int], str]]:
+def _sizes(case: CallUnderTest) -> Iterator[tuple[Callable[[CallUnderTest], int], tuple[int, int], str]]:
     """Axes, and runs of axes, whose size a mean may have in it: how the size is read off a case, the axis to change it
     by, and what it is called."""
-    for n, leaf in enumerate(case.subject.arrays):
-        if case.subject.leaves[leaf].kind != KEY:
-            for first, last, words in _runs(np.ndim(case.arrays[n]), case.subject.leaves[leaf].path):
+    for n, leaf in enumerate(case.tested.arrays):
+        if case.tested.leaves[leaf].kind != KEY:
+            for first, last, words in _runs(np.ndim(case.arrays[n]), case.tested.leaves[leaf].path):
                 yield (lambda c, n=n, i=first, j=last: int(np.prod(c.arrays[n].shape[i:j]))), (n, first), words
     for n, y in enumerate(case.y_bar):
         for first, last, words in _runs(y.ndim, "y"):
@@ -190,9 +190,9 @@ def _runs(rank: int, name: str) -> Iterator[tuple[int, int, str]]:
             yield first, last, f"the size of {name} along {axes}"
 
 
-def _resized(case: Case, n: int, axis: int) -> Case | None:
+def _resized(case: CallUnderTest, n: int, axis: int) -> CallUnderTest | None:
     """The case with that axis, and those that go with it, longer by three; None where the function refuses."""
-    kinds = [case.subject.leaves[leaf].kind for leaf in case.subject.arrays]
+    kinds = [case.tested.leaves[leaf].kind for leaf in case.tested.arrays]
     sizes = [tuple(np.shape(a)) for a in case.arrays]
     axes = [(m, a) for m, s in enumerate(sizes) if kinds[m] != KEY for a in range(len(s))]
     group = shapes.class_of(case, (n, axis), axes, sizes)
@@ -202,25 +202,25 @@ def _resized(case: Case, n: int, axis: int) -> Case | None:
     if not shapes.accepted(case, new, case.options):
         return None
     rng = np.random.default_rng((case.seed, 13))
-    arrays = contents.fill(case, rng, {}, new)
+    arrays = generated_inputs.fill(case, rng, {}, new)
     return with_cotangent(replace(case, arrays=arrays, y_bar=(), example=False, reshaped=True), rng)
 
 
-def _follows(other: Case, k: int, factor: float, seen: Evidence) -> bool:
+def _follows(other: CallUnderTest, k: int, factor: float, seen: Evidence) -> bool:
     r = ratio(other.truth.cotangents[k], np.asarray(other.wide[1][k], WIDE), seen.tolerance)
     return r is not None and near(r, factor, seen.tolerance)
 
 
-def _oracle(case: Case, y_bar: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+def _oracle(case: CallUnderTest, y_bar: tuple[np.ndarray, ...]) -> list[np.ndarray]:
     """The oracle's cotangents for another ȳ, by the program that has been compiled already."""
     if not case.reshaped:
         return replace(case, y_bar=y_bar).truth.cotangents
-    bars = case.pull(WIDE, y_bar, case.subject.oracle(case.options), "oracle alone")[1]
+    bars = case.pull(WIDE, y_bar, case.tested.oracle(case.options), "oracle alone")[1]
     return [np.asarray(b, WIDE) for b in bars]
 
 
-def _rule(case: Case) -> list[np.ndarray]:
-    level = OWN if case.subject.dtype == WIDE else WIDE
+def _rule(case: CallUnderTest) -> list[np.ndarray]:
+    level = OWN if case.tested.dtype == WIDE else WIDE
     return [np.asarray(b, WIDE) for b in case.pull(level, case.y_bar)[1]]
 
 

@@ -5,7 +5,7 @@ fixed is not what such a sampler declares: it is that of the distribution (impli
 difference and no forward mode through the loop follows. And one rounding accepts another proposal.
 """
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
 from verify.oracle.primal import equations
 from verify.report.finding import NotRunError
 
@@ -14,16 +14,16 @@ DRAWN = {"random_bits", "threefry2x32", "rng_bit_generator"}
 WHY = "the function draws until it accepts: its derivative is that of the distribution, not of one draw"
 
 
-def refuse(case: Case) -> None:
+def refuse(case: CallUnderTest) -> None:
     """Raise NotRunError where nothing but a reference knows the derivative of a draw."""
     key = ("draws until it accepts", repr(sorted(case.options.items())))
-    if key not in case.subject.compiled:
-        case.subject.compiled[key] = _rejects(case)
-    if case.subject.compiled[key] and case.subject.reference is None:
+    if key not in case.tested.compiled:
+        case.tested.compiled[key] = _rejects(case)
+    if case.tested.compiled[key] and case.tested.reference is None:
         raise NotRunError(WHY)
 
 
-def _rejects(case: Case) -> bool:
+def _rejects(case: CallUnderTest) -> bool:
     try:
         found = list(equations(case.trace[0]))
     except Exception:

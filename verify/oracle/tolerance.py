@@ -1,8 +1,8 @@
 """Every tolerance in one place.
 
-A cotangent element computed in a floating-point type with unit roundoff u differs from its exact value by about
-u · m, where m is the *magnitude* of the element: the running error analysis of `verify.oracle.magnitude`, which for a
-sum of products is Σ|products| times a slowly growing function of the number of terms. It is a property of that element
+A cotangent element computed in a floating-point type with unit roundoff u differs from its exact value by about u · m,
+where m is the *magnitude* of the element: the running error analysis of `verify.oracle.error_bounds`, which for a sum
+of products is Σ|products| times a slowly growing function of the number of terms. It is a property of that element
 alone, so a wrong element does not hide behind a large neighbour.
 """
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import jax
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import first_line
 from verify.program.identity import name_of
 from verify.program.recording import Record
 from verify.program.records import recorded
 from verify.report.finding import Finding
 from verify.report.report import UNCHECKED, Report
-from verify.subject import first_line
 
 CHECKS = ("contract", "gradient", "forward")
 MOST, SECONDS = 12, 5.0  # rules looked at one by one, and for how long each
@@ -20,7 +20,7 @@ OTHERS = 4  # calls of other shapes that each gets, where the example showed not
 
 
 def blame(
-    example: Case,
+    example: CallUnderTest,
     findings: Sequence[Finding],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
@@ -30,8 +30,8 @@ def blame(
     `kwargs`, and is wrong by itself on the values that reach it; if all are right, one note that says so. Nothing where
     there are no findings or fewer than two rules, or where the function is a rule itself, which stands for those
     inside. `check` is `verify.check`."""
-    function = example.subject.rule
-    if not findings or example.subject.rules < 2 or isinstance(function, jax.custom_vjp | jax.custom_jvp):
+    function = example.tested.rule
+    if not findings or example.tested.rules < 2 or isinstance(function, jax.custom_vjp | jax.custom_jvp):
         return []
     at_once = any(f.case == example.label for f in findings)
     try:

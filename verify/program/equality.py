@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from verify.function_under_test import first_line
 from verify.oracle.instances import kept_beside
 from verify.program.identity import is_array, key_of
 from verify.report.finding import Finding
-from verify.subject import first_line
 
 
 def changed(args: tuple, kwargs: dict[str, Any]) -> Iterator[tuple[tuple, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from verify.oracle.instances import is_instance
 from verify.program.equality import unequal
 from verify.program.recording import Record
 from verify.program.records import recorded
-from verify.report.remarks import shown
+from verify.report.notes import shown
 from verify.report.report import NOT_RUN, Outcome, Report
 from verify.running import undisturbed
 
@@ -30,7 +30,7 @@ def check_all(
     and hijax primitive that runs in it, under `jit`, `grad`, `vmap`, `scan`, `cond` and `remat` alike.
 
     Each rule is checked once for each set of shapes, dtypes and static values, on the first values that reach it: of a
-    loop the first iteration, of `vmap` the first row, of `cond` the branch taken. Other shapes and contents are
+    loop the first iteration, of `vmap` the first row, of `cond` the branch taken. Other shapes and values are
     generated for the first shape of each rule; further ones stay at the values that came by.
 
     Args:

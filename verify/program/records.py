@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from verify.function_under_test import first_line
 from verify.program.recording import Record, recording
 from verify.report.finding import UncheckableError
-from verify.subject import first_line
 
 
 def recorded(function: Callable, *args: Any) -> list[Record]:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import purecnn
-from verify.case import Case, with_cotangent
+from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.checks import conditioning
-from verify.subject import describe
+from verify.function_under_test import describe
 
 
 @jax.custom_vjp
@@ -30,7 +30,7 @@ def test_a_tie_may_go_to_either_but_not_to_nobody(rule, right):
     rng = np.random.default_rng(0)
     x = (800 * rng.choice([-1.0, 1.0], (2, 6, 6, 3)) + rng.standard_normal((2, 6, 6, 3))).astype(np.float32)
     x[1, 2, 3, 0] = x[1, 3, 2, 0] = 803.5
-    case = Case(describe(rule, (x,), None, None), "saturated", (x,), {}, 0, stress=True)
+    case = CallUnderTest(describe(rule, (x,), None, None), "saturated", (x,), {}, 0, stress=True)
     found = conditioning.findings(with_cotangent(case, rng))
     assert bool(found) != right
     assert all(f.index[:3] in {(1, 2, 3), (1, 3, 2)} for f in found)

@@ -10,9 +10,9 @@ import pytest
 
 import verify
 from verify.checking import _example
+from verify.function_under_test import describe
 from verify.generate import shapes
 from verify.generate.options import option_values
-from verify.subject import describe
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((2, 4, 6)).astype(np.float32)
@@ -111,10 +111,10 @@ def test_cotangents_of_ones_and_of_one_entry():
 
 
 def test_the_signature_of_what_is_given_by_position_is_kept():
-    subject = describe(lambda x, stride=1: x, (X, 2), None, None)
-    assert subject.positions == {"stride": 1}
-    assert subject.options["stride"].default == 2
-    assert subject.options["stride"].kind is inspect.Parameter.KEYWORD_ONLY
+    tested = describe(lambda x, stride=1: x, (X, 2), None, None)
+    assert tested.positions == {"stride": 1}
+    assert tested.options["stride"].default == 2
+    assert tested.options["stride"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 def scaled(forgotten):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verify
-from verify.generate import contents
+from verify.generate import generated_inputs
 from verify.generate.domain import NAMED, scale_of, seen
 
 RNG = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def test_an_example_shows_its_domain_and_what_is_drawn_lies_in_it(words):
     example = EXAMPLES[words]
     found = seen(example, alone=True)
     assert [d.words for d in found] == [words]
-    for _, filler in (*contents.ORDINARY, *contents.STRESS, ("normal", contents.normal)):
+    for _, filler in (*generated_inputs.ORDINARY, *generated_inputs.STRESS, ("normal", generated_inputs.normal)):
         values = found[0].onto(RNG, filler(RNG, example.shape, scale_of(example)), scale_of(example))
         assert values.shape == example.shape
         if words == "positive":

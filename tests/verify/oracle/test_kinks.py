@@ -7,9 +7,9 @@ import pytest
 
 import verify
 from verify import suite
-from verify.case import Case, with_cotangent
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.function_under_test import describe
 from verify.oracle import kinks
-from verify.subject import describe
 
 from ..seeds import alarms
 
@@ -18,8 +18,8 @@ from ..seeds import alarms
 def test_slopes_among_thousands_of_kinks_are_within_their_error_bar(seed):
     rng = np.random.default_rng(seed)
     x = np.where(rng.random(30_000) < 0.1, 0, rng.standard_normal(30_000)).astype(np.float32)
-    subject = describe(jax.nn.relu, (x,), None, None)
-    case = with_cotangent(Case(subject, "", (x,), {}, 0, example=True), rng)
+    tested = describe(jax.nn.relu, (x,), None, None)
+    case = with_cotangent(CallUnderTest(tested, "", (x,), {}, 0, example=True), rng)
     found = kinks.slopes(case, [np.ones(x.shape)], (np.ones(x.shape, np.float32),))
     assert abs(found.left - (x > 0).sum()) <= 3 * found.bar
     assert abs(found.right - (x >= 0).sum()) <= 3 * found.bar

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FunctionUnderTest, first_line
 from verify.generate.options import option_values
 from verify.oracle import kinks
 from verify.oracle.noise import measured
@@ -17,7 +18,6 @@ from verify.oracle.tolerance import allowed_error, unit_roundoff
 from verify.program.identity import is_array
 from verify.report.finding import NotRunError
 from verify.running import WIDE
-from verify.subject import Subject, first_line
 
 
 def name_of(rule: Any) -> str:
@@ -40,17 +40,17 @@ def shown(arg: Any) -> str:
     )
 
 
-def oracle_name(subject: Subject | None, example: Case | None) -> str:
-    if subject is None:
+def oracle_name(tested: FunctionUnderTest | None, example: CallUnderTest | None) -> str:
+    if tested is None:
         return "none"
     try:
         if example is not None:
             example.truth  # noqa: B018 (asks whether autodiff could be used)
     except NotRunError:
         return "forward mode of the function, where it has one, and differences: autodiff could not be used"
-    if subject.reference is not None:
-        return f"autodiff of the reference {getattr(subject.reference, '__name__', 'given')} in float64"
-    if not subject.calls:
+    if tested.reference is not None:
+        return f"autodiff of the reference {getattr(tested.reference, '__name__', 'given')} in float64"
+    if not tested.calls:
         return "autodiff of the function itself, which holds no hand-written rule, and differences"
     return "autodiff of the function with its hand-written rule removed, in float64; any subgradient at ties"
 
@@ -63,10 +63,10 @@ def equation_of(rule: Callable) -> str:
     return inspect.cleandoc(text)[:2000]
 
 
-def notes_on(example: Case, chosen: list[ModuleType]) -> list[str]:
+def notes_on(example: CallUnderTest, chosen: list[ModuleType]) -> list[str]:
     """What is worth knowing besides right and wrong."""
     notes = []
-    if example.subject.reference is None:
+    if example.tested.reference is None:
         seen = kinks.convention(example)
         notes.append(f"at kinks and ties of the example it returns {seen}" if seen else "")
     for one in chosen:
@@ -78,10 +78,10 @@ def notes_on(example: Case, chosen: list[ModuleType]) -> list[str]:
     return [n for n in notes if n]
 
 
-def not_varied(example: Case) -> list[str]:
+def not_varied(example: CallUnderTest) -> list[str]:
     """The options of which no other value was tried, as a note. An optional argument that was left out is no value
     that another could be made from: an array, an axis."""
-    options, tried = example.subject.options, option_values(example)
+    options, tried = example.tested.options, option_values(example)
     empty = inspect.Parameter.empty
     fixed = {n: p.default for n, p in options.items() if n not in tried and p.default is not empty}
     given = [f"{n}={v!r}" for n, v in fixed.items() if v is not None]
@@ -90,7 +90,7 @@ def not_varied(example: Case) -> list[str]:
     return notes + ([f"called without {', '.join(absent)}"] if absent else [])
 
 
-def detection_limits_of(example: Case) -> tuple[tuple[str, float], ...]:
+def detection_limits_of(example: CallUnderTest) -> tuple[tuple[str, float], ...]:
     """Per argument, the smallest error of one element that the comparison with the oracle sees wherever it sits,
     relative to the largest element."""
     try:

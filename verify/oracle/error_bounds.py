@@ -31,7 +31,7 @@ MOVES = {
 }
 
 
-def with_magnitude(fun: Callable, wide_sums: bool = False) -> Callable:
+def with_error_bounds(fun: Callable, wide_sums: bool = False) -> Callable:
     """`fun` (arrays to a flat list of arrays) as a function that returns (values, magnitudes). With `wide_sums` a sum
     is taken to round once, at its end."""
 

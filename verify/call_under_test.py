@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
 from verify.generate.domain import POSITIVE
 from verify.oracle import tensor_float
 from verify.oracle.primal import equations
@@ -33,17 +34,16 @@ from verify.running import (
     traced,
     widened,
 )
-from verify.subject import FLOAT, PERTURBED, Subject, first_line
 
 
 @dataclass(frozen=True)
-class Case:
-    """A call: one array per array leaf of the subject, options, and a cotangent per floating output.
+class CallUnderTest:
+    """A call: one array per array leaf of its arguments, options, and a cotangent per floating output.
 
     `y_bar` is None until the outputs' shapes are known; `with_cotangent` fills it.
     """
 
-    subject: Subject
+    tested: FunctionUnderTest
     label: str
     arrays: tuple[Any, ...]
     options: Mapping[str, Any]
@@ -56,29 +56,29 @@ class Case:
 
     @property
     def names(self) -> list[str]:
-        return [self.subject.leaves[k].path for k in self.subject.perturbed]
+        return [self.tested.leaves[k].path for k in self.tested.perturbed]
 
     @property
     def perturbed(self) -> list[int]:
         """Positions, among `arrays`, of the leaves whose cotangents are checked."""
-        return [n for n, k in enumerate(self.subject.arrays) if self.subject.leaves[k].kind == PERTURBED]
+        return [n for n, k in enumerate(self.tested.arrays) if self.tested.leaves[k].kind == PERTURBED]
 
     def at(self, dtype: Any) -> list[Any]:
         """The arrays, floating ones cast to `dtype` (OWN leaves them)."""
-        kinds = [self.subject.leaves[k].kind for k in self.subject.arrays]
+        kinds = [self.tested.leaves[k].kind for k in self.tested.arrays]
         cast = dtype is not OWN
         return [
             a.astype(dtype) if cast and kind in (PERTURBED, FLOAT) else a
             for a, kind in zip(self.arrays, kinds, strict=True)
         ]
 
-    def moved(self, arrays: list[Any]) -> "Case":
+    def moved(self, arrays: list[Any]) -> "CallUnderTest":
         return replace(self, arrays=tuple(arrays))
 
     @cached_property
     def truth(self) -> Truth:
         """The oracle's answer. Raises NotRunError where the function cannot be differentiated."""
-        fun = self.subject.oracle(self.options)
+        fun = self.tested.oracle(self.options)
         if self.reshaped:
             (y, bars), size = self._both[1], LONG_SUMS if self.long else GENEROUS
             return Truth(widen(y), widen(bars), [uniform(a, size) for a in y], [uniform(a, size) for a in bars])
@@ -87,14 +87,14 @@ class Case:
     @cached_property
     def truth_of_wide_sums(self) -> Truth:
         """The same, with the magnitudes of an evaluation whose sums are carried in a wider type."""
-        return self._measured_truth(self.subject.oracle(self.options), wide_sums=True)
+        return self._measured_truth(self.tested.oracle(self.options), wide_sums=True)
 
     @cached_property
     def measured(self) -> Truth:
         """The oracle's answer with magnitudes by error analysis, which costs a compilation at a new shape."""
         if not self.reshaped:
             return self.truth
-        return self._measured_truth(self.subject.oracle(self.options), wide_sums=False)
+        return self._measured_truth(self.tested.oracle(self.options), wide_sums=False)
 
     def _measured_truth(self, fun: Callable, wide_sums: bool) -> Truth:
         oracle = measured_oracle(fun, self.perturbed, wide_sums)
@@ -109,7 +109,7 @@ class Case:
     def _both(self) -> tuple[Any, Any]:
         """Rule and oracle in one program, for a new shape: half the compiling, as most of it is common to both. The
         oracle comes without the error analysis: a fault of geometry is no matter of the last digits."""
-        oracle, count = pullback(self.subject.oracle(self.options), self.perturbed), len(self.perturbed)
+        oracle, count = pullback(self.tested.oracle(self.options), self.perturbed), len(self.perturbed)
 
         rule = self.trace[0] if self.long else self._wide_trace
 
@@ -140,7 +140,7 @@ class Case:
     @property
     def on_the_boundary(self) -> bool:
         """Whether an argument that is positive in the example holds a 0 here."""
-        leaves = [self.subject.leaves[k] for k in self.subject.arrays]
+        leaves = [self.tested.leaves[k] for k in self.tested.arrays]
         return any(POSITIVE in f.domain and bool(np.any(a == 0)) for f, a in zip(leaves, self.arrays, strict=True))
 
     @cached_property
@@ -152,7 +152,7 @@ class Case:
     def trace(self) -> tuple[Any, list[jax.ShapeDtypeStruct]]:
         """The rule's pullback at the example's dtypes as a jaxpr, and shapes and dtypes of its cotangents; nothing is
         compiled."""
-        run = pullback(self.subject.flat(self.subject.rule, self.options), self.perturbed)
+        run = pullback(self.tested.flat(self.tested.rule, self.options), self.perturbed)
         closed, (_, bars) = jax.make_jaxpr(run, return_shape=True)(list(self.arrays), list(self.y_bar))
         return closed, bars
 
@@ -163,7 +163,7 @@ class Case:
             raise NotRunError("compared at the example's dtype")
         if self.reshaped:
             return tuple([np.asarray(a) for a in part] for part in self._both[0])  # type: ignore[return-value]
-        if self.subject.dtype == WIDE:
+        if self.tested.dtype == WIDE:
             return self.own
         try:
             return self.pull(WIDE, self.y_bar)
@@ -177,7 +177,7 @@ class Case:
         """The largest unit roundoff among the floating types the rule uses when run in float64: a rule that casts to
         float32 inside cannot be asked for float64's accuracy. Never coarser than the example's own dtype."""
         key = ("narrowest", repr(sorted(self.options.items())))
-        if key not in self.subject.compiled:
+        if key not in self.tested.compiled:
             units = [unit_roundoff(WIDE)]
             for eqn in equations(self._wide_trace):
                 dtypes = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars) if hasattr(v.aval, "dtype")}
@@ -185,24 +185,24 @@ class Case:
                 # A narrow type that never meets another, such as a counter in float32, rounds nothing that is returned.
                 units += [unit_roundoff(d) for d in floats if len(floats) > 1]
             units += [tensor_float.ROUNDOFF] if len(units) > 1 and tensor_float.asked_for(self._wide_trace) else []
-            self.subject.compiled[key] = max(units)
-        return min(self.subject.compiled[key], self.own_unit)
+            self.tested.compiled[key] = max(units)
+        return min(self.tested.compiled[key], self.own_unit)
 
     @property
     def own_unit(self) -> float:
         """The roundoff of the example's dtype; of TF32 where the rule asks for products in it on this backend."""
         key = ("own unit", repr(sorted(self.options.items())))
-        if key not in self.subject.compiled:
-            narrow = tensor_float.on_a_gpu() and self.subject.dtype == np.float32
+        if key not in self.tested.compiled:
+            narrow = tensor_float.on_a_gpu() and self.tested.dtype == np.float32
             with jax.default_matmul_precision("highest"):
                 narrow = narrow and tensor_float.asked_for(self.trace[0])
-            self.subject.compiled[key] = tensor_float.ROUNDOFF if narrow else unit_roundoff(self.subject.dtype)
-        return self.subject.compiled[key]
+            self.tested.compiled[key] = tensor_float.ROUNDOFF if narrow else unit_roundoff(self.tested.dtype)
+        return self.tested.compiled[key]
 
     @cached_property
     def _wide_trace(self) -> Any:
         """The jaxpr of the rule's pullback in float64."""
-        flat = self.subject.flat(self.subject.rule, self.options)
+        flat = self.tested.flat(self.tested.rule, self.options)
         run = compiled(self, RULE, WIDE, lambda: pullback(flat, self.perturbed))
         return traced(run, WIDE, self.at(WIDE), self.cotangent(WIDE, self.y_bar))
 
@@ -210,7 +210,7 @@ class Case:
         self, dtype: Any, y_bar: Any, fun: Callable | None = None, key: str = RULE, products: str = "highest"
     ) -> tuple[list, list]:
         """Outputs and cotangents of `fun` (default: the rule) at `dtype`, as NumPy arrays."""
-        flat = self.subject.flat(self.subject.rule, self.options) if fun is None else fun
+        flat = self.tested.flat(self.tested.rule, self.options) if fun is None else fun
         run = compiled(self, key, dtype, lambda: pullback(flat, self.perturbed))
         y, bars = call(run, dtype, self.at(dtype), self.cotangent(dtype, y_bar), products=products)
         return [np.asarray(a) for a in y], [np.asarray(a) for a in bars]
@@ -220,31 +220,31 @@ class Case:
         if dtype is not OWN and np.dtype(dtype) == WIDE:
             return [np.asarray(y, WIDE) for y in y_bar]
         with widened(dtype):
-            outs = float_outputs(self.subject, self.options, self.at(dtype))
+            outs = float_outputs(self.tested, self.options, self.at(dtype))
         return [np.asarray(y).astype(o.dtype) for y, o in zip(y_bar, outs, strict=True)]
 
     def value(self, arrays: list[Any], fun: Callable | None = None, key: str = "value") -> list[np.ndarray]:
         """The floating outputs of `fun` (default: the reference, or the rule) at these float64 arrays, without any
         derivative."""
-        flat = self.subject.flat(fun or self.subject.reference or self.subject.rule, self.options)
+        flat = self.tested.flat(fun or self.tested.reference or self.tested.rule, self.options)
         run = compiled(self, key, WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
         return [np.asarray(o, WIDE) for o in call(run, WIDE, arrays)]
 
 
-def float_outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
+def float_outputs(tested: FunctionUnderTest, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
     """Shape and dtype of the rule's floating outputs."""
-    return [o for o in outputs(subject, options, arrays) if is_float(o)]
+    return [o for o in outputs(tested, options, arrays) if is_float(o)]
 
 
-def outputs(subject: Subject, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
+def outputs(tested: FunctionUnderTest, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:
     """Shape and dtype of all its outputs; traced once for each shape and dtype of the arguments."""
     key = ("outputs", repr(sorted(options.items())), tuple((a.shape, str(a.dtype)) for a in arrays))
-    if key not in subject.compiled:
-        subject.compiled[key] = jax.eval_shape(subject.flat(subject.rule, options), *arrays)
-    return subject.compiled[key]
+    if key not in tested.compiled:
+        tested.compiled[key] = jax.eval_shape(tested.flat(tested.rule, options), *arrays)
+    return tested.compiled[key]
 
 
-def with_cotangent(case: Case, rng: np.random.Generator) -> Case:
+def with_cotangent(case: CallUnderTest, rng: np.random.Generator) -> CallUnderTest:
     """The case with a random normal cotangent, rounded to the outputs' dtype. Raises what the call raises."""
-    outs = float_outputs(case.subject, case.options, case.arrays)
+    outs = float_outputs(case.tested, case.options, case.arrays)
     return replace(case, y_bar=tuple(np.asarray(rng.standard_normal(o.shape)).astype(o.dtype) for o in outs))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from verify.oracle.magnitude import with_magnitude
+from verify.oracle.error_bounds import with_error_bounds
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_bounds_the_error_of_float32(name, x64):
     function, args = FUNCTIONS[name]
-    run = jax.jit(with_magnitude(lambda *a: [function(*a)]))
+    run = jax.jit(with_error_bounds(lambda *a: [function(*a)]))
     (exact,), (magnitude,) = run(*[a.astype(np.float64) for a in args])
     error = np.abs(np.asarray(function(*args), np.float64) - exact) / 2.0**-24
     assert np.all(error <= 4 * np.asarray(magnitude))
@@ -45,13 +45,13 @@ def test_bounds_the_error_of_float32(name, x64):
 
 def test_an_element_does_not_inherit_its_neighbours_size(x64):
     a = np.diag([1e6, 1.0])
-    (_,), (magnitude,) = with_magnitude(lambda a, b: [a @ b])(a, np.ones((2, 3)))
+    (_,), (magnitude,) = with_error_bounds(lambda a, b: [a @ b])(a, np.ones((2, 3)))
     assert np.all(np.asarray(magnitude)[1] < 10)
 
 
 def test_wide_sums_round_once(x64):
     ones = np.ones((4096,))
-    (_,), (narrow,) = with_magnitude(lambda a: [a.sum()])(ones)
-    (_,), (wide,) = with_magnitude(lambda a: [a.sum()], wide_sums=True)(ones)
+    (_,), (narrow,) = with_error_bounds(lambda a: [a.sum()])(ones)
+    (_,), (wide,) = with_error_bounds(lambda a: [a.sum()], wide_sums=True)(ones)
     assert float(wide) == 4096
     assert float(narrow) == 4096 * 33

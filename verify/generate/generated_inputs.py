@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from verify.case import Case
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import FLOAT, INTEGER, PERTURBED
 from verify.generate.domain import POSITIVE, scale_of
-from verify.subject import FLOAT, INTEGER, PERTURBED
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
 
@@ -72,10 +72,12 @@ MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
-def fill(case: Case, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]) -> tuple:
+def fill(
+    case: CallUnderTest, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]
+) -> tuple:
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
     example's size and domain, labels drawn from the example's labels, and unchanged keys."""
-    example = [case.subject.leaves[k] for k in case.subject.arrays]
+    example = [case.tested.leaves[k] for k in case.tested.arrays]
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):
@@ -134,12 +136,12 @@ def _classes(example: list, shapes: list[tuple[int, ...]], labels: np.ndarray) -
     return min(short, default=max(largest, 1))
 
 
-def plans(case: Case) -> Iterator[tuple[str, dict[int, Filler], bool]]:
+def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     """(label, fillers, stress) for every content worth trying at the example's shape."""
     positions = case.perturbed[:3]
     names = dict(zip(case.perturbed, case.names, strict=True))
     yield "fresh numbers", {}, False
-    leaves = [case.subject.leaves[k] for k in case.subject.arrays]
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
     for n in positions:
         for label, filler in ORDINARY:
             # Between zero and the smallest normal number a logarithm or a root of what is positive is guarded anyhow.

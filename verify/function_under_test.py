@@ -41,7 +41,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Subject:
+class FunctionUnderTest:
     """A rule under test. `options` are those that rule and reference both hear of: keywords, and `positions` of Python
     values given by position, which an option of that name replaces. `treedef` is that of (args, kwargs)."""
 
@@ -126,7 +126,7 @@ def describe(
     limits: Mapping[str, Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
     domain: Mapping[str, Any] | None = None,
-) -> Subject:
+) -> FunctionUnderTest:
     """Take an example call apart. Raises UncheckableError where there is nothing to differentiate."""
     kwargs = dict(sorted((kwargs or {}).items()))  # in the order of a tree's leaves
     if not callable(rule):
@@ -154,7 +154,7 @@ def describe(
     if not any(leaf.value.size for leaf in leaves if leaf.kind == PERTURBED):
         raise UncheckableError("no floating-point argument has an entry, so there is no cotangent to check")
     treedef = jax.tree_util.tree_structure((tuple(args), kwargs))
-    bare = Subject(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
+    bare = FunctionUnderTest(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
     calls, primitives, rules = _calls(bare)
     arrays = {owner for owner, leaf in zip(owners, leaves, strict=True) if leaf.kind != STATIC}
     given, positions = arguments.given(rule, args, kwargs, arrays)
@@ -208,12 +208,12 @@ def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
     return Leaf(path, KEY if jnp.issubdtype(array.dtype, jnp.unsignedinteger) else INTEGER, array)
 
 
-def _calls(subject: Subject) -> tuple[dict[str, str], frozenset[str], int]:
+def _calls(tested: FunctionUnderTest) -> tuple[dict[str, str], frozenset[str], int]:
     """Replace `custom_vjp` calls; in a function that has none, `custom_jvp` calls are what was written by hand. Beside
     them the names of all primitives, and how many calls of either kind there are."""
-    arrays = [subject.leaves[k].value for k in subject.arrays]
+    arrays = [tested.leaves[k].value for k in tested.arrays]
     try:
-        closed = jax.make_jaxpr(subject.flat(subject.rule, {}))(*arrays)
+        closed = jax.make_jaxpr(tested.flat(tested.rule, {}))(*arrays)
     except Exception as error:
         raise UncheckableError(f"the call itself fails: {first_line(error)}{unbound(error)}") from error
     if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):

@@ -1,0 +1,40 @@
+"""Options of a rule, and the values that its annotations offer for them, written as text too."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import jax
+import pytest
+
+from verify import arguments
+from verify.generate.options import _literals
+
+
+@jax.custom_vjp
+def rule(x, *, mode: Literal["sum", "mean"] | None = "sum", other: NotThere = 3, plain=1.0):
+    return x
+
+
+def other_default(x, *, mode="mean", other=3, plain=1.0):
+    return x
+
+
+@pytest.mark.parametrize("fun", [rule, partial(rule, mode="mean"), rule.__wrapped__], ids=["rule", "partial", "plain"])
+def test_literals_written_as_text_are_offered_beside_names_that_do_not_resolve(fun):
+    options = arguments.shared_options(fun, None, 1)
+    assert {n: _literals(p.annotation) for n, p in options.items()} == {
+        "mode": ["sum", "mean"],
+        "other": [],
+        "plain": [],
+    }
+
+
+def test_an_option_of_another_default_is_not_shared():
+    assert set(arguments.shared_options(rule, other_default, 1)) == {"other", "plain"}
+
+
+def test_what_has_no_signature_has_names_all_the_same():
+    assert arguments.names(max, 2) == ["args[0]", "args[1]"]
+    assert arguments.names(rule, 2) == ["x", "args[1]"]
