@@ -3,7 +3,8 @@
 Run from the repository: `python -m experiments.verify_faulty_rules.run`. Every rule of tests/verify/faulty_rules, on
 the same call: `verify` with its reference and without, JAX's `check_grads` (reverse mode, its own tolerances, float32
 and float64) and torch's `gradcheck` (float64, its own tolerances; the rule runs inside an `autograd.Function`), which
-is left out where torch is not installed. Then the right rules, each with 20 draws of its arguments.
+is left out where torch is not installed. Then the right rules, each with 20 draws of its arguments. `--verify-only`
+asks verify alone: with JAX_CUSTOM_VJP3=1 and JAX_CUSTOM_JVP3=1 in the environment, of rules that are hijax primitives.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 DRAWS = 20
 LARGEST = 1000  # gradcheck builds the whole Jacobian: beyond so many entries it is left out
@@ -88,8 +90,8 @@ def others(rule: Callable, args: tuple) -> dict[str, bool]:
     return said
 
 
-def judged(index: int) -> tuple[dict[str, bool], str]:
-    """Of one faulty rule: which checkers call it wrong, and a line where `verify` does not."""
+def judged(index: int, beside: bool = True) -> tuple[dict[str, bool], str]:
+    """Of one faulty rule: which checkers call it wrong, also those `beside` verify, and a line where that does not."""
     import verify
     from tests.verify.faulty_rules.all import RULES
 
@@ -100,7 +102,8 @@ def judged(index: int) -> tuple[dict[str, bool], str]:
     caught["pattern named"] = any(word in f.pattern for f in report.failures[:3] for word in wrong.patterns)
     if wrong.alone:
         caught["verify, without"] = bool(verify.check(wrong.rule, *wrong.args).failures)
-    caught |= {name: not right for name, right in others(wrong.rule, wrong.args).items()}
+    if beside:
+        caught |= {name: not right for name, right in others(wrong.rule, wrong.args).items()}
     missed = [name for name in ("verify, with reference", "verify, without") if not caught.get(name, True)]
     return caught, f"missed by {' and '.join(missed)}: {wrong.name}" if missed else ""
 
@@ -135,11 +138,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="take every n-th faulty rule only")
+    parser.add_argument("--verify-only", action="store_true", help="leave out the other checkers and the right rules")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=16) as pool:
         caught, asked = Counter[str](), Counter[str]()
-        for verdicts, missed in pool.imap(judged, range(0, len(RULES), options.every)):
+        for verdicts, missed in pool.imap(
+            partial(judged, beside=not options.verify_only), range(0, len(RULES), options.every)
+        ):
             caught.update({name: int(yes) for name, yes in verdicts.items()})
             asked.update(dict.fromkeys(verdicts, 1))
             if missed:
@@ -147,6 +153,8 @@ def main() -> None:
         print("faulty rules caught")
         for name in asked:
             print(f"  {name:24} {caught[name]:4} of {asked[name]}", flush=True)
+        if options.verify_only:
+            return
         names = right_rules()
         refusals = dict(zip(names, pool.map(refused, range(len(names)), chunksize=1), strict=True))
     print(f"right rules refused, of {DRAWS} draws each (`verify`: see verify_false_alarms)")

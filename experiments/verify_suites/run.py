@@ -31,12 +31,7 @@ SUITES = {
     "haiku": ("haiku/_src/dot_test.py", "haiku/_src/basic_test.py", "haiku/_src/recurrent_test.py", "haiku/_src/nets"),
     "rlax": ("rlax/_src",),
     # The wheel of e3nn-jax puts its tests beside the package.
-    "e3nn": (
-        "tests/_src/utils",
-        "tests/_src/spherical_harmonics",
-        "tests/_src/basic_test.py",
-        "tests/_src/gate_test.py",
-    ),
+    "e3nn": ("tests/_src/utils", "tests/_src/basic_test.py", "tests/_src/gate_test.py"),
 }
 
 
