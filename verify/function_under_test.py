@@ -42,7 +42,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class FunctionUnderTest:
-    """A rule under test. `options` are those that rule and reference both hear of: keywords, and `positions` of Python
+    """A rule under test. `options` are those that rule and reference both take: keywords, and `positions` of Python
     values given by position, which an option of that name replaces. `treedef` is that of (args, kwargs)."""
 
     rule: Callable
@@ -103,7 +103,7 @@ class FunctionUnderTest:
         return jax.tree_util.tree_unflatten(self.treedef, whole)
 
     def oracle(self, options: Mapping[str, Any]) -> Callable:
-        """The flat function whose autodiff is taken for the truth: the reference, or the rule without its rule."""
+        """The flat function whose autodiff is the oracle: the reference, or the rule without its rule."""
         if self.reference is not None:
             return self.flat(self.reference, options)
         return primal.inlined(self.flat(self.rule, options), dict(self.calls))

@@ -38,8 +38,8 @@ def of_perturbed(flat: Callable, arrays: Sequence[Any], perturbed: Sequence[int]
 def pullback(
     flat: Callable, perturbed: list[int], placed: Callable[[Any, Any], Any] = lambda given, output: given
 ) -> Callable:
-    """(arrays, y_bar) -> (outputs, cotangents of the perturbed arrays), through JAX's own reverse mode. `placed` brings
-    a cotangent to where its output lies."""
+    """(arrays, y_bar) -> (outputs, cotangents of the perturbed arrays), through JAX's own reverse mode. `placed`
+    reshards a cotangent like its output."""
 
     def pull(arrays, y_bar):
         y, back = jax.vjp(of_perturbed(flat, arrays, perturbed), *[arrays[n] for n in perturbed])

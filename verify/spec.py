@@ -1,4 +1,4 @@
-"""Calls in words, for the command line and for tests.
+"""Calls as text, for the command line and for tests.
 
 `f32[2,8,8,3]` normal numbers (f16, bf16, f64 too), `p32[4,10]` rows of probabilities, `i32[4]<10` integers below 10,
 `key` a random key, and anything else as a Python literal (`0.5`, `(3,3)`).
@@ -21,7 +21,7 @@ DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32", "f64": "float6
 
 def parametrize(**rules: tuple[Any, ...]) -> Any:
     """A pytest mark that runs a test once for each rule: `name=(rule, reference or None, argument, argument, …)`, the
-    arguments as arrays or in words. The test takes `rule`, `reference` and `args`.
+    arguments as arrays or as text. The test takes `rule`, `reference` and `args`.
 
         @verify.parametrize(
             dense=(dense, plain_dense, "f32[5,4]", "f32[4,6]"),

@@ -146,7 +146,7 @@ ENTRIES: tuple[Entry, ...] = (
 
 def chosen(names: Sequence[str]) -> tuple[Entry, ...]:
     """The entries of the rules called one of `names`, or else those whose names begin with it; all if there are none.
-    Raises UncheckableError for a name that is nobody's."""
+    Raises UncheckableError for an unknown name."""
     rules = {e.name.split()[0] for e in ENTRIES}
     found: set[str] = set()
     for name in names:

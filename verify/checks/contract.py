@@ -67,7 +67,7 @@ def _placeholder(name: str) -> str:
 
 
 def _announced(case: CallUnderTest) -> list[Finding]:
-    """Whether a hijax primitive's `expand` returns what its `out_aval` says: nobody else compares them."""
+    """Whether a hijax primitive's `expand` returns what its `out_aval` says: JAX does not compare them."""
     if HIJAX not in case.tested.primitives or case.tested.reference is not None:
         return []
     try:

@@ -58,8 +58,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
 
 
 def _on_explicit_axes(case: CallUnderTest, flat, batch, expected: list[np.ndarray]) -> list[Finding]:
-    """On the mesh that `jax.make_mesh` makes, where the type of an array says how it lies: a rule that raises there is
-    a note, since it says itself what it lacks; other numbers are wrong."""
+    """On the mesh that `jax.make_mesh` makes, where an array's type holds its sharding: a rule that raises there is a
+    note, as its message says what is missing; other numbers are wrong."""
     label = f"{case.label}, a mesh with explicit axes"
     mesh = jax.make_mesh((len(jax.devices()),), (AXIS,), axis_types=(AxisType.Explicit,))
 
@@ -75,9 +75,9 @@ def _on_explicit_axes(case: CallUnderTest, flat, batch, expected: list[np.ndarra
         try:
             call(lambda *args: run(case.tested.oracle(case.options), *args), OWN, list(case.arrays), list(case.y_bar))
         except Exception:
-            return []  # the function itself does not say how its results lie
+            return []  # the function itself does not state the sharding of its results
         text = (
-            f"raises {first_line(error)}. Where an operation cannot tell how its result lies, say it with "
+            f"raises {first_line(error)}. Where an operation cannot infer the sharding of its result, give it by "
             "out_sharding=, or bring its operands together first with jax.sharding.reshard"
         )
         return [Finding(NAME, "the rule", None, None, None, "", text, label, note=True)]

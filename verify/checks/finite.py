@@ -53,7 +53,7 @@ def _finite_inputs(case: CallUnderTest) -> bool:
         return all(np.all(np.isfinite(t)) and np.abs(t).max(initial=0) < limit for t in known)
     except NotRunError:
         if case.on_the_boundary:
-            return False  # the true cotangent may be infinite there, as that of a square root is, and nobody knows
+            return False  # the true cotangent may be infinite there, as that of a square root is, or finite
         return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in case.own[0])
 
 

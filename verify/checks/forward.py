@@ -1,6 +1,6 @@
 """The forward half: `fwd`'s primal output is the function's own value, and both are the reference's.
 
-Under differentiation JAX takes y from the forward rule, not from the function, and nobody compares them: a forward
+Under differentiation JAX takes y from the forward rule, not from the function, and JAX does not compare them: a forward
 rule with another output trains on one function and predicts with another.
 """
 

@@ -108,8 +108,8 @@ def _at(
 
 
 def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
-    """A difference where what is positive in the example is 0: nobody has promised a derivative there, only that finite
-    numbers stay so."""
+    """A difference where what is positive in the example is 0: no derivative is promised there, only that finite
+    numbers stay finite."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
     text = f"outside of what the example shows, {count} ({values})"

@@ -1,7 +1,7 @@
 """What the numbers of an argument may be, read from the example or said by `check(…, domain=)`.
 
-A function of a matrix that is positive definite in the example is asked about such matrices only: elsewhere nobody has
-promised anything. Each domain maps any numbers to numbers of its own, so that what a filler draws (ties, zeros,
+A function of a matrix that is positive definite in the example is asked about such matrices only: elsewhere nothing is
+promised. Each domain maps any numbers to numbers of its own, so that what a filler draws (ties, zeros,
 saturation) keeps its character: the largest of a row stays the largest.
 """
 

@@ -44,7 +44,7 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
 
 
 def _near(default: Any) -> list[Any]:
-    """Another value of an option nobody has told us about: whatever it is, one close by is of the same kind."""
+    """Another value of an option without known values: one close to its default is of the same kind."""
     if isinstance(default, bool):
         return [not default]
     if isinstance(default, int):

@@ -1,7 +1,7 @@
 """A program whose unbounded loops end: every `while` counts its iterations and gives up at a budget.
 
 A rule whose loop converges on the example need not do so on a generated call (a square root by Newton's iteration, of a
-negative number), and nobody can stop a compiled loop from outside. So a program that holds a `while` is run from its
+negative number), and a compiled loop cannot be stopped from outside. So a program that holds a `while` is run from its
 jaxpr, each of these loops with a counter beside its state.
 """
 

@@ -7,7 +7,7 @@ direction u
     -F'(x; -u) ≤ ⟨g, u⟩ ≤ F'(x; u)
 
 Coordinates u = eᵢ bound each element alone; u = (1, …, 1) moves tied inputs together, breaks no tie, and so fixes
-their total: a rule that gives a tie to nobody, or to everybody in full, passes the first and fails the second.
+their total: a rule that gives a tie to no entry, or to every entry in full, passes the first and fails the second.
 The cotangent is taken ≥ 0 here, otherwise the slopes of several outputs could cancel.
 """
 

@@ -2,7 +2,7 @@
 
 A `jax.custom_vjp` call keeps, in the jaxpr, the primal it stands for (`call_jaxpr`). Evaluating the jaxpr with every
 such call replaced by its primal gives the same function with no rule left in it: JAX differentiates *that* by itself,
-which is the oracle when nobody hands us a reference.
+which is the oracle when no reference is given.
 """
 
 from collections.abc import Callable, Iterable, Sequence

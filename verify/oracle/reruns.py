@@ -1,8 +1,9 @@
 """Mistakes that show when the call is run again, a little changed.
 
-A rule that takes A for Aᵀ is right where A is symmetric; one that leaves ȳ out returns what belongs to ȳ = 1; one that
-loses a carry between blocks returns, for each block, what belongs to a cotangent that is zero outside of it; a sum
-taken for a mean is off by a factor that grows with the size. Each is tried on rule and oracle, and named if it fits.
+A rule that uses A where Aᵀ is due is right where A is symmetric; one that leaves ȳ out returns what belongs to ȳ = 1;
+one that loses a carry between blocks returns, for each block, what belongs to a cotangent that is zero outside of it;
+a sum where a mean is due is off by a factor that grows with the size. Each is tried on rule and oracle, and named if
+it fits.
 """
 
 import itertools

@@ -83,7 +83,7 @@ def checked(
 
 
 def _with_equals(report: Report, record: Record, before: Iterable[Record]) -> Report:
-    """The report of a hijax primitive, with a finding where JAX takes it for one that ran before."""
+    """The report of a hijax primitive, with a finding where JAX reuses the program of one that ran before."""
     if not is_instance(record.rule):
         return report
     others = [r.rule for r in before if type(r.rule) is type(record.rule)]

@@ -1,18 +1,18 @@
-"""What usually makes a pattern: the words after "likely cause"."""
+"""What usually causes a pattern: the words after "likely cause"."""
 
 # The first entry whose key occurs in the pattern wins; the order is from the most to the least specific.
 CAUSES = (
-    ("flipped along axes", "the kernel was not turned by 180°, or was turned when it should not have been"),
-    ("flipped", "an axis is walked backwards: a reversed kernel or index order"),
-    ("transpose", "two axes are swapped: a missing or a superfluous transpose, or (in, out) taken for (out, in)"),
+    ("flipped along axes", "the kernel was not flipped (rotated 180°), or was flipped when it should not have been"),
+    ("flipped", "an axis is traversed backwards: a reversed kernel or index order"),
+    ("transpose", "two axes are swapped: a missing or a superfluous transpose, or (in, out) read as (out, in)"),
     ("shifted", "off by one: the padding on one side, or the window's origin"),
     ("rolled", "an index is off by one and wraps around"),
-    ("permutation", "the right values at the wrong places: reshape order, axis order, or a scatter index"),
+    ("permutation", "the right values at the wrong indices: reshape order, axis order, or a scatter index"),
     ("not finite", "an overflow, a division by zero or log 0: use the stable form (subtract the maximum, clamp)"),
     ("factor in each channel", "a factor for each channel is missing or wrong: a scale, a variance, a count"),
     ("sign", "a minus sign is missing or doubled"),
-    ("(the batch size)", "a mean taken for a sum over the batch, or the reverse"),
-    ("zero, ties", "at ties nobody gets the cotangent, where the convention says who does"),
+    ("(the batch size)", "a mean over the batch where a sum is due, or the reverse"),
+    ("zero, ties", "at ties no entry gets the cotangent, where the convention names one"),
     ("ties", "another convention at ties or at exact zero than the oracle's: ≥ for >, last for first, all for one"),
     ("zero, every sample but the first", "only the first sample is propagated"),
     ("every sample but the first", "the rule uses the first sample's values for all of them"),
@@ -35,7 +35,7 @@ CAUSES = (
 
 
 def cause_of(pattern: str, rank: int) -> str:
-    """The likely cause of a pattern, in words; empty where nothing is known."""
+    """The likely cause of a pattern; empty where none is known."""
     for key, cause in CAUSES:
         if key in pattern:
             return cause if rank > 0 or "axis" not in cause else ""
