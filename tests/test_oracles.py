@@ -33,8 +33,8 @@ def test_a_missing_or_additional_cotangent_is_noticed():
     def two_cotangents(residuals, y_bar):
         return DENSE.bwd(residuals, y_bar)[:2]
 
-    for wrong in (bias_forgotten, two_cotangents):
-        assert_rejected(DENSE, wrong)
+    for faulty in (bias_forgotten, two_cotangents):
+        assert_rejected(DENSE, faulty)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)

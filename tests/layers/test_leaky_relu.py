@@ -67,7 +67,7 @@ def sides_exchanged(residuals, y_bar, *, negative_slope=0.01):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "faulty",
     [
         nothing_below_zero,
         slope_applied_twice,
@@ -75,7 +75,6 @@ def sides_exchanged(residuals, y_bar, *, negative_slope=0.01):
         sides_exchanged,
         faulty_rules.cotangent_ignored(LEAKY_RELU),
     ],
-    ids=lambda wrong: wrong.__name__,
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(LEAKY_RELU, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(LEAKY_RELU, faulty)

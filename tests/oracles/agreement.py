@@ -238,12 +238,12 @@ def assert_variants(variants, args, *, tolerance=1e-12):
             assert_agrees(subject, got, LOOPS, by_loops, tolerance)
 
 
-def assert_rejected(subject: Subject, wrong_bwd, args=None, *, oracles=ORACLES):
-    """Every oracle on its own notices that `wrong_bwd` is not the subject's backward rule."""
-    got, known = pair_and_oracles(subject, args, wrong_bwd, oracles, integers=False)
+def assert_rejected(subject: Subject, faulty_bwd, args=None, *, oracles=ORACLES):
+    """Every oracle on its own notices that `faulty_bwd` is not the subject's backward rule."""
+    got, known = pair_and_oracles(subject, args, faulty_bwd, oracles, integers=False)
     for oracle, expected in known.items():
         try:
             assert_agrees(subject, got, oracle, expected, allowed(oracle))
         except AssertionError:
             continue
-        raise AssertionError(f"{subject}: {wrong_bwd.__name__} passes: {oracle} did not notice")
+        raise AssertionError(f"{subject}: {faulty_bwd.__name__} passes: {oracle} did not notice")
