@@ -23,7 +23,7 @@ from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 COMMANDS = {
     "train": ("train:Train", "train a model and keep the results in a folder of their own"),
     "eval": ("eval:Eval", "accuracy, precision and recall by class, confusion, worst images of a run's net"),
-    "predict": ("predict:Predict", "what a run's net takes images for: files or folders of them"),
+    "predict": ("predict:Predict", "the classes that a run's net predicts for images: files or folders of them"),
     "report": ("report:Report", "one page about a run, report.html: curves, classes, worst images, filters, config"),
     "export": ("export:Export", "a run's net as a file: its weights, or a function that runs without purecnn"),
     "import-weights": (

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of a run, gone on with each time: are the final weights those of the undisturbed run?
+"""SIGKILL at random moments of a run, resumed each time: are the final weights those of the undisturbed run?
 
     python -m experiments.kill_and_resume.run               50 kills; about three minutes
     python -m experiments.kill_and_resume.run --kills 3

@@ -59,8 +59,8 @@ class ChosenNames(Sequence[str]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.names[int(self.numbers[place])]
+    def __getitem__(self, row: Any) -> Any:
+        return self.names[int(self.numbers[row])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Files:
     numbers: np.ndarray  # of these among them, int32 (N,)
     sample: tuple[int, ...]  # H, W, C
     decoding: Decoding = PLAIN
-    least_area: float | None = None  # None: no pieces
+    least_area: float | None = None  # None: no crops
     seed: int = 0
     epoch: int | None = None
     threads: int = dataclasses.field(default_factory=usable_cores)
@@ -100,9 +100,9 @@ class Files:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, places: Any) -> Any:
-        chosen = self.numbers[places]
-        if isinstance(places, slice):
+    def __getitem__(self, rows: Any) -> Any:
+        chosen = self.numbers[rows]
+        if isinstance(rows, slice):
             return dataclasses.replace(self, numbers=chosen)
         return self._decoded(np.ravel(chosen)).reshape(*np.shape(chosen), *self.sample)
 
@@ -120,28 +120,28 @@ class Files:
         """Of the files' names, the `labels` (N,) and the content of some files, evenly spaced.
 
         Of no path before the names and no date, so a folder may be moved; and of no sizes, so that a file which turned
-        out to be damaged may be replaced, and the run goes on.
+        out to be damaged may be replaced, and the run resumed.
         """
         crc32 = zlib.crc32(repr((self.shape, str(self.dtype))).encode())
         for number in self.numbers:
             crc32 = zlib.crc32(os.fsencode(self.names[int(number)]) + b"\0", crc32)
-        for place in evenly_spaced(len(self)):
-            crc32 = zlib.crc32(self.path(int(self.numbers[place])).read_bytes(), crc32)
+        for row in evenly_spaced(len(self)):
+            crc32 = zlib.crc32(self.path(int(self.numbers[row])).read_bytes(), crc32)
         return zlib.crc32(np.ascontiguousarray(labels, np.int32).data, crc32)
 
     def _decoded(self, numbers: np.ndarray) -> np.ndarray:
         images = np.empty((len(numbers), *self.sample), np.uint8)
         decode, faults = self._decoder(), {}
-        places = iter(range(len(numbers)))  # of which each thread takes the next
+        rows = iter(range(len(numbers)))  # of which each thread takes the next
 
         def work() -> None:
-            for place in places:
-                number = int(numbers[place])
+            for row in rows:
+                number = int(numbers[row])
                 found = attempt(decode, self.path(number), number)
                 if isinstance(found, ValueError):
-                    faults[place] = str(found)
+                    faults[row] = str(found)
                 else:
-                    images[place] = found
+                    images[row] = found
 
         threads = min(self.threads, len(numbers))
         if threads <= 1:
@@ -150,16 +150,16 @@ class Files:
             with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
                 for done in [pool.submit(work) for _ in range(threads)]:
                     done.result()
-        complain([faults[place] for place in sorted(faults)])
+        complain([faults[row] for row in sorted(faults)])
         return images
 
     def _decoder(self) -> Any:
         if self.least_area is None or self.epoch is None:
             return lambda path, number: pixels(path, self.sample, self.decoding)
-        from purecnn.data.random_crop import Crop, random_piece
+        from purecnn.data.random_crop import Crop, random_crop
 
         crop = Crop(self.seed, self.epoch, self.least_area)
-        return lambda path, number: random_piece(path, self.sample, crop, number, self.decoding)
+        return lambda path, number: random_crop(path, self.sample, crop, number, self.decoding)
 
 
 def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:

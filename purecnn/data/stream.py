@@ -48,8 +48,8 @@ class Stream:
                 if images.shape[1:] != self.images.shape[1:] or len(images) > self.batch_size:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
-                places = np.arange(self.batch_size) % len(images)
-                yield images[places].astype(self.images.dtype, copy=False), labels[places]
+                rows = np.arange(self.batch_size) % len(images)
+                yield images[rows].astype(self.images.dtype, copy=False), labels[rows]
             if not count:
                 raise ValueError(
                     "data: got an iterator that has ended, expected what can be iterated again, or steps_per_epoch"

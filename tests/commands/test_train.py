@@ -122,7 +122,7 @@ def test_a_finished_run_gone_on_with_stays_as_it_is(trained):
     before = {name: (folder / "run" / name).read_bytes() for name in FILES - PICTURES - {"checkpoints"}}
     done = purecnn("train", "--run-dir", "run", "--resume", *OWN_CACHE, cwd=folder, module="purecnn.cli")
     assert done.returncode == 0, done.stderr
-    assert "going on after step 82 of 82\n" in done.stdout
+    assert "resuming after step 82 of 82\n" in done.stdout
     assert "being there from a run before" in done.stdout
     assert {name: (folder / "run" / name).read_bytes() for name in before} == before
 
@@ -141,7 +141,7 @@ def test_a_taken_folder_is_refused_and_left_alone(trained):
     before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
     done = purecnn("train", "--epochs", 1, "--run-dir", "run", cwd=folder)
     assert done.returncode == 2
-    refusal = "run_dir: run exists already and is left as it is; go on with it by --resume, or name a new folder"
+    refusal = "run_dir: run exists already and is left as it is; resume it with --resume, or name a new folder"
     assert done.stderr == f"purecnn: {refusal}\n"
     assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
 
@@ -181,7 +181,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_damaged_checkpoint_is_not_the_
         _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130
     step = int(re.search(r"interrupted after step (\d+), which is saved", complaint)[1])
-    assert complaint.endswith("; go on with: purecnn train --run-dir run --resume\n")
+    assert complaint.endswith("; resume with: purecnn train --run-dir run --resume\n")
     assert 82 <= step < 246
 
     before = 9 if step % 41 else 5  # an epoch is four dispatches of 9 steps and one of 5
@@ -190,7 +190,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_damaged_checkpoint_is_not_the_
     done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"checkpoints/{step} is damaged (host/metadata is not as it was written) and removed" in done.stdout
-    assert f"going on after step {step - before} of 246" in done.stdout
+    assert f"resuming after step {step - before} of 246" in done.stdout
     for name in ("weights.safetensors", "best.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert [losses(line) for line in read_metrics(tmp_path / "run")] == [

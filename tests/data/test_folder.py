@@ -135,8 +135,8 @@ CORRUPT = {
 @pytest.mark.parametrize("kind", CORRUPT)
 def test_a_corrupt_image_is_named_with_the_reason(tmp_path, kind):
     write_folder(tmp_path)
-    spoil, reason = CORRUPT[kind]
-    spoil(tmp_path / "dog" / "3.png")
+    corrupt, reason = CORRUPT[kind]
+    corrupt(tmp_path / "dog" / "3.png")
     with pytest.raises(ValueError, match=reason) as caught:
         read("folder", str(tmp_path), image_size=(4, 4))
     assert str(caught.value).startswith(str(tmp_path / "dog"))
