@@ -6,7 +6,6 @@ import numpy as np
 import purecnn
 from tests.oracles import complex_step, loops, plain, pointwise_loops
 from tests.oracles.agreement import Subject, assert_cotangents
-from verify.oracle import references
 
 
 def normal(*shapes):
@@ -42,7 +41,7 @@ def subject(rule, variant, make, *, names=("x", "w", "b"), exact=False, **option
         rule,
         getattr(purecnn, f"{name}_fwd"),
         getattr(purecnn, f"{name}_bwd"),
-        getattr(plain if hasattr(plain, name) else references, name),
+        plain.named(name),
         next(getattr(oracle, name) for oracle in (loops, pointwise_loops, complex_step) if hasattr(oracle, name)),
         make,
         options,

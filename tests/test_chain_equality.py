@@ -5,11 +5,12 @@ import pickle
 import equinox
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import purecnn
 from purecnn import nn
-from tests.every_layer import everything
+from tests.every_layer import doubled, everything
 
 KEY = jax.random.key(0)
 

@@ -20,8 +20,8 @@ from purecnn.models import alexnet, alexnet_one_tower, cifar_cnn, lenet, mlp, re
 from purecnn.train.objectives import OBJECTIVES
 from purecnn.train.step import training_step
 from tests import lowered
+from tests.oracles import plain
 from tests.residuals import residual_bytes
-from verify.oracle import references
 
 
 def stem():
@@ -120,13 +120,13 @@ def test_residual_bytes_are_at_most_those_of_autodiff(build, shape, dtype, monke
     for name in PLAIN:
         module = "training_modes" if name == "batch_norm" else "nn"
         monkeypatch.setattr(f"purecnn.{module}.{name}_rule", plain_rule(name))
-    theirs = residual_bytes(functools.partial(pullback, build(), references.softmax_cross_entropy), *arguments)
+    theirs = residual_bytes(functools.partial(pullback, build(), plain.named("softmax_cross_entropy")), *arguments)
     assert ours <= theirs
 
 
 def plain_rule(name):
     """A plain function of tests.oracles in the place of a rule."""
-    rule, function = getattr(purecnn, name), getattr(plain, name)
+    rule, function = getattr(purecnn, name), plain.named(name)
 
     def stands_in(x, *args, **options):
         if name != "batch_norm":
