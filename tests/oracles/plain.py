@@ -48,29 +48,6 @@ def conv2d_by_slices(x, w, b=None, *, stride=1, padding="VALID", dilation=1, gro
     return y if b is None else y + b[None, None, None]
 
 
-def conv_transpose2d(
-    x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, output_padding=0, algorithm="auto"
-):
-    """A convolution of x with stride − 1 zeros between its entries, by the flipped kernel, group by group."""
-    parts = w.reshape(*w.shape[:3], groups, -1).transpose(0, 1, 4, 3, 2)  # (kh, kw, C/groups, groups, D/groups)
-    flipped, around = parts.reshape(*w.shape[:2], w.shape[3] // groups, -1)[::-1, ::-1], []
-    for k, s, d, extra, axis in zip(
-        w.shape[:2], both(stride), both(dilation), both(output_padding), (0, 1), strict=True
-    ):
-        reach = d * (k - 1)
-        if padding == "SAME":
-            cut = max(reach + 1 - s, 0)
-            top, bottom, extra = cut // 2, cut - cut // 2, max(s - reach - 1, 0)
-        else:
-            top, bottom = (
-                (0, 0) if padding == "VALID" else (padding,) * 2 if isinstance(padding, int) else padding[axis]
-            )
-        around.append((reach - top, reach - bottom + extra))
-    options = {"lhs_dilation": both(stride), "rhs_dilation": both(dilation), "feature_group_count": groups}
-    y = lax.conv_general_dilated(x, flipped, (1, 1), around, dimension_numbers=NHWC, **options)
-    return y if b is None else y + b.reshape(1, 1, 1, -1)
-
-
 def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
     stride = window if stride is None else stride
     if ties == "first" and both(dilation) == (1, 1):

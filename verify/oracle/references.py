@@ -156,7 +156,7 @@ def dense(x, w, b=None):
 
 
 def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
-    before = (size - 1) // 2
+    before = size // 2
     squares = jnp.pad(x * x, ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
     total = sum(squares[..., c : c + x.shape[3]] for c in range(size))
     return x / (k + alpha * total) ** beta
