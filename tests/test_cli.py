@@ -74,7 +74,7 @@ def test_a_library_of_an_extra_that_is_not_installed_is_named_in_one_line(monkey
     assert said.out == ""
 
 
-def test_a_module_of_our_own_that_is_not_there_is_not_taken_for_an_extra(monkeypatch):
+def test_a_module_of_our_own_that_is_not_there_is_no_missing_extra(monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setitem(sys.modules, "purecnn.commands.summary", None)
     with pytest.raises(ModuleNotFoundError, match=r"purecnn\.commands\.summary"):

@@ -70,9 +70,9 @@ THICK = purecnn.Chain(
 @pytest.mark.parametrize(
     ("net", "products", "convolutions"), [(purecnn.models.lenet(2), 11, 3), (THICK, 5, 3)], ids=["lenet", "thick"]
 )
-def test_a_step_has_no_cotangent_that_nobody_asks_for(net, products, convolutions):
-    """Of the convolutions y is one, w̄ a product, and x̄ one too, but for the first layer's, which nobody asks for. A
-    dense layer has three products."""
+def test_a_step_has_no_cotangent_that_is_not_used(net, products, convolutions):
+    """Of the convolutions y is one, w̄ a product, and x̄ one too, but for the first layer's, which is not used. A dense
+    layer has three products."""
     step, args = a_step(net, (12, 12, 1 if net is not THICK else 3))
     text = in_a_scan(step, *args)
     assert not faults(text)

@@ -18,5 +18,5 @@ def intact(folder):
     write_folder(folder / "images")
     (folder / "cifar.tar.gz").write_bytes(cifar_archive(cifar_files()[0]))
     (folder / "mine.npz").write_bytes(saved())
-    places = {"mnist": "mnist", "folder": "images", "cifar10": "cifar.tar.gz", "npz": "mine.npz"}
-    return [Hostile(data, folder / place, "") for data, place in places.items()]
+    paths = {"mnist": "mnist", "folder": "images", "cifar10": "cifar.tar.gz", "npz": "mine.npz"}
+    return [Hostile(data, folder / path, "") for data, path in paths.items()]

@@ -94,7 +94,7 @@ def write_folder(root, *, classes=("cat", "dog", "owl"), each=5, side=(6, 8), su
 
 
 def declaring(path, side, colour):
-    """A PNG whose header declares side×side pixels; nobody should get as far as its data."""
+    """A PNG whose header declares side×side pixels; its data should never be reached."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -78,15 +78,15 @@ def test_what_is_transparent_is_white_paper(tmp_path):
 
 def test_the_camera_says_what_is_up(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: to be shown a quarter to the right
+    exif[0x0112] = 6  # the camera was rotated: to be shown a quarter to the right
     write_folder(tmp_path, classes=("a", "b"), each=2, side=(8, 16))
     picture = np.zeros((16, 8, 3), np.uint8)
     picture[:8] = 255
     for n in range(2):
         Image.fromarray(picture).save(tmp_path / "b" / f"{n}.png", exif=exif)
     data = read("folder", str(tmp_path))
-    (turned,) = data.test.images[data.test.labels == 1]
-    np.testing.assert_array_equal(turned, np.rot90(picture, -1))
+    (rotated,) = data.test.images[data.test.labels == 1]
+    np.testing.assert_array_equal(rotated, np.rot90(picture, -1))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".gif", ".webp", ".ppm", ".tiff"])

@@ -64,21 +64,21 @@ def test_turned_inked_grey_and_slightly_wrong_jpegs_are_read_as_pillow_reads_the
     whole = Crop(0, 0, 1.0)
     picture = gradient(40, 40)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
-    picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    exif[0x0112] = 6  # to be rotated by a quarter
+    picture.save(tmp_path / "rotated.jpg", exif=exif, quality=95)
     picture.convert("CMYK").save(tmp_path / "inks.jpg", quality=95)
     picture.convert("L").save(tmp_path / "grey.jpg", quality=95)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=95)
     (tmp_path / "odd.jpg").write_bytes(out.getvalue()[:20] + b"\0\0" + out.getvalue()[20:])
     seen = {}
-    for name in ("turned", "inks", "grey", "odd"):
+    for name in ("rotated", "inks", "grey", "odd"):
         for channels in (1, 3):
             path, shape = tmp_path / f"{name}.jpg", (40, 40, channels)
             number = next(n for n in range(99) if random_box(whole, n, 40, 40) == (0, 0, 40, 40))
             seen[name] = random_crop(path, shape, whole, number)
             assert np.abs(seen[name].astype(int) - pixels(path, shape)).max() <= 3
-    assert seen["turned"][0, -1, 0] < 20 < 200 < seen["turned"][0, 0, 0]  # what was the first row is the last column
+    assert seen["rotated"][0, -1, 0] < 20 < 200 < seen["rotated"][0, 0, 0]  # what was the first row is the last column
 
 
 @pytest.mark.parametrize("cut", [1, 50, 400])

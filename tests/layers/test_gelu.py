@@ -92,5 +92,5 @@ def test_faulty_rules_are_rejected(subject, faulty):
     assert_rejected(subject, faulty)
 
 
-def test_a_rule_blind_to_its_cotangent_is_rejected():
+def test_a_rule_that_ignores_its_cotangent_is_rejected():
     assert_rejected(TANH, faulty_rules.cotangent_ignored(TANH))

@@ -53,8 +53,8 @@ def test_nothing_is_kept():
 
 
 def taps_in_reverse(residuals, cols_bar, window, **options):
-    taps = cols_bar.reshape(*cols_bar.shape[:3], 9, 3)[..., ::-1, :].reshape(cols_bar.shape)
-    return purecnn.im2col_bwd(residuals, taps, window, **options)
+    offsets = cols_bar.reshape(*cols_bar.shape[:3], 9, 3)[..., ::-1, :].reshape(cols_bar.shape)
+    return purecnn.im2col_bwd(residuals, offsets, window, **options)
 
 
 def channel_slowest(residuals, cols_bar, window, **options):
@@ -91,8 +91,8 @@ def divided_by_the_copies(residuals, x_bar, input_shape, window, **options):
 
 def window_transposed(residuals, x_bar, input_shape, window, **options):
     (cols_bar,) = purecnn.col2im_bwd(residuals, x_bar, input_shape, window, **options)
-    taps = cols_bar.reshape(*cols_bar.shape[:3], *window, 3)
-    return (jnp.swapaxes(taps, 3, 4).reshape(cols_bar.shape),)
+    offsets = cols_bar.reshape(*cols_bar.shape[:3], *window, 3)
+    return (jnp.swapaxes(offsets, 3, 4).reshape(cols_bar.shape),)
 
 
 def padding_on_the_other_side(residuals, x_bar, input_shape, window, *, padding, **options):

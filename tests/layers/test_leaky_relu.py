@@ -62,7 +62,7 @@ def default_slope(residuals, y_bar, *, negative_slope=0.01):
     return purecnn.leaky_relu_bwd(residuals, y_bar)
 
 
-def sides_exchanged(residuals, y_bar, *, negative_slope=0.01):
+def sides_swapped(residuals, y_bar, *, negative_slope=0.01):
     return purecnn.leaky_relu_bwd((-residuals[0],), y_bar, negative_slope=negative_slope)
 
 
@@ -72,7 +72,7 @@ def sides_exchanged(residuals, y_bar, *, negative_slope=0.01):
         nothing_below_zero,
         slope_applied_twice,
         default_slope,
-        sides_exchanged,
+        sides_swapped,
         faulty_rules.cotangent_ignored(LEAKY_RELU),
     ],
 )

@@ -39,7 +39,7 @@ def test_keeps_its_input():
 
 
 def derivative_taken_at_the_output(residuals, y_bar):
-    """σ′(σ(x)): y taken for x."""
+    """σ′(σ(x)): y in the place of x."""
     return purecnn.sigmoid_bwd((purecnn.sigmoid(residuals[0]),), y_bar)
 
 

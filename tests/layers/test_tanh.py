@@ -36,7 +36,7 @@ def test_keeps_its_input():
 
 
 def derivative_taken_at_the_output(residuals, y_bar):
-    """tanh′(tanh x): y taken for x."""
+    """tanh′(tanh x): y in the place of x."""
     return purecnn.tanh_bwd((purecnn.tanh(residuals[0]),), y_bar)
 
 

@@ -90,7 +90,7 @@ def one_of_the_copies(residuals, y_bar, scale, **options):
     return (y_bar[:, :: scale[0], :: scale[1]],)
 
 
-def rows_and_columns_exchanged(residuals, y_bar, scale, **options):
+def rows_and_columns_swapped(residuals, y_bar, scale, **options):
     (x,) = NEAREST.arguments(y_bar.dtype)
     cells = y_bar.reshape(len(y_bar), scale[0], x.shape[1], scale[1], x.shape[2], x.shape[3])
     return (cells.sum(axis=(1, 3)),)  # as if the copies of the image stood beside each other
@@ -98,7 +98,7 @@ def rows_and_columns_exchanged(residuals, y_bar, scale, **options):
 
 @pytest.mark.parametrize(
     "faulty",
-    [mean_of_the_copies, one_of_the_copies, rows_and_columns_exchanged, faulty_rules.cotangent_ignored(NEAREST)],
+    [mean_of_the_copies, one_of_the_copies, rows_and_columns_swapped, faulty_rules.cotangent_ignored(NEAREST)],
 )
 def test_faulty_rules_of_nearest_are_rejected(faulty):
     assert_rejected(NEAREST, faulty)
