@@ -69,7 +69,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}; see purecnn --help"
         return complain(f"got {name or 'no command'}, {hint}", 2)
-    if name != "doctor":  # doctor shall see what a program of one's own gets
+    if name != "doctor":  # doctor reports what a user's own program gets
         # JAX is imported already, but reads this only when it first computes.
         os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
         warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)

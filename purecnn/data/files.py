@@ -1,7 +1,7 @@
-"""Images that stay in their files until they are asked for: what stands in an array's place where memory is too small.
+"""Images that are decoded from their files when they are indexed: in the place of an array too large for memory.
 
-A pool of threads decodes, as everything that takes time in it leaves Python's lock to others. Worker processes were
-slower for the same files, and grain, whose `next` costs more than a batch of small images, needs a dozen packages.
+Threads decode: the libraries release Python's lock while they do. Worker processes were slower for the same files, and
+grain, whose `next` costs more than a batch of small images, needs a dozen packages.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from purecnn.data.dataset import Streaming
 from purecnn.data.image_file import PLAIN, Decoding, attempt, complain, pixels
 from purecnn.data.pipeline import DEVICE_LIMIT
 
-SAMPLE = 256  # files of a set that are looked at beforehand, and by which it is known again
+SAMPLE = 256  # files of a set that are read beforehand, and whose content is in its checksum
 
 
 @dataclass(frozen=True, eq=False)
 class Names:
-    """Many file names in the memory of their letters: a Path takes 400 bytes."""
+    """Many file names, packed into one bytes object: as a Path each would take 400 bytes."""
 
     letters: bytes
     ends: np.ndarray  # int64
@@ -51,7 +51,7 @@ def pack(names: Iterable[str]) -> Names:
 
 @dataclass(frozen=True, eq=False)
 class ChosenNames(Sequence[str]):
-    """Those of some files."""
+    """The names of the files with these numbers."""
 
     names: Names
     numbers: np.ndarray
@@ -65,9 +65,9 @@ class ChosenNames(Sequence[str]):
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """uint8 (N, H, W, C), decoded when indexed: with integers, an array; with a slice, the like of this.
+    """uint8 (N, H, W, C), decoded when indexed: with integers, an array; with a slice, another `Files`.
 
-    The pixels are those that `read_folder` decodes, or in an epoch of training, with `least_area`, a random piece of
+    The pixels are those that `read_folder` decodes, or in an epoch of training, with `least_area`, a random crop of
     each (`purecnn.data.random_crop`). They depend on the file, the seed, the epoch and the number of the image in the
     folder, and not on threads, devices, or the images before.
     Indexing raises ValueError, naming files, for those that cannot be read.
@@ -110,7 +110,7 @@ class Files:
         return self._decoded(self.numbers).astype(dtype or self.dtype, copy=False)
 
     def in_epoch(self, epoch: int) -> Files:
-        """As they are in this epoch of training."""
+        """The same images with the random crops of this epoch."""
         return dataclasses.replace(self, epoch=epoch)
 
     def path(self, number: int) -> Path:
@@ -132,7 +132,7 @@ class Files:
     def _decoded(self, numbers: np.ndarray) -> np.ndarray:
         images = np.empty((len(numbers), *self.sample), np.uint8)
         decode, faults = self._decoder(), {}
-        rows = iter(range(len(numbers)))  # of which each thread takes the next
+        rows = iter(range(len(numbers)))  # each thread takes the next
 
         def work() -> None:
             for row in rows:
@@ -163,9 +163,9 @@ class Files:
 
 
 def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:
-    """Whether images of the shape `sample` stay in their files: auto, where they are too many to lie on the device.
+    """Whether images of the shape `sample` stay in their files: auto, where they do not fit on the device.
 
-    Also those that are to be decoded into another file, cached.
+    "cached" too: they are decoded from their files once, into another file.
     """
     return streaming in ("always", "cached") or (streaming == "auto" and count * int(np.prod(sample)) > DEVICE_LIMIT)
 
