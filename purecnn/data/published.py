@@ -116,9 +116,9 @@ def _go_on(url: str, partial: Path, progress: Progress) -> None:
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdecimal() else None
         with open(partial, "ab" if have else "wb") as file:
-            for piece in response.raw.stream(2**16, decode_content=False):
-                file.write(piece)
-                have += len(piece)
+            for chunk in response.raw.stream(2**16, decode_content=False):
+                file.write(chunk)
+                have += len(chunk)
                 if have > LARGEST:
                     raise OSError(f"{url}: more than {LARGEST:,} bytes came, which is none of the published files")
                 progress(partial.stem, have, total)

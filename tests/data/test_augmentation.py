@@ -157,11 +157,11 @@ def test_a_resized_crop_shows_a_piece_of_its_area_and_ratio_enlarged():
     found = np.asarray(augmentation.random_resized_crop(jax.random.key(0), images, least=0.25), float)
     np.testing.assert_allclose(found[..., 0], np.broadcast_to(found[:, :, :1, 0], found.shape[:3]), atol=1e-6)
     np.testing.assert_allclose(found[..., 1], np.broadcast_to(found[:, :1, :, 1], found.shape[:3]), atol=1e-6)
-    # Inside the outermost pixels, equal steps; of two neighbours in the middle, the step is the piece's own.
+    # Inside the outermost pixels, equal steps; of two neighbours in the middle, the step is the crop's own.
     high = (found[:, 7, 0, 0] - found[:, 5, 0, 0]) / 2 * height
     wide = (found[:, 0, 13, 1] - found[:, 0, 11, 1]) / 2 * width
     area, ratio = high * wide, wide / high
-    assert 0.2 < area.min() < 0.27  # less than 0.25 where the piece is longer than the image
+    assert 0.2 < area.min() < 0.27  # less than 0.25 where the crop is longer than the image
     assert 0.9 < area.max() <= 1 + 1e-5
     assert 3 / 4 - 1e-4 < ratio.min() < 0.8 < 1.25 < ratio.max() < 4 / 3 + 1e-4
     assert 0.45 < found[:, 5:7, 0, 0].mean() < 0.55  # anywhere, on both sides alike

@@ -53,11 +53,11 @@ def test_the_piece_is_what_the_box_shows(tmp_path, size, suffix):
         left, top, right, bottom = random_box(CROP, number, *size)
         found = random_crop(path, (24, 32, 3), CROP, number).astype(float)
         for axis, channel, (begin, end), extent in ((0, 0, (top, bottom), size[0]), (1, 1, (left, right), size[1])):
-            pieces = found[..., channel].mean(axis=1 - axis)
-            middles = begin + (end - begin) * (np.arange(len(pieces)) + 0.5) / len(pieces) - 0.5
+            means = found[..., channel].mean(axis=1 - axis)
+            middles = begin + (end - begin) * (np.arange(len(means)) + 0.5) / len(means) - 0.5
             expected = 255 * np.clip(middles, 0, extent - 1) / (extent - 1)
             # An error of a pixel of the original, and the rounding of JPEG.
-            np.testing.assert_allclose(pieces, expected, atol=255 / extent + 3)
+            np.testing.assert_allclose(means, expected, atol=255 / extent + 3)
 
 
 def test_turned_inked_grey_and_slightly_wrong_jpegs_are_read_as_pillow_reads_them(tmp_path):
