@@ -118,7 +118,7 @@ def check_copies(map_over, where):
         y, mean, variance = run(parts, scale, bias)
         return of_y(y, WEIGHTS) + of_statistics(mean[0], variance[3])
 
-    for one in (loss, quick_jit(loss)):
+    for one in (loss, jax.jit(loss)):
         check(gradients(one)(PARTS, SCALE, BIAS), GRADIENTS, f"{where}, gradient outside")
     check(curvature(loss)(PARTS, SCALE, BIAS), CURVATURE, f"{where}, second order")
 
