@@ -114,16 +114,16 @@ def at_once(run: Callable[..., Any], *args: Any, precision: Any = jnp.float32) -
 
 
 def test_accuracy(net: purecnn.Chain, params: Any) -> Any:
-    """In per cent, of the 360 images nobody trains on, in the precision of the parameters."""
+    """In per cent, of the 360 images that no run trains on, in the precision of the parameters."""
     images, labels = (jnp.asarray(a) for a in (digits().test.images, digits().test.labels))
     logits = net.apply(params, images.astype(jax.tree.leaves(params)[0].dtype))
     return 100 * (logits.argmax(axis=1) == labels).mean()
 
 
-def mean_and_spread(values: Any, places: int = 3) -> dict[str, float]:
+def mean_and_spread(values: Any, digits: int = 3) -> dict[str, float]:
     """The mean and the standard deviation over the seeds."""
     values = [float(v) for v in values]
-    return {"mean": round(statistics.fmean(values), places), "spread": round(statistics.stdev(values), places)}
+    return {"mean": round(statistics.fmean(values), digits), "spread": round(statistics.stdev(values), digits)}
 
 
 def against(values: np.ndarray, usual: np.ndarray) -> dict[str, float]:

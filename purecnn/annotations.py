@@ -14,7 +14,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
 else:
     from jax import Array
 
-    # Annotations are strings (PEP 563) and nobody evaluates them here.
+    # Annotations are strings (PEP 563) and are not evaluated here.
     Float = Key = Num = Shaped = Any
 
 __all__ = ["Array", "Float", "Key", "Num", "Shaped"]

@@ -65,7 +65,7 @@ def keep_freed_memory() -> bool:
     is kept stays the process's, at most the largest amount it had in use. A program decides this for itself, so
     `import purecnn` does not; `purecnn train` and the benchmark do.
 
-    Call it before JAX computes anything: a thread that has taken memory before goes on taking arrays of 64 MB and more
+    Call it before JAX computes anything: a thread that has taken memory before still takes arrays of 64 MB and more
     from the system (a step of `cifar_cnn` 166 ms instead of 142, autodiff's 255 instead of 199).
     """
     trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h

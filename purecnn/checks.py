@@ -52,7 +52,7 @@ def require_channels(layer: str, x, scale, bias, epsilon: float, *, batch: bool 
 
 
 def require_fraction(layer: str, name: str, value) -> None:
-    """A number of at least 0 and below 1, or an array that is one number; what a traced one is, nobody knows."""
+    """A number of at least 0 and below 1, or an array that is one number; of a traced one the value is unknown."""
     if getattr(value, "shape", ()) != ():
         raise ValueError(f"{layer}: {name}: got shape {value.shape}, expected one number")
     if not isinstance(value, Tracer) and not 0 <= value < 1:

@@ -23,7 +23,7 @@ from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 COMMANDS = {
     "train": ("train:Train", "train a model and keep the results in a folder of their own"),
     "eval": ("eval:Eval", "accuracy, precision and recall by class, confusion, worst images of a run's net"),
-    "predict": ("predict:Predict", "what a run's net takes images for: files or folders of them"),
+    "predict": ("predict:Predict", "the classes that a run's net predicts for images: files or folders of them"),
     "report": ("report:Report", "one page about a run, report.html: curves, classes, worst images, filters, config"),
     "export": ("export:Export", "a run's net as a file: its weights, or a function that runs without purecnn"),
     "import-weights": (
@@ -69,7 +69,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}; see purecnn --help"
         return complain(f"got {name or 'no command'}, {hint}", 2)
-    if name != "doctor":  # doctor shall see what a program of one's own gets
+    if name != "doctor":  # doctor reports what a user's own program gets
         # JAX is imported already, but reads this only when it first computes.
         os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
         warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)

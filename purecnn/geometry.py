@@ -240,8 +240,8 @@ def padding_edges(layer: str, padding: Any, extents: Pair, covered: Pair, stride
     return (edge, edge), (edge, edge)
 
 
-def _same(extent: int, covered: int, step: int) -> Pair:
+def _same(extent: int, covered: int, stride: int) -> Pair:
     """⌈extent / stride⌉ outputs; an odd row of padding goes after the input, as in TensorFlow and XLA."""
-    outputs = -(-extent // step)
-    total = max((outputs - 1) * step + covered - extent, 0)
+    size = -(-extent // stride)
+    total = max((size - 1) * stride + covered - extent, 0)
     return total // 2, total - total // 2

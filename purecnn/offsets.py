@@ -3,8 +3,9 @@
 All are written so that XLA fuses them into the loop around them. Forward, a strided slice of the padded input. Back,
 either each offset's cotangent is padded onto the input's positions (`lax.pad` with stride−1 zeros between the entries,
 negative edges cutting off what fell on the padding), or each position gathers from the windows around it. For that the
-input is decomposed into its phases (polyphase): row s·m + a of the padded input is read by window m − q at the offset i
-with d·i = a + s·q, so that with m and a as two axes each q is one shift of the windows, and x̄ is written once.
+input is decomposed by residue modulo the stride (polyphase): row s·m + a of the padded input is read by window m − q at
+the offset i with d·i = a + s·q, so that with m and a as two axes each q is one shift of the windows, and x̄ is written
+once.
 """
 
 from __future__ import annotations
@@ -111,9 +112,9 @@ def to_phases(x: Shaped[Array, "n h w c"], dims: WindowDims) -> Shaped[Array, "n
     """The padded input with row s·m + a at (m, a), and column s·p + b at (p, b)."""
     rows, cols = dims.polyphase(0), dims.polyphase(1)
     edges = [(0, 0, 0)]
-    for axis, phases in ((0, rows), (1, cols)):
+    for axis, parts in ((0, rows), (1, cols)):
         low = dims.padding[axis][0]
-        edges.append((low, phases.length * dims.stride[axis] - low - dims.input[axis], 0))
+        edges.append((low, parts.length * dims.stride[axis] - low - dims.input[axis], 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), (*edges, (0, 0, 0)))
     return x.reshape(x.shape[0], rows.length, dims.stride[0], cols.length, dims.stride[1], x.shape[3])
 
@@ -129,16 +130,16 @@ def sum_over_windows(
     """
     rows, cols = dims.polyphase(0), dims.polyphase(1)
     edges = [(0, 0, 0)]
-    for axis, phases in ((0, rows), (1, cols)):
-        edges.append((phases.shifts - 1, phases.length - dims.output[axis], 0))
+    for axis, parts in ((0, rows), (1, cols)):
+        edges.append((parts.shifts - 1, parts.length - dims.output[axis], 0))
     if any(low or high for low, high, _ in edges):
         # Padded once for all shifts, so that no read has to ask whether it is on an edge.
         padded = [lax.pad(a, jnp.zeros((), a.dtype), (*edges, (0, 0, 0))) for a in arrays]
         arrays = tuple(lax.optimization_barrier(padded))
 
     def at(q_row, q_col):
-        i = _offset_of_phase(dims, 0, q_row)[:, None, None, None]
-        j = _offset_of_phase(dims, 1, q_col)[None, None, :, None]
+        i = _polyphase_offset(dims, 0, q_row)[:, None, None, None]
+        j = _polyphase_offset(dims, 1, q_col)[None, None, :, None]
         offset = jnp.where((i >= 0) & (j >= 0), i * dims.size[1] + j, no_offset(dims)).astype(offset_dtype(dims))
         row, col = rows.shifts - 1 - q_row, cols.shifts - 1 - q_col
         rows_of = (_stretch(a, row, rows.length, 1) for a in arrays)
@@ -171,8 +172,8 @@ def _stretch(a, start, length: int, axis: int) -> Array:
     return lax.dynamic_slice_in_dim(a, start, length, axis)
 
 
-def _offset_of_phase(dims: WindowDims, axis: int, q: int | Array) -> Array:
-    """The offset i with d·i = a + s·q for every phase a, −1 where there is none. Computed, not looked up: XLA fuses
+def _polyphase_offset(dims: WindowDims, axis: int, q: int | Array) -> Array:
+    """The offset i with d·i = a + s·q for every residue a, −1 where there is none. Computed, not looked up: XLA fuses
     an iota into its loop and no table (five times slower)."""
     reach = jnp.arange(dims.stride[axis], dtype=jnp.int32) + dims.stride[axis] * q
     dilation = dims.dilation[axis]

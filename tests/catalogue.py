@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import purecnn
-from tests.oracles import complex_step, loops, plain
+from tests.oracles import complex_step, loops, plain, pointwise_loops
 from tests.oracles.agreement import Subject, assert_cotangents
 
 
@@ -41,8 +41,8 @@ def subject(rule, variant, make, *, names=("x", "w", "b"), exact=False, **option
         rule,
         getattr(purecnn, f"{name}_fwd"),
         getattr(purecnn, f"{name}_bwd"),
-        getattr(plain, name),
-        getattr(loops, name, None) or getattr(complex_step, name),
+        plain.named(name),
+        next(getattr(oracle, name) for oracle in (loops, pointwise_loops, complex_step) if hasattr(oracle, name)),
         make,
         options,
         exact,

@@ -1,4 +1,4 @@
-"""Faults people make in backward rules, to be handed to `assert_rejected`. Each makes a wrong `_bwd` of a right one."""
+"""Faults people make in backward rules, for `assert_rejected`. Each makes a faulty `_bwd` of a right one."""
 
 import jax
 import jax.numpy as jnp
@@ -33,14 +33,14 @@ def as_if(subject, **changed):
 
 
 def changed(subject, position, fault):
-    """One cotangent corrupt by `fault(bar, residuals, y_bar)`, the others right."""
+    """One cotangent replaced by `fault(bar, residuals, y_bar)`, the others right."""
 
-    def wrong(residuals, y_bar, **options):
+    def faulty(residuals, y_bar, **options):
         bars = list(subject.bwd(residuals, y_bar, **options))
         bars[position] = fault(bars[position], residuals, y_bar)
         return tuple(bars)
 
-    return wrong
+    return faulty
 
 
 def first_sample_only(subject, position):

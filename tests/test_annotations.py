@@ -9,12 +9,12 @@ import purecnn
 from purecnn.geometry import window_dims
 from purecnn.offsets import read_offsets
 
-PLACES = window_dims("test", (1, 4, 4, 1), 2)
+DIMS = window_dims("test", (1, 4, 4, 1), 2)
 
 
 def test_a_private_function_given_the_wrong_rank_is_caught():
     with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'x'"):
-        list(read_offsets(jnp.ones((4, 4)), PLACES))
+        list(read_offsets(jnp.ones((4, 4)), DIMS))
 
 
 def test_shapes_that_do_not_belong_together_are_caught():
@@ -47,7 +47,7 @@ def test_a_wrong_option_is_caught():
 def test_inside_transformations_too(transform):
     @transform
     def of_the_wrong_rank(x):
-        return sum(read_offsets(x[..., 0, 0], PLACES))
+        return sum(read_offsets(x[..., 0, 0], DIMS))
 
     with pytest.raises(jaxtyping.TypeCheckError):
         of_the_wrong_rank(jnp.ones((3, 4, 4, 1, 1)))

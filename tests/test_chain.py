@@ -1,7 +1,5 @@
-import pickle
 import re
 
-import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,90 +130,6 @@ def test_a_profile_names_every_layer_by_its_place():
     assert "/lenet/3_conv2d/conv2d_bwd/w_bar/" in texts[0]
 
 
-def everything():
-    """A net of every kind of layer."""
-    body = (nn.conv2d(4, 3, padding=[[1, 1], [1, 1]], bias=False), nn.batch_norm(), nn.relu(slope_at_zero=0.5))
-    return purecnn.Chain(
-        "everything",
-        (
-            nn.residual(*body),
-            nn.branches((nn.conv2d(2, 1),), purecnn.Chain("way", (nn.max_pool2d(3, stride=1, padding="SAME"),))),
-            nn.function(cubed),
-            purecnn.with_backward(nn.sigmoid(), doubled),
-            nn.dropout(0.25),
-            nn.flatten(),
-            nn.dense(3),
-        ),
-    )
-
-
-def cubed(x):
-    return x**3
-
-
-def doubled(residuals, y_bar, train):
-    x_bar, params_bar = nn.sigmoid().bwd(residuals, y_bar, train)
-    return 2 * x_bar, params_bar
-
-
-def test_chains_made_alike_are_equal_and_hash_alike():
-    assert everything() == everything()
-    assert hash(everything()) == hash(everything())
-    assert nn.conv2d(4, 3) == nn.conv2d(4, (3, 3))
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (nn.conv2d(4, 3), nn.conv2d(5, 3)),
-        (nn.conv2d(4, 3), nn.conv2d(4, 3, init_w=purecnn.initializers.zeros)),
-        (nn.conv2d(4, 3), nn.conv2d(4, 3, stride=2)),
-        (nn.dropout(0.5), nn.dropout(0.25)),
-        (nn.batch_norm(), nn.batch_norm(momentum=0.5)),
-        (nn.residual(nn.relu()), nn.residual(nn.sigmoid())),
-        (nn.residual(nn.relu()), nn.branches((nn.relu(),), ())),
-        (nn.sigmoid(), purecnn.with_backward(nn.sigmoid(), doubled)),
-        (nn.relu(), purecnn.Chain("net", (nn.relu(),)).without_rules().layers[0]),
-    ],
-)
-def test_what_computes_something_else_is_unequal(one, other):
-    assert one != other
-
-
-def test_a_chain_pickles():
-    net = pickle.loads(pickle.dumps(everything()))
-    assert net == everything()
-    params, state = net.init(KEY, (4, 4, 4)), net.init_state((4, 4, 4))
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 4)), "float32")
-    y = everything().apply(params, x, state=state, train=True, key=KEY)
-    assert (net.apply(params, x, state=state, train=True, key=KEY) == y).all()
-
-
-def test_two_equinox_modules_with_a_chain_each_go_through_tree_map():
-    """In a static field, which is compared where two trees are mapped together."""
-
-    class Model(equinox.Module):
-        net: purecnn.Chain = equinox.field(static=True)
-        weight: jax.Array
-
-    both = jax.tree.map(jnp.add, Model(everything(), jnp.ones(2)), Model(everything(), jnp.ones(2)))
-    assert both.weight.tolist() == [2, 2]
-
-
-def test_jit_takes_equal_chains_for_one():
-    traced = []
-
-    def apply(net, params):
-        traced.append(net)
-        return net.apply(params, X)
-
-    compiled = jax.jit(apply, static_argnums=0)
-    for _ in range(2):
-        net = purecnn.Chain("net", (nn.flatten(), nn.dense(4)))
-        compiled(net, net.init(KEY, (2, 3)))
-    assert len(traced) == 1
-
-
 def test_a_layer_without_a_pair_runs_forward_and_says_in_the_lists_what_to_write():
     """In `apply` JAX differentiates it, or what rule it has."""
     layer = purecnn.chain.Layer("mine", lambda params, state, x, train, key: (2 * x, state))
@@ -232,61 +146,6 @@ def test_half_a_pair_is_refused_when_the_layer_is_made():
     layer = nn.relu()
     with pytest.raises(TypeError, match="mine: bwd: got none, expected a rule's pair"):
         purecnn.chain.Layer("mine", layer.apply, layer.fwd)
-
-
-def test_the_net_without_rules_has_the_same_numbers_and_forward_mode():
-    """jvp, linearize and jacfwd of it against the ruled net's VJP; ReLUs at zero take the rule's slope."""
-    net, shape = everything(), (4, 4, 4)
-    net = purecnn.Chain("net", (*net.layers[:3], *net.layers[4:]))  # with_backward is no derivative
-    plain = net.without_rules()
-    params, state = net.init(KEY, shape), net.init_state(shape)
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, *shape)), "float32")
-    how = {"state": state, "train": True, "key": KEY}
-
-    @quick_jit
-    def run(params, x):
-        ruled, vjp = jax.vjp(lambda x: net.apply(params, x, **how), x)
-        value, pushed = jax.jvp(lambda x: plain.apply(params, x, **how), (x,), (jnp.cos(x),))
-        linear = jax.linearize(lambda x: plain.apply(params, x, **how), x)[1](jnp.cos(x))
-        jacobian = jax.jacfwd(lambda b: plain.apply([*params[:-1], {**params[-1], "b": b}], x, **how))(params[-1]["b"])
-        y_bar = jnp.sin(ruled)
-        return (value, (pushed * y_bar).sum(), (linear * y_bar).sum(), jacobian), (
-            ruled,
-            *[(vjp(y_bar)[0] * jnp.cos(x)).sum()] * 2,
-            jnp.broadcast_to(jnp.eye(3), (2, 3, 3)),
-        )
-
-    assert_trees_close(*run(params, x), 1e-5)
-    assert plain.without_rules() == plain
-
-
-def test_hessians_forward_over_reverse_without_rules_are_those_of_the_rules():
-    def loss(net, params):
-        return purecnn.softmax_cross_entropy.primal(net.apply(params, X), LABELS).mean()
-
-    @quick_jit
-    def both(params):
-        v = jax.tree.map(jnp.cos, params)
-        forward = jax.jvp(jax.grad(lambda p: loss(NET.without_rules(), p)), (params,), (v,))[1]
-        by_rules = jax.grad(lambda p: purecnn.softmax_cross_entropy(NET.apply(p, X), LABELS).mean())
-        return forward, jax.vjp(by_rules, params)[1](v)[0]
-
-    assert_trees_close(*both(NET.init(KEY, (2, 3))), 1e-5)
-
-
-@pytest.mark.parametrize("slope", [0.0, 0.25, 1.0])
-def test_without_rules_a_relu_has_the_rules_slope_at_zero(slope):
-    """Every bias of zero on a black image is there."""
-    net = purecnn.Chain("net", (nn.relu(slope_at_zero=slope),))
-    x = jnp.array([[-1.0, 0.0, -0.0, 2.0]])
-    y, tangent = jax.jvp(lambda x: net.without_rules().apply([{}], x), (x,), (jnp.ones_like(x),))
-    assert y.tolist() == [[0, 0, 0, 2]]
-    assert tangent.tolist() == [[0, slope, slope, 1]]
-
-
-def test_backprop_of_a_net_without_rules_is_autodiff_layer_by_layer(params):
-    got = quick_jit(lambda params: purecnn.backprop(NET.without_rules(), params, X, LABELS))(params)
-    assert_trees_close(got, quick_jit(lambda params: purecnn.backprop(NET, params, X, LABELS))(params), 1e-6)
 
 
 def test_a_pullback_leaves_one_jit_and_enters_another(params):

@@ -30,7 +30,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--augmentation", "wrap"), "augmentation: got 'wrap', expected none or some of resized_crop"),
         (("train", "--warmup-epochs", 60), "warmup_epochs: got 60.0, expected fewer than the run's 60"),
         (("train", "--config", "no.yaml"), "purecnn: [Errno 2] No such file or directory: 'no.yaml'"),
-        (("train", "--resume"), "run_dir: got none, expected the folder of the run that --resume goes on with"),
+        (("train", "--resume"), "run_dir: got none, expected the folder of the run to resume"),
         (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file beside --resume"),
         (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1295"),
         (("train", "--model", "alexnet"), "alexnet: layer"),
@@ -74,7 +74,7 @@ def test_a_library_of_an_extra_that_is_not_installed_is_named_in_one_line(monkey
     assert said.out == ""
 
 
-def test_a_module_of_our_own_that_is_not_there_is_not_taken_for_an_extra(monkeypatch):
+def test_a_module_of_our_own_that_is_not_there_is_no_missing_extra(monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setitem(sys.modules, "purecnn.commands.summary", None)
     with pytest.raises(ModuleNotFoundError, match=r"purecnn\.commands\.summary"):

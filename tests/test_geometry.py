@@ -28,7 +28,7 @@ def test_offsets_read_the_rows_that_counting_gives(padding):
         for i in range(size):
             start, limit, step = (numbers[1] for numbers in window.offset_slice((i, 0), 1, 1))
             seen = [row - padding[0][0] for row in range(start, limit, step)]
-            assert [row if 0 <= row < extent else None for row in seen] == [taps[i] for taps in expected]
+            assert [row if 0 <= row < extent else None for row in seen] == [row_reads[i] for row_reads in expected]
 
 
 def test_offset_pad_is_where_every_row_was_read():
@@ -41,9 +41,9 @@ def test_offset_pad_is_where_every_row_was_read():
         for i in range(size):
             low, high, interior = window.offset_pad((i, 0))[1]
             assert low + (len(expected) - 1) * (interior + 1) + 1 + high == extent
-            for o, taps in enumerate(expected):
+            for o, row_reads in enumerate(expected):
                 row = low + o * (interior + 1)
-                assert (row if 0 <= row < extent else None) == taps[i]
+                assert (row if 0 <= row < extent else None) == row_reads[i]
 
 
 def test_the_transposed_convolution_reads_the_outputs_that_read_a_row():
@@ -57,9 +57,9 @@ def test_the_transposed_convolution_reads_the_outputs_that_read_a_row():
         assert (transposed.in_channels, transposed.out_channels) == (3, 2)
         back = loops.reads(len(reads), size, 1, dilation, transposed.padding[0])
         assert transposed.output[0] == len(back) == extent
-        for h, taps in enumerate(back):
+        for h, outputs in enumerate(back):
             saw = {(o, size - 1 - i) for o, seen in enumerate(reads) for i, row in enumerate(seen) if row == h}
-            assert {(o, i) for i, o in enumerate(taps) if o is not None} == saw
+            assert {(o, i) for i, o in enumerate(outputs) if o is not None} == saw
 
 
 def test_same_is_the_least_padding_for_enough_outputs():
@@ -73,7 +73,7 @@ def test_real_counts_are_what_the_windows_see_of_the_input():
     for extent, size, stride, dilation in SIZES:
         window = rows(extent, size, stride, dilation, ((2, 3), (0, 0)))
         expected = loops.reads(extent, size, stride, dilation, (2, 3))
-        assert window.real_counts()[0] == [sum(row is not None for row in taps) for taps in expected]
+        assert window.real_counts()[0] == [sum(row is not None for row in row_reads) for row_reads in expected]
 
 
 @pytest.mark.parametrize(

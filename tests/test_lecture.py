@@ -32,7 +32,7 @@ def test_row_10_max_pool_forward_and_backward():
 
 
 def as_in_matlab(cols, window):
-    """(1, Ho, Wo, kh·kw) as the slide's matrix: a place a column, column-major in the window and across the places."""
+    """(1, Ho, Wo, kh·kw) as the slide's matrix: a position a column, column-major in the window and across them."""
     _, height, width, _ = cols.shape
     return np.asarray(cols).reshape(height, width, *window).transpose(3, 2, 1, 0).reshape(-1, width * height)
 

@@ -13,12 +13,12 @@ OPTIONS = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
 def test_an_offset_reads_what_the_loops_say_and_padding_as_fill():
     x = jnp.arange(1 * 4 * 4 * 1.0).reshape(1, 4, 4, 1)
     window = window_dims("test", x.shape, (2, 2), **OPTIONS)
-    places = loops.windows(x.shape, (2, 2), **OPTIONS)
+    positions = loops.windows(x.shape, (2, 2), **OPTIONS)
     seen = list(quick_jit(lambda x: list(read_offsets(x, window, fill=-1.0)))(x))
-    for tap, values in enumerate(seen):
-        for (o, p), taps in places.items():
-            place = taps[tap][1]
-            assert values[0, o, p, 0] == (-1 if place is None else x[0, *place, 0])
+    for offset, values in enumerate(seen):
+        for (o, p), entries in positions.items():
+            at = entries[offset][1]
+            assert values[0, o, p, 0] == (-1 if at is None else x[0, *at, 0])
 
 
 def test_writing_is_the_adjoint_of_reading():

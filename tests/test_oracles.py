@@ -1,4 +1,4 @@
-"""The judges judged: what is right passes, the smallest fault does not, and the oracles do not share a mistake."""
+"""The oracles themselves: what is right passes, the smallest fault does not, and the oracles do not share a mistake."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,8 +33,8 @@ def test_a_missing_or_additional_cotangent_is_noticed():
     def two_cotangents(residuals, y_bar):
         return DENSE.bwd(residuals, y_bar)[:2]
 
-    for wrong in (bias_forgotten, two_cotangents):
-        assert_rejected(DENSE, wrong)
+    for faulty in (bias_forgotten, two_cotangents):
+        assert_rejected(DENSE, faulty)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)

@@ -31,7 +31,7 @@ def test_the_first_example_runs_and_its_two_gradients_agree(capsys):
     assert names["logits"].out_avals[0].shape[1:] == logits.shape[1:]
 
 
-def test_verify_says_of_the_wrong_rule_and_then_of_the_right_one_what_the_readme_says(tmp_path):
+def test_verify_says_of_the_faulty_rule_and_then_of_the_right_one_what_the_readme_says(tmp_path):
     wrong = re.search(r"```python\n(import jax\n[^`]*?import verify\n.*?)```\n\n```\n(.*?)```", TEXT, re.S)
     right = re.compile(r"```python\n(.*?)```\n\n```\n(.*?)```", re.S).search(TEXT, wrong.end())
     (tmp_path / "example.py").write_text(wrong[1] + right[1], encoding="utf-8")

@@ -66,7 +66,7 @@ def aligned(layer, feedback):
     return purecnn.with_backward(layer, bwd)
 
 
-def test_a_chain_follows_the_new_rule_by_both_roads():
+def test_a_chain_follows_the_new_rule_in_both_ways():
     x, labels = normal(6, 5), jnp.arange(6) % 3
     feedback = normal(4, 3, seed=7)
     net = Chain("net", (nn.dense(4), nn.sigmoid(), aligned(nn.dense(3), feedback)))

@@ -51,7 +51,7 @@ def shapes(name: str) -> dict[str, list[int]]:
 
 
 def arrays(net: torch.nn.Module) -> Arrays:
-    """Copies: the net goes on."""
+    """Copies: the net is trained further."""
     return {key: value.detach().numpy().copy() for key, value in net.state_dict().items()}
 
 

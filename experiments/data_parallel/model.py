@@ -1,6 +1,6 @@
 """What a data-parallel step costs, on paper: every device computes on its own share, then a ring adds the gradients up.
 
-In a ring of D devices each one's S bytes are cut in D pieces; D − 1 times every device passes a piece on and adds, and
+In a ring of D devices each one's S bytes are cut in D chunks; D − 1 times every device passes a chunk on and adds, and
 D − 1 times more it passes on what is complete. A message of n bytes takes α + n/β. So
 
     ring(D, S) = 2 (D − 1) (α + S / (D β))        step(D) = c + k · ring(D, S / k)

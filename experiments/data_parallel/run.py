@@ -1,4 +1,4 @@
-"""Data parallel three ways, on pieces of one CPU: the same gradients? which collectives? what does a step cost?
+"""Data parallel three ways, on devices of one CPU: the same gradients? which collectives? what does a step cost?
 
     python -m experiments.data_parallel.run           1, 2, 4 and 8 devices
     python -m experiments.data_parallel.run --quick   1 and 4, a smaller image
@@ -133,7 +133,7 @@ def draw(result: dict, path: Path) -> None:
         axis.plot(counts, [result[f"{d} devices"][way]["step_ms"] for d in counts], marker=mark, label=way)
     first = result["1 devices"]["jit"]["step_ms"]
     axis.plot(counts, [first * d for d in counts], "k--", label="the work on the same cores, nothing else")
-    axis.set(xlabel="devices (pieces of 2 cores), 32 images each", ylabel="ms a gradient", xscale="log", yscale="log")
+    axis.set(xlabel="devices (on 2 cores), 32 images each", ylabel="ms a gradient", xscale="log", yscale="log")
     axis.set_xticks(counts, map(str, counts))
     axis.minorticks_off()
     axis.legend(frameon=False)

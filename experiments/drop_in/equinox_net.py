@@ -5,7 +5,7 @@
 Equinox's layers take one image, C H W, with kernels O I H W and a bias O 1 1, and `jax.vmap` makes the batch. purecnn
 takes a batch, N H W C, with kernels H W I O. `Swapped` keeps Equinox's convention to the outside: each layer takes and
 gives C H W and is a batch of one inside. `Batched` is called on the batch, with no vmap around it, and turns the images
-once, on entering; only the kernels, which are small, are turned in each layer.
+once, on entering; only the kernels, which are small, are transposed in each layer.
 """
 
 import equinox as eqx

@@ -1,8 +1,8 @@
-"""What does it cost of a LeNet step to measure the lengths of the layers' gradients?
+"""What does it cost of a LeNet step to measure the layers' gradient norms?
 
     python -m experiments.gradient_norms.run
 
-The same steps without norms (where nobody asks for them the compiler leaves them out), with them at every step and at
+The same steps without norms (where they are not used the compiler leaves them out), with them at every step and at
 every NORMS_EVERY-th, in turn and in an order drawn anew each round; without them twice, for the noise.
 """
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.data.hostile import KINDS, unspoilt
+from tests.data.hostile import KINDS, intact
 
 ROOM, PEAK, SECONDS = 2**30, 2**28, 20
 
@@ -118,10 +118,10 @@ def main():
     import purecnn.data.sheet  # noqa: F401
 
     with tempfile.TemporaryDirectory() as root:
-        said = {made.data: in_a_process(made, Path(root)) for made in unspoilt(Path(root))}
+        said = {made.data: in_a_process(made, Path(root)) for made in intact(Path(root))}
     assert all(each["code"] == 0 for each in said.values()), said
 
-    lines, well, total, skipped = [f"unspoilt data sets are read: {', '.join(said)}"], 0, 0, 0
+    lines, well, total, skipped = [f"intact data sets are read: {', '.join(said)}"], 0, 0, 0
     highest = slowest = 0.0
     for kind, make in ((kind, make) for kind, make in KINDS.items() if arguments.only in kind):
         refused, complaints = 0, defaultdict(int)

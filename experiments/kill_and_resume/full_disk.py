@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle of a run: does the run say so, and go on to the same weights once there is room?
+"""A disk that fills up in the middle of a run: does the run say so, and resume to the same weights once there is room?
 
     python -m experiments.kill_and_resume.full_disk                 8 disks; a minute
     python -m experiments.kill_and_resume.full_disk --disks 3
@@ -94,9 +94,9 @@ def main() -> int:
             remount(disk, ROOM)
             code, words = train(said, *run, "--run-dir", str(disk / "run"), "--resume")
             if code != 0:
-                found.append(f"going on ends with {code}: {words[-300:]}")
-            elif sealed and f"going on after step {sealed[-1]} of" not in words:
-                found.append(f"does not go on from {sealed[-1]}: {words[:600]}")
+                found.append(f"resuming ends with {code}: {words[-300:]}")
+            elif sealed and f"resuming after step {sealed[-1]} of" not in words:
+                found.append(f"does not resume from {sealed[-1]}: {words[:600]}")
             if not found:
                 same = all((disk / "run" / name).read_bytes() == data for name, data in wanted.items())
                 same &= metrics_without_clock(disk / "run") == metrics_without_clock(undisturbed)

@@ -1,8 +1,8 @@
-"""SIGKILL at random moments of a run, gone on with each time: are the final weights those of the undisturbed run?
+"""SIGKILL at random moments of a run, resumed each time: are the final weights those of the undisturbed run?
 
     python -m experiments.kill_and_resume.run               50 kills; about three minutes
     python -m experiments.kill_and_resume.run --kills 3
-    python -m experiments.kill_and_resume.run --stream     images that are decoded while the run goes on, in pieces
+    python -m experiments.kill_and_resume.run --stream     images that are decoded while it runs, in random crops
 
 Each life of the run is a process of its own, forked from one that has imported everything, so that the moments fall
 into the run and not into Python's imports. The run saves after every step: most of its time it is writing.

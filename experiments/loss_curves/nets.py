@@ -84,7 +84,7 @@ def by_name(name: str) -> Wrong:
 
 
 def control(wrong: Wrong) -> Wrong:
-    """The same rule without its fault: what the tests' own form of the layer does in the same places."""
+    """The same rule without its fault: what the tests' own form of the layer does at the same positions of the net."""
     rule = next(rule for _, rule, primal, _ in RIGHT if primal is wrong.reference)
     return dataclasses.replace(wrong, name=f"{family(wrong)}: no fault", rule=rule)
 
@@ -93,7 +93,7 @@ def build(name: str, wrong: Wrong | None = None) -> tuple[Chain, Callable[..., A
     """The net and its loss per sample, with `wrong` for the layers (or the loss) of its kind.
 
     Only `apply` of a replaced layer is the faulty rule's, which is what `jax.grad` differentiates; its pair `fwd` and
-    `bwd` for the two lists stays purecnn's, and nobody calls it here.
+    `bwd` for the two lists stays purecnn's, and is not called here.
     """
 
     def put(layer: Layer, **options: Any) -> Layer:

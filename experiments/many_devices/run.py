@@ -3,7 +3,8 @@
     python -m experiments.many_devices.run
     python -m experiments.many_devices.run --model mlp --augmentation none
 
-The devices are pieces of this machine's CPU; the two processes meet on localhost. Every way is a process of its own.
+The devices are those that JAX makes of this machine's CPU; the two processes meet on localhost. Every way is a process
+of its own.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def worker(args: argparse.Namespace) -> None:
     _, measured = steps(plan.start, *part)
     if devices.is_first_process():
         batch = part[1] if part[2] is None else part[2]
-        here = [piece.data.shape for piece in batch.addressable_shards]
+        here = [shard.data.shape for shard in batch.addressable_shards]
         found = {"losses": measured.loss.tolist(), "devices": jax.device_count(), "a_device_sees": here[0]}
         print(json.dumps(found | {"decoded": len(decoded)}))
 

@@ -35,7 +35,7 @@ def signs(w):
 
 
 def guided(layer: Layer) -> Layer:
-    """Springenberg et al. 2014: of what reaches a ReLU only the positive part goes on."""
+    """Springenberg et al. 2014: of what reaches a ReLU only the positive part passes."""
     return purecnn.with_backward(
         layer, lambda residuals, y_bar, train: layer.bwd(residuals, jnp.maximum(y_bar, 0), train)
     )

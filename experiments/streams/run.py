@@ -29,7 +29,7 @@ from purecnn.data.batches import training_batches
 from purecnn.data.dataset import Split
 from purecnn.data.files import open_files, usable_cores
 from purecnn.data.pipeline import feed, steps_in_a_block
-from purecnn.data.random_crop import Crop, random_piece
+from purecnn.data.random_crop import Crop, random_crop
 
 SIDE, BATCH = 224, 64
 HEIGHT, WIDTH = 375, 500
@@ -135,7 +135,7 @@ def rates(root: Path, count: int, rounds: int) -> dict:
     ways = {
         f"simplejpeg alone, to at least {SIDE}": lambda: pool(decode),
         "simplejpeg alone, to a half": lambda: pool(halve),
-        "the same work in a bare thread pool": lambda: pool(lambda n: random_piece(paths[n], (SIDE, SIDE, 3), crop, n)),
+        "the same work in a bare thread pool": lambda: pool(lambda n: random_crop(paths[n], (SIDE, SIDE, 3), crop, n)),
         "the stream": streamed,
     }
     wall: dict[str, list[float]] = {way: [] for way in ways}

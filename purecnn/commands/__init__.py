@@ -7,7 +7,7 @@ import sys
 
 def complain(error: object, code: int) -> int:
     """One line on stderr, and the exit code: 1 a run failed, 2 it was asked for wrongly."""
-    if isinstance(error, BrokenPipeError):  # nobody is left to read it: purecnn.cli ends in silence
+    if isinstance(error, BrokenPipeError):  # it has no reader left: purecnn.cli ends in silence
         raise error
     print(f"purecnn: {error}", file=sys.stderr)
     return code

@@ -15,7 +15,7 @@ from purecnn.train.config import require
 
 @dataclass(frozen=True)
 class Fetch:
-    """Fetch a published data set, once; an interrupted fetch goes on where it broke off."""
+    """Fetch a published data set, once; an interrupted fetch is resumed."""
 
     name: Annotated[Literal["mnist", "fashion-mnist", "cifar10", "cifar100"], tyro.conf.Positional]
     """Which."""

@@ -90,15 +90,15 @@ def _print(result: Evaluation, split: str, picture: Path | None) -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, head in enumerate(heads):
         table.add_column(Text(head), justify="right" if i else "left", no_wrap=True)
-    for row, taken_for in zip(result.per_class(), counts, strict=True):
+    for row, predicted_as in zip(result.per_class(), counts, strict=True):
         shares = ("none" if share is None else f"{share:.2%}" for share in (row["precision"], row["recall"]))
         table.add_row(
-            Text(row["class"]), f"{row['images']:,}", *shares, *(str(n or "·") for n in taken_for[: len(shown)])
+            Text(row["class"]), f"{row['images']:,}", *shares, *(str(n or "·") for n in predicted_as[: len(shown)])
         )
     console.print(table)
     wrong = result.confused(5)
-    console.print("most often taken for another:" if wrong else "none was predicted as another")
+    console.print("most often predicted as another:" if wrong else "none was predicted as another")
     for row, column, n in wrong:
-        console.print(f"  {result.classes[row]} for {result.classes[column]}: {n} of {counts[row].sum()}")
+        console.print(f"  {result.classes[row]} as {result.classes[column]}: {n} of {counts[row].sum()}")
     if picture is not None:
         console.print(f"the worst images are in {picture}")

@@ -1,4 +1,4 @@
-"""`purecnn predict`: what a trained net takes images for."""
+"""`purecnn predict`: the classes that a trained net predicts for image files."""
 
 from __future__ import annotations
 

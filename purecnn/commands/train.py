@@ -33,7 +33,7 @@ class Train:
     recipe: Recipe | None = None
     """What the command line leaves open is that of a published task: imagenet is ResNet-50 on a folder of ImageNet."""
     resume: Flag = False
-    """Go on with the run in --run-dir, by its own config, to the same weights as if it had never stopped."""
+    """Resume the run in --run-dir, by its own config, to the same weights as if it had never stopped."""
     print_config: Flag = False
     """Only print the config that would be run."""
     quiet: Flag = False
@@ -67,9 +67,9 @@ def defaults(arguments: Sequence[str]) -> Train:
     seen, _ = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
     if seen.resume:
         if seen.config is not None:
-            raise ValueError("config: got a file beside --resume, which goes on by the run's own config")
+            raise ValueError("config: got a file beside --resume, which resumes by the run's own config")
         if seen.run_dir is None:
-            raise ValueError("run_dir: got none, expected the folder of the run that --resume goes on with")
+            raise ValueError("run_dir: got none, expected the folder of the run to resume")
         if (seen.run_dir / "config.yaml").is_file():
             from purecnn.train.run_folder import read_config
 
@@ -139,8 +139,8 @@ def _run(command: Train) -> int:
     tested = {name: value for name, value in (result.test or {}).items() if name.startswith("test_")}
     tell_script(end | {"best_epoch": result.best["epoch"]} | tested)
     if result.interrupted:
-        go_on = f"purecnn train --run-dir {result.folder} --resume"
-        return complain(f"interrupted after step {result.steps:,}, which is saved; go on with: {go_on}", 130)
+        resume_by = f"purecnn train --run-dir {result.folder} --resume"
+        return complain(f"interrupted after step {result.steps:,}, which is saved; resume with: {resume_by}", 130)
     _tell_results(console, result, time.perf_counter() - started)
     return 0
 

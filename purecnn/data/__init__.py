@@ -1,1 +1,1 @@
-"""Data: one reader a file, each returning a `Dataset`; `batches` says in which order its samples are seen."""
+"""Data: one reader a file, each returning a `Dataset`; `batches` says in which order its samples come."""

@@ -26,7 +26,7 @@ def random_warp(
     stretch: float = 0.1,
     shift: float = 0.0625,
 ) -> Float[Array, "n h w c"]:
-    """Every image turned, stretched, sheared and moved a little, by its own random amount; what moves in is 0.
+    """Every image rotated, stretched, sheared and moved a little, by its own random amount; what moves in is 0.
 
     At most: `angle` in radians, `stretch` as a share, `shift` as a share of the image's size. Interpolated linearly, so
     that the shift may be a fraction of a pixel: on 8×8 images a whole one is already too much.
@@ -39,18 +39,18 @@ def random_warp(
     size = jnp.asarray([height, width], images.dtype)[:, None]
     offset = jax.random.uniform(keys[2], (n, 2, 1), images.dtype, -shift, shift) * size[None]
 
-    # Where in the old image each pixel of the new one comes from, seen from the middle.
+    # Where in the old image each pixel of the new one comes from, relative to the middle.
     middle = (size - 1) / 2
     grid = jnp.indices((height, width)).reshape(2, -1).astype(images.dtype) - middle
-    places = (rotation + scale) @ grid[None] + offset + middle[None]
+    positions = (rotation + scale) @ grid[None] + offset + middle[None]
 
-    return interpolated(images, places[:, 0], places[:, 1])
+    return interpolated(images, positions[:, 0], positions[:, 1])
 
 
 def random_resized_crop(
     key: Key[Array, ""], images: Float[Array, "n h w c"], *, least: float = 0.08
 ) -> Float[Array, "n h w c"]:
-    """Of every image a piece, enlarged to the image's size by linear interpolation: Szegedy et al. 2015.
+    """A random part of every image, enlarged to the image's size by linear interpolation: Szegedy et al. 2015.
 
     Its share of the area is uniform from `least` to 1, the ratio of width to height, as the image's own is 1, uniform
     in its logarithm from 3/4 to 4/3; what is longer than the image is as long as it.
@@ -72,7 +72,7 @@ def random_resized_crop(
 
 
 def random_flip(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Every other image, by chance, as in a mirror: left and right exchanged."""
+    """Every other image, by chance, mirrored: left and right swapped."""
     mirrored = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
     return jnp.where(mirrored, images[:, :, ::-1], images)
 
@@ -80,7 +80,7 @@ def random_flip(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[A
 def random_crop(
     key: Key[Array, ""], images: Float[Array, "n h w c"], *, share: float = 0.125
 ) -> Float[Array, "n h w c"]:
-    """Zeros around every image, then a piece of the old size cut out at a random place (pad and crop).
+    """Zeros around every image, then a crop of the old size at a random position.
 
     The zeros are `share` of the height above and below and of the width left and right, to whole pixels: 4 of 32.
     """
@@ -91,9 +91,9 @@ def random_crop(
             jax.random.split(key), (height, width), (round(share * height), round(share * width)), strict=True
         )
     )
-    for places, axis in ((rows[:, :, None, None], 1), (columns[:, None, :, None], 2)):
-        inside = (places >= 0) & (places < images.shape[axis])
-        found = jnp.take_along_axis(images, places, axis=axis, mode="clip")
+    for indices, axis in ((rows[:, :, None, None], 1), (columns[:, None, :, None], 2)):
+        inside = (indices >= 0) & (indices < images.shape[axis])
+        found = jnp.take_along_axis(images, indices, axis=axis, mode="clip")
         images = jnp.where(inside, found, 0)
     return images
 

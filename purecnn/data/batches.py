@@ -1,4 +1,4 @@
-"""In which order samples are seen: index arrays (batches, batch size), made on the host, gathered inside the step.
+"""The order of the samples: index arrays (batches, batch size), made on the host, gathered inside the step.
 
 The order depends on the seed, the epoch and the number of samples alone, not on devices or on how many steps go into
 one dispatch. All batches have one size, so one compiled step takes them all; no sample is ever left out.
@@ -17,7 +17,7 @@ def training_batches(samples: int, batch_size: int, *, seed: int, epoch: int) ->
     """A fresh shuffle for every epoch, int32.
 
     Where the batch size does not divide, the last batch is filled up with the first samples of the same shuffle, so
-    every sample is seen once and these few a second time.
+    every sample comes once and these few a second time.
     """
     order = np.random.default_rng([seed, epoch]).permutation(samples).astype(np.int32)
     return np.resize(order, (batch_count(samples, batch_size), batch_size))
@@ -25,6 +25,6 @@ def training_batches(samples: int, batch_size: int, *, seed: int, epoch: int) ->
 
 def evaluation_batches(samples: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """All samples in their own order, int32, and a mask that is False where the last batch is only filled up."""
-    places = np.arange(batch_count(samples, batch_size) * batch_size, dtype=np.int32)
-    places = places.reshape(-1, batch_size)
-    return np.minimum(places, np.int32(samples - 1)), places < samples
+    indices = np.arange(batch_count(samples, batch_size) * batch_size, dtype=np.int32)
+    indices = indices.reshape(-1, batch_size)
+    return np.minimum(indices, np.int32(samples - 1)), indices < samples

@@ -1,7 +1,7 @@
-"""Images that stay in their files until they are asked for: what stands in an array's place where memory is too small.
+"""Images that are decoded from their files when they are indexed: in the place of an array too large for memory.
 
-A pool of threads decodes, as everything that takes time in it leaves Python's lock to others. Worker processes were
-slower for the same files, and grain, whose `next` costs more than a batch of small images, needs a dozen packages.
+Threads decode: the libraries release Python's lock while they do. Worker processes were slower for the same files, and
+grain, whose `next` costs more than a batch of small images, needs a dozen packages.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from purecnn.data.dataset import Streaming
 from purecnn.data.image_file import PLAIN, Decoding, attempt, complain, pixels
 from purecnn.data.pipeline import DEVICE_LIMIT
 
-SAMPLE = 256  # files of a set that are looked at beforehand, and by which it is known again
+SAMPLE = 256  # files of a set that are read beforehand, and whose content is in its checksum
 
 
 @dataclass(frozen=True, eq=False)
 class Names:
-    """Many file names in the memory of their letters: a Path takes 400 bytes."""
+    """Many file names, packed into one bytes object: as a Path each would take 400 bytes."""
 
     letters: bytes
     ends: np.ndarray  # int64
@@ -51,7 +51,7 @@ def pack(names: Iterable[str]) -> Names:
 
 @dataclass(frozen=True, eq=False)
 class ChosenNames(Sequence[str]):
-    """Those of some files."""
+    """The names of the files with these numbers."""
 
     names: Names
     numbers: np.ndarray
@@ -59,15 +59,15 @@ class ChosenNames(Sequence[str]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self.names[int(self.numbers[place])]
+    def __getitem__(self, row: Any) -> Any:
+        return self.names[int(self.numbers[row])]
 
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """uint8 (N, H, W, C), decoded when indexed: with integers, an array; with a slice, the like of this.
+    """uint8 (N, H, W, C), decoded when indexed: with integers, an array; with a slice, another `Files`.
 
-    The pixels are those that `read_folder` decodes, or in an epoch of training, with `least_area`, a random piece of
+    The pixels are those that `read_folder` decodes, or in an epoch of training, with `least_area`, a random crop of
     each (`purecnn.data.random_crop`). They depend on the file, the seed, the epoch and the number of the image in the
     folder, and not on threads, devices, or the images before.
     Indexing raises ValueError, naming files, for those that cannot be read.
@@ -78,7 +78,7 @@ class Files:
     numbers: np.ndarray  # of these among them, int32 (N,)
     sample: tuple[int, ...]  # H, W, C
     decoding: Decoding = PLAIN
-    least_area: float | None = None  # None: no pieces
+    least_area: float | None = None  # None: no crops
     seed: int = 0
     epoch: int | None = None
     threads: int = dataclasses.field(default_factory=usable_cores)
@@ -100,9 +100,9 @@ class Files:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, places: Any) -> Any:
-        chosen = self.numbers[places]
-        if isinstance(places, slice):
+    def __getitem__(self, rows: Any) -> Any:
+        chosen = self.numbers[rows]
+        if isinstance(rows, slice):
             return dataclasses.replace(self, numbers=chosen)
         return self._decoded(np.ravel(chosen)).reshape(*np.shape(chosen), *self.sample)
 
@@ -110,7 +110,7 @@ class Files:
         return self._decoded(self.numbers).astype(dtype or self.dtype, copy=False)
 
     def in_epoch(self, epoch: int) -> Files:
-        """As they are in this epoch of training."""
+        """The same images with the random crops of this epoch."""
         return dataclasses.replace(self, epoch=epoch)
 
     def path(self, number: int) -> Path:
@@ -120,28 +120,28 @@ class Files:
         """Of the files' names, the `labels` (N,) and the content of some files, evenly spaced.
 
         Of no path before the names and no date, so a folder may be moved; and of no sizes, so that a file which turned
-        out to be damaged may be replaced, and the run goes on.
+        out to be damaged may be replaced, and the run resumed.
         """
         crc32 = zlib.crc32(repr((self.shape, str(self.dtype))).encode())
         for number in self.numbers:
             crc32 = zlib.crc32(os.fsencode(self.names[int(number)]) + b"\0", crc32)
-        for place in evenly_spaced(len(self)):
-            crc32 = zlib.crc32(self.path(int(self.numbers[place])).read_bytes(), crc32)
+        for row in evenly_spaced(len(self)):
+            crc32 = zlib.crc32(self.path(int(self.numbers[row])).read_bytes(), crc32)
         return zlib.crc32(np.ascontiguousarray(labels, np.int32).data, crc32)
 
     def _decoded(self, numbers: np.ndarray) -> np.ndarray:
         images = np.empty((len(numbers), *self.sample), np.uint8)
         decode, faults = self._decoder(), {}
-        places = iter(range(len(numbers)))  # of which each thread takes the next
+        rows = iter(range(len(numbers)))  # each thread takes the next
 
         def work() -> None:
-            for place in places:
-                number = int(numbers[place])
+            for row in rows:
+                number = int(numbers[row])
                 found = attempt(decode, self.path(number), number)
                 if isinstance(found, ValueError):
-                    faults[place] = str(found)
+                    faults[row] = str(found)
                 else:
-                    images[place] = found
+                    images[row] = found
 
         threads = min(self.threads, len(numbers))
         if threads <= 1:
@@ -150,22 +150,22 @@ class Files:
             with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
                 for done in [pool.submit(work) for _ in range(threads)]:
                     done.result()
-        complain([faults[place] for place in sorted(faults)])
+        complain([faults[row] for row in sorted(faults)])
         return images
 
     def _decoder(self) -> Any:
         if self.least_area is None or self.epoch is None:
             return lambda path, number: pixels(path, self.sample, self.decoding)
-        from purecnn.data.random_crop import Crop, random_piece
+        from purecnn.data.random_crop import Crop, random_crop
 
         crop = Crop(self.seed, self.epoch, self.least_area)
-        return lambda path, number: random_piece(path, self.sample, crop, number, self.decoding)
+        return lambda path, number: random_crop(path, self.sample, crop, number, self.decoding)
 
 
 def streams(streaming: Streaming, count: int, sample: tuple[int, ...]) -> bool:
-    """Whether images of the shape `sample` stay in their files: auto, where they are too many to lie on the device.
+    """Whether images of the shape `sample` stay in their files: auto, where they do not fit on the device.
 
-    Also those that are to be decoded into another file, cached.
+    "cached" too: they are decoded from their files once, into another file.
     """
     return streaming in ("always", "cached") or (streaming == "auto" and count * int(np.prod(sample)) > DEVICE_LIMIT)
 

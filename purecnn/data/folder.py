@@ -50,7 +50,7 @@ def read_folder(
 
     An image of another aspect ratio is brought to `image_size` by its shortest side, and the centre is taken. Classes
     are the folders' names in order, with all that lies in the folders below, or those of a table `labels`; what is held
-    out where splits are missing is said in `notes` (`list_folder`). Turned as EXIF says; 16 bits become 8; of an
+    out where splits are missing is said in `notes` (`list_folder`). Rotated as EXIF says; 16 bits become 8; of an
     animation the first image counts; `decoding` says the rest. With `skip_unreadable`, what cannot be read is left out,
     and `skipped` says why.
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-# What unpacks to more than HARMLESS bytes and to more than EXPANSION times its own size is taken for a bomb: MNIST
-# unpacks to five times its size, images of one colour to about a thousand times.
+# What unpacks to more than HARMLESS bytes and to more than EXPANSION times its own size is refused as a decompression
+# bomb: MNIST unpacks to five times its size, images of one colour to about a thousand times.
 HARMLESS = 2**26
 EXPANSION = 200
 CHUNK = 2**20
@@ -79,8 +79,8 @@ def require_room(path: Path | str, wanted: int, packed: int | None = None) -> No
         )
     if packed is not None and wanted > max(HARMLESS, EXPANSION * packed):
         raise Refused(
-            f"{path}: declares {wanted:,} bytes in {packed:,}; more than {EXPANSION} times as many are taken for a "
-            "decompression bomb"
+            f"{path}: declares {wanted:,} bytes in {packed:,}; more than {EXPANSION} times as many are "
+            "refused as a decompression bomb"
         )
 
 
@@ -101,13 +101,13 @@ class Unpacked:
     given: int = 0
 
     def read(self, count: int) -> bytes:
-        """`count` bytes or all that are left, in pieces: a single read allocates `count` bytes, whatever there is."""
-        pieces = bytearray()
-        while len(pieces) < count and (piece := self.file.read(min(CHUNK, count - len(pieces)))):
-            pieces += piece
-            self.given += len(piece)
+        """`count` bytes or all that are left, in chunks: a single read allocates `count` bytes, whatever there is."""
+        chunks = bytearray()
+        while len(chunks) < count and (chunk := self.file.read(min(CHUNK, count - len(chunks)))):
+            chunks += chunk
+            self.given += len(chunk)
             require_room(self.path, self.given, self.packed)
-        return bytes(pieces)
+        return bytes(chunks)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
+from purecnn.backend import usable_cores
 from purecnn.data.file_kinds import formats, reason_of
 from purecnn.data.guards import Refused, naming, require_room
 from purecnn.data.waiting import shown
@@ -25,7 +25,7 @@ GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # Pillow's modes
 MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
 GIANT = 2**25  # pixels: images of more are decoded one at a time
 STRIP = 4  # rows of the smaller image that a giant is made at a time
-THREADS = min(os.cpu_count() or 1, 8)
+THREADS = min(usable_cores(), 8)
 NAMED = 5  # faulty files that are named; the others are counted
 TOO_LIGHT = 192  # of 255: what is lighter than this in the mean is not seen on white
 WHITE, TWELVE_BITS = 2**16 - 1, 2**12 - 1  # the value that is white in files of 16 bits, and where they hold 12
@@ -143,8 +143,8 @@ def read_header(path: Path, size: tuple[int, int] | None = None, decoding: Decod
         _require_modest(path, image, decoding)
         if size is not None:
             return *size, image.mode
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        height, width = (image.width, image.height) if rotated else (image.height, image.width)
         return height, width, image.mode
 
 

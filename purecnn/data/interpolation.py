@@ -10,9 +10,9 @@ from purecnn.annotations import Array, Float
 def interpolated(
     images: Float[Array, "n h w c"], y: Float[Array, "n p"], x: Float[Array, "n p"]
 ) -> Float[Array, "n h w c"]:
-    """Every image read at its own h·w places (y, x), linearly between the four pixels around; 0 outside.
+    """Every image read at its own h·w positions (y, x), linearly between the four pixels around; 0 outside.
 
-    Four gathers: as products with a matrix of weights for every place it would be h·w·h·w·c operations an image, at
+    Four gathers: as products with a matrix of weights for every position it would be h·w·h·w·c operations an image, at
     224 pixels some thousand times as long.
     """
     n, height, width, channels = images.shape
@@ -23,8 +23,8 @@ def interpolated(
         for column, column_weight in ((left, left + 1 - x), (left + 1, x - left)):
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
             row_at = jnp.clip(row, 0, height - 1).astype(jnp.int32)
-            place = row_at * width + jnp.clip(column, 0, width - 1).astype(jnp.int32)
-            found = jnp.take_along_axis(pixels, place[..., None], axis=1, mode="promise_in_bounds")
+            index = row_at * width + jnp.clip(column, 0, width - 1).astype(jnp.int32)
+            found = jnp.take_along_axis(pixels, index[..., None], axis=1, mode="promise_in_bounds")
             total += jnp.where(inside, row_weight * column_weight, 0)[..., None] * found
     return total.reshape(images.shape)
 

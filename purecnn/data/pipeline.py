@@ -51,7 +51,7 @@ def feed(
     They are gathered and put on the device by `place` in threads that are AHEAD parts ahead.
     `purecnn.train.step.steps_in_one_dispatch` takes them as it takes a whole set that lies on the device: the same
     images in the same order, so the same numbers. `first_step` is the number of the first step of a training, by whose
-    epoch pieces of images are drawn; None: the images as they are.
+    epoch random crops are drawn; None: the images as they are.
     """
 
     def load(numbered: tuple[int, np.ndarray]) -> tuple[Any, Any, None]:

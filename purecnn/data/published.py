@@ -1,6 +1,6 @@
 """Published data sets, fetched once into a cache and compared with their published checksums.
 
-pooch keeps the cache, compares the checksums and throws away what does not fit them; it cannot go on after an
+pooch keeps the cache, compares the checksums and throws away what does not fit them; it cannot resume after an
 interruption, so the function that loads a file for it is the one here.
 """
 
@@ -46,7 +46,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, str]]] = {
         {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"},
     ),
 }
-TRIES = 5  # connections to one file, each going on where the one before broke off
+TRIES = 5  # connections to one file, each from where the one before broke off
 PATIENCE = 30.0  # seconds without a byte
 LARGEST = 2**30  # bytes; the largest file above has 170 million
 
@@ -61,7 +61,7 @@ def cache_folder(name: str) -> Path:
 def fetch(name: str, folder: Path | None = None, progress: Progress = lambda *_: None) -> Path:
     """The files of `name` in `folder` (by default the cache); what is there already and right is not loaded again.
 
-    What an interruption leaves in FILE.partial is gone on with. Raises OSError, naming the address, where the server
+    An interrupted fetch is resumed from FILE.partial. Raises OSError, naming the address, where the server
     fails or what came has not the published checksum; that file is then removed.
     """
     address, files = PUBLISHED[name]
@@ -91,7 +91,7 @@ def _load(url: str, partial: Path, progress: Progress) -> None:
         except (urllib3.exceptions.HTTPError, requests.ConnectionError, requests.Timeout) as error:
             if not left:
                 have = partial.stat().st_size if partial.exists() else 0
-                kept = f"; {have:,} bytes are kept, the same command goes on from there" if have else ""
+                kept = f"; {have:,} bytes are kept, the same command resumes there" if have else ""
                 what = f"no connection, or broken off, {TRIES} times ({type(error).__name__})"
                 raise OSError(f"{url}: {what}{kept}") from error
             time.sleep(0.2)
@@ -116,9 +116,9 @@ def _go_on(url: str, partial: Path, progress: Progress) -> None:
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdecimal() else None
         with open(partial, "ab" if have else "wb") as file:
-            for piece in response.raw.stream(2**16, decode_content=False):
-                file.write(piece)
-                have += len(piece)
+            for chunk in response.raw.stream(2**16, decode_content=False):
+                file.write(chunk)
+                have += len(chunk)
                 if have > LARGEST:
                     raise OSError(f"{url}: more than {LARGEST:,} bytes came, which is none of the published files")
                 progress(partial.stem, have, total)

@@ -1,8 +1,8 @@
-"""A random piece of a photograph, decoded to the size that a net takes: the random-resized crop of Szegedy et al. 2015.
+"""A random crop of a photograph, decoded to the size that a net takes: the random-resized crop of Szegedy et al. 2015.
 
 JPEGs go through simplejpeg, which leaves Python's lock to others and decodes at a half, a quarter or an eighth of the
-size where the piece is large, and OpenCV, whose resizing takes a tenth of the time of Pillow's. All other files, and
-JPEGs that are turned, of inks, or not quite right, are Pillow's.
+size where the crop is large, and OpenCV, whose resizing takes a tenth of the time of Pillow's. All other files, and
+JPEGs that are rotated, of inks, or not quite right, are Pillow's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ cv2.setNumThreads(1)  # of its own: images are decoded beside each other
 
 @dataclass(frozen=True)
 class Crop:
-    """From what the pieces are drawn: the seed and the epoch, with the number of the image, and nothing else.
+    """From what the crops are drawn: the seed and the epoch, with the number of the image, and nothing else.
 
     `least` is the least share of an image's area that is taken, the most is all of it.
     """
@@ -56,13 +56,13 @@ def random_box(crop: Crop, number: int, height: int, width: int) -> tuple[int, i
     return left, top, left + wide, top + high
 
 
-def random_piece(path: Path, shape: tuple[int, ...], crop: Crop, number: int, decoding: Decoding = PLAIN) -> np.ndarray:
-    """uint8 (height, width, channels) = `shape`: a piece of the image in `path`, drawn for its `number`.
+def random_crop(path: Path, shape: tuple[int, ...], crop: Crop, number: int, decoding: Decoding = PLAIN) -> np.ndarray:
+    """uint8 (height, width, channels) = `shape`: a crop of the image in `path`, drawn for its `number`.
 
     Raises ValueError, or what Pillow raises, for a file that is no image or a damaged one.
     """
     data = path.read_bytes()
-    if data[:2] == b"\xff\xd8" and not _may_be_turned(data):
+    if data[:2] == b"\xff\xd8" and not _may_be_rotated(data):
         try:
             return _of_jpeg(data, shape, crop, number)
         except ValueError:
@@ -72,13 +72,13 @@ def random_piece(path: Path, shape: tuple[int, ...], crop: Crop, number: int, de
     return pixels(path, shape, decoding, _shares(box, height, width))
 
 
-def _may_be_turned(jpeg: bytes) -> bool:
+def _may_be_rotated(jpeg: bytes) -> bool:
     """Whether there is EXIF among the segments before the picture's own."""
-    place = 2
-    while jpeg[place : place + 1] == b"\xff" and (0xE0 <= jpeg[place + 1] <= 0xEF or jpeg[place + 1] == 0xFE):
-        if jpeg[place + 4 : place + 10] == b"Exif\0\0":
+    at = 2
+    while jpeg[at : at + 1] == b"\xff" and (0xE0 <= jpeg[at + 1] <= 0xEF or jpeg[at + 1] == 0xFE):
+        if jpeg[at + 4 : at + 10] == b"Exif\0\0":
             return True
-        place += 2 + int.from_bytes(jpeg[place + 2 : place + 4])
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
     return False
 
 
@@ -95,15 +95,15 @@ def _of_jpeg(data: bytes, shape: tuple[int, ...], crop: Crop, number: int) -> np
     if rows * columns > GIANT or colours not in ("YCbCr", "RGB", "Gray"):
         raise ValueError(f"got {rows}×{columns} pixels in {colours}")
     left, top, right, bottom = random_box(crop, number, rows, columns)
-    # As small as leaves the piece at least as large as it is wanted; by powers of two, others take longer than 1.
+    # As small as leaves the crop at least as large as it is wanted; by powers of two, others take longer than 1.
     scale = min(1, max(height / (bottom - top), width / (right - left)))
     least = {"min_height": math.ceil(scale * rows), "min_width": math.ceil(scale * columns), "min_factor": 2}
     image = simplejpeg.decode_jpeg(data, "GRAY" if channels == 1 else "RGB", **least)
     down, across = image.shape[0] / rows, image.shape[1] / columns
     first, last = round(top * down), max(round(bottom * down), round(top * down) + 1)
     start, end = round(left * across), max(round(right * across), round(left * across) + 1)
-    piece = image[first:last, start:end]
+    part = image[first:last, start:end]
     # Linear interpolation sees every pixel where fewer than two become one.
-    many = piece.shape[0] >= 2 * height or piece.shape[1] >= 2 * width
-    resized = cv2.resize(piece, (width, height), interpolation=cv2.INTER_AREA if many else cv2.INTER_LINEAR)
+    many = part.shape[0] >= 2 * height or part.shape[1] >= 2 * width
+    resized = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if many else cv2.INTER_LINEAR)
     return resized.reshape(shape)

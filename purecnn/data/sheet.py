@@ -57,8 +57,8 @@ def mosaic(split: Split, labels: range, *, each: int) -> np.ndarray:
     picture = np.ones((len(labels) * (height + 1), each * (width + 1), channels), np.float32)
     for row, label in enumerate(labels):
         members = np.flatnonzero(split.labels == label)
-        places = members[np.unique(np.linspace(0, len(members) - 1, each).astype(int))] if len(members) else members
-        for column, image in enumerate(to_float(split.images[places])):
+        chosen = members[np.unique(np.linspace(0, len(members) - 1, each).astype(int))] if len(members) else members
+        for column, image in enumerate(to_float(split.images[chosen])):
             top, left = row * (height + 1), column * (width + 1)
             picture[top : top + height, left : left + width] = image
     return picture if channels == 3 else picture[..., 0]

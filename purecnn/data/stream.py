@@ -17,9 +17,9 @@ LABELS = ("label", "labels", "fine_label", "target", "y")
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """What `train` takes in a Split's place. An epoch is `steps` batches; the source is iterated anew when it ends.
+    """Takes the place of a `Split` in training. An epoch is `steps` batches; the source is iterated anew when it ends.
 
-    `images` has the shape and dtype of all of an epoch's, and no pixels.
+    `images` has the shape and dtype of all images of an epoch, and no memory of their size.
     """
 
     source: Iterable[Any]
@@ -32,13 +32,13 @@ class Stream:
         return self.steps * self.batch_size
 
     def checksum(self) -> int:
-        """Of nothing: what a stream holds is known when it has been read."""
+        """0: the content of a stream is not known before it has been read."""
         return 0
 
     def batches(self, skip: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Images and labels of every batch from batch `skip` of an epoch on, without end.
 
-        A batch that is smaller is filled up with its own first images. Raises ValueError where the source gives nothing
+        A smaller batch is filled up with its own first images. Raises ValueError where the source gives nothing
         when it is iterated again, or images of another shape.
         """
         while True:
@@ -48,8 +48,8 @@ class Stream:
                 if images.shape[1:] != self.images.shape[1:] or len(images) > self.batch_size:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
-                places = np.arange(self.batch_size) % len(images)
-                yield images[places].astype(self.images.dtype, copy=False), labels[places]
+                rows = np.arange(self.batch_size) % len(images)
+                yield images[rows].astype(self.images.dtype, copy=False), labels[rows]
             if not count:
                 raise ValueError(
                     "data: got an iterator that has ended, expected what can be iterated again, or steps_per_epoch"
@@ -58,9 +58,9 @@ class Stream:
 
 
 def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | None = None) -> Stream:
-    """The first batch says which shape all have; samples that are single are put together, `batch_size` a batch.
+    """The first batch says which shape all have; single samples are put together, `batch_size` a batch.
 
-    Raises ValueError where the source says no length and `steps_per_epoch` is not given, and for what is no pair of
+    Raises ValueError where the source has no length and `steps_per_epoch` is not given, and for what is no pair of
     images and labels.
     """
     iterator = iter(source)
@@ -68,7 +68,7 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
         first = next(iterator)
     except StopIteration:
         raise ValueError("data: got nothing to iterate over, expected batches") from None
-    if iterator is source:  # it cannot be begun again: what was taken is put back
+    if iterator is source:  # it cannot be iterated again: the first is put back
         source = _Once(chain([first], iterator))
     pair, single = _pair(first), np.ndim(_pair(first)[1]) == 0
     images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
@@ -112,7 +112,7 @@ def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarra
 
 
 def _pair(item: Any) -> tuple[Any, Any]:
-    """Images and labels of (images, labels) or of a dict that calls them by a usual name."""
+    """Images and labels of (images, labels) or of a dict with usual names for them."""
     if isinstance(item, Mapping):
         found = [next((item[name] for name in names if name in item), None) for names in (IMAGES, LABELS)]
         if found[0] is None or found[1] is None:

@@ -61,15 +61,15 @@ def _shares(x, size):
     """P (Ho, H) and Q (Wo, W), in the accumulation dtype."""
     require_floats("adaptive_avg_pool2d", x=x)
     require_rank("adaptive_avg_pool2d", "N H W C", x=x)
-    outputs: Pair = pair("adaptive_avg_pool2d", "size", size)
+    sizes: Pair = pair("adaptive_avg_pool2d", "size", size)
     if 0 in x.shape[1:3]:
         raise ValueError(f"adaptive_avg_pool2d: x: got shape {x.shape}, expected at least one entry to average")
-    return (_share(n, length, x.dtype) for n, length in zip(outputs, x.shape[1:3], strict=True))
+    return (_share(n, length, x.dtype) for n, length in zip(sizes, x.shape[1:3], strict=True))
 
 
-def _share(outputs: int, length: int, dtype):
+def _share(size: int, length: int, dtype):
     rows = []
-    for o in range(outputs):
-        first, behind = o * length // outputs, -(-(o + 1) * length // outputs)
+    for o in range(size):
+        first, behind = o * length // size, -(-(o + 1) * length // size)
         rows.append([(first <= i < behind) / (behind - first) for i in range(length)])
     return jnp.asarray(rows, accumulation_dtype(dtype))

@@ -2,7 +2,7 @@
 
     yᵢ = xᵢ Φ(xᵢ)          Φ(x) = ½ erfc(−x/√2), the normal distribution function
 
-x stands in two places, and the derivative of Φ is the normal density φ(x) = e^{−x²/2} / √(2π):
+x occurs twice, and the derivative of Φ is the normal density φ(x) = e^{−x²/2} / √(2π):
 
     x̄ᵢ = ȳᵢ (Φ(xᵢ) + xᵢ φ(xᵢ))
 

@@ -2,7 +2,7 @@
 
     yᵢ = xᵢ σ(xᵢ)          σ(x) = 1 / (1 + e^{−x})
 
-x stands in two places, and dσ/dx = σ(x) σ(−x):
+x occurs twice, and dσ/dx = σ(x) σ(−x):
 
     x̄ᵢ = ȳᵢ σ(xᵢ) (1 + xᵢ σ(−xᵢ))
 

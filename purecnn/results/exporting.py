@@ -29,7 +29,7 @@ def require_free(path: Path, force: bool) -> None:
 
 
 def export_weights(path: Path, trained: Trained) -> None:
-    """Parameters and state under the names of their places, `params.0.w`, with what they are of in the header."""
+    """Parameters and state under the names of their paths, `params.0.w`, with what they are of in the header."""
     save_weights(path, {"params": trained.params, "state": trained.state}, trained.metadata.header())
 
 

@@ -73,7 +73,7 @@ def facts(values: dict[str, str]) -> str:
 
 
 def chart(path: Path, what: str) -> str:
-    """A PNG, dark on white; it is turned light on dark with the page. `what` is said to who cannot see it."""
+    """A PNG, dark on white; it is inverted where the page is dark. `what` is said to who cannot see it."""
     return f'<img class="chart" alt="{escape(what)}" src="{_url(path.read_bytes())}">'
 
 

@@ -1,4 +1,4 @@
-"""What can be seen of a run: the images its net is worst at, the first layer's kernels, the gradients' lengths."""
+"""Pictures of a run: the images its net is worst at, the first layer's kernels, the gradient norms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *
     for axes, i in zip(panels, worst, strict=True):
         label, guess = result.labels[i], result.predictions[i]
         _show(axes, images[i])
-        said = "right" if guess == label else f"taken for {result.classes[guess]}"
+        said = "right" if guess == label else f"predicted as {result.classes[guess]}"
         lines = [
             f"{result.classes[label]}: {result.confidence[i]:.1%}",
             f"{said}: {result.probabilities[i, guess]:.1%}",
@@ -45,7 +45,7 @@ def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *
 
 
 def first_kernels(trained: Trained) -> np.ndarray | None:
-    """The kernels of the first layer that has some, (height, width, inputs, outputs); None where they are no images.
+    """The kernels of the first layer that has some, (kh, kw, in_channels, out_channels); None where they are no images.
 
     Behind a flattened image, the weights of a fully connected layer are images of that size.
     """
@@ -56,9 +56,9 @@ def first_kernels(trained: Trained) -> np.ndarray | None:
 
 
 def kernel_images(kernels: np.ndarray, count: int = 96) -> list[np.ndarray]:
-    """The first `count` of `kernels` (height, width, inputs, outputs) as images, each scaled by itself to [0, 1].
+    """The first `count` of `kernels` (kh, kw, in_channels, out_channels) as images, each scaled by itself to [0, 1].
 
-    Middle grey is 0. Three inputs are red, green and blue; of any other number the mean is shown.
+    Middle grey is 0. Three input channels are red, green and blue; of any other number the mean is shown.
     """
     kernels = kernels if kernels.shape[2] == 3 else kernels.mean(axis=2, keepdims=True)
     largest = np.maximum(np.abs(kernels).max(axis=(0, 1, 2)), np.finfo(kernels.dtype).tiny)
@@ -76,7 +76,7 @@ def draw_filters(path: Path, kernels: np.ndarray, title: str) -> None:
 
 
 def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
-    """The length of every layer's gradient over the epochs, from the first layer, dark, to the last."""
+    """The gradient norm of every layer over the epochs, from the first layer, dark, to the last."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
     names = list(metrics[-1]["gradient_norms"])

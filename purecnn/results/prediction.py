@@ -1,4 +1,4 @@
-"""What a trained net takes image files for."""
+"""The classes that a trained net predicts for image files."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Prediction:
     error: str | None = None
 
 
-def image_files(places: Iterable[Path]) -> Iterator[Path]:
+def image_files(paths: Iterable[Path]) -> Iterator[Path]:
     """Every file as it is; of a folder, and the folders in it, what is called an image or begins as one, in order.
 
     Links are followed, hidden files and litter left out, as by `purecnn.data.file_tree.walk`. Raises ValueError for a
     folder without images.
     """
-    for place in places:
-        if not place.is_dir():
-            yield place
+    for path in paths:
+        if not path.is_dir():
+            yield path
             continue
-        inside = [path for path in walk(place) if may_be_image(path)]
+        inside = [file for file in walk(path) if may_be_image(file)]
         if not inside:
-            raise ValueError(f"{place}: got no images, expected a folder with some")
+            raise ValueError(f"{path}: got no images, expected a folder with some")
         yield from inside
 
 

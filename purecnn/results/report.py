@@ -67,7 +67,7 @@ def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path)
         ),
         hypertext.section("By class", *_by_class(result)),
         hypertext.section(
-            "Taken for", *_confused(result), hypertext.chart(drawings / "confusion.png", "the confusion matrix")
+            "Predicted as", *_confused(result), hypertext.chart(drawings / "confusion.png", "the confusion matrix")
         ),
         hypertext.section(
             "Worst images",

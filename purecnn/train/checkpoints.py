@@ -1,4 +1,4 @@
-"""What a run goes on from, to the bit: orbax keeps the last two, each whole or not there at all.
+"""What a run resumes from, to the bit: orbax keeps the last two, each whole or not there at all.
 
 Beside the arrays lies what the host knows. The last thing written is a seal, the checksum of every file: a checkpoint
 whose seal is missing or does not fit is not read.

@@ -86,7 +86,7 @@ class Config:
     clip_norm: float | None = None
     """A gradient longer than this, all parameters together, is shortened to it. None: never."""
     schedule: Schedule = "cosine"
-    """How the learning rate goes on: cosine and linear fall to 0 at the end; step: a tenth at 1/2 and at 3/4."""
+    """How the learning rate changes: cosine and linear fall to 0 at the end; step: a tenth at 1/2 and at 3/4."""
     warmup_epochs: float = 0.0
     """The learning rate rises from 0 in so many epochs, before the schedule begins."""
     init_weights: str | None = None
@@ -205,7 +205,7 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
 UNSET = ("image_size", "clip_norm", "ema")  # may be None
 
 
-# What may change when a run goes on: how far it goes and how often it saves, not what it computes.
+# What may change when a run is resumed: how far it goes and how often it saves, not what it computes.
 FREE = frozenset({
     "epochs", "until_converged", "early_stopping", "patience", "tolerance",
     "checkpoint_every", "steps_per_dispatch", "data_dir", "labels", "init_weights", "run_dir", "log",

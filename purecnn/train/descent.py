@@ -73,7 +73,7 @@ def descend_until_converged(
     """The loop: the parameters it ends with, and the mean loss of a sample in every epoch (one pass over all samples).
 
     It stops when `converged(losses, patience=…, tolerance=…)`, or after `max_epochs`; it raises `Diverged` at a loss
-    that is no number.
+    that is not finite.
     """
 
     @jax.jit

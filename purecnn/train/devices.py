@@ -1,6 +1,6 @@
 """One run on many devices and many machines: the batch is split over all of them, everything else is on each.
 
-`jit` sees one array where there are many pieces: a step means the same on any number of devices, batch statistics and
+`jit` sees one array where there are many shards: a step means the same on any number of devices, batch statistics and
 random draws included, and only sums are rounded in another order. A process puts on its devices what they need of a
 batch, and reads no more of it where images stay in their files.
 """
@@ -27,7 +27,7 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
     """Make this process one of many: call it before anything computes.
 
     With nothing given, JAX asks SLURM, Open MPI, Kubernetes or the TPU's own service. Raises ValueError or RuntimeError
-    if there is nobody to ask, or nobody answers.
+    if there is no one to ask, or no answer.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # without it, CPUs of several processes sum nothing
     # Under SLURM, JAX shows a process one GPU, its own. One that is alone on its machine is to have all of them: [].
@@ -67,17 +67,17 @@ class Devices:
     def gather(self, array: Any, rows: np.ndarray) -> jax.Array:
         """`array[rows]` (K, N, …), split like `rows` (K, N): this process looks up its devices' columns alone."""
         shape = (*rows.shape, *array.shape[1:])
-        pieces: Any = self.split.addressable_devices_indices_map(shape)
+        indices: Any = self.split.addressable_devices_indices_map(shape)
         numbers = np.arange(rows.shape[1])
-        columns = np.unique(np.concatenate([numbers[piece[1]] for piece in pieces.values()]))
+        columns = np.unique(np.concatenate([numbers[index[1]] for index in indices.values()]))
         mine = array[rows[:, columns]]
 
-        def cut(piece: Any) -> np.ndarray:
-            wanted = numbers[piece[1]]
+        def shard(index: Any) -> np.ndarray:
+            wanted = numbers[index[1]]
             first = int(np.searchsorted(columns, wanted[0]))
             return mine[:, first : first + len(wanted)]
 
-        return jax.make_array_from_callback(shape, self.split, cut)
+        return jax.make_array_from_callback(shape, self.split, shard)
 
 
 def all_devices() -> Devices:
@@ -142,4 +142,4 @@ def supply(split: Split, devices: Devices) -> Supply:
 
 
 def _place(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    return jax.make_array_from_callback(array.shape, sharding, lambda piece: array[piece])
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])

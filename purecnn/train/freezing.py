@@ -23,9 +23,9 @@ def is_freeze(text: Any) -> bool:
 
 
 def frozen_layers(freeze: str | None, params: Sequence[Any]) -> frozenset[int]:
-    """The places in the chain that `freeze` names: "all-but-head" (the last layer with parameters), or "0-12,15".
+    """The indices of the layers that `freeze` names: "all-but-head" (the last layer with parameters), or "0-12,15".
 
-    Raises ValueError for a place that the net has not, and where nothing would be left to train.
+    Raises ValueError for an index that the net has not, and where nothing would be left to train.
     """
     if freeze is None:
         return frozenset()
@@ -36,14 +36,14 @@ def frozen_layers(freeze: str | None, params: Sequence[Any]) -> frozenset[int]:
     for part in freeze.split(","):
         first, _, last = part.partition("-")
         frozen |= set(range(int(first), int(last or first) + 1))
-    places = f"the net's layers 0 to {len(params) - 1}, with one that has parameters left to train"
+    expected = f"the net's layers 0 to {len(params) - 1}, with one that has parameters left to train"
     if not frozen or max(frozen) >= len(params) or set(weighted) <= frozen:
-        raise ValueError(f"freeze: got {freeze!r}, expected some of {places}")
+        raise ValueError(f"freeze: got {freeze!r}, expected some of {expected}")
     return frozenset(frozen)
 
 
 def with_frozen(net: Chain, frozen: frozenset[int], statistics: bool = False) -> Chain:
-    """`net`, whose layers at these places run as they do without `train`: no dropout, statistics that stand still.
+    """`net`, whose layers at these indices run as they do without `train`: no dropout, statistics that stand still.
 
     With `statistics` so does every batch normalisation, also inside of blocks: it normalises by the running statistics.
     """

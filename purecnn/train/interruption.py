@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal with which clusters take a machine back: the run is asked to stop, and does so in order."""
+"""Ctrl-C, and the signal by which a cluster takes a machine back: the run saves its state and stops."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def graceful_shutdown() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether SIGINT or SIGTERM has come; a second one interrupts at once.
+    """Yields a function that says whether SIGINT or SIGTERM has come; a second one raises KeyboardInterrupt at once.
 
-    Signals come to the main thread; in another one nothing is listened for.
+    Python handles signals in the main thread alone: in another thread the function always says no.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

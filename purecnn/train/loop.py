@@ -52,7 +52,7 @@ def train(
     resume: bool = False,
     on_epoch: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Result:
-    """Run `plan` and fill its run folder; with `resume`, go on where the run in that folder was when it was last saved.
+    """Run `plan` and fill its run folder; with `resume`, from where the run in that folder was last saved.
 
     Raises FileExistsError if the run folder is taken (without `resume`), ValueError if the run to resume is of another
     model, config or other data, OSError if something cannot be written, and `Diverged`, with the step, at a non-finite
@@ -89,9 +89,9 @@ def train(
     except Refused as fault:  # an image that is read only now
         if run.may_be_saved and jax.process_count() == 1:
             run.checkpoint()
-            go_on = f"purecnn train --run-dir {run.folder} --resume"
+            resume_by = f"purecnn train --run-dir {run.folder} --resume"
             raise Refused(
-                f"{fault}; step {run.steps:,} is saved; put an image there and go on with: {go_on}"
+                f"{fault}; step {run.steps:,} is saved; put an image there and resume with: {resume_by}"
             ) from fault
         raise
     except Diverged:
@@ -136,7 +136,7 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
         console.print(f"on {plan.devices.count} devices, {each} images of a batch on each")
     if goes_on:
         at = (
-            f"going on after step {run.steps:,} of {plan.steps:,}" if found else "nothing was saved yet: from the start"
+            f"resuming after step {run.steps:,} of {plan.steps:,}" if found else "nothing was saved yet: from the start"
         )
         console.print(at)
     console.print(run.compile())

@@ -95,7 +95,7 @@ def prepare(
 
 
 def augmented(data: Dataset, config: Config) -> tuple[Dataset, Augment]:
-    """What is done to training images in the step; of those in files, pieces are taken as they are decoded."""
+    """What is done to training images in the step; of those in files, crops are taken as they are decoded."""
     first, *rest = config.augmentation.split("+")
     if first != "resized_crop" or not in_files(data.train):
         return data, make_augmentation(config.augmentation, config.crop_area)

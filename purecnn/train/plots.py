@@ -57,9 +57,9 @@ def draw_confusion(
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = min(CELL, LARGEST / len(classes))
     size = 2.5 + cell * len(classes)
-    places = range(0, len(classes), math.ceil(len(classes) / NAMED))
-    names = [short(classes[place], LONGEST) for place in places]
-    points = min(10, 50 * cell * places.step)
+    ticks = range(0, len(classes), math.ceil(len(classes) / NAMED))
+    names = [short(classes[tick], LONGEST) for tick in ticks]
+    points = min(10, 50 * cell * ticks.step)
     aside = 0.6 * points / 72 * max(map(len, names))  # inches that the names take
     figure = Figure(figsize=(size + 0.8 + aside, size + aside), layout="constrained")
     axes = figure.subplots()
@@ -68,8 +68,8 @@ def draw_confusion(
         how = {"color": "white" if share[row, column] > 0.5 else "black", "fontsize": 10 * cell / CELL}
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", **how)
     how = {"fontsize": points, "parse_math": False}
-    axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 4 else 0, **how)
-    axes.set_yticks(places, names, **how)
+    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 4 else 0, **how)
+    axes.set_yticks(ticks, names, **how)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(title, parse_math=False)

@@ -43,7 +43,7 @@ def count_of(part: Part) -> int:
 
 @dataclass
 class Run:
-    """What changes while a run goes on, and what it computes with."""
+    """What changes during a run, and what it computes with."""
 
     plan: Plan
     folder: Path
@@ -153,7 +153,7 @@ class Run:
 
     @property
     def may_be_saved(self) -> bool:
-        """Whether every epoch that is over has its line of metrics: a run that goes on begins none anew."""
+        """Whether every epoch that is over has its line of metrics: a resumed run begins none anew."""
         return self.steps // self.plan.steps_per_epoch == len(self.progress.metrics)
 
     def evaluate(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[float, np.ndarray]:

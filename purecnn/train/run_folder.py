@@ -41,7 +41,7 @@ def make_run_folder(config: Config) -> Path:
     if config.run_dir is not None:
         folder = Path(config.run_dir)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            more = f"go on with it by --resume, or {AFRESH}" if has_config(folder) else AFRESH
+            more = f"resume it with --resume, or {AFRESH}" if has_config(folder) else AFRESH
             raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -111,7 +111,7 @@ def read_config(path: Path) -> Config:
 
 
 def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:
-    """All lines anew, so that a run which goes on from a checkpoint has none twice and lacks none."""
+    """All lines anew, so that a run resumed from a checkpoint has none twice and lacks none."""
     write_whole(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 

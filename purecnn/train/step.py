@@ -26,7 +26,7 @@ NORMS_EVERY = 8  # steps: so they take 0.5 % of LeNet's on a CPU, and at every s
 
 
 class TrainState(NamedTuple):
-    """All that a step changes: a run goes on from here as if it had never stopped."""
+    """All that a step changes: a run resumes from here as if it had never stopped."""
 
     params: list[Params]
     state: list[Params]  # running statistics, see Chain.init_state
@@ -77,7 +77,7 @@ def training_step(
     """A pure function (TrainState, x, labels) -> (TrainState, Measured) for one batch; not jitted yet.
 
     With the `precision` bfloat16 the two lists are computed in it, sums inside the rules in float32; the weights that
-    are kept, the loss, running statistics and the optimiser's update stay float32. Layers at the places in `frozen`
+    are kept, the loss, running statistics and the optimiser's update stay float32. Layers whose indices are in `frozen`
     run as they do without `train`; that `optimizer` leaves their parameters alone is its affair. With
     `frozen_statistics` every batch normalisation does so. What `mix` makes of the labels is the `objective`'s to take.
     """

@@ -1,4 +1,4 @@
-"""When to stop: `until converged` (lecture row 2), and never with a loss that is no number."""
+"""When to stop: `until converged` (lecture row 2), and never with a non-finite loss."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def converged(losses: Sequence[float], *, patience: int, tolerance: float) -> bo
 
 
 def reason_to_stop(metrics: Sequence[dict[str, Any]], config: Config) -> str:
-    """Why a run that has these lines of metrics.jsonl is over, or "" if it goes on."""
+    """Why a run that has these lines of metrics.jsonl is over, or "" if it is not."""
     if len(metrics) >= config.epochs:
         return "all epochs are done"
     rule = {"patience": config.patience, "tolerance": config.tolerance}

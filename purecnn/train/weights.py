@@ -41,8 +41,8 @@ def load_weights(path: Path_, like: Any) -> Any:
     Raises ValueError, naming the array, where file and `like` differ.
     """
     found = load_file(path)
-    places, treedef = jax.tree_util.tree_flatten_with_path(like)
-    expected = {name_of(place): leaf for place, leaf in places}
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(like)
+    expected = {name_of(path): leaf for path, leaf in leaves}
     for name in sorted(expected.keys() ^ found.keys()):
         raise ValueError(
             f"{path}: {name}: {'missing' if name in expected else 'unexpected'}; weights of another model?"
@@ -54,6 +54,6 @@ def load_weights(path: Path_, like: Any) -> Any:
     return jax.tree.unflatten(treedef, [jnp.asarray(found[name]) for name in expected])
 
 
-def name_of(place) -> str:
+def name_of(path) -> str:
     """A path in a tree, as a name."""
-    return jax.tree_util.keystr(place, simple=True, separator=".")
+    return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -4,6 +4,18 @@ import os
 import subprocess
 import sys
 
+PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
+FILES = {
+    "config.yaml",
+    "metrics.jsonl",
+    "weights.safetensors",
+    "best.safetensors",
+    "test.json",
+    "checkpoints",
+    *PICTURES,
+}
+QUICK = ("--model", "mlp", "--augmentation", "none")  # compiles in a second
+
 
 def purecnn(*arguments, cwd, module="purecnn", env=os.environ, **options):
     command = [sys.executable, "-m", module, *map(str, arguments)]

@@ -92,7 +92,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     more = ("--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", 2)
     done = purecnn("train", *more, cwd=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
-    assert "going on after step 6 of 12" in done.stdout
+    assert "resuming after step 6 of 12" in done.stdout
     assert "epoch 2/2" in done.stdout
 
 

@@ -33,15 +33,15 @@ def test_files_and_folders_are_named_and_what_cannot_be_read_stops_nothing(finis
 
 
 def test_json_is_an_object_a_line(finished, images, capsys):
-    places = [str(images / "0.png"), str(images / "text.png")]
-    assert main(["predict", str(finished), places[0], "--json", "--top", "10"]) == 0
+    paths = [str(images / "0.png"), str(images / "text.png")]
+    assert main(["predict", str(finished), paths[0], "--json", "--top", "10"]) == 0
     (only,) = map(json.loads, capsys.readouterr().out.splitlines())
-    assert only["file"] == places[0]
+    assert only["file"] == paths[0]
     assert only["top"][0]["class"] == "7"
     shares = [entry["probability"] for entry in only["top"]]
     assert shares == sorted(shares, reverse=True)
     np.testing.assert_allclose(sum(shares), 1, rtol=1e-5)
-    done = purecnn("predict", finished, *places, "--json", cwd=images)
+    done = purecnn("predict", finished, *paths, "--json", cwd=images)
     assert done.returncode == 1
     _, second = map(json.loads, done.stdout.splitlines())
     assert second.keys() == {"file", "error"}
@@ -57,8 +57,8 @@ def test_json_is_an_object_a_line(finished, images, capsys):
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(finished, tmp_path, capsys, arguments, words):
-    places = {"RUN": str(finished), "EMPTY": str(tmp_path)}
-    assert main([places.get(word, word) for word in arguments]) == 2
+    paths = {"RUN": str(finished), "EMPTY": str(tmp_path)}
+    assert main([paths.get(word, word) for word in arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert words.replace("EMPTY", str(tmp_path)) in err

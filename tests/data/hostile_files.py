@@ -22,13 +22,13 @@ folder_kind = partial(hostile_own.folder_kind, kinds=KINDS)
 # Streams of compressed pixels that end, or say other than they are.
 
 
-def in_format(kind, spoil, **options):
-    """The picture saved as `kind`, then `spoil` (bytes, rng) -> bytes."""
+def in_format(kind, corrupt, **options):
+    """The picture saved as `kind`, then `corrupt` (bytes, rng) -> bytes."""
 
     def change(path, rng):
         out = io.BytesIO()
         Image.fromarray(pictures(1, (48, 64, 3), 1, int(rng.integers(99)))[0][0]).save(out, kind, **options)
-        path.write_bytes(spoil(out.getvalue(), rng))
+        path.write_bytes(corrupt(out.getvalue(), rng))
 
     return change
 
@@ -108,21 +108,21 @@ folder_kind(
 # Tables of labels.
 
 
-def table_kind(name, spoil):
+def table_kind(name, corrupt):
     def make(folder, rng):
         made = write_folder(folder)
         lines = ["file,class", *(f"{path.relative_to(folder)},{path.parent.name}" for path in made)]
-        (folder / "labels.csv").write_bytes(spoil(lines, rng, int(rng.integers(1, len(lines)))))
+        (folder / "labels.csv").write_bytes(corrupt(lines, rng, int(rng.integers(1, len(lines)))))
         return Hostile("folder", folder, "labels.csv", {"labels": str(folder / "labels.csv")})
 
     KINDS[name] = make
 
 
 def a_line(change):
-    def spoil(lines, rng, n):
+    def corrupt(lines, rng, n):
         return "\n".join([*lines[:n], change(lines[n], rng), *lines[n:]]).encode()
 
-    return spoil
+    return corrupt
 
 
 TABLES = {

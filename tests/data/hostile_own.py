@@ -18,11 +18,11 @@ KINDS: Kinds = {}
 # A folder of images: one of them is corrupt, or the folder itself.
 
 
-def folder_kind(name, spoil, suffix=".png", culprit=None, kinds=KINDS):
+def folder_kind(name, corrupt, suffix=".png", culprit=None, kinds=KINDS):
     def make(folder, rng):
         write_folder(folder, suffix=suffix, side=(24, 32))
         path = folder / ("cat", "dog", "owl")[rng.integers(3)] / f"{rng.integers(5)}{suffix}"
-        spoil(path, rng)
+        corrupt(path, rng)
         return Hostile("folder", folder, culprit or path.name)
 
     kinds[name] = make
@@ -111,7 +111,7 @@ def header(*shape):
     return f"{{'descr': '|u1', 'fortran_order': False, 'shape': {tuple(map(int, shape))}, }}"
 
 
-def spoilt_pixel(rng, value):
+def one_pixel(rng, value):
     images = (IMAGES / 255).astype(np.float32)
     images.flat[rng.integers(images.size)] = value
     return saved(images=images)
@@ -122,7 +122,7 @@ npz_kind("npz: a bit flipped in the data", lambda rng: flip(saved(), rng, 200, 3
 npz_kind("npz: an absurd shape", lambda rng: zipped(header(*rng.integers(2**20, 2**40, 3))))
 npz_kind("npz: a bomb", lambda rng: zipped(header(n := rng.integers(2, 4), 2**13, 2**13), bytes(int(n) * 2**26)))
 npz_kind("npz: pickled objects", lambda rng: saved(images=np.array([IMAGES, int(rng.integers(9))], object)))
-npz_kind("npz: NaN or infinite", lambda rng: spoilt_pixel(rng, (np.nan, np.inf, -np.inf)[rng.integers(3)]))
+npz_kind("npz: NaN or infinite", lambda rng: one_pixel(rng, (np.nan, np.inf, -np.inf)[rng.integers(3)]))
 npz_kind(
     "npz: a label out of range",
     lambda rng: saved(labels=np.where(np.arange(40) == rng.integers(40), rng.choice([-5, 99]), LABELS.astype(int))),

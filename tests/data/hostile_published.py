@@ -16,13 +16,13 @@ KINDS: Kinds = {}
 # The MNIST family: one of the four files is corrupt.
 
 
-def mnist_kind(name, packed, spoil, what=None):
+def mnist_kind(name, packed, corrupt, what=None):
     def make(folder, rng):
         write_mnist(folder, packed=packed)
         part = ("train", "t10k")[int(rng.integers(2))]
         stem = f"{part}-{what or ('images-idx3', 'labels-idx1')[int(rng.integers(2))]}-ubyte"
         path = folder / (f"{stem}.gz" if packed else stem)
-        path.write_bytes(spoil(path.read_bytes(), rng))
+        path.write_bytes(corrupt(path.read_bytes(), rng))
         return Hostile("mnist", folder, f"{part}-")  # where two files disagree, either may be named
 
     KINDS[name] = make
@@ -63,20 +63,20 @@ mnist_kind(
 # CIFAR, in a folder and as an archive.
 
 
-def cifar_kind(name, spoil):
-    """`spoil` ({name: bytes}, rng, a file's name) -> the bytes of an archive, or {name: bytes} for a folder."""
+def cifar_kind(name, corrupt):
+    """`corrupt` ({name: bytes}, rng, a file's name) -> the bytes of an archive, or {name: bytes} for a folder."""
 
     def make(folder, rng):
         files = cifar_files()[0]
         victim = f"data_batch_{rng.integers(1, 6)}.bin"
-        corrupt = spoil(files, rng, victim)
+        made = corrupt(files, rng, victim)
         folder.mkdir()
-        if isinstance(corrupt, dict):
-            for file, data in corrupt.items():
+        if isinstance(made, dict):
+            for file, data in made.items():
                 (folder / file).write_bytes(data)
-            return Hostile("cifar10", folder, victim if victim in corrupt else "data_batch_")
+            return Hostile("cifar10", folder, victim if victim in made else "data_batch_")
         path = folder / "cifar-10-binary.tar.gz"
-        path.write_bytes(corrupt)
+        path.write_bytes(made)
         return Hostile("cifar10", path, path.name)
 
     KINDS[name] = make

@@ -53,9 +53,9 @@ def cifar_files(kind="cifar10", train=60, test=20):
             (b"" if kind == "cifar10" else bytes([label // 5])) + bytes([label]) + image.transpose(2, 0, 1).tobytes()
             for image, label in zip(images, labels, strict=True)
         ]
-        pieces = names if part == "train" else ["test_batch.bin" if kind == "cifar10" else "test.bin"]
-        each = count // len(pieces)
-        for n, name in enumerate(pieces):
+        parts = names if part == "train" else ["test_batch.bin" if kind == "cifar10" else "test.bin"]
+        each = count // len(parts)
+        for n, name in enumerate(parts):
             files[name] = b"".join(records[n * each : (n + 1) * each])
     text = "\n".join(CIFAR_NAMES if kind == "cifar10" else (f"thing_{n}" for n in range(100))) + "\n\n"
     files["batches.meta.txt" if kind == "cifar10" else "fine_label_names.txt"] = text.encode()
@@ -94,7 +94,7 @@ def write_folder(root, *, classes=("cat", "dog", "owl"), each=5, side=(6, 8), su
 
 
 def declaring(path, side, colour):
-    """A PNG whose header declares side×side pixels; nobody should get as far as its data."""
+    """A PNG whose header declares side×side pixels; its data should never be reached."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -16,7 +16,7 @@ def random_warp(key, images, **amounts):
     return augmentation.random_warp(key, images, **amounts)
 
 
-def source_places(key, images=64, **amounts):
+def source_positions(key, images=64, **amounts):
     """Where the inner pixels come from: linear interpolation of an image of coordinates is the place itself."""
     rows, columns = np.indices((HEIGHT, WIDTH)).astype(np.float32)
     picture = np.stack([rows, columns], axis=-1)
@@ -28,9 +28,9 @@ def source_places(key, images=64, **amounts):
 
 
 def test_each_image_has_its_own_affine_map_within_the_bounds():
-    new, old = source_places(jax.random.key(0), angle=0.2, stretch=0.1, shift=0.05)
+    new, old = source_positions(jax.random.key(0), angle=0.2, stretch=0.1, shift=0.05)
     design = np.concatenate([new, np.ones((len(new), 1))], axis=1)
-    maps = np.stack([np.linalg.lstsq(design, places, rcond=None)[0] for places in old])
+    maps = np.stack([np.linalg.lstsq(design, positions, rcond=None)[0] for positions in old])
     np.testing.assert_allclose(design @ maps, old, atol=1e-4)
 
     linear, offset = maps[:, :2].transpose(0, 2, 1), maps[:, 2]
@@ -44,7 +44,7 @@ def test_each_image_has_its_own_affine_map_within_the_bounds():
 
 
 def test_a_turn_alone_keeps_distances():
-    new, old = source_places(jax.random.key(1), angle=0.3, stretch=0.0, shift=0.0)
+    new, old = source_positions(jax.random.key(1), angle=0.3, stretch=0.0, shift=0.0)
     np.testing.assert_allclose(np.linalg.norm(old, axis=2), np.tile(np.linalg.norm(new, axis=1), (64, 1)), atol=1e-3)
     assert np.abs(old - new).max() > 0.5
 
@@ -71,7 +71,7 @@ def test_the_key_decides():
 
 
 def read_by_loops(image, y, x):
-    """One image read at the places (y, x), a loop over places and over the four pixels around each."""
+    """One image read at the positions (y, x), a loop over positions and over the four pixels around each."""
     height, width, channels = image.shape
     out = np.zeros((len(y), channels))
     for at in range(len(y)):
@@ -157,11 +157,11 @@ def test_a_resized_crop_shows_a_piece_of_its_area_and_ratio_enlarged():
     found = np.asarray(augmentation.random_resized_crop(jax.random.key(0), images, least=0.25), float)
     np.testing.assert_allclose(found[..., 0], np.broadcast_to(found[:, :, :1, 0], found.shape[:3]), atol=1e-6)
     np.testing.assert_allclose(found[..., 1], np.broadcast_to(found[:, :1, :, 1], found.shape[:3]), atol=1e-6)
-    # Inside the outermost pixels, equal steps; of two neighbours in the middle, the step is the piece's own.
+    # Inside the outermost pixels, equal steps; of two neighbours in the middle, the step is the crop's own.
     high = (found[:, 7, 0, 0] - found[:, 5, 0, 0]) / 2 * height
     wide = (found[:, 0, 13, 1] - found[:, 0, 11, 1]) / 2 * width
     area, ratio = high * wide, wide / high
-    assert 0.2 < area.min() < 0.27  # less than 0.25 where the piece is longer than the image
+    assert 0.2 < area.min() < 0.27  # less than 0.25 where the crop is longer than the image
     assert 0.9 < area.max() <= 1 + 1e-5
     assert 3 / 4 - 1e-4 < ratio.min() < 0.8 < 1.25 < ratio.max() < 4 / 3 + 1e-4
     assert 0.45 < found[:, 5:7, 0, 0].mean() < 0.55  # anywhere, on both sides alike

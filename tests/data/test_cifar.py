@@ -72,8 +72,8 @@ CORRUPT = {
 @pytest.mark.parametrize("archived", [True, False])
 @pytest.mark.parametrize("kind", CORRUPT)
 def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind, archived):
-    spoil, reason = CORRUPT[kind]
-    files = spoil(cifar_files()[0])
+    corrupt, reason = CORRUPT[kind]
+    files = corrupt(cifar_files()[0])
     if archived:
         (tmp_path / ARCHIVE["cifar10"]).write_bytes(cifar_archive(files))
     else:

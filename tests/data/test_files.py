@@ -29,7 +29,7 @@ def root(tmp_path):
     return folder
 
 
-def pieces(split, **changes):
+def crops(split, **changes):
     return files.dataclasses.replace(split.images, least_area=0.1, seed=3, epoch=0, **changes)
 
 
@@ -109,18 +109,18 @@ def test_with_skip_unreadable_the_headers_of_all_are_read_beforehand(root):
 def test_the_pieces_depend_on_no_threads_and_no_neighbours(root):
     train = read(str(root), streaming="always").train
     rows = np.arange(len(train))
-    expected = pieces(train, threads=1)[rows]
+    expected = crops(train, threads=1)[rows]
     for threads in (2, 4):
-        np.testing.assert_array_equal(pieces(train, threads=threads)[rows], expected)
+        np.testing.assert_array_equal(crops(train, threads=threads)[rows], expected)
     for place in (0, 7, 20):
-        np.testing.assert_array_equal(pieces(train)[place], expected[place])
+        np.testing.assert_array_equal(crops(train)[place], expected[place])
     shuffled = RNG.permutation(rows)
-    np.testing.assert_array_equal(pieces(train)[shuffled], expected[shuffled])
+    np.testing.assert_array_equal(crops(train)[shuffled], expected[shuffled])
 
 
-def test_every_epoch_and_every_seed_has_its_own_pieces(root):
+def test_every_epoch_and_every_seed_has_its_own_crops(root):
     train = read(str(root), streaming="always").train
-    first = pieces(train)
+    first = crops(train)
     others = (first.in_epoch(1), files.dataclasses.replace(first, seed=4), train.images)
     rows = np.arange(len(train))
     for other in others:
@@ -151,7 +151,7 @@ def test_files_that_cannot_be_read_are_named_when_they_are_asked_for(root):
         path = root / name
         path.write_bytes(path.read_bytes()[:-200])
     data = read(str(root), streaming="always", val_share=0.0)
-    for images in (data.train.images, pieces(data.train)):
+    for images in (data.train.images, crops(data.train)):
         wanted = [images.path(int(n)).relative_to(root).as_posix() for n in images.numbers]
         bad = [n for n, name in enumerate(wanted) if name in ("cat/1.jpg", "owl/3.jpg")]
         assert bad

@@ -78,15 +78,15 @@ def test_what_is_transparent_is_white_paper(tmp_path):
 
 def test_the_camera_says_what_is_up(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: to be shown a quarter to the right
+    exif[0x0112] = 6  # the camera was rotated: to be shown a quarter to the right
     write_folder(tmp_path, classes=("a", "b"), each=2, side=(8, 16))
     picture = np.zeros((16, 8, 3), np.uint8)
     picture[:8] = 255
     for n in range(2):
         Image.fromarray(picture).save(tmp_path / "b" / f"{n}.png", exif=exif)
     data = read("folder", str(tmp_path))
-    (turned,) = data.test.images[data.test.labels == 1]
-    np.testing.assert_array_equal(turned, np.rot90(picture, -1))
+    (rotated,) = data.test.images[data.test.labels == 1]
+    np.testing.assert_array_equal(rotated, np.rot90(picture, -1))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".gif", ".webp", ".ppm", ".tiff"])
@@ -135,8 +135,8 @@ CORRUPT = {
 @pytest.mark.parametrize("kind", CORRUPT)
 def test_a_corrupt_image_is_named_with_the_reason(tmp_path, kind):
     write_folder(tmp_path)
-    spoil, reason = CORRUPT[kind]
-    spoil(tmp_path / "dog" / "3.png")
+    corrupt, reason = CORRUPT[kind]
+    corrupt(tmp_path / "dog" / "3.png")
     with pytest.raises(ValueError, match=reason) as caught:
         read("folder", str(tmp_path), image_size=(4, 4))
     assert str(caught.value).startswith(str(tmp_path / "dog"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from purecnn.data.readers import read
-from tests.data.hostile import KINDS, unspoilt
+from tests.data.hostile import KINDS, intact
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "bomb" not in kind])
@@ -22,5 +22,5 @@ def test_it_is_refused_in_one_line_that_names_the_file_and_nothing_is_written(tm
 
 
 def test_without_the_fault_they_are_read(tmp_path):
-    for made in unspoilt(tmp_path):
+    for made in intact(tmp_path):
         assert len(read(made.data, str(made.path)).test) > 0

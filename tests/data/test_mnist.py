@@ -65,8 +65,8 @@ CORRUPT = {
 @pytest.mark.parametrize("kind", CORRUPT)
 def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind):
     write_mnist(tmp_path)
-    spoil, reason = CORRUPT[kind]
-    spoil(tmp_path / "train-images-idx3-ubyte.gz")
+    corrupt, reason = CORRUPT[kind]
+    corrupt(tmp_path / "train-images-idx3-ubyte.gz")
     with pytest.raises(ValueError, match=reason) as caught:
         read("mnist", str(tmp_path))
     assert str(caught.value).startswith(f"{tmp_path}/train-")

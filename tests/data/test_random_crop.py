@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from purecnn.data.image_file import pixels
-from purecnn.data.random_crop import RATIOS, Crop, random_box, random_piece
+from purecnn.data.random_crop import RATIOS, Crop, random_box, random_crop
 
 RNG = np.random.default_rng(0)
 CROP = Crop(seed=1, epoch=2, least=0.2)
@@ -51,34 +51,34 @@ def test_the_piece_is_what_the_box_shows(tmp_path, size, suffix):
     gradient(*size).save(path, quality=95) if suffix == ".jpg" else gradient(*size).save(path)
     for number in range(8):
         left, top, right, bottom = random_box(CROP, number, *size)
-        found = random_piece(path, (24, 32, 3), CROP, number).astype(float)
+        found = random_crop(path, (24, 32, 3), CROP, number).astype(float)
         for axis, channel, (begin, end), extent in ((0, 0, (top, bottom), size[0]), (1, 1, (left, right), size[1])):
-            pieces = found[..., channel].mean(axis=1 - axis)
-            middles = begin + (end - begin) * (np.arange(len(pieces)) + 0.5) / len(pieces) - 0.5
+            means = found[..., channel].mean(axis=1 - axis)
+            middles = begin + (end - begin) * (np.arange(len(means)) + 0.5) / len(means) - 0.5
             expected = 255 * np.clip(middles, 0, extent - 1) / (extent - 1)
             # An error of a pixel of the original, and the rounding of JPEG.
-            np.testing.assert_allclose(pieces, expected, atol=255 / extent + 3)
+            np.testing.assert_allclose(means, expected, atol=255 / extent + 3)
 
 
 def test_turned_inked_grey_and_slightly_wrong_jpegs_are_read_as_pillow_reads_them(tmp_path):
     whole = Crop(0, 0, 1.0)
     picture = gradient(40, 40)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
-    picture.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    exif[0x0112] = 6  # to be rotated by a quarter
+    picture.save(tmp_path / "rotated.jpg", exif=exif, quality=95)
     picture.convert("CMYK").save(tmp_path / "inks.jpg", quality=95)
     picture.convert("L").save(tmp_path / "grey.jpg", quality=95)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=95)
     (tmp_path / "odd.jpg").write_bytes(out.getvalue()[:20] + b"\0\0" + out.getvalue()[20:])
     seen = {}
-    for name in ("turned", "inks", "grey", "odd"):
+    for name in ("rotated", "inks", "grey", "odd"):
         for channels in (1, 3):
             path, shape = tmp_path / f"{name}.jpg", (40, 40, channels)
             number = next(n for n in range(99) if random_box(whole, n, 40, 40) == (0, 0, 40, 40))
-            seen[name] = random_piece(path, shape, whole, number)
+            seen[name] = random_crop(path, shape, whole, number)
             assert np.abs(seen[name].astype(int) - pixels(path, shape)).max() <= 3
-    assert seen["turned"][0, -1, 0] < 20 < 200 < seen["turned"][0, 0, 0]  # what was the first row is the last column
+    assert seen["rotated"][0, -1, 0] < 20 < 200 < seen["rotated"][0, 0, 0]  # what was the first row is the last column
 
 
 @pytest.mark.parametrize("cut", [1, 50, 400])
@@ -87,4 +87,4 @@ def test_a_truncated_jpeg_is_refused(tmp_path, cut):
     gradient(60, 80).save(path)
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(OSError, match=r"truncated|cannot load"):
-        random_piece(path, (8, 8, 3), CROP, 0)
+        random_crop(path, (8, 8, 3), CROP, 0)

@@ -1,4 +1,4 @@
-"""The same oracle on a small set: read, train, Ctrl-C, go on, evaluate."""
+"""The same oracle on a small set: read, train, Ctrl-C, resume, evaluate."""
 
 import json
 import os

@@ -91,7 +91,7 @@ def accuracy(line):
     return sum(each["accuracy"] for each in line["runs"]) / len(line["runs"])
 
 
-def test_every_kind_of_wrong_rule_finds_its_layer():
+def test_every_kind_of_faulty_rule_finds_its_layer():
     """A fault that stands nowhere in its net would count as one that training hides."""
     kinds = {(net_for(wrong), family(wrong)): wrong for wrong in RULES if trainable(wrong)}
     assert len(kinds) == 15

@@ -46,14 +46,13 @@ def scale_forgotten(residuals, y_bar, *, epsilon=1e-5):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "faulty",
     [
         variance_cotangent_without_the_half,
         mean_cotangent_with_the_wrong_sign,
         scale_forgotten,
         faulty_rules.cotangent_ignored(INFERENCE),
     ],
-    ids=lambda wrong: wrong.__name__,
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(INFERENCE, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(INFERENCE, faulty)

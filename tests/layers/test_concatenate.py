@@ -79,9 +79,7 @@ def equal_parts(residuals, y_bar, **options):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [order_reversed, all_from_the_start, equal_parts, faulty_rules.cotangent_ignored(CHANNELS)],
-    ids=lambda wrong: wrong.__name__,
+    "faulty", [order_reversed, all_from_the_start, equal_parts, faulty_rules.cotangent_ignored(CHANNELS)]
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(CHANNELS, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(CHANNELS, faulty)

@@ -26,7 +26,7 @@ every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
 @every_algorithm
-def test_equals_all_roads_exactly_on_integers(algorithm):
+def test_equals_all_oracles_exactly_on_integers(algorithm):
     rng = np.random.default_rng(0)
     args = [rng.integers(-3, 4, a.shape).astype(float) for a in CONV.arguments("float32")]
     assert_cotangents(CONV.variant(algorithm, algorithm=algorithm), args, integers=True)
@@ -110,16 +110,16 @@ def kernel_flipped_on_one_axis(residuals, y_bar, **options):
     return purecnn.conv2d_bwd((x, w[:, ::-1], b), y_bar, **options)[0], w_bar, b_bar
 
 
-def groups_exchanged(residuals, y_bar, **options):
+def groups_swapped(residuals, y_bar, **options):
     return purecnn.conv2d_bwd(residuals, jnp.roll(y_bar, 3, axis=3), **options)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "faulty",
     [
         kernel_not_flipped,
         kernel_flipped_on_one_axis,
-        groups_exchanged,
+        groups_swapped,
         faulty_rules.cotangent_ignored(CONV),
         faulty_rules.as_if(CONV, stride=1),
         faulty_rules.as_if(CONV, dilation=1),
@@ -129,7 +129,6 @@ def groups_exchanged(residuals, y_bar, **options):
         faulty_rules.mean_over_batch(CONV, 1),
         faulty_rules.mean_over_batch(CONV, 2),
     ],
-    ids=lambda wrong: wrong.__name__,
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(CONV, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(CONV, faulty)

@@ -63,9 +63,7 @@ def mask_inverted(residuals, y_bar, rate):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [entries_dropped, not_scaled, mask_inverted, faulty_rules.cotangent_ignored(DROP_PATH)],
-    ids=lambda wrong: wrong.__name__,
+    "faulty", [entries_dropped, not_scaled, mask_inverted, faulty_rules.cotangent_ignored(DROP_PATH)]
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(DROP_PATH, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(DROP_PATH, faulty)

@@ -82,7 +82,7 @@ def sums_over_samples_only(residuals, y_bar, *, epsilon=1e-5):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "faulty",
     [
         statistics_taken_as_constant,
         scale_outside_of_the_means,
@@ -90,7 +90,6 @@ def sums_over_samples_only(residuals, y_bar, *, epsilon=1e-5):
         sums_over_samples_only,
         faulty_rules.cotangent_ignored(NORM),
     ],
-    ids=lambda wrong: wrong.__name__,
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(NORM, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(NORM, faulty)

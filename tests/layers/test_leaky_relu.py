@@ -62,20 +62,19 @@ def default_slope(residuals, y_bar, *, negative_slope=0.01):
     return purecnn.leaky_relu_bwd(residuals, y_bar)
 
 
-def sides_exchanged(residuals, y_bar, *, negative_slope=0.01):
+def sides_swapped(residuals, y_bar, *, negative_slope=0.01):
     return purecnn.leaky_relu_bwd((-residuals[0],), y_bar, negative_slope=negative_slope)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "faulty",
     [
         nothing_below_zero,
         slope_applied_twice,
         default_slope,
-        sides_exchanged,
+        sides_swapped,
         faulty_rules.cotangent_ignored(LEAKY_RELU),
     ],
-    ids=lambda wrong: wrong.__name__,
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(LEAKY_RELU, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(LEAKY_RELU, faulty)

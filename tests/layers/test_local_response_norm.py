@@ -68,7 +68,7 @@ def factor_two_forgotten(residuals, y_bar, **options):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "faulty",
     [
         band_not_mirrored,
         only_the_direct_way,
@@ -77,7 +77,6 @@ def factor_two_forgotten(residuals, y_bar, **options):
         faulty_rules.as_if(NORM, alpha=0.3 / 4),
         faulty_rules.cotangent_ignored(NORM),
     ],
-    ids=lambda wrong: wrong.__name__,
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(NORM, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(NORM, faulty)

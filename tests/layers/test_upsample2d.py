@@ -90,19 +90,18 @@ def one_of_the_copies(residuals, y_bar, scale, **options):
     return (y_bar[:, :: scale[0], :: scale[1]],)
 
 
-def rows_and_columns_exchanged(residuals, y_bar, scale, **options):
+def rows_and_columns_swapped(residuals, y_bar, scale, **options):
     (x,) = NEAREST.arguments(y_bar.dtype)
     cells = y_bar.reshape(len(y_bar), scale[0], x.shape[1], scale[1], x.shape[2], x.shape[3])
     return (cells.sum(axis=(1, 3)),)  # as if the copies of the image stood beside each other
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [mean_of_the_copies, one_of_the_copies, rows_and_columns_exchanged, faulty_rules.cotangent_ignored(NEAREST)],
-    ids=lambda wrong: wrong.__name__,
+    "faulty",
+    [mean_of_the_copies, one_of_the_copies, rows_and_columns_swapped, faulty_rules.cotangent_ignored(NEAREST)],
 )
-def test_faulty_rules_of_nearest_are_rejected(wrong):
-    assert_rejected(NEAREST, wrong)
+def test_faulty_rules_of_nearest_are_rejected(faulty):
+    assert_rejected(NEAREST, faulty)
 
 
 def as_if_nearest(residuals, y_bar, scale, *, method):
@@ -128,9 +127,7 @@ def interpolated_between_corners(residuals, y_bar, scale, *, method):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [as_if_nearest, edges_forgotten, interpolated_between_corners, faulty_rules.cotangent_ignored(BILINEAR)],
-    ids=lambda wrong: wrong.__name__,
+    "faulty", [as_if_nearest, edges_forgotten, interpolated_between_corners, faulty_rules.cotangent_ignored(BILINEAR)]
 )
-def test_faulty_rules_of_bilinear_are_rejected(wrong):
-    assert_rejected(BILINEAR, wrong)
+def test_faulty_rules_of_bilinear_are_rejected(faulty):
+    assert_rejected(BILINEAR, faulty)

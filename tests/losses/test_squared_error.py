@@ -59,9 +59,7 @@ def mean_over_features(residuals, loss_bar):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [half_of_it, same_sign_for_both, mean_over_features, faulty_rules.cotangent_ignored(SQUARES)],
-    ids=lambda wrong: wrong.__name__,
+    "faulty", [half_of_it, same_sign_for_both, mean_over_features, faulty_rules.cotangent_ignored(SQUARES)]
 )
-def test_faulty_rules_are_rejected(wrong):
-    assert_rejected(SQUARES, wrong)
+def test_faulty_rules_are_rejected(faulty):
+    assert_rejected(SQUARES, faulty)

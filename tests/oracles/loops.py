@@ -2,13 +2,13 @@
 
 Each function takes ȳ and then what its rule takes, and returns y and the cotangents, `None` where there is none. These
 are the functions that are linear in each argument or pick entries: a cotangent collects ȳ times the term's other
-factor, in the same loop as the term itself. The smooth ones are in `complex_step.py`.
+factor, in the same loop as the term itself. Those without windows are in `pointwise_loops.py`, the smooth ones in
+`complex_step.py`.
 """
 
 import itertools
 import math
 
-import jax
 import numpy as np
 
 
@@ -17,11 +17,11 @@ def both(size):
 
 
 def reads(extent, size, stride, dilation, edges):
-    """For each output row, the input row that each tap of its window reads; None on padding."""
+    """For each output row, the input row that its window has at each kernel offset; None on padding."""
     rows, first = [], -edges[0]
     while first + dilation * (size - 1) < extent + edges[1]:
-        taps = [first + dilation * i for i in range(size)]
-        rows.append([tap if 0 <= tap < extent else None for tap in taps])
+        read = [first + dilation * i for i in range(size)]
+        rows.append([row if 0 <= row < extent else None for row in read])
         first += stride
     return rows
 
@@ -35,17 +35,17 @@ def same_edges(extent, size, stride, dilation):
 
 
 def windows(shape, window, stride=1, padding="VALID", dilation=1):
-    """For each output place (o, p) its taps, [((i, j), (h, v) or None on padding), …]."""
+    """For each output position (o, p) what its window reads, [(offset (i, j), (h, v) or None on padding), …]."""
     axes = []
     for axis in (0, 1):
-        extent, size, step, d = shape[1 + axis], both(window)[axis], both(stride)[axis], both(dilation)[axis]
+        extent, size, s, d = shape[1 + axis], both(window)[axis], both(stride)[axis], both(dilation)[axis]
         if padding == "VALID":
             edges = (0, 0)
         elif padding == "SAME":
-            edges = same_edges(extent, size, step, d)
+            edges = same_edges(extent, size, s, d)
         else:
             edges = (padding, padding) if isinstance(padding, int) else padding[axis]
-        axes.append(reads(extent, size, step, d, edges))
+        axes.append(reads(extent, size, s, d, edges))
     rows, cols = axes
     return {
         (o, p): [
@@ -56,29 +56,29 @@ def windows(shape, window, stride=1, padding="VALID", dilation=1):
     }
 
 
-def output_size(places):
-    o, p = max(places, default=(-1, -1))
+def output_size(positions):
+    o, p = max(positions, default=(-1, -1))
     return o + 1, p + 1
 
 
 def conv2d(y_bar, x, w, b=None, *, stride=1, padding="VALID", dilation=1, groups=1, algorithm="auto"):
-    places = windows(x.shape, w.shape[:2], stride, padding, dilation)
-    cg, outputs = w.shape[2], w.shape[3]
-    y = np.zeros((len(x), *output_size(places), outputs))
+    positions = windows(x.shape, w.shape[:2], stride, padding, dilation)
+    group_size, out_channels = w.shape[2:]
+    y = np.zeros((len(x), *output_size(positions), out_channels))
     x_bar, w_bar = np.zeros(x.shape), np.zeros(w.shape)
     b_bar = None if b is None else np.zeros(b.shape)
-    for n, ((o, p), taps), d in itertools.product(range(len(x)), places.items(), range(outputs)):
+    for n, ((o, p), entries), d in itertools.product(range(len(x)), positions.items(), range(out_channels)):
         if b is not None:
             y[n, o, p, d] += b[d]
             b_bar[d] += y_bar[n, o, p, d]
-        for (i, j), seen in taps:
-            if seen is None:
+        for (i, j), at in entries:
+            if at is None:
                 continue
-            for k in range(cg):
-                c = d // (outputs // groups) * cg + k
-                y[n, o, p, d] += x[n, *seen, c] * w[i, j, k, d]
-                x_bar[n, *seen, c] += y_bar[n, o, p, d] * w[i, j, k, d]
-                w_bar[i, j, k, d] += y_bar[n, o, p, d] * x[n, *seen, c]
+            for k in range(group_size):
+                c = d // (out_channels // groups) * group_size + k
+                y[n, o, p, d] += x[n, *at, c] * w[i, j, k, d]
+                x_bar[n, *at, c] += y_bar[n, o, p, d] * w[i, j, k, d]
+                w_bar[i, j, k, d] += y_bar[n, o, p, d] * x[n, *at, c]
     return y, (x_bar, w_bar, b_bar)
 
 
@@ -117,15 +117,15 @@ def conv_transpose2d(
 
 
 def im2col(y_bar, x, window, *, stride=1, padding="VALID", dilation=1):
-    places = windows(x.shape, window, stride, padding, dilation)
+    positions = windows(x.shape, window, stride, padding, dilation)
     kh, kw = both(window)
-    y = np.zeros((len(x), *output_size(places), kh, kw, x.shape[3]))
+    y = np.zeros((len(x), *output_size(positions), kh, kw, x.shape[3]))
     x_bar, y_bar = np.zeros(x.shape), np.asarray(y_bar).reshape(y.shape)
-    for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
-        for (i, j), seen in taps:
-            if seen is not None:
-                y[n, o, p, i, j, c] = x[n, *seen, c]
-                x_bar[n, *seen, c] += y_bar[n, o, p, i, j, c]
+    for n, ((o, p), entries), c in itertools.product(range(len(x)), positions.items(), range(x.shape[3])):
+        for (i, j), at in entries:
+            if at is not None:
+                y[n, o, p, i, j, c] = x[n, *at, c]
+                x_bar[n, *at, c] += y_bar[n, o, p, i, j, c]
     return y.reshape(*y.shape[:3], -1), (x_bar,)
 
 
@@ -136,11 +136,11 @@ def col2im(y_bar, cols, input_shape, window, **options):
 
 
 def max_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
-    places = windows(x.shape, window, window if stride is None else stride, padding, dilation)
-    y = np.full((len(x), *output_size(places), x.shape[3]), -np.inf)
+    positions = windows(x.shape, window, window if stride is None else stride, padding, dilation)
+    y = np.full((len(x), *output_size(positions), x.shape[3]), -np.inf)
     x_bar = np.zeros(x.shape)
-    for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
-        seen = [(n, *place, c) for _, place in taps if place is not None]
+    for n, ((o, p), entries), c in itertools.product(range(len(x)), positions.items(), range(x.shape[3])):
+        seen = [(n, *at, c) for _, at in entries if at is not None]
         if not seen:
             continue
         y[n, o, p, c] = max(x[entry] for entry in seen)
@@ -157,14 +157,14 @@ def max_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", dilation=1, 
 
 
 def avg_pool2d(y_bar, x, *, window=2, stride=None, padding="VALID", count_include_pad=False):
-    places = windows(x.shape, window, window if stride is None else stride, padding)
-    y = np.zeros((len(x), *output_size(places), x.shape[3]))
+    positions = windows(x.shape, window, window if stride is None else stride, padding)
+    y = np.zeros((len(x), *output_size(positions), x.shape[3]))
     x_bar = np.zeros(x.shape)
-    for n, ((o, p), taps), c in itertools.product(range(len(x)), places.items(), range(x.shape[3])):
-        seen = [(n, *place, c) for _, place in taps if place is not None]
+    for n, ((o, p), entries), c in itertools.product(range(len(x)), positions.items(), range(x.shape[3])):
+        seen = [(n, *at, c) for _, at in entries if at is not None]
         for entry in seen:
-            y[n, o, p, c] += x[entry] / (len(taps) if count_include_pad else len(seen))
-            x_bar[entry] += y_bar[n, o, p, c] / (len(taps) if count_include_pad else len(seen))
+            y[n, o, p, c] += x[entry] / (len(entries) if count_include_pad else len(seen))
+            x_bar[entry] += y_bar[n, o, p, c] / (len(entries) if count_include_pad else len(seen))
     return y, (x_bar,)
 
 
@@ -204,82 +204,3 @@ def upsample2d(y_bar, x, scale, *, method="nearest"):
                 y[n, o, p, c] += by_rows * by_columns * x[n, h, v, c]
                 x_bar[n, h, v, c] += by_rows * by_columns * y_bar[n, o, p, c]
     return y, (x_bar,)
-
-
-def relu(y_bar, x, *, slope_at_zero=0.0):
-    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
-    for at in np.ndindex(x.shape):
-        y[at] = max(0.0, x[at])
-        x_bar[at] = y_bar[at] * (1.0 if x[at] > 0 else slope_at_zero if x[at] == 0 else 0.0)
-    return y, (x_bar,)
-
-
-def leaky_relu(y_bar, x, *, negative_slope=0.01):
-    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
-    for at in np.ndindex(x.shape):
-        slope = 1.0 if x[at] > 0 else negative_slope
-        y[at], x_bar[at] = slope * x[at], slope * y_bar[at]
-    return y, (x_bar,)
-
-
-def relu6(y_bar, x):
-    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
-    for at in np.ndindex(x.shape):
-        y[at] = min(max(0.0, x[at]), 6.0)
-        x_bar[at] = y_bar[at] if 0 < x[at] < 6 else 0.0
-    return y, (x_bar,)
-
-
-def flatten(y_bar, x):
-    y, x_bar = np.zeros((len(x), x[0].size)), np.zeros(x.shape)
-    for n, sample in enumerate(x):
-        for place, at in enumerate(np.ndindex(sample.shape)):
-            y[n, place] = x[n, *at]
-            x_bar[n, *at] = y_bar[n, place]
-    return y, (x_bar,)
-
-
-def concatenate(y_bar, *xs, axis=-1):
-    shape = list(xs[0].shape)
-    shape[axis] = sum(x.shape[axis] for x in xs)
-    y, bars, start = np.zeros(shape), [np.zeros(x.shape) for x in xs], 0
-    for x, bar in zip(xs, bars, strict=True):
-        for at in np.ndindex(x.shape):
-            there = list(at)
-            there[axis] += start
-            y[tuple(there)], bar[at] = x[at], y_bar[tuple(there)]
-        start += x.shape[axis]
-    return y, tuple(bars)
-
-
-def dense(y_bar, x, w, b=None):
-    y = np.zeros((*x.shape[:-1], w.shape[1]))
-    x_bar, w_bar = np.zeros(x.shape), np.zeros(w.shape)
-    b_bar = None if b is None else np.zeros(b.shape)
-    for *n, k in np.ndindex(y.shape):
-        if b is not None:
-            y[*n, k] += b[k]
-            b_bar[k] += y_bar[*n, k]
-        for i in range(x.shape[-1]):
-            y[*n, k] += x[*n, i] * w[i, k]
-            x_bar[*n, i] += y_bar[*n, k] * w[i, k]
-            w_bar[i, k] += y_bar[*n, k] * x[*n, i]
-    return y, (x_bar, w_bar, b_bar)
-
-
-def dropout(y_bar, x, key, rate):
-    survives = np.asarray(jax.random.bernoulli(key, np.float32(1 - rate), x.shape))
-    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
-    for at in np.ndindex(x.shape):
-        if survives[at]:
-            y[at], x_bar[at] = x[at] / (1 - rate), y_bar[at] / (1 - rate)
-    return y, (x_bar, None)
-
-
-def drop_path(y_bar, x, key, rate):
-    survives = np.asarray(jax.random.bernoulli(key, np.float32(1 - rate), x.shape[:1]))
-    y, x_bar = np.zeros(x.shape), np.zeros(x.shape)
-    for n, *at in np.ndindex(x.shape):
-        if survives[n]:
-            y[n, *at], x_bar[n, *at] = x[n, *at] / (1 - rate), y_bar[n, *at] / (1 - rate)
-    return y, (x_bar, None)

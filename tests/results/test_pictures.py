@@ -23,8 +23,8 @@ def test_the_worst_images_come_first_under_their_classes(tmp_path, drawn, channe
     draw_worst(tmp_path / "worst.png", result, images, "a net", count=3)
     titles = [axes.get_title() for axes in drawn[0].axes if axes.images]
     assert titles == [
-        "a$b$: 12.5%\ntaken for a very long name of\na class: 87.5%\na/1.png",
-        "a very long name of a class:\n50.0%\ntaken for a$b$: 50.0%\nb/2.png",
+        "a$b$: 12.5%\npredicted as a very long name\nof a class: 87.5%\na/1.png",
+        "a very long name of a class:\n50.0%\npredicted as a$b$: 50.0%\nb/2.png",
         "a$b$: 75.0%\nright: 75.0%\na/0.png",
     ]
     expected = images[1] if channels == 3 else images[1].mean(axis=2)

@@ -16,7 +16,7 @@ def pixels():
     return (read_digits().test.images[:3, :, :, 0] * 255).round().astype(np.uint8)
 
 
-def test_grey_coloured_and_transparent_files_of_one_picture_are_taken_for_the_same(finished, tmp_path, pixels):
+def test_grey_coloured_and_transparent_files_of_one_picture_are_predicted_alike(finished, tmp_path, pixels):
     grey = Image.fromarray(pixels[0])
     opaque = Image.new("L", grey.size, 255)
     grey.save(tmp_path / "grey.png")

@@ -123,10 +123,10 @@ def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_p
     one, two = (load_file(run / "weights.safetensors") for run in (tmp_path / "one", folder / "two"))
     for name, array in one.items():
         np.testing.assert_allclose(two[name], array, rtol=0, atol=1e-5 * np.abs(array).max())
-    # What two processes saved, one goes on with.
+    # What two processes saved, one resumes.
     shutil.copytree(folder / "two", tmp_path / "two")
     done = purecnn("train", "--run-dir", "two", "--resume", cwd=tmp_path)
-    assert "going on after step 123 of 123" in done.stdout
+    assert "resuming after step 123 of 123" in done.stdout
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_two_processes_killed_then_interrupted_and_gone_on_with_give_the_same_bi
         assert [code for code, *_ in stopped] == [130 if number == signal.SIGINT else -number] * 2
     ((code, said, complaint), _) = ends(both(tmp_path, *run))
     assert code == 0, complaint
-    step = int(re.search(r"going on after step (\d+) of 123", said)[1])
+    step = int(re.search(r"resuming after step (\d+) of 123", said)[1])
     assert 82 <= step < 123
     for name in ("weights.safetensors", "best.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (together[0] / "two" / name).read_bytes()

@@ -113,7 +113,7 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     (tmp_path / "there.safetensors").unlink()
     done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "going on after step 82 of 82" in done.stdout
+    assert "resuming after step 82 of 82" in done.stdout
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 2

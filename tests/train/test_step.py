@@ -8,43 +8,12 @@ from purecnn import nn, softmax_cross_entropy
 from purecnn.chain import Chain
 from purecnn.data.augmentation import random_warp
 from purecnn.data.dataset import to_float
-from purecnn.data.digits import read_digits
 from purecnn.data.mixing import Mixed
 from purecnn.models import lenet, mlp
 from purecnn.train.objectives import OBJECTIVES, mixed, smoothed
 from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
 from tests.oracles.agreement import quick_jit
-
-CROSS_ENTROPY = OBJECTIVES["softmax_cross_entropy"]
-SGD = optax.sgd(0.05, momentum=0.9)
-# Every kind of layer that LeNet has, and a tenth of its time to compile.
-SMALL = Chain(
-    "small",
-    (nn.conv2d(3, 3, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.flatten(), nn.dense(10)),
-)
-
-
-def norm_net():
-    return Chain("normal", (nn.conv2d(4, 3), nn.batch_norm(), nn.global_avg_pool(), nn.dense(10)))
-
-
-def digits(samples):
-    train = read_digits().train
-    return jnp.asarray(train.images[:samples]), jnp.asarray(train.labels[:samples])
-
-
-def copied(tree):
-    """Donation destroys what goes in."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def leaves(now):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves((now.params, now.state, now.opt_state, now.step))]
-
-
-def assert_close(got, expected, rtol):
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(np.abs(b).max(), 1e-30))
+from tests.train.small import CROSS_ENTROPY, SGD, SMALL, assert_close, copied, digits, leaves, norm_net
 
 
 @pytest.mark.parametrize(
@@ -62,10 +31,10 @@ def test_a_step_is_jax_grad_and_optax_by_hand(optimizer):
         return softmax_cross_entropy(SMALL.apply(params, x), labels).mean()
 
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam raises a float to an int32 power
-        loss, gradient = jax.jit(jax.value_and_grad(mean_loss))(now.params)
+        loss, gradient = quick_jit(jax.value_and_grad(mean_loss))(now.params)
         updates, _ = optimizer.update(gradient, now.opt_state, now.params)
         expected = optax.apply_updates(now.params, updates)
-        then, measured = jax.jit(training_step(SMALL, CROSS_ENTROPY, optimizer))(now, x, labels)
+        then, measured = quick_jit(training_step(SMALL, CROSS_ENTROPY, optimizer))(now, x, labels)
     assert_close(then.params, expected, 1e-6)
     np.testing.assert_allclose(measured.loss, loss, rtol=1e-6)
     guesses = SMALL.apply(now.params, x).argmax(axis=1)
@@ -76,7 +45,7 @@ def test_a_step_is_jax_grad_and_optax_by_hand(optimizer):
 def test_the_squared_error_is_that_to_one_hot_labels():
     net, (x, labels) = mlp(10, hidden=(8,)), digits(6)
     now = initial_state(net, SGD, (8, 8, 1), seed=0)
-    _, measured = jax.jit(training_step(net, OBJECTIVES["squared_error"], SGD))(now, x, labels)
+    _, measured = quick_jit(training_step(net, OBJECTIVES["squared_error"], SGD))(now, x, labels)
     y = np.asarray(net.apply(now.params, x))
     np.testing.assert_allclose(measured.loss, ((y - np.eye(10)[labels]) ** 2).sum(axis=1).mean(), rtol=1e-5)
 
@@ -98,7 +67,7 @@ def test_steps_in_one_dispatch_are_the_same_steps_one_by_one_to_the_bit():
 def test_a_step_in_a_scan_is_the_step_outside_it_to_rounding():
     (images, labels), step = digits(32), training_step(SMALL, CROSS_ENTROPY, SGD)
     now = initial_state(SMALL, SGD, (8, 8, 1), seed=0)
-    alone, _ = jax.jit(step)(now, images, labels)
+    alone, _ = quick_jit(step)(now, images, labels)
     indices = np.arange(32, dtype=np.int32)[None]
     scanned, _ = steps_in_one_dispatch(step)(copied(now), images, labels, indices)
     assert_close(scanned.params, alone.params, 1e-6)
@@ -116,8 +85,8 @@ def test_what_goes_in_is_donated_and_the_data_is_not():
 def test_running_statistics_come_back_and_follow_the_batches():
     net, (images, labels) = norm_net(), digits(16)
     now = initial_state(net, SGD, (8, 8, 1), seed=0)
-    then, _ = jax.jit(training_step(net, CROSS_ENTROPY, SGD))(now, images, labels)
-    _, expected = jax.jit(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(
+    then, _ = quick_jit(training_step(net, CROSS_ENTROPY, SGD))(now, images, labels)
+    _, expected = quick_jit(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(
         now.params, now.state, images
     )
     assert_close(then.state, expected, 1e-5)
@@ -179,40 +148,6 @@ def test_the_whole_step_lowers_for_every_platform_from_here(platform):
     assert "select_and_scatter" not in module  # the op that GPUs' deterministic mode refuses
 
 
-def test_norms_are_the_lengths_of_the_layers_gradients_at_every_eighth_step():
-    """For plain SGD with rate 1 a gradient is what the weights lose in one step."""
-    net, (x, labels) = (
-        Chain("net", (*SMALL.layers[:3], nn.residual(nn.conv2d(3, 1)), *SMALL.layers[3:])),
-        digits(8),
-    )
-    step = quick_jit(training_step(net, CROSS_ENTROPY, optax.sgd(1.0), norms_every=3))
-    now = initial_state(net, optax.sgd(1.0), (8, 8, 1), seed=0)
-    now = now._replace(params=jax.tree.map(lambda w: w / 4, now.params))
-    for number in range(5):
-        after, measured = step(now, x, labels)
-        if number % 3:
-            np.testing.assert_array_equal(measured.norms, [-1, -1, -1])
-        else:
-            lost = jax.tree.map(lambda a, b: np.asarray(a, np.float64) - np.asarray(b), now.params, after.params)
-            lengths = [np.sqrt(sum((w**2).sum() for w in jax.tree.leaves(layer))) for layer in lost if layer]
-            np.testing.assert_allclose(measured.norms, lengths, rtol=1e-4)
-        now = after
-
-
-def test_measuring_norms_changes_no_bit_of_the_weights():
-    """Where nobody asks for the norms, the compiler leaves them out."""
-    step, (x, labels) = training_step(SMALL, CROSS_ENTROPY, SGD, random_warp), digits(16)
-    start = initial_state(SMALL, SGD, (8, 8, 1), seed=2)
-
-    def steps(one):
-        return jax.jit(lambda now: jax.lax.scan(lambda now, _: one(now, x, labels), now, length=9))(start)[0]
-
-    with_norms, without = steps(step), steps(lambda *args: (step(*args)[0], None))
-    assert int(with_norms.step) == 9
-    for a, b in zip(leaves(with_norms), leaves(without), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize("net", [SMALL, norm_net()], ids=lambda net: net.name)
 def test_in_bfloat16_it_learns_nearly_the_same_and_what_is_kept_stays_float32(net):
     (images, labels), rng = digits(512), np.random.default_rng(0)
@@ -243,23 +178,23 @@ def test_whole_numbers_as_pixels_are_the_same_as_their_share_of_255():
 def test_smoothed_labels_change_the_training_loss_alone():
     (x, labels), now = digits(8), initial_state(SMALL, SGD, (8, 8, 1), seed=0)
     step = training_step(SMALL, smoothed(CROSS_ENTROPY, 0.1), SGD)
-    _, measured = jax.jit(step)(now, x, labels)
+    _, measured = quick_jit(step)(now, x, labels)
     expected = softmax_cross_entropy(SMALL.apply(now.params, x), labels, label_smoothing=0.1)
     np.testing.assert_allclose(measured.loss, expected.mean(), rtol=1e-6)
     assert smoothed(CROSS_ENTROPY, 0.0) is CROSS_ENTROPY
 
 
 def test_a_step_trains_on_the_images_and_labels_that_mix_makes():
-    """Of a mixing that only exchanges the batch: as a step on the exchanged batch."""
+    """Of a mixing that only reverses the batch: as a step on the reversed batch."""
     x, labels = digits(6)
     start = initial_state(SMALL, SGD, x.shape[1:], 0)
 
-    def turned(key, x, labels):
+    def reversed_batch(key, x, labels):
         return x[::-1], Mixed(labels[::-1], jnp.zeros_like(labels), jnp.ones(len(labels)))
 
-    step = jax.jit(training_step(SMALL, mixed(CROSS_ENTROPY), SGD, mix=turned))
+    step = quick_jit(training_step(SMALL, mixed(CROSS_ENTROPY), SGD, mix=reversed_batch))
     after, measured = step(start, x, labels)
-    expected, expected_measured = jax.jit(training_step(SMALL, CROSS_ENTROPY, SGD))(start, x[::-1], labels[::-1])
+    expected, expected_measured = quick_jit(training_step(SMALL, CROSS_ENTROPY, SGD))(start, x[::-1], labels[::-1])
     np.testing.assert_allclose(measured.loss, expected_measured.loss, rtol=1e-6)
     for found, wanted in zip(jax.tree.leaves(after.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

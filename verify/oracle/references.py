@@ -57,14 +57,14 @@ def conv_transpose2d(
     pads = edges(padding, sizes, w.shape[:2], s, d)
     if padding != "SAME":
         sizes = [whole[a] + extra[a] - sum(pads[a]) for a in (0, 1)]
-    parts = x.reshape(*x.shape[:3], groups, -1)
+    parts = x.reshape(*x.shape[:3], groups, x.shape[3] // groups)
     room = [max(whole[a], pads[a][0] + sizes[a]) for a in (0, 1)]
     y = jnp.zeros((x.shape[0], *room, w.shape[2] * groups), x.dtype)
     for i, j in np.ndindex(w.shape[:2]):
         product = jnp.einsum("nhvgc,kgc->nhvgk", parts, w[i, j].reshape(w.shape[2], groups, -1))
         rows = slice(i * d[0], i * d[0] + s[0] * (x.shape[1] - 1) + 1, s[0])
         cols = slice(j * d[1], j * d[1] + s[1] * (x.shape[2] - 1) + 1, s[1])
-        y = y.at[:, rows, cols].add(product.reshape(*x.shape[:3], -1))
+        y = y.at[:, rows, cols].add(product.reshape(*x.shape[:3], w.shape[2] * groups))
     (top, _), (left, _) = pads
     y = y[:, top : top + sizes[0], left : left + sizes[1]]
     return y if b is None else y + b[None, None, None]
@@ -156,7 +156,7 @@ def dense(x, w, b=None):
 
 
 def local_response_norm(x, *, size=5, alpha=1e-4, beta=0.75, k=2.0):
-    before = (size - 1) // 2
+    before = size // 2
     squares = jnp.pad(x * x, ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
     total = sum(squares[..., c : c + x.shape[3]] for c in range(size))
     return x / (k + alpha * total) ** beta
