@@ -117,7 +117,6 @@ def _run(command: Train) -> int:
         except (ValueError, RuntimeError) as error:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
-    from purecnn.results.report import write_report
     from purecnn.train.fitting import fit
     from purecnn.train.stopping import Diverged
 
@@ -130,6 +129,8 @@ def _run(command: Train) -> int:
     try:
         result = fit(config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script)
         if first and not result.interrupted:
+            from purecnn.results.report import write_report  # which takes two seconds: no first step waits for it
+
             write_report(result.folder, result.data)
     except (ValueError, TypeError, FileExistsError) as error:
         return complain(error, 2)

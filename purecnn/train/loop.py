@@ -21,7 +21,6 @@ from purecnn.train.events import event_log
 from purecnn.train.interruption import graceful_shutdown
 from purecnn.train.notebook import in_notebook, notebook_progress, show
 from purecnn.train.plan import Plan, prepare
-from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
 from purecnn.train.run import Run
 from purecnn.train.run_folder import has_config, make_run_folder, write_config, write_skipped, write_test
@@ -96,6 +95,8 @@ def train(
         raise
     except Diverged:
         if metrics and is_first_process():
+            from purecnn.train.plots import draw_curves
+
             draw_curves(run.folder / "curves.png", metrics, f"{plan.net.name} on {plan.data.name}, until it diverged")
         raise
     if interrupted and not over:
@@ -148,6 +149,8 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
 
 def finish(run: Run) -> Result:
     """Test with the best weights, once, and draw the pictures of the run; without a test set, of what validates."""
+    from purecnn.train.plots import draw_confusion, draw_curves  # matplotlib takes a second: no first step waits for it
+
     data, metrics, title = run.plan.data, run.progress.metrics, f"{run.plan.net.name} on {run.plan.data.name}"
     best, test = best_line(metrics), None
     if is_first_process():
