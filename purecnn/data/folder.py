@@ -215,6 +215,6 @@ def _common_shape(files: list[Path], headers: list, image_size: tuple[int, int] 
             if header[:2] != size:
                 raise Refused(
                     f"{files[0]}: {size[0]}×{size[1]} pixels, {path}: {header[0]}×{header[1]}; expected one size, "
-                    "or an image size to make them"
+                    "or --image-size N, which they are brought to"
                 )
     return (*size, 1 if all(mode in GREY for *_, mode in headers) else 3)

@@ -71,7 +71,7 @@ def test_what_is_more_than_lies_on_the_device_is_streamed(root, monkeypatch):
 
 
 def test_without_a_size_all_must_have_one_and_grey_stays_grey(tmp_path, root):
-    with pytest.raises(ValueError, match=r"expected one size, or an image size to make them"):
+    with pytest.raises(ValueError, match=r"expected one size, or --image-size N"):
         readers.read("folder", str(root), streaming="always")
     for name in ("black", "white"):
         (tmp_path / "grey" / name).mkdir(parents=True)
