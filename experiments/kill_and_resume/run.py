@@ -75,6 +75,7 @@ def main() -> int:
     import purecnn.commands.train
     import purecnn.data.folder
     import purecnn.data.random_crop
+    import purecnn.results.report
     import purecnn.train.loop  # noqa: F401
 
     run = (*RUN, "--checkpoint-every", "0", "--steps-per-dispatch", str(args.steps_per_save))

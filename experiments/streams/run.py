@@ -64,45 +64,45 @@ def link(photographs: list[Path], root: Path, classes: int, each: int) -> None:
 
 WORKER = """
 import sys, time
-began = float(sys.argv[3])
-import json, resource
-from pathlib import Path
-from purecnn.backend import keep_freed_memory
-keep_freed_memory()
-from purecnn.train.compilation import keep_compiled
-from purecnn.train.config import Config
-from purecnn.train.loop import begin
-from purecnn.train.plan import prepare
-from rich.console import Console
-keep_compiled(Path(sys.argv[6]))
-config = Config(model="experiments.streams.net:small", data="folder", data_dir=sys.argv[1], image_size=int(sys.argv[4]),
-                batch_size=int(sys.argv[5]), augmentation="resized_crop+flip", run_dir=sys.argv[2], streaming="always")
-plan = prepare(config)
-listed = time.time() - began
-run = begin(plan, Console(quiet=True), resume=False)
-parts = run.parts()
-part = next(parts)
-first, worked = time.time() - began, time.process_time()
-for _ in range(30):
-    run.step(part, began=time.perf_counter())
-    part = next(parts, None)
-    if part is None:
-        break
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"images": len(plan.data.train), "seconds until it is listed": round(listed, 1),
-                  "seconds until the first batch": round(first, 1),
-                  "of the processors' time until then": round(worked, 1), "peak MB": round(peak / 1e6)}))
+start = float(sys.argv[1])
+import json, os, resource
+from purecnn.cli import main
+import purecnn.train.fitting as fitting
+from purecnn.train.run import Run
+found, dispatches, step, prepare = {}, [], Run.step, fitting.prepare
+
+def prepared(config, **options):
+    found["images"] = len(options["data"].train)
+    found["seconds until it is listed"] = round(time.time() - start, 1)
+    return prepare(config, **options)
+
+def counted(run, part, began):
+    dispatches.append(None)
+    if len(dispatches) == 1:
+        found["seconds until the first batch"] = round(time.time() - start, 1)
+        found["of the processors' time until then"] = round(time.process_time(), 1)
+    if len(dispatches) <= 30:
+        return step(run, part, began)
+    found["peak MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
+    print(json.dumps(found), flush=True)
+    os._exit(0)
+
+fitting.prepare, Run.step = prepared, counted
+main(["train", "--quiet", *sys.argv[2:]])
 """
 
 
 def run_of(root: Path, scratch: Path, side: int, batch: int) -> dict:
-    """A process that begins a run on the folder and takes 30 dispatches: times from its start on, and peak memory."""
-    arguments = (root, scratch / f"run-{root.name}", time.time(), side, batch, scratch / "compiled")
+    """The command `purecnn train` on the folder, for 30 dispatches: times from its start on, and peak memory."""
+    options = ("--model", "experiments.streams.net:small", "--data", "folder", "--data-dir", str(root))
+    options += ("--image-size", str(side), "--batch-size", str(batch), "--augmentation", "resized_crop+flip")
+    options += ("--streaming", "always", "--steps-per-dispatch", "3")
+    options += ("--run-dir", str(scratch / f"run-{root.name}"), "--cache-dir", str(scratch / "compiled"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", WORKER, *map(str, arguments)]
+    command = [sys.executable, "-c", WORKER, str(time.time()), *options]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
+    if done.returncode or not done.stdout:
+        raise RuntimeError(done.stdout + done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -17,6 +17,7 @@ import tyro
 
 from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain
+from purecnn.data.readers import DATA_NAMES
 from purecnn.train.config import FREE, Config, resolved
 from purecnn.train.recipes import RECIPES, Recipe
 
@@ -61,10 +62,14 @@ def defaults(arguments: Sequence[str]) -> Train:
     """
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
+    look.add_argument("--data")
     look.add_argument("--recipe")
     look.add_argument("--run-dir", "--run_dir", type=Path)
     look.add_argument("--resume", action="store_true")
     seen, _ = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
+    if seen.data is not None and seen.data not in DATA_NAMES and Path(seen.data).exists():
+        kind = "folder" if Path(seen.data).is_dir() else "npz"
+        raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {seen.data}")
     if seen.resume:
         if seen.config is not None:
             raise ValueError("config: got a file beside --resume, which resumes by the run's own config")
@@ -117,7 +122,6 @@ def _run(command: Train) -> int:
         except (ValueError, RuntimeError) as error:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
-    from purecnn.results.report import write_report
     from purecnn.train.fitting import fit
     from purecnn.train.stopping import Diverged
 
@@ -130,6 +134,8 @@ def _run(command: Train) -> int:
     try:
         result = fit(config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script)
         if first and not result.interrupted:
+            from purecnn.results.report import write_report  # which takes two seconds: no first step waits for it
+
             write_report(result.folder, result.data)
     except (ValueError, TypeError, FileExistsError) as error:
         return complain(error, 2)

@@ -81,8 +81,7 @@ def read_folder(
     else:
         images, listing, more = _in_memory(root, listing, shape, decoding, skip_unreadable)
     skipped = (*listing.strange, *skipped, *more)
-    edges = np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1]).tolist()
-    train, val, test = (_split(images, listing, a, b) for a, b in pairwise(edges))
+    train, val, test = (_split(images, listing, start, stop) for start, stop in pairwise(_edges(listing)))
     return Dataset(
         root.resolve().name,
         train,
@@ -106,6 +105,10 @@ def _in_files(
         tried = attempts(lambda path: _tried(path, decoding), listing.files, what="looking for damaged files")
         good, more = _sieved(root, listing, tried, skip)
         listing = listing.only(good)
+    else:  # those by which a run knows the set again: mended after it has begun, they would be others
+        known = [start + evenly_spaced(stop - start) for start, stop in pairwise(_edges(listing)) if stop > start]
+        few = listing.only(np.concatenate(known))
+        _sieved(root, few, attempts(lambda path: _tried(path, decoding), few.files), skip)
     images = open_files(root, listing.paths, shape, decoding)
     much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
     if not cached:
@@ -131,6 +134,11 @@ def _in_memory(
     if (brightest := images.max()) < DARK:
         warnings.warn(f"{root}: {DARKNESS.format(brightest)}", stacklevel=3)
     return images, listing.only(good), more
+
+
+def _edges(listing: Listing) -> list[int]:
+    """Where the splits begin and end: train, val, test."""
+    return np.searchsorted(listing.part, [TRAIN, VAL, TEST, TEST + 1]).tolist()
 
 
 def _split(images: np.ndarray | Files, listing: Listing, start: int, stop: int) -> Split:
@@ -207,6 +215,6 @@ def _common_shape(files: list[Path], headers: list, image_size: tuple[int, int] 
             if header[:2] != size:
                 raise Refused(
                     f"{files[0]}: {size[0]}×{size[1]} pixels, {path}: {header[0]}×{header[1]}; expected one size, "
-                    "or an image size to make them"
+                    "or --image-size N, which they are brought to"
                 )
     return (*size, 1 if all(mode in GREY for *_, mode in headers) else 3)

@@ -57,7 +57,7 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     names. Raises ValueError where it is laid out otherwise.
     """
     if not root.is_dir():
-        raise Refused(f"{root}: there is no such folder")
+        raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
     found = {} if labels is not None else split_folders(root, subfolders(root))
     train = root / found.get("train", "")
     listing = _files(train) if labels is None else _labelled(root, labels)

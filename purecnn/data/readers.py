@@ -51,7 +51,9 @@ def read(
     if name not in DATA_NAMES:
         raise ValueError(f"data: got {name!r}, expected one of {', '.join(DATA_NAMES)}")
     if name == "digits" and path is not None:
-        raise ValueError(f"data_dir: got {path!r}, expected none: digits come with scikit-learn")
+        raise ValueError(
+            f"data_dir: got {path!r}, expected none: digits come with scikit-learn; --data folder reads images"
+        )
     if name in ("folder", "npz") and path is None:
         raise ValueError(f"data_dir: got none, expected the {'folder' if name == 'folder' else 'file'} to read")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -20,7 +20,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from purecnn.data.dataset import Split
+from purecnn.data.guards import Refused
 from purecnn.data.pipeline import feed, lies_on_device
+
+T = TypeVar("T")
+LONGEST = 2000  # bytes of what a process says to the others
 
 
 def join(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
@@ -95,6 +99,35 @@ def any_process(*said: bool) -> tuple[bool, ...]:
     if jax.process_count() == 1:
         return said
     return tuple(bool(yes) for yes in multihost_utils.process_allgather(np.array(said)).any(axis=0))
+
+
+def together(act: Callable[[], T]) -> T:
+    """`act()` of every process; if it fails in one, then in all: who goes on alone waits for the others forever.
+
+    What fails is told to all. Raises OSError in all where that is what it was, in one process at least, else `Refused`;
+    one process alone raises what `act` raises.
+    """
+    if jax.process_count() == 1:
+        return act()
+    found: Any = None
+    fault: Exception | None = None
+    try:
+        found = act()
+    except Exception as error:
+        fault = error
+    failed, is_system = any_process(fault is not None, isinstance(fault, OSError))
+    if failed:
+        known = fault is None or isinstance(fault, Refused | OSError)
+        said = _said_by_all(str(fault or "") if known else f"{type(fault).__name__}: {fault}")
+        raise (OSError if is_system else Refused)("; ".join(dict.fromkeys(filter(None, said)))) from fault
+    return found
+
+
+def _said_by_all(words: str) -> list[str]:
+    """What each process says, cut off after LONGEST bytes."""
+    letters = words.encode("utf-8", "backslashreplace")[:LONGEST]
+    said = multihost_utils.process_allgather(np.frombuffer(letters.ljust(LONGEST, b"\0"), np.uint8))
+    return [bytes(each).rstrip(b"\0").decode("utf-8", "ignore") for each in np.asarray(said)]
 
 
 def wait_for_all(what: str) -> None:

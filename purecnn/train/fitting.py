@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -18,6 +19,7 @@ from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, open_stream, read_all
 from purecnn.train.config import Config, Model, how_to_read
+from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import load_net, make_net
@@ -53,7 +55,7 @@ def fit(
     Raises what `purecnn.train.plan.prepare` and `purecnn.train.loop.train` raise. Ctrl-C saves and returns.
     """
     config = dataclasses.replace(config or Config(), **options)
-    found = as_dataset(data, val, test, config, steps_per_epoch=steps_per_epoch)
+    found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
     if isinstance(found.train, Stream):
         # One batch a dispatch: images wait for no others, and memory holds a few batches.
         config = dataclasses.replace(config, batch_size=found.train.batch_size, steps_per_dispatch=1)
@@ -68,7 +70,7 @@ def fit(
             raise ValueError(f"net: got {outputs} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
     warn_of_absent_classes(found)
-    plan = prepare(config, net=built, data=found, augment=augment, resume=resume)
+    plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
     )

@@ -16,12 +16,11 @@ from purecnn.data.dataset import Dataset
 from purecnn.data.guards import Refused
 from purecnn.train import checkpoints as saved
 from purecnn.train.config import require
-from purecnn.train.devices import any_process, is_first_process, wait_for_all
+from purecnn.train.devices import any_process, is_first_process, together, wait_for_all
 from purecnn.train.events import event_log
 from purecnn.train.interruption import graceful_shutdown
 from purecnn.train.notebook import in_notebook, notebook_progress, show
 from purecnn.train.plan import Plan, prepare
-from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
 from purecnn.train.run import Run
 from purecnn.train.run_folder import has_config, make_run_folder, write_config, write_skipped, write_test
@@ -59,50 +58,52 @@ def train(
     loss; in the folder are then the weights of the last good epoch.
     """
     run = begin(plan, console, resume=resume)
+    try:
+        if advance(run, console, on_epoch):
+            return finish(run)
+        return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), plan.data)
+    except Refused as fault:  # an image that is read only now
+        raise run.stopped_by(fault) from fault
+    except Diverged:
+        if run.progress.metrics and is_first_process():
+            from purecnn.train.plots import draw_curves
+
+            title = f"{plan.net.name} on {plan.data.name}, until it diverged"
+            draw_curves(run.folder / "curves.png", run.progress.metrics, title)
+        raise
+
+
+def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> bool:
+    """Step until the run is over, True, or until Ctrl-C; at an epoch's end, evaluate and log; now and then, save."""
     config, metrics = run.plan.config, run.progress.metrics
     over, interrupted = reason_to_stop(metrics, config), False
     events = run.folder if config.log == "tensorboard" and is_first_process() else None
     bar = notebook_progress if in_notebook() else partial(progress_bar, console)
-    try:
-        with (
-            graceful_shutdown() as stop,
-            bar(plan.steps, run.steps) as (advance, say),
-            event_log(events, run.steps) as log,
-        ):
-            clock = last_save = time.perf_counter()
-            for part in () if over else run.parts():
-                losses = run.step(part, began=clock)
-                advance(len(losses), loss=losses[-1], images_per_second=run.rate)
-                if run.is_at_epochs_end:
-                    line = run.end_epoch()
-                    on_epoch(line)
-                    log(line)
-                    say(epoch_line(line, config.epochs))
-                    over = reason_to_stop(metrics, config)
-                interrupted, due = any_process(stop(), time.perf_counter() - last_save > config.checkpoint_every)
-                if over or interrupted or due:
-                    run.checkpoint()
-                    last_save = time.perf_counter()
-                if over or interrupted:
-                    break
-                clock = time.perf_counter()
-    except Refused as fault:  # an image that is read only now
-        if run.may_be_saved and jax.process_count() == 1:
-            run.checkpoint()
-            resume_by = f"purecnn train --run-dir {run.folder} --resume"
-            raise Refused(
-                f"{fault}; step {run.steps:,} is saved; put an image there and resume with: {resume_by}"
-            ) from fault
-        raise
-    except Diverged:
-        if metrics and is_first_process():
-            draw_curves(run.folder / "curves.png", metrics, f"{plan.net.name} on {plan.data.name}, until it diverged")
-        raise
-    if interrupted and not over:
-        return Result(run.folder, metrics, run.steps, True, best_line(metrics), plan.data)
-    if over and run.steps < plan.steps:
+    with (
+        graceful_shutdown() as stop,
+        bar(run.plan.steps, run.steps) as (show_progress, say),
+        event_log(events, run.steps) as log,
+    ):
+        clock = last_save = time.perf_counter()
+        for part in () if over else run.parts():
+            losses = run.step(part, began=clock)
+            show_progress(len(losses), loss=losses[-1], images_per_second=run.rate)
+            if run.is_at_epochs_end:
+                line = run.end_epoch()
+                on_epoch(line)
+                log(line)
+                say(epoch_line(line, config.epochs))
+                over = reason_to_stop(metrics, config)
+            interrupted, due = any_process(stop(), time.perf_counter() - last_save > config.checkpoint_every)
+            if over or interrupted or due:
+                run.checkpoint()
+                last_save = time.perf_counter()
+            if over or interrupted:
+                break
+            clock = time.perf_counter()
+    if over and run.steps < run.plan.steps:
         console.print(over)
-    return finish(run)
+    return bool(over)
 
 
 def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
@@ -111,7 +112,7 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
     goes_on = resume and config.run_dir is not None and has_config(Path(config.run_dir))
     folder = Path(config.run_dir) if goes_on and config.run_dir else make_run_folder(config)
     wait_for_all("every process has seen the folder as it was")
-    identity = saved.identity_of(plan.data, plan.start, config)
+    identity = together(lambda: saved.identity_of(plan.data, plan.start, config))
     if is_first_process() and not goes_on:  # before anything else: a folder without a config is not one to resume
         write_config(folder, config)
     checkpoints = saved.open_checkpoints(folder)
@@ -148,6 +149,8 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
 
 def finish(run: Run) -> Result:
     """Test with the best weights, once, and draw the pictures of the run; without a test set, of what validates."""
+    from purecnn.train.plots import draw_confusion, draw_curves  # matplotlib takes a second: no first step waits for it
+
     data, metrics, title = run.plan.data, run.progress.metrics, f"{run.plan.net.name} on {run.plan.data.name}"
     best, test = best_line(metrics), None
     if is_first_process():

@@ -42,7 +42,9 @@ def make_net(model: str, classes: int) -> Chain:
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"model: got {model!r}: {error}") from error
+        missing = isinstance(error, ModuleNotFoundError)
+        where = "; it is looked for in the working directory and in PYTHONPATH" if missing else ""
+        raise ValueError(f"model: got {model!r}: {error}{where}") from error
     net = found(classes)
     if not isinstance(net, Chain):
         raise ValueError(f"model: {model} gave {type(net).__name__}, expected a purecnn.Chain")

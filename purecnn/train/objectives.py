@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from purecnn.annotations import Array
+from purecnn.data.dataset import Dataset
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.losses.squared_error import squared_error_bwd, squared_error_fwd
+from purecnn.train.config import Config
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,11 @@ def balanced(labels: np.ndarray, classes: int) -> np.ndarray:
     """Weights of the classes, (K,) float32, in inverse proportion to their images; the mean over the images is 1."""
     counts = np.bincount(labels, minlength=classes)
     return (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1))).astype(np.float32)
+
+
+def training_objective(config: Config, data: Dataset) -> Objective:
+    """The loss of training, which may smooth labels, weigh classes and mix images; evaluation does none of it."""
+    objective = smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing)
+    if config.class_weights != "none":
+        objective = weighted(objective, jnp.asarray(balanced(data.train.labels, len(data.classes))))
+    return mixed(objective) if config.mixup or config.cutmix else objective

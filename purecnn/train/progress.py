@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from purecnn.chain import Chain
 from purecnn.data.dataset import Dataset, describe_splits
 
+WIDE = 70  # columns of a terminal that has room for the bar itself and the rate, and for the ^C that Ctrl-C leaves
+
 
 @contextmanager
 def progress_bar(
@@ -25,10 +27,11 @@ def progress_bar(
     A line above the bar has the terminal draw both anew, which takes as long as a step of a small net. So there lines
     that come thick and fast are printed several at a time, twice a second; a slow run's are printed as they come.
     """
+    wide = console.width >= WIDE
     columns = (
         TextColumn("step {task.completed}/{task.total}"),
-        BarColumn(),
-        TextColumn("{task.fields[measured]}ETA"),
+        *((BarColumn(min(40, console.width - WIDE + 4)),) if wide else ()),
+        TextColumn("{task.fields[measured]}ETA" if wide else "{task.fields[measured]}"),
         TimeRemainingColumn(),
     )
     hidden = not console.is_terminal
@@ -38,7 +41,8 @@ def progress_bar(
         task = bar.add_task("train", total=steps, completed=done, measured="")
 
         def advance(done: int, *, loss: float, images_per_second: float) -> None:
-            bar.update(task, advance=done, measured=f"loss {loss:.4f}  {images_per_second:,.0f} images/s  ")
+            rate = f"{images_per_second:,.0f} images/s  " if wide else ""
+            bar.update(task, advance=done, measured=f"loss {loss:.4f}  {rate}")
 
         def say(line: str) -> None:
             nonlocal printed

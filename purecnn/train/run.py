@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,15 @@ import numpy as np
 from purecnn.backend import describe_hardware
 from purecnn.data.batches import evaluation_batches
 from purecnn.data.dataset import Split, SplitName
+from purecnn.data.guards import Refused
 from purecnn.data.mixing import make_mixing
 from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
 from purecnn.train.compilation import compile_for, loaded_programs
-from purecnn.train.devices import Supply, is_first_process, supply, wait_for_all
+from purecnn.train.devices import Supply, is_first_process, supply, together, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
 from purecnn.train.nets import normalize
-from purecnn.train.objectives import OBJECTIVES, Objective, balanced, mixed, smoothed, weighted
+from purecnn.train.objectives import OBJECTIVES, training_objective
 from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan
 from purecnn.train.run_folder import append_metrics, write_metrics
@@ -72,7 +73,7 @@ class Run:
         self.supplies = {name: self._supply(split) for name, split in plan.data.splits().items()}
         one_step = training_step(
             plan.net,
-            self._objective(),
+            training_objective(config, plan.data),
             plan.optimizer,
             lambda key, x: normalize(plan.metadata, plan.augment(key, x)),
             jnp.dtype(config.precision),
@@ -95,14 +96,6 @@ class Run:
         from_disk, programs = loaded_programs() - kept, len(self.training) + len(self.evaluating)
         more = f", {from_disk} of {programs} programs being there from a run before" if from_disk else ""
         return f"compiled in {self.compile_seconds:.1f} s{more}"
-
-    def _objective(self) -> Objective:
-        """Of training, which may smooth labels, weigh classes and mix images; evaluation does none of it."""
-        config, data = self.plan.config, self.plan.data
-        objective = smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing)
-        if config.class_weights != "none":
-            objective = weighted(objective, jnp.asarray(balanced(data.train.labels, len(data.classes))))
-        return mixed(objective) if config.mixup or config.cutmix else objective
 
     def _supply(self, split: Split | Stream) -> Supply | StreamSupply:
         plan = self.plan
@@ -127,7 +120,13 @@ class Run:
     def parts(self) -> Iterator[Part]:
         """What is left to train on, in its order."""
         samples, config = len(self.plan.data.train), self.plan.config
-        return self.supplies["train"].parts(dispatches(samples, config, self.steps), self.steps)
+        return self._supplied("train", dispatches(samples, config, self.steps), self.steps)
+
+    def _supplied(self, name: SplitName, rows: Iterable[np.ndarray], first_step: int | None = None) -> Iterator[Part]:
+        """A part for each of `rows`, once every process has its own. Raises `Refused` for what cannot be read."""
+        parts = self.supplies[name].parts(rows, first_step)
+        while (part := together(lambda: next(parts, None))) is not None:
+            yield part
 
     def step(self, part: Part, began: float) -> list[float]:
         """Take the K steps of `part`, which was asked for at `began`; the loss of each. Raises `Diverged`."""
@@ -160,7 +159,7 @@ class Run:
         """The mean loss of a split's images, and the class each is predicted as; with weights other than the newest."""
         params, state = self.weights() if params is None else (params, state)
         parts, is_real = self._compile_evaluation(name)
-        supplied = self.supplies[name].parts(parts)
+        supplied = self._supplied(name, parts)
         # Each is waited for: what is only begun keeps its images in memory.
         found = [jax.device_get(self.evaluating[name, count_of(part)](params, state, *part)) for part in supplied]
         losses, guesses = (np.concatenate([each[i] for each in found]) for i in (0, 1))
@@ -200,12 +199,16 @@ class Run:
         }
         progress.metrics.append(line)
         progress.losses, progress.norms, progress.correct, progress.stepping = [], [], 0, 0.0
+        together(lambda: self._keep(line))
+        return line
+
+    def _keep(self, line: dict[str, Any]) -> None:
+        """The weights of the epoch that ends with this line, and the line."""
         self.save_weights("weights.safetensors")
-        if best_line(progress.metrics) is line:
+        if best_line(self.progress.metrics) is line:
             self.save_weights("best.safetensors")
         if is_first_process():
             append_metrics(self.folder, line)
-        return line
 
     def weights(self) -> tuple[Any, Any]:
         """The newest that are evaluated and kept, and the state: of the weights their average, where one is kept."""
@@ -227,6 +230,15 @@ class Run:
         self.progress.seconds += time.perf_counter() - self.since
         self.since = time.perf_counter()
         saved.save(self.checkpoints, self.now, self.progress, self.identity)
+
+    def stopped_by(self, fault: Refused) -> Refused:
+        """After what a step or an evaluation could not read: with what is saved by now, and how to go on."""
+        if self.may_be_saved and self.steps > (self.checkpoints.latest_step() or 0):
+            self.checkpoint()
+        step = self.checkpoints.latest_step()
+        saved = "nothing is saved yet" if step is None else f"step {step:,} is saved"
+        go_on = f"purecnn train --run-dir {self.folder} --resume"
+        return Refused(f"{fault}; {saved}; put an image there and go on with: {go_on}")
 
     def best_weights(self) -> tuple[Any, Any]:
         """Parameters and state of the best epoch, from their file, on the devices."""

@@ -18,6 +18,7 @@ from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import to_float
 from purecnn.data.mixing import Mixing
+from purecnn.train.compilation import run_once
 from purecnn.train.freezing import with_frozen
 from purecnn.train.objectives import Objective
 
@@ -60,7 +61,7 @@ def initial_state(
         params, state = net.init(init_key, input_shape), net.init_state(input_shape)
         return TrainState(params, state, optimizer.init(params), run_key, jnp.zeros((), jnp.int32))
 
-    return jax.jit(start, out_shardings=result)(np.uint32(seed))
+    return run_once(start, np.uint32(seed), result=result)
 
 
 def training_step(

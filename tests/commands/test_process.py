@@ -103,3 +103,12 @@ def test_a_handler_of_ones_own_has_its_time():
         "    print(flush=True)\n    end = time.time() + 3\n    while time.time() < end:\n        time.sleep(0.1)"
     )
     assert interrupted_in(code, 0.1) == (0, "")
+
+
+@pytest.mark.parametrize(("made", "kind"), [("mkdir", "folder"), ("touch", "npz")])
+def test_a_path_in_the_place_of_a_kind_of_data_is_told_where_it_belongs(tmp_path, monkeypatch, capsys, made, kind):
+    monkeypatch.chdir(tmp_path)
+    getattr(tmp_path / "mine", made)()
+    assert main(["train", "--data", "mine"]) == 2
+    expected = f"purecnn: data: got a path, expected its kind: --data {kind} --data-dir mine\n"
+    assert capsys.readouterr().err == expected

@@ -71,7 +71,7 @@ def test_what_is_more_than_lies_on_the_device_is_streamed(root, monkeypatch):
 
 
 def test_without_a_size_all_must_have_one_and_grey_stays_grey(tmp_path, root):
-    with pytest.raises(ValueError, match=r"expected one size, or an image size to make them"):
+    with pytest.raises(ValueError, match=r"expected one size, or --image-size N"):
         readers.read("folder", str(root), streaming="always")
     for name in ("black", "white"):
         (tmp_path / "grey" / name).mkdir(parents=True)
@@ -146,11 +146,28 @@ def test_every_image_of_an_epoch_comes_once(tmp_path):
         assert sorted(seen[:23]) == list(range(23))
 
 
-def test_files_that_cannot_be_read_are_named_when_they_are_asked_for(root):
-    for name in ("cat/1.jpg", "owl/3.jpg"):
-        path = root / name
+def damage(*paths):
+    for path in paths:
         path.write_bytes(path.read_bytes()[:-200])
+
+
+def test_files_by_which_a_set_is_known_again_are_whole_when_it_is_opened(root, monkeypatch):
+    monkeypatch.setattr(files, "SAMPLE", 1)
+    images = [split.images for split in read(str(root), streaming="always").splits().values()]
+    paths = [each.path(int(each.numbers[place])) for each in images for place in (0, 1)]
+    damage(*paths[1::2])  # none of them is looked at
+    read(str(root), streaming="always")
+    for path in paths[::2]:
+        content = path.read_bytes()
+        damage(path)
+        with pytest.raises(ValueError, match=path.relative_to(root).as_posix()):
+            read(str(root), streaming="always")
+        path.write_bytes(content)
+
+
+def test_files_that_cannot_be_read_are_named_when_they_are_asked_for(root):
     data = read(str(root), streaming="always", val_share=0.0)
+    damage(root / "cat" / "1.jpg", root / "owl" / "3.jpg")
     for images in (data.train.images, crops(data.train)):
         wanted = [images.path(int(n)).relative_to(root).as_posix() for n in images.numbers]
         bad = [n for n, name in enumerate(wanted) if name in ("cat/1.jpg", "owl/3.jpg")]

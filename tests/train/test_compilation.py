@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from purecnn import models
 from purecnn.train import compilation
 
 
@@ -27,6 +29,25 @@ def test_on_a_gpu_small_programs_are_not_tuned_and_sums_have_one_order_if_wanted
     assert small == {"xla_gpu_deterministic_ops": False, "xla_gpu_autotune_level": "0"}
     assert large == unknown == {"xla_gpu_deterministic_ops": False}
     assert compilation.compile_for(program(1e12), deterministic=True) == {"xla_gpu_deterministic_ops": True}
+
+
+def test_what_runs_once_is_compiled_with_less_effort_to_the_same_bits():
+    net, shape = models.cifar_cnn(), (8, 8, 3)
+
+    def start(seed):
+        return net.init(jax.random.key(seed), shape)
+
+    found, expected = compilation.run_once(start, np.uint32(3)), jax.jit(start)(np.uint32(3))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("platform", "asked"), [("cpu", {"xla_backend_optimization_level": "1"}), ("gpu", None)])
+def test_less_effort_is_asked_of_a_cpu_alone(monkeypatch, platform, asked):
+    compiled = SimpleNamespace(compile=lambda compiler_options=None: lambda *args: (compiler_options, args))
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    monkeypatch.setattr(jax, "jit", lambda function, out_shardings: SimpleNamespace(lower=lambda *args: compiled))
+    assert compilation.run_once(lambda seed: seed, 3) == (asked, (3,))
 
 
 def test_this_xla_knows_the_options():

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from experiments.kill_and_resume.run import write_photographs
 from purecnn.data.dataset import Split
+from purecnn.data.files import evenly_spaced
+from purecnn.data.readers import read
 from purecnn.train.devices import Supply, all_devices, any_process, is_first_process, supply
 from purecnn.train.run_folder import read_metrics
 from tests.commands.running import purecnn
@@ -127,6 +130,30 @@ def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_p
     shutil.copytree(folder / "two", tmp_path / "two")
     done = purecnn("train", "--run-dir", "two", "--resume", cwd=tmp_path)
     assert "resuming after step 123 of 123" in done.stdout
+
+
+def test_an_image_that_one_process_cannot_read_ends_both_and_nothing_is_lost(tmp_path):
+    write_photographs(tmp_path / "pets", classes=2, each=400)
+    stream = ("--data", "folder", "--data-dir", tmp_path / "pets", "--image-size", 8, "--streaming", "always")
+    run = (*QUICK, *stream, "--epochs", 2, "--steps-per-dispatch", 3, "--checkpoint-every", 1000, "--run-dir", "run")
+    images = read("folder", str(tmp_path / "pets"), image_size=8, streaming="always").train.images
+    order = np.random.default_rng([0, 0]).permutation(len(images))
+    # Of the eighth batch, from the second process's half, one that was not looked at beforehand.
+    place = next(n for n in order[7 * 32 + 16 : 8 * 32] if n not in evenly_spaced(len(images)))
+    damaged = images.path(int(images.numbers[place]))
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:200])
+    ended = ends(both(tmp_path, *run))
+    assert [code for code, *_ in ended] == [2, 2]
+    for _, _, complaint in ended:
+        assert complaint.count("\n") == 1
+        assert re.match(
+            rf"purecnn: {damaged}: .*; step 6 is saved; .* purecnn train --run-dir run --resume\n", complaint
+        )
+    damaged.write_bytes(content)
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "going on after step 6 of 36" in done.stdout
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def test_a_function_that_can_be_imported_is_kept_by_its_name(tmp_path, monkeypat
     for model, message in {
         "my_nets:none": "my_nets:none gave int, expected a purecnn.Chain",
         "my_nets:nothing": "got 'my_nets:nothing': module 'my_nets' has no attribute 'nothing'",
-        "no_nets:small": "got 'no_nets:small': No module named 'no_nets'",
+        "no_nets:small": "got 'no_nets:small': No module named 'no_nets'; it is looked for in the working",
     }.items():
         with pytest.raises(ValueError, match=f"^model: {message}"):
             fit(model, TRAIN, **QUIET)

@@ -61,3 +61,36 @@ def test_an_image_that_cannot_be_read_ends_the_run_in_words_and_nothing_is_lost(
     done = train(root, tmp_path / "run", resume=True, steps_per_dispatch=3)  # other dispatches, the same result
     assert done.steps == whole.steps == 14
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_weights_of_classes_mixing_and_accumulation_are_the_same_on_a_stream(root, tmp_path):
+    for n in range(8):
+        (root / "owl" / f"{n}.jpg").unlink()
+    how = {"class_weights": "balanced", "mixup": 0.2, "accumulate": 2, "augmentation": "flip"}
+    for streaming in ("always", "never"):
+        train(root, tmp_path / streaming, streaming=streaming, **how)
+    train(root, tmp_path / "unweighted", **(how | {"class_weights": "none"}))
+    assert weights(tmp_path / "always") == weights(tmp_path / "never") != weights(tmp_path / "unweighted")
+
+
+def test_a_run_that_is_resumed_before_the_file_is_mended_says_the_same_again(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SAMPLE", 1)
+    images = train(root, tmp_path / "whole", epochs=1).data.train.images
+    path = images.path(int(images.numbers[np.random.default_rng([0, 0]).permutation(len(images))[5 * 4]]))
+    path.write_bytes(path.read_bytes()[:100])
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=rf"{path.name}: .*step 4 is saved"):
+            train(root, tmp_path / "run", epochs=1, resume=resume)
+
+
+def test_an_image_to_validate_that_cannot_be_read_says_what_is_saved(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SAMPLE", 1)
+    images = train(root, tmp_path / "whole", epochs=1).data.val.images
+    path = images.path(int(images.numbers[1]))
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
+    with pytest.raises(ValueError, match=rf"{path.name}: .*nothing is saved yet; put an image there and go on with"):
+        train(root, tmp_path / "run", epochs=1)
+    path.write_bytes(content)
+    train(root, tmp_path / "run", epochs=1, resume=True)
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")

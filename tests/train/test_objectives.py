@@ -29,6 +29,16 @@ def test_weighted_losses_and_their_gradient_are_the_plain_ones_times_the_weight(
     np.testing.assert_allclose(y_bar, plain_bar * weights[labels][:, None], rtol=1e-5)
 
 
+def test_a_mixed_image_weighs_as_either_label_does_in_proportion():
+    plain, weights = OBJECTIVES["softmax_cross_entropy"], jnp.array([1.0, 0.5, 4.0])
+    y = jax.random.normal(jax.random.key(0), (4, 3))
+    labels, others, share = jnp.array([0, 2, 1, 1]), jnp.array([1, 2, 0, 2]), jnp.array([0.0, 0.2, 0.5, 1.0])
+    both = mixed(weighted(plain, weights))
+    losses, _ = both.fwd(y, both.target(Mixed(labels, others, share), y))
+    one, other = (plain.fwd(y, which)[0] * weights[which] for which in (labels, others))
+    np.testing.assert_allclose(losses, share * one + (1 - share) * other, rtol=1e-6)
+
+
 def test_mixed_labels_are_those_in_proportion():
     """Against the loss with probabilities for labels, whatever else is done to it."""
     logits = jnp.asarray(np.random.default_rng(1).normal(size=(6, 4)), jnp.float32)
