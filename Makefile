@@ -29,7 +29,7 @@ proofs: $(READY) ## the training tool, experiments and benchmark at small sizes,
 	$(BIN)/python -m pytest -n auto $(PROOFS)
 
 newest:          ## the tests of make test in an environment without the lock: what pip installs for a user today
-	$(PYTHON) -m venv .venv-newest
+	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 
