@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.version_info >= (3, 12), reason="inlined alr
 
 
 def lost_names(source: str) -> list[str]:
-    """`function: name` for each name that a function has from the one around it and that a comprehension in it takes."""
+    """`function: name` for each name of an enclosing function that a comprehension takes from the function it is in."""
     return list(_lost(symtable.symtable(source, "source", "exec")))
 
 
@@ -37,6 +37,6 @@ def test_no_comprehension_takes_a_name_of_an_enclosing_function(folder):
 
 
 def test_a_name_that_would_be_lost_is_found():
-    function = "def f(row):\n    def g(rows):\n        first = next(row(r) for r in rows)\n        return [{} for {} in rows], first\n"
-    assert lost_names(function.format("row", "row")) == ["g: row"]
-    assert lost_names(function.format("other", "other")) == []
+    function = "def f(row):\n    def g(rows):\n        first = next(row(r) for r in rows)\n"
+    assert lost_names(function + "        return first, [row for row in rows]\n") == ["g: row"]
+    assert lost_names(function + "        return first, [other for other in rows]\n") == []
