@@ -19,6 +19,10 @@ ALONE = re.compile(r"(?:^|(?<=[\s(|]))\$[^\s$](?:[^$]*[^\s$])?\$(?=[\s.,;:?!)|]|
 # A line that Markdown takes for a list, a heading or a quotation before it looks for formulas.
 BLOCK = re.compile(r"^\s*(?:[-+*>#] |\d+[.)] |=+$|-+$|$)", re.M)
 
+# What belongs in a formula: letters with bars, sums and other signs, raised and lowered numbers, Greek letters.
+UNICODE = re.compile("[ȳȲ\u0304∂∑Σ∇√≤≥−·⟨⟩∈∞↦⊙½⅓¼¾⅛⅜ᵀ⁰¹²³⁴⁻₀₁₂ₙγλσθΔεμφΦ]")
+MEASURED = "speed"  # tables of measurements, whose cells name cotangents
+
 
 def formulas(page):
     """(displayed, within a line, the text without code and displayed formulas)"""
@@ -39,6 +43,17 @@ def test_every_formula_converts_and_github_finds_it(page):
     for formula in within:
         assert mathml(formula, "inline").startswith("<math")
     assert [line for line in ALONE.sub("", rest).splitlines() if "$" in line] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if name(page) != MEASURED], ids=name)
+def test_no_formula_is_left_in_unicode(page):
+    rest = WITHIN.sub("", formulas(page)[2])
+    assert [line for line in re.sub(r"^    .*$", "", rest, flags=re.M).splitlines() if UNICODE.search(line)] == []
+
+
+def test_a_formula_in_unicode_is_noticed():
+    assert all(UNICODE.search(text) for text in ("x̄ is", "w̄", "10⁻¹¹", "½ of it", "a − b"))
+    assert not UNICODE.search("a 3×3 window, 0 to 9, it’s")
 
 
 def test_the_derivations_are_written_in_formulas():
