@@ -83,6 +83,18 @@ def test_bars_and_signs_are_set_as_tex_sets_them():
     assert mathml(r"(-1, -2 - 3)", "inline").count('form="prefix"') == 2
 
 
+def test_named_functions_stand_apart_from_their_factors_and_arguments():
+    room = '<mspace width="0.167em" />'
+    for formula, expected in {
+        r"a \tanh x": f"<mi>a</mi>{room}<mi>tanh</mi>{room}<mi>x</mi>",
+        r"\tanh^2 x": f"<msup><mi>tanh</mi><mn>2</mn></msup>{room}<mi>x</mi>",
+        r"\max(0, x)": '<mi>max</mi><mo stretchy="false">(</mo>',
+        r"-\log y": f"<mo>−</mo><mi>log</mi>{room}<mi>y</mi>",
+        r"x_{\max}": "<msub><mi>x</mi><mrow><mi>max</mi></mrow></msub>",
+    }.items():
+        assert expected in mathml(formula, "inline")
+
+
 def test_the_site_does_not_build_with_a_formula_that_does_not_convert():
     page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
     found = '<p>a (<span class="arithmatex">\\({}\\)</span>), b</p>'
