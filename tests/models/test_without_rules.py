@@ -33,7 +33,7 @@ def primitives(jaxpr):
 
 
 def custom_calls(net, shape):
-    """What forward mode leaves of backward rules in the pushforward, traced and not compiled: JAX refuses to compile it.
+    """Backward rules that are left in the pushforward, traced and not compiled: JAX refuses to compile them.
 
     A `custom_jvp` is none of ours: since 0.12 JAX's own erfc has one.
     """
