@@ -28,10 +28,11 @@ test: $(READY)   ## every test but those of proofs and prove-resume
 proofs: $(READY) ## the training tool, experiments and benchmark at small sizes, every net on every mesh and exported
 	$(BIN)/python -m pytest -n auto $(PROOFS)
 
-newest:          ## the tests of make test in an environment without the lock: what pip installs for a user today
-	$(PYTHON) -m venv .venv-newest
+newest:          ## the tests of make test, and the wheel, without the lock: what pip installs for a user today
+	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
+	.venv-newest/bin/python -m tests.release.smoke --newest
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
 	$(BIN)/python -m verify --dtypes f32,bf16

@@ -25,9 +25,7 @@ BETTER = (
         r"(<mo[^>]*>(?:&#x(?:0003D|00028|0002C|000B7|0005B);|[(\[])</mo>(?:<mspace[^>]*>)?<mo)(>&#x02212;)",
         r'\1 form="prefix"\2',
     ),
-    # A named function has room in front of its argument, unless that is in brackets.
-    (r"<m[io]>(log|ln|tanh|max|min)</m[io]>(?!<mo[^>]*>&#x00028;)(?=<m)", r'<mi>\1</mi><mspace width="0.167em" />'),
-    (r"<mo>(max|min)</mo>(?=<mo[^>]*>&#x00028;)", r"<mi>\1</mi>"),
+    (r"<mo>(max|min)</mo>", r"<mi>\1</mi>"),
     ("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>"),
     # Bars and strokes that bracket or divide have no room beside them.
     (
@@ -41,6 +39,9 @@ BETTER = (
     ),
     ("<mo>&#x0005E;</mo></mover>", '<mo stretchy="false">&#x002C6;</mo></mover>'),
 )
+NAMED = {"log", "ln", "tanh", "max", "min"}
+MATHML = "{http://www.w3.org/1998/Math/MathML}"
+ElementTree.register_namespace("", MATHML.strip("{}"))
 
 
 def on_page_content(content, page, config, files):
@@ -78,4 +79,23 @@ def mathml(latex: str, display: str) -> str:
         raise ValueError(f"unknown command {unknown[0]} in the formula {latex!r}")
     for pattern, better in BETTER:
         element = re.sub(pattern, better, element)
-    return element
+    tree = ElementTree.fromstring(element)
+    for row in tree.iter(f"{MATHML}mrow"):
+        set_named_functions_apart(row)
+    return ElementTree.tostring(tree, encoding="unicode")
+
+
+def set_named_functions_apart(row: ElementTree.Element) -> None:
+    """Room behind a factor and in front of a named function, and behind it, unless a bracket opens or closes there."""
+    children = list(row)
+    for here, after in zip(children, [*children[1:], None], strict=True):
+        if after is None or here.tag == f"{MATHML}mspace" or after.tag == f"{MATHML}mspace":
+            continue
+        if (is_named(here) and after.tag != f"{MATHML}mo") or (is_named(after) and here.tag != f"{MATHML}mo"):
+            row.insert(list(row).index(here) + 1, ElementTree.Element(f"{MATHML}mspace", width="0.167em"))
+
+
+def is_named(element: ElementTree.Element) -> bool:
+    """Whether it is the name of a function, or one with a power or an index."""
+    raised = element.tag in {f"{MATHML}{kind}" for kind in ("msup", "msub", "msubsup", "munder")}
+    return (element[0] if raised else element).text in NAMED

@@ -36,6 +36,8 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     """Point every such link to the page that was added for it."""
     uri = page.file.src_uri
+    if uri.startswith("repository/") and not uri.endswith("/README.md"):
+        page.meta["search"] = {"exclude": True}  # sources and tables of results would hide the book's own pages
     source = ROOT / uri.removeprefix("repository/") if uri.startswith("repository/") else ROOT / "docs" / uri
     if source.suffix != ".md" or not source.is_file():
         return markdown

@@ -60,6 +60,8 @@ from purecnn.losses.softmax_cross_entropy import (
 from purecnn.losses.squared_error import squared_error, squared_error_bwd, squared_error_fwd
 from purecnn.replacement import with_backward
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Chain",
     "adaptive_avg_pool2d",

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from jaxlib.version import __version__ as jaxlib_version
 
+import purecnn
 from purecnn.backend import repair_flag
 from purecnn.commands import complain
 from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
@@ -61,9 +62,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(usage())
         return 0
     if name == "--version":
-        from purecnn.train.metadata import purecnn_version
-
-        print(f"purecnn {purecnn_version()}")
+        print(f"purecnn {purecnn.__version__}")
         return 0
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 
+import purecnn as package
 from purecnn.cli import main
 from tests.commands.running import purecnn
 
@@ -83,4 +84,4 @@ def test_a_module_of_our_own_that_is_not_there_is_no_missing_extra(monkeypatch):
 
 def test_the_version_is_said(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("purecnn ")
+    assert capsys.readouterr().out == f"purecnn {package.__version__}\n"

@@ -15,7 +15,7 @@ from cells import BACKWARD, FORWARD, HUES, INK, PALE, arrow, canvas, frame, grid
 from curves import activations, gradient_descent, relu_and_sigmoid, upsampling_and_concatenation
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from positions import polyphase, space_to_depth, transposed_convolution, winograd
+from positions import depthwise, polyphase, space_to_depth, transposed_convolution, winograd
 
 import purecnn
 
@@ -225,7 +225,7 @@ def normalisation_and_dropout():
 
 DRAWINGS = (softmax_cross_entropy, fully_connected, relu_and_sigmoid, max_pooling, average_pooling, convolution, im2col)
 DRAWINGS += (chain, alexnet, normalisation_and_dropout, activations, gradient_descent, upsampling_and_concatenation)
-DRAWINGS += (transposed_convolution, space_to_depth, polyphase, winograd)
+DRAWINGS += (transposed_convolution, space_to_depth, depthwise, polyphase, winograd)
 
 
 def main(folder: Path) -> None:

@@ -75,6 +75,24 @@ def polyphase():
     return figure
 
 
+def depthwise():
+    x, w = np.array([[1, 2, 3], [4, 0, 1]]), np.array([[1, 2], [3, -1]])
+    figure, axes = canvas(21, 6.2)
+    for channel, top in enumerate((1.2, 4.0)):
+        hue, y = HUES[channel], [x[channel, i : i + 2] @ w[channel] for i in range(2)]
+        grid(axes, 0.8, top, x[channel : channel + 1], f"x, channel {channel}", hue)
+        frame(axes, 0.83, top + 0.03, 1.94, 0.94, FORWARD)
+        frame(axes, 1.83, top - 0.03, 1.94, 1.06, ORANGE)
+        for i, colour in enumerate((FORWARD, ORANGE)):
+            grid(axes, 6.4 + 4.4 * i, top, x[channel : channel + 1, i : i + 2], f"offset {i}", hue)
+            frame(axes, 6.4 + 4.4 * i, top, 2, 1, colour)
+            write(axes, 9.0 + 4.4 * i, top + 0.5, f"· {w[channel, i]}".replace("-", "−"))
+            write(axes, 9.9 + 4.4 * i, top + 0.5, "+" if i == 0 else "=")
+        grid(axes, 15.4, top, [y], "y", hue)
+    write(axes, 10.2, 5.8, "each channel by itself: two shifted copies of its row, times one number each", fontsize=9)
+    return figure
+
+
 def winograd():
     figure, axes = canvas(20.5, 7.4)
     grid(axes, 0.6, 0.8, [[""] * 6] * 6, "image")

@@ -10,12 +10,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
+import purecnn
 from purecnn.data.dataset import Dataset, Split
 from purecnn.results import hypertext
 from purecnn.results.evaluation import Evaluation, evaluate, load_data
 from purecnn.results.pictures import draw_filters, draw_gradients, draw_worst, first_kernels, kernel_images, to_pixels
 from purecnn.results.trained import Trained, load_trained, require_run
-from purecnn.train.metadata import purecnn_version
 from purecnn.train.plots import draw_confusion, draw_curves
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
@@ -144,4 +144,4 @@ def _confused(result: Evaluation) -> list[str]:
 
 
 def _versions() -> str:
-    return f"Report by purecnn {purecnn_version()}, JAX {jax.__version__}, Python {platform.python_version()}."
+    return f"Report by purecnn {purecnn.__version__}, JAX {jax.__version__}, Python {platform.python_version()}."

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+
+import purecnn
 
 KEY = "purecnn"
 
@@ -30,7 +31,7 @@ class ModelMetadata:
 
     def header(self) -> dict[str, str]:
         """For the header of a safetensors file. One entry: of several, safetensors writes another order every time."""
-        fields = dataclasses.asdict(self) | {"version": purecnn_version()}
+        fields = dataclasses.asdict(self) | {"version": purecnn.__version__}
         return {KEY: json.dumps(fields, ensure_ascii=False)}
 
 
@@ -47,10 +48,3 @@ def read_model_metadata(path: Path | str) -> ModelMetadata:
         return ModelMetadata(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})  # type: ignore
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: metadata: got {found}, expected weights saved by purecnn") from error
-
-
-def purecnn_version() -> str:
-    try:
-        return version("purecnn")
-    except PackageNotFoundError:  # a source tree that was never installed
-        return "unknown"

@@ -19,6 +19,10 @@ ALONE = re.compile(r"(?:^|(?<=[\s(|]))\$[^\s$](?:[^$]*[^\s$])?\$(?=[\s.,;:?!)|]|
 # A line that Markdown takes for a list, a heading or a quotation before it looks for formulas.
 BLOCK = re.compile(r"^\s*(?:[-+*>#] |\d+[.)] |=+$|-+$|$)", re.M)
 
+# What belongs in a formula: letters with bars, sums and other signs, raised and lowered numbers, Greek letters.
+UNICODE = re.compile("[ȳȲ\u0304∂∑Σ∇√≤≥−·⟨⟩∈∞↦⊙½⅓¼¾⅛⅜ᵀ⁰¹²³⁴⁻₀₁₂ₙγλσθΔεμφΦ]")
+MEASURED = "speed"  # tables of measurements, whose cells name cotangents
+
 
 def formulas(page):
     """(displayed, within a line, the text without code and displayed formulas)"""
@@ -39,6 +43,17 @@ def test_every_formula_converts_and_github_finds_it(page):
     for formula in within:
         assert mathml(formula, "inline").startswith("<math")
     assert [line for line in ALONE.sub("", rest).splitlines() if "$" in line] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if name(page) != MEASURED], ids=name)
+def test_no_formula_is_left_in_unicode(page):
+    rest = WITHIN.sub("", formulas(page)[2])
+    assert [line for line in re.sub(r"^    .*$", "", rest, flags=re.M).splitlines() if UNICODE.search(line)] == []
+
+
+def test_a_formula_in_unicode_is_noticed():
+    assert all(UNICODE.search(text) for text in ("x̄ is", "w̄", "10⁻¹¹", "½ of it", "a − b"))
+    assert not UNICODE.search("a 3×3 window, 0 to 9, it’s")
 
 
 def test_the_derivations_are_written_in_formulas():
@@ -66,6 +81,18 @@ def test_a_formula_that_github_would_not_find_is_noticed():
 def test_bars_and_signs_are_set_as_tex_sets_them():
     assert mathml(r"\bar w", "inline").count('<mover accent="true"><mi>w</mi><mo stretchy="false">') == 1
     assert mathml(r"(-1, -2 - 3)", "inline").count('form="prefix"') == 2
+
+
+def test_named_functions_stand_apart_from_their_factors_and_arguments():
+    room = '<mspace width="0.167em" />'
+    for formula, expected in {
+        r"a \tanh x": f"<mi>a</mi>{room}<mi>tanh</mi>{room}<mi>x</mi>",
+        r"\tanh^2 x": f"<msup><mi>tanh</mi><mn>2</mn></msup>{room}<mi>x</mi>",
+        r"\max(0, x)": '<mi>max</mi><mo stretchy="false">(</mo>',
+        r"-\log y": f"<mo>−</mo><mi>log</mi>{room}<mi>y</mi>",
+        r"x_{\max}": "<msub><mi>x</mi><mrow><mi>max</mi></mrow></msub>",
+    }.items():
+        assert expected in mathml(formula, "inline")
 
 
 def test_the_site_does_not_build_with_a_formula_that_does_not_convert():

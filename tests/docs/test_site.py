@@ -1,6 +1,7 @@
 """The site builds without a warning, every link in it leads somewhere, and the reference knows every public name."""
 
 import html
+import json
 import re
 import subprocess
 import sys
@@ -89,6 +90,18 @@ def test_the_reference_says_what_the_docstring_says(site):
     text = html.unescape(re.sub(r"<[^>]+>", "", (site / "reference" / "rules.html").read_text(encoding="utf-8")))
     for rule in (purecnn.conv2d, purecnn.max_pool2d_bwd, purecnn.squared_error):
         assert rule.__doc__.splitlines()[0].split("`")[0] in text
+
+
+def test_search_finds_the_book_and_no_source_files(site):
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    found = {entry["location"].split("#")[0] for entry in index["docs"]}
+    assert {"kernels/winograd.html", "reference/rules.html", "notebooks/train_your_own_net.html"} <= found
+    assert all(page.endswith("/index.html") for page in found if page.startswith("repository/"))  # READMEs
+
+
+def test_a_printed_table_keeps_its_lines(site):
+    text = (site / "notebooks" / "train_your_own_net.html").read_text(encoding="utf-8")
+    assert text.count('<pre class="table"') == 1  # the summary of the net
 
 
 def test_no_formula_is_left_as_latex(site):

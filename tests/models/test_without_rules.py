@@ -33,7 +33,10 @@ def primitives(jaxpr):
 
 
 def custom_calls(net, shape):
-    """Primitives with rules of their own in the pushforward, traced and not compiled: JAX refuses to compile them."""
+    """Backward rules that are left in the pushforward, traced and not compiled: JAX refuses to compile them.
+
+    A `custom_jvp` is none of ours: since 0.12 JAX's own erfc has one.
+    """
     params, state = jax.eval_shape(lambda: (net.init(KEY, shape), net.init_state(shape)))
 
     def push(params, state, x):
@@ -41,7 +44,8 @@ def custom_calls(net, shape):
         return jax.jvp(lambda p: net.apply(p, x, state=state, train=True, key=key), (params,), (params,))
 
     x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
-    return {name for name in primitives(jax.make_jaxpr(push)(params, state, x).jaxpr) if "custom" in name}
+    names = set(primitives(jax.make_jaxpr(push)(params, state, x).jaxpr)) - {"custom_jvp_call"}
+    return {name for name in names if "custom" in name}
 
 
 @pytest.mark.parametrize(("net", "shape"), NETS, ids=[net.name for net, _ in NETS])

@@ -1,10 +1,11 @@
 """What a user gets: build the wheel and the sdist, install the wheel into an empty environment, and try it there.
 
-    python -m tests.release.smoke
+    python -m tests.release.smoke            versions are held at the lock's
+    python -m tests.release.smoke --newest   the newest that pip finds for this Python
 
 First with the core dependencies alone: the rules, the checker and a command line that says which extra is missing. Then
-with the extra `train`. Versions are held at the lock's. Everything happens in a temporary folder, and nothing of the
-source tree is in reach of what is tried.
+with the extra `train`. Everything happens in a temporary folder, and nothing of the source tree is in reach of what is
+tried.
 """
 
 import os
@@ -15,7 +16,11 @@ import tarfile
 import tempfile
 import time
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
+
+import purecnn
+from purecnn.backend import repair_flag
 
 ROOT = Path(__file__).parents[2]
 GRADIENT = """
@@ -48,7 +53,7 @@ def pinned(lock: str) -> str:
     return "\n".join(re.findall(r"^([\w.-]+==[^\\\n]*?) *\\?$", lock, re.M)) + "\n"
 
 
-def try_release(folder: Path) -> None:
+def try_release(folder: Path, newest: bool = False) -> None:
     sdist, wheel = sorted(build(ROOT, folder / "dist", "sdist", "wheel"), key=lambda path: path.suffix)
     with tarfile.open(sdist) as file:
         file.extractall(folder, filter="data")
@@ -63,15 +68,19 @@ def try_release(folder: Path) -> None:
     environment = folder / "environment"
     bin = environment / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    (folder / "pinned.txt").write_text(pinned((ROOT / "requirements" / "lock.txt").read_text()))
+    lock = "" if newest else (ROOT / "requirements" / "lock.txt").read_text()
+    (folder / "pinned.txt").write_text(pinned(lock))
 
     def install(what):
         pip = [bin / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
         subprocess.run([*pip, "--constraint", folder / "pinned.txt", what], check=True)
 
+    # What an affected JAX asks its user to set: the same release as here, from the lock or the newest.
+    flags = repair_flag(version("jaxlib"), os.environ.get("XLA_FLAGS", ""))
+
     def expect(words, *command, code=0):
         """Run `command` in the new environment: this exit code, these words, and never a traceback."""
-        outside = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"XLA_FLAGS": flags}
         done = subprocess.run(
             [bin / command[0], *command[1:]],
             cwd=environment,
@@ -90,6 +99,7 @@ def try_release(folder: Path) -> None:
     print("with the core dependencies:")
     expect("gradient of 2 arrays", "python", "-W", "error", "-c", GRADIENT.format(environment=environment))
     expect("purecnn COMMAND --help", "purecnn", "--help")
+    expect(f"purecnn {purecnn.__version__}", "purecnn", "--version")
     expect('pip install "purecnn[train]"', "purecnn", "summary", "--model", "lenet", code=2)
     expect("pkg.mod:rule", "python", "-m", "verify", "--help")
     expect(": RIGHT", "python", "-m", "verify", "relu", "--cases", "1", "--jobs", "1")
@@ -102,5 +112,5 @@ def try_release(folder: Path) -> None:
 if __name__ == "__main__":
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
-        try_release(Path(name))
+        try_release(Path(name), newest="--newest" in sys.argv[1:])
     print(f"the wheel and the sdist are sound ({time.perf_counter() - began:.0f} s)")

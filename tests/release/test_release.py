@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+import purecnn
 from tests.release.smoke import pinned
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +17,9 @@ CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 
 def test_version_and_date_are_the_same_in_all_places():
     releases = re.findall(r"^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
-    assert releases[0] == (PROJECT["version"], str(CITATION["date-released"]))
-    assert CITATION["version"] == PROJECT["version"]
+    assert releases[0] == (purecnn.__version__, str(CITATION["date-released"]))
+    assert CITATION["version"] == purecnn.__version__
+    assert PROJECT["dynamic"] == ["version"]  # hatchling reads it where Python does
 
 
 def test_the_citation_has_what_its_format_requires():

@@ -100,7 +100,13 @@ class Primitive(getattr(hijax, "HiPrim", object)):
         return out, jax.tree.map(lambda _: 0, out)
 
     def remat(self, trace, *args):
-        return self(*args), (), lambda _, *again: self.off("remat", self(*again))
+        def recompute(*again):
+            return self.off("remat", self(*again))
+
+        plain = super().remat(trace, *args)
+        if len(plain) == 2:  # JAX 0.11
+            return plain[0], recompute
+        return plain[0], (), lambda _, *again: recompute(*again)  # JAX 0.12: with residuals
 
 
 class SineTimes(Primitive):

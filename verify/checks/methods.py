@@ -145,7 +145,8 @@ def _recomputed(case: CallUnderTest, level: Any, flat: Callable, outs: list, bar
     if REMAT not in jax.config.values:
         return
     arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
-    run = _joined(pullback(jax.checkpoint(flat), case.perturbed))
+    # JAX 0.11 asks for the flag where a function is wrapped, JAX 0.12 where it is called: both happen at the call.
+    run = _joined(pullback(lambda *args: jax.checkpoint(flat)(*args), case.perturbed))
     yield "remat", f"under jax.checkpoint with {REMAT}", run, [arrays, y_bar], [*outs, *bars]
 
 
