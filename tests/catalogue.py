@@ -93,6 +93,7 @@ SUBJECTS = (
         algorithm="winograd",
         padding=((1, 0), (0, 2)),
     ),
+    CONV.variant("col2im", algorithm="col2im"),
     CONV.variant("wgrad_chunked", algorithm="wgrad_chunked"),
     subject(
         purecnn.conv2d,

@@ -230,8 +230,8 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
             {"ties": "middle"},
         ),
         (
-            "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'banded', "
-            "'depthwise', 'space_to_depth', 'winograd', 'wgrad_chunked', 'wgrad_offsets'",
+            "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'col2im', "
+            "'banded', 'depthwise', 'space_to_depth', 'winograd', 'wgrad_chunked', 'wgrad_offsets'",
             purecnn.conv2d,
             (X, W),
             {"algorithm": "fft"},
