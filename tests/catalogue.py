@@ -93,7 +93,9 @@ SUBJECTS = (
         algorithm="winograd",
         padding=((1, 0), (0, 2)),
     ),
-    CONV.variant("col2im", algorithm="col2im"),
+    subject(
+        purecnn.conv2d, "col2im", normal((2, 5, 4, 2), (3, 2, 2, 3), (3,)), exact=True, algorithm="col2im", **UNEVEN
+    ),
     CONV.variant("wgrad_chunked", algorithm="wgrad_chunked"),
     subject(
         purecnn.conv2d,

@@ -70,7 +70,7 @@ def test_auto_on_a_cpu(taken, channels, kernels):
 def test_winograd_needs_many_tiles_for_the_work_on_its_kernel_and_an_image_that_the_cache_holds(taken):
     assert taken(256, 96, padding="SAME", batch=1) == [None, None, CHUNKED]
     assert taken(256, 96, padding="SAME", batch=2) == WINOGRAD
-    assert taken(4096, 700, padding="SAME", batch=8) == [None, None, CHUNKED]
+    assert taken(8192, 700, padding="SAME", batch=8) == [None, None, CHUNKED]
 
 
 def test_large_kernels_at_few_positions_are_read_as_they_lie(taken):
