@@ -98,9 +98,9 @@ def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     if _depthwise(dims):
         return _by_platform(page, conv_depthwise.input_cotangent, conv_depthwise.input_cotangent)
     cpu, winograd = None, _winograd_wins(dims)
-    if math.prod(dims.size) == 1 and dims.groups == 1:
-        cpu = conv_col2im.input_cotangent
-    elif _few_positions(dims, 2) and not (winograd and products_saved(dims) >= SAVED_BESIDE_COL2IM):
+    keeps_winograd = winograd and products_saved(dims) >= SAVED_BESIDE_COL2IM
+    product_alone = math.prod(dims.size) == 1 and dims.groups == 1
+    if product_alone or (_few_positions(dims, 2) and not keeps_winograd):
         cpu = conv_col2im.input_cotangent
     elif winograd:
         cpu = conv_winograd.input_cotangent
