@@ -93,6 +93,9 @@ SUBJECTS = (
         algorithm="winograd",
         padding=((1, 0), (0, 2)),
     ),
+    subject(
+        purecnn.conv2d, "col2im", normal((2, 5, 4, 2), (3, 2, 2, 3), (3,)), exact=True, algorithm="col2im", **UNEVEN
+    ),
     CONV.variant("wgrad_chunked", algorithm="wgrad_chunked"),
     subject(
         purecnn.conv2d,

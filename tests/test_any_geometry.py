@@ -56,7 +56,8 @@ def test_conv2d_of_stride_1(geometry, batch, inputs, outputs):
     extent, window, options = geometry
     args = [whole(shape, k) for k, shape in enumerate(((batch, *extent, inputs), (*window, inputs, outputs)))]
     neighbouring = {"stride": 1, "dilation": 1, "groups": 1}
-    variants = [ANY_CONV.variant(a, **options | neighbouring | {"algorithm": a}) for a in ("banded", "winograd")]
+    kernels = ("banded", "winograd", "col2im")
+    variants = [ANY_CONV.variant(a, **options | neighbouring | {"algorithm": a}) for a in kernels]
     assert_variants(variants, (*args, None), tolerance=0)
 
 

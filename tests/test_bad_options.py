@@ -64,7 +64,7 @@ def test_negative_padding():
             {"ties": "middle"},
         ),
         (
-            "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'banded', "
+            "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'col2im', 'banded', "
             "'depthwise', 'space_to_depth', 'winograd', 'wgrad_chunked', 'wgrad_offsets'",
             purecnn.conv2d,
             (X, W),

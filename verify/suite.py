@@ -74,6 +74,7 @@ ENTRIES: tuple[Entry, ...] = (
     _both("conv2d", normal(2, 7, 6, 3), normal(3, 2, 3, 4), suffix=" by winograd", algorithm="winograd"),
     _both("conv2d", normal(2, 9, 7, 3), normal(5, 4, 3, 4), suffix=" by winograd, five offsets", algorithm="winograd"),
     _both("conv2d", normal(2, 7, 6, 3), normal(3, 3, 3, 24), suffix=" of colour images"),
+    _both("conv2d", normal(2, 7, 6, 3), normal(3, 2, 3, 4), suffix=" by col2im", algorithm="col2im", stride=2),
     _both("conv2d", normal(4, 6, 5, 4), normal(3, 2, 2, 6), suffix=" chunked", algorithm="wgrad_chunked", groups=2),
     _both(
         "conv2d",

@@ -4,14 +4,17 @@
     depthwise    depthwise                                           depthwise
     y            winograd where ≥ 96 channels meet ≥ 96, a third     space_to_depth where ≤ 4 channels meet a stride and
                  of the products is saved, tiles are many and        a larger kernel
-                 images small; banded for ≤ 16 channels, and for
-                 2 … 7 to ≤ 32
-    x̄            winograd as for y; banded for ≤ 16 channels and     as y
-                 stride 1
+                 images small; col2im where the kernel is large
+                 and positions are fewer than channels; banded
+                 for ≤ 16 channels, and for 2 … 7 to ≤ 32
+    x̄            winograd as for y; col2im where positions are       as y
+                 fewer than twice the channels, and for 1×1;
+                 banded for ≤ 16 channels and stride 1
     w̄            winograd as for y; banded for single-channel        as y; wgrad_offsets for more than
-                 images; the page where ≥ 8 channels meet ≥ 8 and    8 groups
-                 ȳ is small, and for kernels from 5×5 on over few
-                 images; wgrad_chunked for everything else
+                 images; the page where ≥ 8 channels meet ≥ 8, ȳ     8 groups
+                 is small and the kernel no larger, and for kernels
+                 from 5×5 on over few images; wgrad_chunked for
+                 everything else
 
 and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a
 third of a matrix product's speed and less, but near it where x is read at many kernel offsets or stays in the cache.
@@ -33,6 +36,7 @@ from purecnn.annotations import Array
 from purecnn.geometry import ConvDims
 from purecnn.kernels import (
     conv_banded,
+    conv_col2im,
     conv_depthwise,
     conv_im2col,
     conv_space_to_depth,
@@ -46,6 +50,7 @@ Kernel = Callable[..., Array]  # of two arrays and `dims`
 
 KERNELS: dict[str, ModuleType] = {
     "im2col": conv_im2col,
+    "col2im": conv_col2im,
     "banded": conv_banded,
     "depthwise": conv_depthwise,
     "space_to_depth": conv_space_to_depth,
@@ -56,7 +61,9 @@ KERNELS: dict[str, ModuleType] = {
 ALGORITHMS = ("auto", "xla", *KERNELS)
 MANY_CHANNELS = 96  # from which on the products that Winograd saves are worth the sums it adds
 SAVED = 1.5  # times fewer products, below which they are not
-TILES = 8  # a point of the kernel's transform, below which it costs more than the products saved
+TILES = 4  # a point of the kernel's transform, below which it costs more than the products saved
+SAVED_BESIDE_COL2IM = 2.0  # times fewer products, below which x̄ of few positions does without Winograd
+LARGE_WEIGHTS = 1 << 20  # entries of the kernel, from which on packing them is much of y's time
 IMAGE_BYTES = 24 << 20  # of an image in the transform domain, above which it falls out of the cache
 IMAGE_CHANNELS = 4
 FEW_GROUPS = 8  # each of which has a convolution of its own in the page's w̄
@@ -77,6 +84,8 @@ def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     cpu = None
     if _winograd_wins(dims):
         cpu = conv_winograd.forward
+    elif _few_positions(dims, 1) and math.prod(dims.size) * dims.in_channels * dims.out_channels >= LARGE_WEIGHTS:
+        cpu = conv_col2im.forward
     elif (_few_channels(dims) and (dims.stride == (1, 1) or dims.in_channels < 8)) or _colour_images(dims):
         cpu = conv_banded.forward
     return _by_platform(page, cpu, conv_space_to_depth.forward if _strided_images(dims) else None)
@@ -88,8 +97,12 @@ def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         return _named(algorithm, dims, page, "input_cotangent")
     if _depthwise(dims):
         return _by_platform(page, conv_depthwise.input_cotangent, conv_depthwise.input_cotangent)
-    cpu = None
-    if _winograd_wins(dims):
+    cpu, winograd = None, _winograd_wins(dims)
+    keeps_winograd = winograd and products_saved(dims) >= SAVED_BESIDE_COL2IM
+    product_alone = math.prod(dims.size) == 1 and dims.groups == 1
+    if product_alone or (_few_positions(dims, 2) and not keeps_winograd):
+        cpu = conv_col2im.input_cotangent
+    elif winograd:
         cpu = conv_winograd.input_cotangent
     elif _few_channels(dims) and dims.stride == (1, 1):
         cpu = conv_banded.input_cotangent
@@ -137,6 +150,16 @@ def _winograd_wins(dims: ConvDims) -> bool:
     return products_saved(dims) >= SAVED
 
 
+def _few_positions(dims: ConvDims, times: int) -> bool:
+    """The last layers of ResNets: at most `times` as many output positions as channels."""
+    many_channels = min(dims.in_channels, dims.out_channels) >= MANY_CHANNELS
+    return many_channels and dims.groups == 1 and _positions(dims) <= times * dims.out_channels
+
+
+def _positions(dims: ConvDims) -> int:
+    return dims.batch * math.prod(dims.output)
+
+
 def _few_channels(dims: ConvDims) -> bool:
     """LeNet's layers."""
     return max(dims.in_channels, dims.out_channels) <= FEW_CHANNELS and dims.groups == 1
@@ -150,9 +173,11 @@ def _page_wins(dims: ConvDims) -> bool:
     grows = any(y > x for y, x in zip(dims.output, dims.input, strict=True))
     if dims.groups > 1 or dims.dilation != (1, 1) or math.prod(dims.size) == 1 or grows:
         return False
-    y_bytes = 4 * dims.batch * math.prod(dims.output) * dims.out_channels
+    y_bytes = 4 * _positions(dims) * dims.out_channels
     room = THIN_BYTES if _few_channels(dims) else CACHED_BYTES
-    small = dims.batch > 1 and channels >= FEW_CHANNELS // 2 and y_bytes <= room
+    # The page has w̄ with its channels first: of a large one, putting them in order takes longer than the products.
+    large = channels >= MANY_CHANNELS and 2 * _positions(dims) <= dims.out_channels
+    small = dims.batch > 1 and channels >= FEW_CHANNELS // 2 and y_bytes <= room and not large
     large_kernel = min(dims.size) >= LARGE_KERNEL and channels >= 2 * FEW_CHANNELS and dims.batch <= FEW_IMAGES
     return small or (large_kernel and y_bytes <= COTANGENT_BYTES)
 

@@ -5,6 +5,7 @@ import purecnn
 from purecnn.geometry import conv_dims
 from purecnn.kernels import (
     conv_banded,
+    conv_col2im,
     conv_depthwise,
     conv_space_to_depth,
     conv_wgrad_chunked,
@@ -44,6 +45,7 @@ def taken(monkeypatch):
 BANDED = (conv_banded.forward, conv_banded.input_cotangent, conv_banded.weight_cotangent)
 WINOGRAD = [conv_winograd.forward, conv_winograd.input_cotangent, conv_winograd.weight_cotangent]
 CHUNKED = conv_wgrad_chunked.weight_cotangent
+COL2IM = [conv_col2im.forward, conv_col2im.input_cotangent, CHUNKED]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,35 @@ def test_auto_on_a_cpu(taken, channels, kernels):
 
 
 def test_winograd_needs_many_tiles_for_the_work_on_its_kernel_and_an_image_that_the_cache_holds(taken):
-    assert taken(96, 256, padding="SAME", batch=1) == [None, None, CHUNKED]
-    assert taken(96, 256, padding="SAME", batch=8) == WINOGRAD
-    assert taken(4096, 4096, padding="SAME", batch=8) == [None, None, CHUNKED]
+    assert taken(256, 96, padding="SAME", batch=1) == [None, None, CHUNKED]
+    assert taken(256, 96, padding="SAME", batch=2) == WINOGRAD
+    assert taken(8192, 700, padding="SAME", batch=8) == [None, None, CHUNKED]
+
+
+def test_large_kernels_at_few_positions_are_read_as_they_lie(taken):
+    """The last layers of ResNets; 16 positions an image here. For y at most as many as channels, for x̄ twice."""
+    assert taken(512, 512, stride=3) == taken(256, 512, stride=3) == COL2IM
+    assert taken(128, 128, stride=3) == [None, COL2IM[1], CHUNKED]
+    assert taken(512, 512, stride=3, batch=32)[:2] == COL2IM[:2]
+    assert taken(512, 512, stride=3, batch=33)[:2] == taken(512, 512, stride=3, batch=64)[:2] == [None, COL2IM[1]]
+    assert taken(512, 512, stride=3, batch=65)[:2] == [None, None]
+    assert taken(512, 512, stride=3, groups=2) == taken(64, 64, stride=3) == [None, None, CHUNKED]
+
+
+def test_xlas_weight_cotangent_is_taken_from_half_as_many_positions_as_channels_on(taken):
+    assert taken(512, 512, stride=3, batch=16)[2] is CHUNKED
+    assert taken(512, 512, stride=3, batch=17)[2] is None
+
+
+def test_winograd_gives_way_where_it_saves_less_than_half_of_the_products(taken):
+    """Outputs of 13×13 fill its tiles badly: 1.9 times fewer products; of 14×14 2.25."""
+    assert taken(512, 512, padding=((1, 0), (1, 0)), batch=4) == [WINOGRAD[0], COL2IM[1], WINOGRAD[2]]
+    assert taken(512, 512, padding=1, batch=4) == WINOGRAD
+
+
+def test_x_bar_of_a_1x1_kernel_is_a_product(taken):
+    assert taken(8, 16, size=1, batch=64)[1] is taken(64, 8, size=1, stride=2)[1] is COL2IM[1]
+    assert taken(8, 16, size=1, groups=2)[1] is None
 
 
 @pytest.mark.parametrize("batch", [1, "b"])
@@ -105,11 +133,13 @@ def test_a_stride_leaves_banded_to_y_of_few_channels(taken):
 
 @pytest.mark.parametrize(("size", "options"), [(3, {"stride": 2}), (1, {}), ((1, 3), {}), ((7, 3), {})])
 def test_auto_does_without_winograd_where_it_saves_too_little_or_does_not_know(taken, size, options):
-    assert taken(384, 384, size=size, **options) == [None, None, CHUNKED]
+    assert taken(200, 200, size=size, **options)[::2] == [None, CHUNKED]
+    assert taken(200, 200, size=size, **options)[1] is not WINOGRAD[1]
 
 
 def test_large_kernels_over_few_images_of_many_channels_take_xlas_weight_cotangent(taken):
-    assert taken(32, 32, size=7, batch=16) == taken(384, 384, size=7, stride=2) == [None, None, None]
+    assert taken(32, 32, size=7, batch=16) == taken(192, 192, size=7, stride=2, batch=25) == [None, None, None]
+    assert taken(384, 384, size=7, stride=2)[2] is None
     for fewer in ({"size": (7, 4)}, {"size": 7, "batch": 70}, {"size": 7, "groups": 2}, {"size": 7, "dilation": 2}):
         assert taken(64, 64, **fewer)[2] is CHUNKED
     assert taken(31, 64, size=7)[2] is taken(64, 31, size=7)[2] is CHUNKED

@@ -54,7 +54,7 @@ def test_edges_of_the_geometry(algorithm, shape, kernel, options):
     assert_cotangents(POINT.variant("edge", algorithm=algorithm, **options), args, oracles=ORACLES[:2], integers=True)
 
 
-@pytest.mark.parametrize("algorithm", [*ALGORITHMS, "banded", "winograd"])
+@pytest.mark.parametrize("algorithm", [*ALGORITHMS, "banded", "winograd", "col2im"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bit_sums_accumulate_in_float32(algorithm, dtype):
     """More ones than the dtype can count: adding 1 no longer changes 256 in bfloat16, nor 2048 in float16."""
