@@ -36,18 +36,20 @@ def convolution(
     x_dilation: Pair = (1, 1),
     w_dilation: Pair = (1, 1),
     feature_groups: int = 1,
+    batch_groups: int = 1,
 ) -> Array:
     """`lax.conv_general_dilated` in the dtype of `x`, where its result is right and it is not slow.
 
-    x_dilation − 1 zeros are put between the entries of x, and likewise of w. `batch_group_count` is left out: where a
-    batch is sharded along one axis of a mesh and replicated along another, XLA adds its sums once too often (JAX 0.10.1
-    to 0.12.0.1), and w̄ of grouped convolutions by autodiff comes out doubled.
+    x_dilation − 1 zeros are put between the entries of x, and likewise of w. `batch_groups` are for one device alone:
+    where a batch is sharded along one axis of a mesh and replicated along another, XLA adds their sums once too often
+    (JAX 0.10.1 to 0.12.0.1), and w̄ of grouped convolutions by autodiff comes out doubled.
     """
     options: dict[str, Any] = {
         "window_strides": stride,
         "padding": padding,
         "rhs_dilation": w_dilation,
         "feature_group_count": feature_groups,
+        "batch_group_count": batch_groups,
     }
     if _would_abort(x, w, dimension_numbers, padding, x_dilation, w_dilation):
         none, (rows, cols) = (0, 0, 0), x_dilation
@@ -64,9 +66,15 @@ def convolution(
         x, w = x.transpose([for_x.index(axis) for axis in NHWC]), w.transpose([for_w.index(axis) for axis in HWIO])
         return conv(x, w, (NHWC, HWIO, NHWC)).transpose([NHWC.index(axis) for axis in for_y])
 
+    def materialized(x, w):
+        """cuDNN has w̄ as O H W I, and XLA would transpose the weights of an optimiser's update to it and back: a hundred
+        times slower than to transpose w̄."""
+        return lax.optimization_barrier(conv(x, w))
+
     if dimension_numbers == (NHWC, HWIO, NHWC):
         return conv(x, w)
-    return lax.platform_dependent(x, w, cpu=transposed, default=conv)
+    default = materialized if dimension_numbers == ("CHWN", "IHWO", "HWNC") else conv
+    return lax.platform_dependent(x, w, cpu=transposed, default=default)
 
 
 def swap_groups(w: Array, groups: int) -> Array:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.benchmark.gpu_row import BUILDERS, DTYPES
@@ -21,9 +22,9 @@ MODES = {"normal": tuple(BUILDERS), "deterministic": ("purecnn", "autodiff")}
 LIMIT_S = 900
 
 
-def run_row(name: str, dtype: str, mode: str, compiled: bool, tiny: bool) -> dict:
-    """What `gpu_row` found, or {"failed": why}."""
-    ways = [way for way in MODES[mode] if compiled or way != "torch compiled"]
+def run_row(name: str, dtype: str, mode: str, compiled: bool, tiny: bool, only: Sequence[str] = ()) -> dict:
+    """What `gpu_row` found, or {"failed": why}. `only`: of the ways, where not all."""
+    ways = [way for way in MODES[mode] if (compiled or way != "torch compiled") and (not only or way in only)]
     command = [sys.executable, "-m", "experiments.benchmark.gpu_row", name, dtype, "--ways", *ways]
     flags = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC if mode == 'deterministic' else ''}".strip()
     variables = {**os.environ, "XLA_FLAGS": flags, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -113,9 +114,17 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def main(only: list[str], compiled: bool, tiny: bool, out: Path | None) -> int:
+def main(
+    only: list[str],
+    compiled: bool,
+    tiny: bool,
+    out: Path | None,
+    dtypes: Sequence[str] = tuple(DTYPES),
+    modes: Sequence[str] = tuple(MODES),
+    ways: Sequence[str] = (),
+) -> int:
     """Run the rows whose nets begin with one of `only`; print each, and write gpu.json and gpu.md to `out`. 0 unless
-    a row failed."""
+    a row failed. `ways`: those to run, where not all."""
     where = f"{describe_hardware()}, {versions()}{', TINY SIZES' if tiny else ''}"
     print(f"hardware: {where}", flush=True)
     rows: dict[str, dict] = {}
@@ -124,8 +133,8 @@ def main(only: list[str], compiled: bool, tiny: bool, out: Path | None) -> int:
         rows = before["rows"] if before["where"] == where else {}
     failed = False
     for net in (net for net in GPU_NETS if not only or any(net.startswith(word) for word in only)):
-        for name, dtype, mode in ((f"{net} {dtype} {mode}", dtype, mode) for dtype in DTYPES for mode in MODES):
-            rows[name] = run_row(net, dtype, mode, compiled, tiny)
+        for name, dtype, mode in ((f"{net} {dtype} {mode}", dtype, mode) for dtype in dtypes for mode in modes):
+            rows[name] = run_row(net, dtype, mode, compiled, tiny, ways)
             failed |= "failed" in rows[name] or "failed" in rows[name]["ways"]["purecnn"]
             print(line(name, rows[name]), flush=True)
             if out is not None:

@@ -163,11 +163,15 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="torch.compile too (it needs a C++ compiler)")
     parser.add_argument("--out", type=Path, help="write results.json, README-table and plot here")
     parser.add_argument("--tiny", action="store_true", help="the GPU half at tiny sizes, on a CPU too")
+    parser.add_argument("--dtype", nargs="*", default=list(gpu.DTYPES), choices=gpu.DTYPES, help="of the GPU half")
+    parser.add_argument("--mode", nargs="*", default=list(gpu.MODES), choices=gpu.MODES, help="of the GPU half")
+    parser.add_argument("--ways", nargs="*", default=[], choices=gpu.BUILDERS, help="of the GPU half: these alone")
     options = parser.parse_args()
     keeps = keep_freed_memory()  # before JAX has threads: theirs would take large arrays from the system all the same
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for the processes of its rows
     if options.tiny or jax.default_backend() == "gpu":
-        return gpu.main(options.only, options.compile or not options.tiny, options.tiny, options.out)
+        chosen = options.dtype, options.mode, options.ways
+        return gpu.main(options.only, options.compile or not options.tiny, options.tiny, options.out, *chosen)
     for library, there in (("flax", HAS_FLAX), ("torch", HAS_TORCH)):
         if not there:
             print(f"{library} is not installed (pip install 'purecnn[bench]'): its columns are left out")

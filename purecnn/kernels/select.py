@@ -41,6 +41,7 @@ from purecnn.kernels import (
     conv_im2col,
     conv_space_to_depth,
     conv_wgrad_chunked,
+    conv_wgrad_grouped,
     conv_wgrad_offsets,
     conv_winograd,
 )
@@ -56,6 +57,7 @@ KERNELS: dict[str, ModuleType] = {
     "space_to_depth": conv_space_to_depth,
     "winograd": conv_winograd,
     "wgrad_chunked": conv_wgrad_chunked,
+    "wgrad_grouped": conv_wgrad_grouped,
     "wgrad_offsets": conv_wgrad_offsets,
 }
 ALGORITHMS = ("auto", "xla", *KERNELS)
@@ -80,7 +82,7 @@ def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "forward")
     if _depthwise(dims):
-        return _by_platform(page, conv_depthwise.forward, conv_depthwise.forward)
+        return _by_platform(page, conv_depthwise.forward, None)
     cpu = None
     if _winograd_wins(dims):
         cpu = conv_winograd.forward
@@ -96,7 +98,7 @@ def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "input_cotangent")
     if _depthwise(dims):
-        return _by_platform(page, conv_depthwise.input_cotangent, conv_depthwise.input_cotangent)
+        return _by_platform(page, conv_depthwise.input_cotangent, None)
     cpu, winograd = None, _winograd_wins(dims)
     keeps_winograd = winograd and products_saved(dims) >= SAVED_BESIDE_COL2IM
     product_alone = math.prod(dims.size) == 1 and dims.groups == 1
@@ -115,8 +117,16 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         page = conv_wgrad_offsets.weight_cotangent
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "weight_cotangent")
+    accelerator: Kernel | None = None
+    small = all(y <= k for y, k in zip(dims.output, dims.size, strict=True))  # where XLA does not know w̄ as such
+    if dims.groups > 1 and not conv_wgrad_grouped.unknown(dims) and not (small and _depthwise(dims)):
+        accelerator = conv_wgrad_grouped.weight_cotangent
+    elif _depthwise(dims):
+        accelerator = conv_depthwise.weight_cotangent
+    elif _strided_images(dims):
+        accelerator = conv_space_to_depth.weight_cotangent
     if _depthwise(dims):
-        return _by_platform(page, conv_depthwise.weight_cotangent, conv_depthwise.weight_cotangent)
+        return _by_platform(page, conv_depthwise.weight_cotangent, accelerator)
     cpu: Kernel | None = conv_wgrad_chunked.weight_cotangent
     if _winograd_wins(dims):
         cpu = conv_winograd.weight_cotangent
@@ -124,7 +134,7 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         cpu = conv_banded.weight_cotangent
     elif _page_wins(dims):
         cpu = None
-    return _by_platform(page, cpu, conv_space_to_depth.weight_cotangent if _strided_images(dims) else None)
+    return _by_platform(page, cpu, accelerator)
 
 
 def _numbers(dims: ConvDims) -> bool:

@@ -82,7 +82,10 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
         search = functools.partial(_with_winner, dims=one, ties=ties)
         # XLA:CPU would fuse a search into the backward pass and repeat it for every entry of every window.
         cpu = search if is_long(one) else functools.partial(materialize_in_halves, search)
-        y, winner = lax.platform_dependent(y, cpu=cpu, default=search)
+        # A GPU would search once for y and once more for the winner.
+        y, winner = lax.platform_dependent(
+            y, cpu=cpu, default=lambda x, search=search: lax.optimization_barrier(search(x))
+        )
         winners.append(winner)
     return y, (*winners, shape_carrier(x))
 
@@ -91,12 +94,13 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
 def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
     """x̄ (N, H, W, C)."""
     dims = _dims(residuals[0 if ties in ("split", "all") else -1], window, stride, padding, dilation, ties)
-    x_bar = y_bar.astype(accumulation_dtype(y_bar.dtype))
     if ties in ("first", "last"):
         *winners, _ = residuals
+        x_bar = y_bar
         for winner, one in reversed(list(zip(winners, passes(dims), strict=True))):
             x_bar = _to_winners(winner, x_bar, one)
     else:
+        x_bar = y_bar.astype(accumulation_dtype(y_bar.dtype))
         x, y = residuals
         maxima = [*_maxima(x, dims)[:-1], y]
         if ties == "split":
@@ -136,9 +140,13 @@ def _with_winner(x, dims: WindowDims, ties):
 
 
 def _to_winners(winner, y_bar, dims: WindowDims):
-    """At every input position Σ ȳ over the windows that read it at their winner's offset."""
-    zero = jnp.zeros((), y_bar.dtype)
-    return sum_over_windows(dims, lambda at, won, y_bar: jnp.where(at == won, y_bar, zero), winner, y_bar)
+    """At every input position Σ ȳ over the windows that read it at their winner's offset, in the accumulation dtype."""
+    wide = accumulation_dtype(y_bar.dtype)
+
+    def term(at, won, y_bar):
+        return jnp.where(at == won, y_bar.astype(wide), jnp.zeros((), wide))
+
+    return sum_over_windows(dims, term, winner, y_bar)
 
 
 def _number_tied(maxima, dims: WindowDims, dtype):
