@@ -34,12 +34,9 @@ def operations(program):
 
 
 def unwanted_convolutions(line):
-    """What `kernels.select` has a faster form for on a GPU: depthwise convolutions, and strided ones of images."""
+    """What `kernels.select` has a faster form for on a GPU: strided convolutions of images."""
     (x_shape,) = re.findall(r": \(tensor<([\dx]+)x[a-z]\w*>", line)
     channels = int(x_shape.split("x")[-1])
-    groups = int(re.search(r"feature_group_count = (\d+)", line)[1])
-    if groups > 1 and groups == channels:
-        yield "a depthwise convolution"
     by_stride = re.search(
         r"stride = \[(\d+), (\d+)\]" if "[b, 0, 1, f]x" in line else r"rhs_dilate = \[(\d+), (\d+)\]", line
     )

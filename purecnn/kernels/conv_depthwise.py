@@ -11,7 +11,8 @@ over output rows and adds each row's products, summed over N, to k² accumulator
 of the same two arrays, for XLA to fuse.
 
 On a CPU forward and backward together take 0.02 to 0.09 of autodiff's time (`experiments/benchmark`, "depthwise").
-XLA's grouped convolutions and their gradients are slow on every platform (jax#13800); not timed on a GPU.
+On a GPU cuDNN's own are faster: of (256, 56, 56, 144) under 3×3, bfloat16 on an H200, y takes 0.21 ms for these sums'
+0.51, w̄ 0.25 for 1.37.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ pixels of a block as channels (a, b, c), the stride is gone,
 
 with zeros where there is no w. No entry is used twice in X or W, so that w̄ is W̄ and x̄ is X̄, each reordered and cut.
 
-AlexNet's 11×11 stride 4 over 3 channels becomes 3×3 over 48. On an H100 in bfloat16 its whole step took 15.7 ms with
-this form and 26.0 without, ResNet-50's 41.3 and 43.0 (patched onto an earlier state of these rules).
+AlexNet's 11×11 stride 4 over 3 channels becomes 3×3 over 48. On an H200 in bfloat16 its forward takes 0.64 ms where the
+page's takes 7.4, and w̄ 0.8 where it takes 2.2; ResNet-50's 7×7 stem 0.65 for 1.5 and 0.4 for 0.9.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """w̄ of a convolution in groups as one grouped convolution, for one GPU or TPU: XLA calls it batch groups.
 
-The page has a convolution for every group. In one, C/groups still counts images, each group with ȳ's channels of its own,
+The page has a convolution for every group. In this one C/groups counts images, and every group has ȳ's channels of its
+own as the kernel:
 
     w̄[i, j, c, (g, d)] = Σ_{n, o, p} x[n, s·o + δ·i − top, s·p + δ·j − left, (g, c)] ȳ[n, o, p, (g, d)]
 
-and cuDNN has a kernel for it. XLA takes that kernel where ȳ, which is the convolution's kernel here, is larger than w̄
-along one axis at least; a ȳ of at most k rows gets rows of zeros until it is.
+cuDNN has it as one kernel. On an H200 in bfloat16 w̄ of a depthwise 3×3 layer (256, 56, 56, 144) took 0.25 ms, and of
+one with 32 groups (128, 56, 56, 128) 0.27, where sums over kernel offsets took 1.37 and 3.14. Where ȳ has no more
+rows and columns than w̄, XLA takes another kernel: 2.1 ms for 7×7 over (128, 7, 7, 768), sums over offsets 0.36.
 """
 
 from __future__ import annotations

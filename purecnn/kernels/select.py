@@ -1,7 +1,7 @@
 """Which kernel computes which of a convolution's three equations, and where: the one table.
 
                  on a CPU                                            on a GPU or TPU
-    depthwise    depthwise                                           depthwise
+    depthwise    depthwise                                           the page; w̄ as below
     y            winograd where ≥ 96 channels meet ≥ 96, a third     space_to_depth where ≤ 4 channels meet a stride and
                  of the products is saved, tiles are many and        a larger kernel
                  images small; col2im where the kernel is large
@@ -10,10 +10,10 @@
     x̄            winograd as for y; col2im where positions are       as y
                  fewer than twice the channels, and for 1×1;
                  banded for ≤ 16 channels and stride 1
-    w̄            winograd as for y; banded for single-channel        as y; wgrad_offsets for more than
-                 images; the page where ≥ 8 channels meet ≥ 8, ȳ     8 groups
-                 is small and the kernel no larger, and for kernels
-                 from 5×5 on over few images; wgrad_chunked for
+    w̄            winograd as for y; banded for single-channel        as y; on one device wgrad_grouped for groups, but
+                 images; the page where ≥ 8 channels meet ≥ 8, ȳ     depthwise where ȳ is no larger than the kernel; on
+                 is small and the kernel no larger, and for kernels  several depthwise, and wgrad_offsets for more than
+                 from 5×5 on over few images; wgrad_chunked for      8 groups
                  everything else
 
 and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a

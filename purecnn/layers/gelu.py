@@ -33,7 +33,7 @@ from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 
 CUBIC, SLOPE = 0.044715, 2 * math.sqrt(2 / math.pi)
-# e^{x²/2} Φ(x) = Σ_k TAIL[k] t^{k+1} for x ≤ 0: fitted to scipy's erfcx at 4,001 places down to −14.5, where float32 ends
+# e^{x²/2} Φ(x) = Σ_k TAIL[k] t^{k+1} for x ≤ 0, fitted to scipy's erfcx down to −14.5, where float32 ends
 FALL = 0.305
 TAIL = (
     *(0.1216402424, 0.1224586803, 0.1034736996, 0.1208403748),

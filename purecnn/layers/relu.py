@@ -45,7 +45,7 @@ def relu_fwd(x, *, slope_at_zero=0.0):
 def relu_bwd(residuals, y_bar, *, slope_at_zero=0.0):
     """x̄, of the shape and dtype of ȳ."""
     (kept,) = residuals
-    # Of y > 0 XLA makes x > 0 and keeps x for it, which a convolution that applies the ReLU itself (cuDNN's) never writes.
+    # XLA turns y > 0 into x > 0 and keeps x for it: then cuDNN's convolution cannot apply the ReLU itself.
     x_bar = jnp.where(jnp.sign(kept) > 0, y_bar, jnp.zeros_like(y_bar))
     if slope_at_zero != 0:
         x_bar = jnp.where(kept == 0, y_bar * jnp.asarray(slope_at_zero, y_bar.dtype), x_bar)

@@ -1,3 +1,4 @@
+import jax
 import pytest
 from jax import export
 
@@ -9,6 +10,7 @@ from purecnn.kernels import (
     conv_depthwise,
     conv_space_to_depth,
     conv_wgrad_chunked,
+    conv_wgrad_grouped,
     conv_wgrad_offsets,
     conv_winograd,
     select,
@@ -100,7 +102,7 @@ def test_x_bar_of_a_1x1_kernel_is_a_product(taken):
 
 
 @pytest.mark.parametrize("batch", [1, "b"])
-def test_depthwise_is_taken_everywhere_but_for_a_symbolic_batch(taken, batch):
+def test_depthwise_is_taken_on_a_cpu_but_for_a_symbolic_batch(taken, batch):
     batch = export.symbolic_shape(batch)[0] if batch == "b" else batch
     kernels = [conv_depthwise.forward, conv_depthwise.input_cotangent, conv_depthwise.weight_cotangent]
     for channels, stride in ((64, 1), (128, 2)):
@@ -175,8 +177,23 @@ def test_many_groups_have_products_where_a_cpu_has_chunks(taken, monkeypatch):
     (b,) = export.symbolic_shape("b")
     assert taken(64, 128, 32, batch=b)[2] is conv_wgrad_offsets.weight_cotangent
     assert taken(64, 64, 8, batch=b)[2] is None
+
+
+@pytest.mark.parametrize(
+    ("devices", "of_groups", "of_channels"),
+    [
+        (1, conv_wgrad_grouped.weight_cotangent, conv_wgrad_grouped.weight_cotangent),
+        (2, conv_wgrad_offsets.weight_cotangent, conv_depthwise.weight_cotangent),
+    ],
+)
+def test_a_gpu_takes_cudnns_convolutions_in_groups_and_w_bar_in_batch_groups_where_it_is_one(
+    taken, monkeypatch, devices, of_groups, of_channels
+):
     monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: accelerator or page)
-    assert taken(64, 128, 32)[2] is conv_wgrad_offsets.weight_cotangent
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
+    assert taken(64, 128, 32) == [None, None, of_groups]
+    assert taken(64, 64, 64, stride=2) == [None, None, of_channels]
+    assert taken(64, 64, 64, size=IMAGE[1], padding="SAME")[2] is conv_depthwise.weight_cotangent  # ȳ no larger than w̄
 
 
 def test_where_the_batch_is_no_number_the_page_is_taken(taken):
