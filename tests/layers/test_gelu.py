@@ -26,7 +26,7 @@ def test_values_are_those_of_jax(subject):
 
 def test_of_one_exponential_the_exact_one_has_the_digits_of_float32():
     """Which the argument of the exponential has too, so that the last are lost where it is large."""
-    x = np.linspace(-13, 13, 100_001, dtype="float32")
+    x = np.linspace(-12.5, 12.5, 100_001, dtype="float32")
     wide = x.astype("float64")
     expected = wide * special.ndtr(wide)
     error = np.abs(EXACT.call(jnp.asarray(x)) - expected) / np.abs(np.where(wide == 0, 1, expected))
