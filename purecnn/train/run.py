@@ -238,7 +238,7 @@ class Run:
         step = self.checkpoints.latest_step()
         saved = "nothing is saved yet" if step is None else f"step {step:,} is saved"
         go_on = f"purecnn train --run-dir {self.folder} --resume"
-        return Refused(f"{fault}; {saved}; put an image there and go on with: {go_on}")
+        return Refused(f"{fault}; {saved}; put an image there and resume with: {go_on}")
 
     def best_weights(self) -> tuple[Any, Any]:
         """Parameters and state of the best epoch, from their file, on the devices."""

@@ -8,6 +8,7 @@ import warnings
 import jax
 
 from purecnn.cli import main
+from purecnn.data.files import evenly_spaced
 from purecnn.data.readers import read
 from tests.commands.running import purecnn
 from tests.data.making import declaring, write_folder
@@ -60,10 +61,11 @@ def test_files_that_cannot_be_read_are_told_of_as_the_page_shows(tmp_path, monke
 
 
 def test_a_stream_and_a_damaged_image_print_what_the_page_shows(tmp_path):
-    write_folder(tmp_path / "photographs", each=20, side=(16, 20), suffix=".jpg")
-    train = read("folder", str(tmp_path / "photographs"), image_size=8, streaming="always").train
-    name = next(name for name in train.names if name.startswith("owl/"))
-    damaged = tmp_path / "photographs" / name
+    write_folder(tmp_path / "photographs", each=200, side=(16, 20), suffix=".jpg")
+    images = read("folder", str(tmp_path / "photographs"), image_size=8, streaming="always").train.images
+    later = max(set(range(len(images))) - set(evenly_spaced(len(images)).tolist()))  # an owl, not read before the run
+    damaged = images.path(int(images.numbers[later]))
+    name = damaged.relative_to(tmp_path / "photographs").as_posix()
     damaged.write_bytes(damaged.read_bytes()[:-50])
     options = ("--data", "folder", "--data-dir", "photographs", "--image-size", 8, "--streaming", "always")
     options = (*options, "--augmentation", "resized_crop+flip", "--batch-size", 8, "--steps-per-dispatch", 1)

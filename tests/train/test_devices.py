@@ -153,7 +153,7 @@ def test_an_image_that_one_process_cannot_read_ends_both_and_nothing_is_lost(tmp
     damaged.write_bytes(content)
     done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "going on after step 6 of 36" in done.stdout
+    assert "resuming after step 6 of 36" in done.stdout
 
 
 @pytest.mark.slow

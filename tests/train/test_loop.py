@@ -89,7 +89,7 @@ def test_an_image_to_validate_that_cannot_be_read_says_what_is_saved(root, tmp_p
     path = images.path(int(images.numbers[1]))
     content = path.read_bytes()
     path.write_bytes(content[:100])
-    with pytest.raises(ValueError, match=rf"{path.name}: .*nothing is saved yet; put an image there and go on with"):
+    with pytest.raises(ValueError, match=rf"{path.name}: .*nothing is saved yet; put an image there and resume with"):
         train(root, tmp_path / "run", epochs=1)
     path.write_bytes(content)
     train(root, tmp_path / "run", epochs=1, resume=True)
