@@ -184,6 +184,13 @@ def test_a_gpu_row_at_a_tiny_size_goes_through_a_process_of_its_own_and_into_the
     assert text.count("| lenet") == 2
 
 
+def test_dtypes_modes_and_ways_of_the_gpu_half_can_be_chosen(monkeypatch):
+    asked = []
+    monkeypatch.setattr(gpu, "run_row", lambda *row: asked.append(row) or {"failed": "not run"})
+    assert gpu.main(["lenet"], True, True, None, ["float32"], ["deterministic"], ["autodiff"]) == 1
+    assert asked == [("lenet", "float32", "deterministic", True, True, ["autodiff"])]
+
+
 def test_the_steps_of_a_gpu_row_lose_alike_and_a_failure_is_one_ways(monkeypatch):
     def no_memory(net, dtype):
         raise MemoryError("none left")

@@ -123,6 +123,7 @@ def _run(command: Train) -> int:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
     from purecnn.train.fitting import fit
+    from purecnn.train.run_folder import resume_command
     from purecnn.train.stopping import Diverged
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
@@ -145,7 +146,7 @@ def _run(command: Train) -> int:
     tested = {name: value for name, value in (result.test or {}).items() if name.startswith("test_")}
     tell_script(end | {"best_epoch": result.best["epoch"]} | tested)
     if result.interrupted:
-        resume_by = f"purecnn train --run-dir {result.folder} --resume"
+        resume_by = resume_command(result.folder)
         return complain(f"interrupted after step {result.steps:,}, which is saved; resume with: {resume_by}", 130)
     _tell_results(console, result, time.perf_counter() - started)
     return 0

@@ -117,24 +117,25 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         page = conv_wgrad_offsets.weight_cotangent
     if algorithm != "auto" or not _numbers(dims):
         return _named(algorithm, dims, page, "weight_cotangent")
-    accelerator: Kernel | None = None
-    small = all(y <= k for y, k in zip(dims.output, dims.size, strict=True))  # where XLA does not know w̄ as such
-    if dims.groups > 1 and not conv_wgrad_grouped.unknown(dims) and not (small and _depthwise(dims)):
-        accelerator = conv_wgrad_grouped.weight_cotangent
-    elif _depthwise(dims):
-        accelerator = conv_depthwise.weight_cotangent
-    elif _strided_images(dims):
-        accelerator = conv_space_to_depth.weight_cotangent
-    if _depthwise(dims):
-        return _by_platform(page, conv_depthwise.weight_cotangent, accelerator)
     cpu: Kernel | None = conv_wgrad_chunked.weight_cotangent
-    if _winograd_wins(dims):
+    if _depthwise(dims):
+        cpu = conv_depthwise.weight_cotangent
+    elif _winograd_wins(dims):
         cpu = conv_winograd.weight_cotangent
     elif _few_channels(dims) and dims.stride == (1, 1) and dims.in_channels == 1:
         cpu = conv_banded.weight_cotangent
     elif _page_wins(dims):
         cpu = None
-    return _by_platform(page, cpu, accelerator)
+    return _by_platform(page, cpu, _weight_cotangent_of_an_accelerator(dims))
+
+
+def _weight_cotangent_of_an_accelerator(dims: ConvDims) -> Kernel | None:
+    if _strided_images(dims):
+        return conv_space_to_depth.weight_cotangent
+    small = all(y <= k for y, k in zip(dims.output, dims.size, strict=True))  # where XLA does not know w̄ as such
+    if _depthwise(dims) and (small or conv_wgrad_grouped.unknown(dims)):
+        return conv_depthwise.weight_cotangent
+    return None if dims.groups == 1 or conv_wgrad_grouped.unknown(dims) else conv_wgrad_grouped.weight_cotangent
 
 
 def _numbers(dims: ConvDims) -> bool:

@@ -27,7 +27,7 @@ from purecnn.train.nets import normalize
 from purecnn.train.objectives import OBJECTIVES, training_objective
 from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan
-from purecnn.train.run_folder import append_metrics, write_metrics
+from purecnn.train.run_folder import append_metrics, resume_command, write_metrics
 from purecnn.train.step import NORMS_EVERY, TrainState, evaluation, steps_in_one_dispatch, training_step
 from purecnn.train.stopping import best_line, require_finite
 from purecnn.train.streaming import StreamSupply
@@ -237,8 +237,7 @@ class Run:
             self.checkpoint()
         step = self.checkpoints.latest_step()
         saved = "nothing is saved yet" if step is None else f"step {step:,} is saved"
-        go_on = f"purecnn train --run-dir {self.folder} --resume"
-        return Refused(f"{fault}; {saved}; put an image there and resume with: {go_on}")
+        return Refused(f"{fault}; {saved}; put an image there and resume with: {resume_command(self.folder)}")
 
     def best_weights(self) -> tuple[Any, Any]:
         """Parameters and state of the best epoch, from their file, on the devices."""

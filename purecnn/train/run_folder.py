@@ -33,6 +33,11 @@ CONTENTS = {
 }
 
 
+def resume_command(folder: Path) -> str:
+    """What goes on with the run in `folder`."""
+    return f"purecnn train --run-dir {folder} --resume"
+
+
 def make_run_folder(config: Config) -> Path:
     """A new folder, or an empty one that is there: `config.run_dir`, or the next free runs/MODEL-DATA-NUMBER.
 

@@ -42,7 +42,7 @@ def load_weights(path: Path_, like: Any) -> Any:
     """
     found = load_file(path)
     leaves, treedef = jax.tree_util.tree_flatten_with_path(like)
-    expected = {name_of(path): leaf for path, leaf in leaves}
+    expected = {name_of(key_path): leaf for key_path, leaf in leaves}
     for name in sorted(expected.keys() ^ found.keys()):
         raise ValueError(
             f"{path}: {name}: {'missing' if name in expected else 'unexpected'}; weights of another model?"

@@ -70,3 +70,31 @@ def test_a_guard_at_one_point_is_the_formulas_fault_and_nothing_else_is_excused_
 
     assert check(joined(guarded, jvp(1.0)), x, y, cases=0, checks=ALONE).failures == ()
     assert check(joined(guarded, jvp(1.01)), x, y, cases=0, checks=ALONE).failures
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.7978845, "right"), (0.7979, "wrong")])
+def test_a_constant_of_eight_digits_in_a_pushforward_is_a_note(slope, verdict):
+    own = jax.custom_jvp(lambda x: jnp.sin(0.7978845608028654 * x))
+    own.defjvps(lambda dx, y, x: slope * jnp.cos(0.7978845608028654 * x) * dx)
+    report = check(own, X, cases=0, checks=("pushforward", "gradient"))
+    assert report.verdict == verdict, report
+
+
+def weighted(x, weights):
+    logp = jax.nn.log_softmax(x)
+    return jnp.where(weights != 0, weights * logp, 0.0)
+
+
+def weighted_jvp(primals, tangents):
+    (x, weights), (dx, dweights) = primals, tangents
+    logp = jax.nn.log_softmax(x)
+    dlogp = dx - jnp.sum(dx * jnp.exp(logp), -1, keepdims=True)
+    return weighted(x, weights), weights * dlogp + dweights * logp
+
+
+def test_a_guard_at_zero_weights_beside_a_logit_of_minus_infinity():
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    x[4, 1] = -np.inf
+    targets = np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 0]]
+    report = check(joined(weighted, weighted_jvp), x, targets, cases=0, checks=("gradient",))
+    assert report.ok, report

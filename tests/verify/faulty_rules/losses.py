@@ -76,9 +76,9 @@ def batch_norm_backward(args, y, g, *, fault=""):
     normal_x = centred * r[None]
     b_bar, s_bar = g.sum(0), (g * normal_x).sum(0)
     through_mean, through_variance = b_bar / n, normal_x * (s_bar / n)[None]
-    if fault == "mean taken for a constant":
+    if fault == "mean treated as a constant":
         through_mean = jnp.zeros_like(through_mean)
-    if fault == "variance taken for a constant":
+    if fault == "variance treated as a constant":
         through_variance = jnp.zeros_like(through_variance)
     if fault == "sums for means":
         through_mean, through_variance = through_mean * n, through_variance * n
@@ -145,8 +145,8 @@ RULES = (
         {
             "unbiased variance": ("everywhere", "×"),
             "epsilon forgotten": ("everywhere", "×", "almost", "not finite"),
-            "mean taken for a constant": ("everywhere",),
-            "variance taken for a constant": ("everywhere",),
+            "mean treated as a constant": ("everywhere",),
+            "variance treated as a constant": ("everywhere",),
             "sums for means": ("everywhere",),
             "scale forgotten": ("everywhere",),
             "deviation not divided by": ("everywhere",),
