@@ -11,6 +11,7 @@ once.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterator
 
@@ -157,7 +158,7 @@ def sum_over_windows(
             0, max(rows.shifts, cols.shifts), add, lax.full_like(arrays[0], 0, each.dtype, each.shape)
         )
     else:
-        terms = (at(q_row, q_col) for q_row in range(rows.shifts) for q_col in range(cols.shifts))
+        terms = (at(*q) for q in itertools.product(_shifts_read(dims, 0), _shifts_read(dims, 1)))
         total = functools.reduce(operator.add, terms)
     n, _, _, _, _, channels = total.shape
     flat = total.reshape(n, rows.length * dims.stride[0], cols.length * dims.stride[1], channels)
@@ -170,6 +171,12 @@ def _stretch(a, start, length: int, axis: int) -> Array:
     if isinstance(start, int):
         return lax.slice_in_dim(a, start, start + length, axis=axis)
     return lax.dynamic_slice_in_dim(a, start, length, axis)
+
+
+def _shifts_read(dims: WindowDims, axis: int) -> list[int]:
+    """The shifts q at which some residue a has an offset i, d·i = a + s·q: of d under stride 1, one in d."""
+    stride, dilation = dims.stride[axis], dims.dilation[axis]
+    return [q for q in range(dims.polyphase(axis).shifts) if -stride * q % dilation < stride]
 
 
 def _polyphase_offset(dims: WindowDims, axis: int, q: int | Array) -> Array:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purecnn.geometry import window_dims
-from purecnn.offsets import pad_from_offset, read_axis, read_offsets
+from purecnn.offsets import no_offset, pad_from_offset, read_axis, read_offsets, sum_over_windows
 from tests.oracles import loops
 from tests.oracles.agreement import quick_jit
 
@@ -46,3 +46,17 @@ def test_one_axis_after_the_other_reads_what_all_offsets_do():
     np.testing.assert_array_equal(
         read_axis(columns, window, 0, at=1, along=3), np.concatenate(list(read_offsets(jnp.asarray(x), window)), axis=3)
     )
+
+
+def test_a_dilated_window_is_gathered_at_no_more_shifts_than_it_has_offsets():
+    terms = []
+
+    def term(offset, y_bar):
+        terms.append(offset)
+        return jnp.where(offset == no_offset(window), 0, y_bar)
+
+    for stride, shifts in (((1, 1), 9), ((2, 3), 3)):
+        window = window_dims("test", (1, 9, 9, 1), (3, 3), stride=stride, dilation=(4, 1))
+        terms.clear()
+        quick_jit(lambda y_bar, window=window: sum_over_windows(window, term, y_bar))(jnp.ones((1, *window.output, 1)))
+        assert len(terms) == shifts

@@ -38,6 +38,7 @@ GEOMETRIES = {
         4,
         {"groups": 4, "stride": (1, 2), "padding": ((2, 0), (0, 1)), "dilation": (2, 1)},
     ),
+    "depthwise, images in chunks": ((20, 3, 4, 2), (2, 2), 2, {"groups": 2, "dilation": (1, 2), "stride": (2, 3)}),
     "every option": ((2, 6, 7, 4), (3, 2), 6, {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}),
     "every option, groups": ((2, 6, 7, 4), (3, 2), 6, {"stride": (1, 2), "dilation": (2, 1), "groups": 2}),
     "no sample, depthwise": ((0, 4, 4, 2), (3, 3), 4, {"groups": 2}),
