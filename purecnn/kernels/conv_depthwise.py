@@ -72,7 +72,8 @@ def weight_cotangent(x, y_bar, dims: ConvDims) -> Array:
 
     def by_rows(x, y_bar):
         x = lax.pad(x, jnp.zeros((), x.dtype), dims.input_pad)
-        height, chunks = x.shape[1], next((dims.batch // n for n in IMAGES if dims.batch % n == 0 < dims.batch), 1)
+        height = x.shape[1]
+        chunks = next((dims.batch // n for n in IMAGES if dims.batch and dims.batch % n == 0), 1)
         # Image i·chunks + j is the j-th in the i-th tall image: as in `purecnn.chunks`, none moves between devices.
         x, y_bar = (a.reshape(dims.batch // chunks, chunks * a.shape[1], *a.shape[2:]) for a in (x, y_bar))
 
