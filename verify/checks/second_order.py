@@ -67,8 +67,9 @@ def _findings(case: CallUnderTest) -> list[Finding]:
         loop_noise(case),
     )
     found = _against_oracle(case, arrays, y_bar, u, got, names, room)
-    # Where autodiff of the function was no oracle for the first derivative it is none for the second.
-    if found is None or (found and any(e.any() for e in gradient.excused(case))):
+    # Where autodiff of the function was no oracle for the first derivative it is none for the second; and what
+    # a stop_gradient holds, the rule's residuals may follow when it is differentiated again.
+    if found is None or (found and (kinks.stops_gradients(case) or any(e.any() for e in gradient.excused(case)))):
         return _against_differences(case, arrays, y_bar, u, got)
     return found
 

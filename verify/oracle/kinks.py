@@ -94,7 +94,7 @@ def unexplained(
     whose kinks are nobody's. Excused are the limit of autodiff beside the point, where all sides agree on one; one
     convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative to the
     slopes."""
-    if not any(b.any() for b in bad) or not (case.tested.reference is None or _surrogate(case)):
+    if not any(b.any() for b in bad) or not (case.tested.reference is None or stops_gradients(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
     try:
@@ -113,8 +113,8 @@ def unexplained(
     return [_by_slopes(case, k, level, b, room) if b.any() else b for k, b in enumerate(bad)]
 
 
-def _surrogate(case: CallUnderTest) -> bool:
-    """Whether the reference stops gradients: its derivative is declared, as that of a straight-through estimator is."""
+def stops_gradients(case: CallUnderTest) -> bool:
+    """Whether the oracle stops gradients: its derivative is declared, as that of a straight-through estimator is."""
     key = ("surrogate", repr(sorted(case.options.items())))
     if key not in case.tested.compiled:
         closed = jax.make_jaxpr(case.tested.oracle(case.options))(*case.arrays)
