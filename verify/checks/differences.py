@@ -100,7 +100,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
     if declared:
         raise NotRunError(
-            "the derivative that the function declares, by stop_gradient or a tie, is no slope of its values"
+            "what is declared, by a stop_gradient or at a tie, is no slope of the values"
         )
     if kinked:
         raise NotRunError("a kink lies within every step along some direction")
