@@ -10,6 +10,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks.contract import cause_of
 from verify.function_under_test import first_line
+from verify.oracle.noise import singular
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, compiled, is_float
 
@@ -69,6 +70,8 @@ def _finite_truth(case: CallUnderTest, k: int, shape: tuple[int, ...]) -> np.nda
     """Where the oracle's cotangent number `k` is finite, with room at the example's dtype; everywhere without one."""
     try:
         truth = case.truth.cotangents[k]
+        if singular(case):
+            return np.zeros(shape, bool)
     except NotRunError:
         return np.ones(shape, bool)
     if truth.shape != shape:
