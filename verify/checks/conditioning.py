@@ -38,10 +38,11 @@ def findings(case: CallUnderTest) -> list[Finding]:
         found = []
     if any(not f.note for f in found):
         return found
-    allowed = [
-        allowed_error(m, g.dtype) + ROOM * unit_roundoff(g.dtype) * loudest
-        for m, g in zip(truth.magnitudes, case.own[1], strict=True)
-    ]
+    allowed = []
+    for m, g in zip(truth.magnitudes, case.own[1], strict=True):
+        unit = unit_roundoff(g.dtype)
+        ratio = max(1.0, case.own_unit / unit)
+        allowed.append(ratio * (allowed_error(m, g.dtype) + ROOM * unit * loudest))
     if not _differences(case, OWN, case.own[1], allowed):
         return []  # what autodiff loses could only allow more, and is not worth compiling it
     if not finite_value(case):

@@ -87,7 +87,8 @@ def _at(
         bad = [b & ~n for b, n in zip(bad, within_noise(case, got, WIDE), strict=True)]
     if case.long and any(b.any() for b in bad):  # the error analysis costs a compilation, and is asked for only now
         truth = case.measured
-        allowed = [allowed_error(m, d) for m, d in zip(truth.magnitudes, dtypes, strict=True)]
+        pairs = zip(truth.magnitudes, dtypes, strict=True)
+        allowed = [allowed_error(m, d) * max(1.0, unit / unit_roundoff(d)) for m, d in pairs]
         bad = [b & wrong_elements(e, g, a) for b, e, g, a in zip(bad, truth.cotangents, got, allowed, strict=True)]
     if level is OWN and case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]

@@ -130,6 +130,9 @@ def _dtypes(case: CallUnderTest, dtype, bars) -> list[Finding]:
     the narrow type, which this caller never uses. One that is cast on purpose is a fault in every call."""
     wider = [k for k, bar in enumerate(bars) if bar.dtype != jnp.dtype(dtype)]
     cast = _cast(case, dtype) if wider and jnp.dtype(dtype) != case.tested.dtype else [True] * len(bars)
+    # Mixed precision: a function that casts to the narrow type itself is not called in it.
+    mixed = case.own_unit > unit_roundoff(case.tested.dtype) and jnp.dtype(dtype) != case.tested.dtype
+    cast = [c and not mixed for c in cast]
     found = []
     for k in wider:
         text = f"the cotangent's dtype is {bars[k].dtype}, its argument's is {jnp.dtype(dtype).name}"

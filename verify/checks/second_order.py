@@ -6,6 +6,8 @@ d. The derivative by ȳ is the forward derivative J u. Where somebody's backward
 is nothing to compare, and the check says so.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,13 +62,20 @@ def _findings(case: CallUnderTest) -> list[Finding]:
         raise
     except Exception as error:
         raise NotRunError(f"the rule cannot be differentiated again ({first_line(error)})") from error
-    names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]
     room = max(
         RELATIVE * max(1.0, case.narrowest / unit_roundoff(WIDE) / 1e4),
         4 * unit_roundoff(case.tested.dtype),
         loop_noise(case),
     )
-    found = _against_oracle(case, arrays, y_bar, u, got, names, room)
+
+    def of_one(k):
+        alone = [v if j == k else np.zeros_like(v) for j, v in enumerate(u)]
+        return alone, [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, alone)]
+
+    found = _against_oracle(case, arrays, y_bar, u, got, room)
+    if found and len(u) > 1:  # blamed is the cotangent whose derivative is wrong, not what it is taken by
+        several = [(k, _against_oracle(case, arrays, y_bar, *of_one(k), room)) for k in range(len(u))]
+        found = [_of_its_cotangent(case.names[k], f[0]) for k, f in several if f] or found
     # Where autodiff of the function was no oracle for the first derivative it is none for the second; and what
     # a stop_gradient holds, the rule's residuals may follow when it is differentiated again.
     if found is None or (found and (kinks.stops_gradients(case) or any(e.any() for e in gradient.excused(case)))):
@@ -74,7 +83,12 @@ def _findings(case: CallUnderTest) -> list[Finding]:
     return found
 
 
-def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] | None:
+def _of_its_cotangent(name: str, found: Finding) -> Finding:
+    where = f"{found.argument}{list(found.index)}" if found.index is not None else found.argument
+    return replace(found, argument=name, index=None, message=f"its cotangent's derivative by {where}: {found.message}")
+
+
+def _against_oracle(case, arrays, y_bar, u, got, room) -> list[Finding] | None:
     oracle = case.tested.oracle(case.options)
     run = compiled(case, "second of oracle", WIDE, lambda: _gradient_of_gradient(oracle, case.perturbed), once=True)
     try:
@@ -86,6 +100,7 @@ def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] |
         raise NotRunError("the oracle's second derivative is not finite here")
     allowed = [np.full(e.shape, room * largest) for e in expected]
     what = "the oracle's second derivative"
+    names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]
     for k, n in enumerate(case.perturbed):
         if got[k].shape != expected[k].shape:
             continue

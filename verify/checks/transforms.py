@@ -91,7 +91,7 @@ def _compared(
         seen.add(program)
         bars = call(run, level, *inputs)
     got = [np.asarray(b) for b in bars]
-    unit = case.narrowest if level is WIDE else unit_roundoff(case.tested.dtype)
+    unit = case.narrowest if level is WIDE else case.own_unit
     allowed = [_room(case, k, e, unit) for k, e in enumerate(expected)]
 
     def not_both_nan(bad: list[np.ndarray]) -> list[np.ndarray]:

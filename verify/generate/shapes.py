@@ -18,6 +18,7 @@ from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
+DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 
 
@@ -78,6 +79,9 @@ def class_of(
     tied = tuple(a for a in mates if _correspond(axis, a, shapes))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
+    square = _square(case, axis, shapes)
+    if square:
+        return square if accepted(case, resized(shapes, dict.fromkeys(square, size + 1)), case.options) else None
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
             group = (axis, *others)
@@ -99,6 +103,16 @@ def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tupl
         return False
     rows = k == 0 and len(shapes[n]) == len(shapes[m]) <= 3
     return shapes[n] == shapes[m] or rows or (shapes[n][k] == 1 and k < len(shapes[m]) - 1)
+
+
+def _square(case: CallUnderTest, axis: tuple[int, int], shapes: list[tuple[int, ...]]) -> Axes:
+    """Rows and columns of a square matrix, where the function takes one apart: an inverse, a root or a rotation is
+    meant of square ones, though a decomposition takes others too."""
+    n, k = axis
+    rank = len(shapes[n])
+    if rank < 2 or k != rank - 2 or shapes[n][-1] != shapes[n][-2] or not DECOMPOSITIONS & case.tested.primitives:
+        return ()
+    return ((n, rank - 2), (n, rank - 1))
 
 
 def resized(shapes: list[tuple[int, ...]], sizes: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]:
