@@ -30,8 +30,10 @@ def findings(case: CallUnderTest) -> list[Finding]:
     except Exception as error:
         if not case.example and _refused(case):
             raise NotRunError("the function itself refuses these numbers") from error
-        text = f"running the rule raises {first_line(error)}"
-        return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
+        text, whose = f"running the rule raises {first_line(error)}", "the backward rule"
+        # A program runs on any numbers unless it is told to refuse some, as a solver does that breaks down.
+        note = not case.example
+        return [Finding(NAME, whose, None, None, None, "raises", text, case.label, cause_of(error), note=note)]
     found = []
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
         bad = ~np.isfinite(np.asarray(bar, np.float64)) & _finite_truth(case, k, bar.shape)
