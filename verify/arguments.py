@@ -32,7 +32,7 @@ def _of_custom_gradient(fun: Any) -> Any:
     inside = getattr(fun, "fun", None)
     if not getattr(inside, "__qualname__", "").startswith("custom_gradient.<locals>"):
         return fun
-    return next((c.cell_contents for c in inside.__closure__ or () if callable(c.cell_contents)), fun)
+    return next((c.cell_contents for c in getattr(inside, "__closure__", None) or () if callable(c.cell_contents)), fun)
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:

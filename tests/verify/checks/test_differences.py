@@ -45,3 +45,20 @@ def test_beside_a_stop_gradient_that_changes_no_slope_a_wrong_second_derivative_
     z = RNG.standard_normal((3, 4)).astype(np.float32)
     report = verify.check(rule, z, cases=0, checks=("gradient", "differences", "second order"))
     assert {f.check for f in report.failures} == {"second order"}, report
+
+
+def test_a_wrong_second_derivative_is_blamed_on_the_cotangent_that_has_it():
+    @jax.custom_vjp
+    def bar(x, w, g):
+        return g * w * jnp.cos(x)
+
+    bar.defvjp(
+        lambda x, w, g: (bar(x, w, g), (x, w, g)),
+        lambda r, u: (u * r[2] * r[1] * -jnp.sin(r[0]), 2 * u * r[2] * jnp.cos(r[0]), u * r[1] * jnp.cos(r[0])),
+    )
+    rule = jax.custom_vjp(lambda x, w: jnp.sin(x) * w)
+    rule.defvjp(lambda x, w: (jnp.sin(x) * w, (x, w)), lambda r, g: (bar(*r, g), g * jnp.sin(r[0])))
+    x, w = RNG.standard_normal((2, 5)).astype(np.float32)
+    report = verify.check(rule, x, w, cases=0, checks=("gradient", "second order"))
+    assert [f.argument for f in report.failures] == ["x"], report
+    assert "derivative by w" in report.failures[0].message
