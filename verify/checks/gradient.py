@@ -12,7 +12,7 @@ at a kink is right if a convention explains it.
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle import kinks
+from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.noise import MEASURED, loop_noise, measured, singular, within_noise
@@ -30,10 +30,14 @@ def findings(case: CallUnderTest) -> list[Finding]:
         raise NotRunError("the oracle itself is not finite here")
     if singular(case):
         raise NotRunError("the function is singular here: its derivative is the rounding of 1/0")
+    if samplers.held(case):
+        raise NotRunError(samplers.WHY)
     try:
         wide = case.wide[1]
     except NotRunError:
         wide = None
+    if wide is not None and case.flushed and case.narrowest > unit_roundoff(WIDE):
+        raise NotRunError("a narrower type inside takes these numbers for zero")
     found = []
     if wide is not None:
         found = _at(case, WIDE, wide, case.narrowest)

@@ -153,7 +153,10 @@ def _room(case: CallUnderTest, k: int, expected: np.ndarray, unit: float) -> np.
     noise = loop_noise(case)
     floor = max(4 * unit_roundoff(case.tested.dtype), noise) * size if noise else 0.0
     try:
-        magnitude = np.broadcast_to(case.truth.magnitudes[k].max(initial=0), expected.shape)
+        bound = case.truth.magnitudes[k].max(initial=0)
+        if not np.isfinite(bound):
+            raise NotRunError("the error analysis has no bound")
+        magnitude = np.broadcast_to(bound, expected.shape)
         return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE) + floor
     except NotRunError:
         return np.full(expected.shape, ROOM * unit * np.sqrt(expected.size) * size + floor)

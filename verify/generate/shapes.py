@@ -18,7 +18,7 @@ from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
-DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur"}
+DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 
 
@@ -34,7 +34,7 @@ def accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mappin
 def _accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
     tested = case.tested
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
-    if any(size < 1 for s in shapes for size in s):
+    if any(size < 1 for s in shapes for size in s) or not _as_tall(case, shapes):
         return False
     try:
         with unfiltered():
@@ -79,9 +79,6 @@ def class_of(
     tied = tuple(a for a in mates if _correspond(axis, a, shapes))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
-    square = _square(case, axis, shapes)
-    if square:
-        return square if accepted(case, resized(shapes, dict.fromkeys(square, size + 1)), case.options) else None
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
             group = (axis, *others)
@@ -105,14 +102,17 @@ def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tupl
     return shapes[n] == shapes[m] or rows or (shapes[n][k] == 1 and k < len(shapes[m]) - 1)
 
 
-def _square(case: CallUnderTest, axis: tuple[int, int], shapes: list[tuple[int, ...]]) -> Axes:
-    """Rows and columns of a square matrix, where the function takes one apart: an inverse, a root or a rotation is
-    meant of square ones, though a decomposition takes others too."""
-    n, k = axis
-    rank = len(shapes[n])
-    if rank < 2 or k != rank - 2 or shapes[n][-1] != shapes[n][-2] or not DECOMPOSITIONS & case.tested.primitives:
-        return ()
-    return ((n, rank - 2), (n, rank - 1))
+def _as_tall(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> bool:
+    """Whether, where the function takes matrices apart, each stays square, tall or wide as in the example: an inverse,
+    a root or a rotation is meant of square ones, and least squares of tall ones, though a decomposition takes all."""
+    if not takes_apart(case):
+        return True
+    pairs = [(a.shape[-2] - a.shape[-1], s[-2] - s[-1]) for a, s in zip(case.arrays, shapes, strict=True) if len(s) > 1]
+    return all(before * now > 0 or now == 0 for before, now in pairs)
+
+
+def takes_apart(case: CallUnderTest) -> bool:
+    return bool(DECOMPOSITIONS & case.tested.primitives)
 
 
 def resized(shapes: list[tuple[int, ...]], sizes: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]:
