@@ -16,6 +16,7 @@ def names(rule: Callable, count: int) -> list[str]:
 
 def _parameters(fun: Callable) -> dict[str, inspect.Parameter]:
     """By name, annotations written as text resolved where they can be; empty where Python knows no signature."""
+    fun = _of_custom_gradient(fun)
     try:
         parameters = inspect.signature(fun).parameters
     except (TypeError, ValueError):
@@ -24,6 +25,14 @@ def _parameters(fun: Callable) -> dict[str, inspect.Parameter]:
         fun = fun.func
     names = getattr(inspect.unwrap(fun), "__globals__", {})
     return {n: p.replace(annotation=_resolved(p.annotation, names)) for n, p in parameters.items()}
+
+
+def _of_custom_gradient(fun: Any) -> Any:
+    """The function that `jax.custom_gradient` wraps in one of any arguments, whose names would be lost."""
+    inside = getattr(fun, "fun", None)
+    if not getattr(inside, "__qualname__", "").startswith("custom_gradient.<locals>"):
+        return fun
+    return next((c.cell_contents for c in getattr(inside, "__closure__", None) or () if callable(c.cell_contents)), fun)
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:

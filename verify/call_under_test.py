@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
 from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
 from verify.generate.domain import POSITIVE
-from verify.oracle import tensor_float
+from verify.oracle import narrow, tensor_float
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import smallest_normal, unit_roundoff
 from verify.oracle.truth import GENEROUS, LONG_SUMS, Truth, uniform, widen
@@ -178,25 +177,23 @@ class CallUnderTest:
         float32 inside cannot be asked for float64's accuracy. Never coarser than the example's own dtype."""
         key = ("narrowest", repr(sorted(self.options.items())))
         if key not in self.tested.compiled:
-            units = [unit_roundoff(WIDE)]
-            for eqn in equations(self._wide_trace):
-                dtypes = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars) if hasattr(v.aval, "dtype")}
-                floats = [d for d in dtypes if jnp.issubdtype(d, jnp.floating)]
-                # A narrow type that never meets another, such as a counter in float32, rounds nothing that is returned.
-                units += [unit_roundoff(d) for d in floats if len(floats) > 1]
+            units = [unit_roundoff(WIDE), *narrow.roundoffs(self._wide_trace)]
             units += [tensor_float.ROUNDOFF] if len(units) > 1 and tensor_float.asked_for(self._wide_trace) else []
             self.tested.compiled[key] = max(units)
         return min(self.tested.compiled[key], self.own_unit)
 
     @property
     def own_unit(self) -> float:
-        """The roundoff of the example's dtype; of TF32 where the rule asks for products in it on this backend."""
+        """The roundoff of the example's dtype; of TF32 where the rule asks for products in it on this backend; of what
+        the function itself rounds to inside."""
         key = ("own unit", repr(sorted(self.options.items())))
         if key not in self.tested.compiled:
-            narrow = tensor_float.on_a_gpu() and self.tested.dtype == np.float32
+            in_tf32 = tensor_float.on_a_gpu() and self.tested.dtype == np.float32
             with jax.default_matmul_precision("highest"):
-                narrow = narrow and tensor_float.asked_for(self.trace[0])
-            self.tested.compiled[key] = tensor_float.ROUNDOFF if narrow else unit_roundoff(self.tested.dtype)
+                in_tf32 = in_tf32 and tensor_float.asked_for(self.trace[0])
+            inside = narrow.mixed(self.tested.oracle(self.options), self.arrays)
+            own = tensor_float.ROUNDOFF if in_tf32 else unit_roundoff(self.tested.dtype)
+            self.tested.compiled[key] = max(own, inside)
         return self.tested.compiled[key]
 
     @cached_property

@@ -38,3 +38,8 @@ def test_an_option_of_another_default_is_not_shared():
 def test_what_has_no_signature_has_names_all_the_same():
     assert arguments.names(max, 2) == ["args[0]", "args[1]"]
     assert arguments.names(rule, 2) == ["x", "args[1]"]
+
+
+def test_custom_gradient_keeps_the_names_of_its_function():
+    wrapped = jax.custom_gradient(lambda scores, mask: (scores * mask, lambda g: (g, g)))
+    assert arguments.names(wrapped, 2) == ["scores", "mask"]

@@ -13,7 +13,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
-from verify.oracle import kinks
+from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import within_noise
 from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
@@ -25,6 +25,8 @@ EVERY_CASE = True
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
+    if samplers.held(case):
+        raise NotRunError(samplers.WHY)
     if not usable(case):
         raise NotRunError("the oracle itself is not finite here")
     truth = case.truth
@@ -38,10 +40,11 @@ def findings(case: CallUnderTest) -> list[Finding]:
         found = []
     if any(not f.note for f in found):
         return found
-    allowed = [
-        allowed_error(m, g.dtype) + ROOM * unit_roundoff(g.dtype) * loudest
-        for m, g in zip(truth.magnitudes, case.own[1], strict=True)
-    ]
+    allowed = []
+    for m, g in zip(truth.magnitudes, case.own[1], strict=True):
+        unit = unit_roundoff(g.dtype)
+        ratio = max(1.0, case.own_unit / unit)
+        allowed.append(ratio * (allowed_error(m, g.dtype) + ROOM * unit * loudest))
     if not _differences(case, OWN, case.own[1], allowed):
         return []  # what autodiff loses could only allow more, and is not worth compiling it
     if not finite_value(case):

@@ -99,16 +99,17 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 )
                 return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
     if declared:
-        raise NotRunError("the derivative that the reference declares is not the slope of its values")
+        raise NotRunError("what is declared, by a stop_gradient or at a tie, is no slope of the values")
     if kinked:
         raise NotRunError("a kink lies within every step along some direction")
     return []
 
 
 def _as_declared(case: CallUnderTest, k: int, u: np.ndarray, got: float, room: float) -> bool:
-    """Whether the reference's own derivative is no slope of it either, but the one the rule gives: a convention, such
-    as the whole cotangent to every tied element, that no difference follows even where a direction breaks no tie."""
-    if case.tested.reference is None:
+    """Whether autodiff's own derivative is no slope either, but the one the rule gives: a reference's convention, such
+    as the whole cotangent to every tied element, that no difference follows even where a direction breaks no tie; or
+    a stop_gradient, as the singular vectors of spectral normalisation are held."""
+    if case.tested.reference is None and not kinks.stops_gradients(case):
         return False
     try:
         return abs(float(np.sum(u * case.truth.cotangents[k])) - got) <= room

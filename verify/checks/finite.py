@@ -10,6 +10,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks.contract import cause_of
 from verify.function_under_test import first_line
+from verify.oracle.noise import singular
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, compiled, is_float
 
@@ -27,8 +28,12 @@ def findings(case: CallUnderTest) -> list[Finding]:
     except NotRunError:
         raise
     except Exception as error:
-        text = f"running the rule raises {first_line(error)}"
-        return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
+        if not case.example and _refused(case):
+            raise NotRunError("the function itself refuses these numbers") from error
+        text, whose = f"running the rule raises {first_line(error)}", "the backward rule"
+        # A program runs on any numbers unless it is told to refuse some, as a solver does that breaks down.
+        note = not case.example
+        return [Finding(NAME, whose, None, None, None, "raises", text, case.label, cause_of(error), note=note)]
     found = []
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
         bad = ~np.isfinite(np.asarray(bar, np.float64)) & _finite_truth(case, k, bar.shape)
@@ -36,7 +41,10 @@ def findings(case: CallUnderTest) -> list[Finding]:
             index = tuple(int(i) for i in np.argwhere(bad)[0])
             text = f"{int(bad.sum())} of {bad.size} elements are not finite, from finite inputs"
             cause = "an overflow, 0/0 or log 0 in the rule: use the stable form, or mask before dividing"
-            found.append(Finding(NAME, name, index, None, float(bar[index]), "not finite", text, case.label, cause))
+            note = not case.example and not _known(case)  # its true cotangent may be infinite, as a root's at 0 is
+            found.append(
+                Finding(NAME, name, index, None, float(bar[index]), "not finite", text, case.label, cause, note=note)
+            )
     return found
 
 
@@ -65,10 +73,29 @@ def finite_value(case: CallUnderTest) -> bool:
     return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in values if is_float(y))
 
 
+def _known(case: CallUnderTest) -> bool:
+    """Whether there is an oracle to say that the truth is finite."""
+    try:
+        return bool(case.truth)
+    except NotRunError:
+        return False
+
+
+def _refused(case: CallUnderTest) -> bool:
+    """Whether the function without a derivative raises too, as Equinox's solvers do at a singular matrix."""
+    try:
+        finite_value(case)
+    except Exception:
+        return True
+    return False
+
+
 def _finite_truth(case: CallUnderTest, k: int, shape: tuple[int, ...]) -> np.ndarray:
     """Where the oracle's cotangent number `k` is finite, with room at the example's dtype; everywhere without one."""
     try:
         truth = case.truth.cotangents[k]
+        if singular(case):
+            return np.zeros(shape, bool)
     except NotRunError:
         return np.ones(shape, bool)
     if truth.shape != shape:

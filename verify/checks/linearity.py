@@ -31,7 +31,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
         case.wide  # noqa: B018 (asks whether the rule runs in float64)
         level, unit = WIDE, case.narrowest
     except NotRunError:
-        level, unit = OWN, unit_roundoff(case.tested.dtype)
+        level, unit = OWN, case.own_unit
     bars = case.pull(level, case.y_bar)[1]  # from the very program that runs below: its bits are compared
     other = tuple(np.flip(g).reshape(g.shape) for g in case.y_bar)
     noise = loop_noise(case)  # a backward loop that stops at an absolute residual takes fewer steps of a small ȳ

@@ -20,7 +20,7 @@ from verify.generate import shapes
 from verify.generate.calls import unrolled
 from verify.generate.domain import SIGN
 from verify.generate.generated_inputs import fill
-from verify.oracle import kinks, tensor_float
+from verify.oracle import kinks, samplers, tensor_float
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
 from verify.oracle.primal import TRANSPARENT, inner
@@ -64,6 +64,8 @@ def _levels(case: CallUnderTest) -> tuple[Level, ...]:
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
+    if samplers.held(case):
+        raise NotRunError(samplers.WHY)
     ran, why, notes = False, "", []
     longer = _long(case)
     for level in _levels(case):
@@ -130,6 +132,9 @@ def _dtypes(case: CallUnderTest, dtype, bars) -> list[Finding]:
     the narrow type, which this caller never uses. One that is cast on purpose is a fault in every call."""
     wider = [k for k, bar in enumerate(bars) if bar.dtype != jnp.dtype(dtype)]
     cast = _cast(case, dtype) if wider and jnp.dtype(dtype) != case.tested.dtype else [True] * len(bars)
+    # Mixed precision: a function that casts to the narrow type itself is not called in it.
+    mixed = case.own_unit > unit_roundoff(case.tested.dtype) and jnp.dtype(dtype) != case.tested.dtype
+    cast = [c and not mixed for c in cast]
     found = []
     for k in wider:
         text = f"the cotangent's dtype is {bars[k].dtype}, its argument's is {jnp.dtype(dtype).name}"

@@ -15,8 +15,9 @@ from verify.oracle import samplers
 from verify.oracle.compare import differences
 from verify.oracle.error_bounds import with_error_bounds
 from verify.oracle.instances import UNWRITTEN
+from verify.oracle.noise import loop_noise
 from verify.oracle.primal import HIJAX, JVP_CALLS
-from verify.oracle.tolerance import allowed_error, resolution, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, linearized, pushforward
 
@@ -43,12 +44,15 @@ def findings(case: CallUnderTest) -> list[Finding]:
     expected = [np.asarray(a, WIDE) for a in (*values, *pushed)]
     if not all(np.all(np.isfinite(e)) for e in expected):
         raise NotRunError("the oracle itself is not finite here")
-    narrow = case.narrowest / unit_roundoff(WIDE)
-    allowed = [allowed_error(np.asarray(m, WIDE), WIDE) * narrow for m in (*value_errors, *errors)]
+    narrow, noise = case.narrowest / unit_roundoff(WIDE), loop_noise(case)
+    # Of a loop the error analysis may see nothing, and a number is rounded at least once.
+    errors = [np.asarray(m, WIDE) for m in (*value_errors, *errors)]
+    magnitudes = [np.maximum(m, np.abs(e)) for m, e in zip(errors, expected, strict=True)]
+    stops = [noise * largest(e) for e in expected]
+    allowed = [allowed_error(m, WIDE) * narrow + n for m, n in zip(magnitudes, stops, strict=True)]
     # What the dtype of the call cannot resolve is a note, here as in `gradient`.
     narrower = case.tested.dtype if case.tested.dtype != WIDE else None
-    magnitudes = [np.asarray(m, WIDE) for m in (*value_errors, *errors)]
-    beyond = [resolution(m, narrower) for m in magnitudes] if narrower else None
+    beyond = [resolution(m, narrower) + n for m, n in zip(magnitudes, stops, strict=True)] if narrower else None
     notes: list[Finding] = []
     rule, refused = case.tested.flat(case.tested.rule, case.options), []
     for mode, build in (("jvp", pushforward), ("linearize", linearized)):

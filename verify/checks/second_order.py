@@ -6,6 +6,8 @@ d. The derivative by ȳ is the forward derivative J u. Where somebody's backward
 is nothing to compare, and the check says so.
 """
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,7 @@ from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, call, compiled, pullback
+from verify.running import RULE, WIDE, call, compiled, pullback
 
 NAME = "second order"
 EVERY_CASE = False
@@ -60,31 +62,62 @@ def _findings(case: CallUnderTest) -> list[Finding]:
         raise
     except Exception as error:
         raise NotRunError(f"the rule cannot be differentiated again ({first_line(error)})") from error
-    names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]
     room = max(
         RELATIVE * max(1.0, case.narrowest / unit_roundoff(WIDE) / 1e4),
         4 * unit_roundoff(case.tested.dtype),
         loop_noise(case),
     )
-    found = _against_oracle(case, arrays, y_bar, u, got, names, room)
-    # Where autodiff of the function was no oracle for the first derivative it is none for the second.
-    if found is None or (found and any(e.any() for e in gradient.excused(case))):
-        return _against_differences(case, arrays, y_bar, u, got)
+
+    def of_one(k):
+        alone = [v if j == k else np.zeros_like(v) for j, v in enumerate(u)]
+        return alone, [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, alone)]
+
+    found = _against_oracle(case, arrays, y_bar, u, got, room)
+    if found and len(u) > 1:  # blamed is the cotangent whose derivative is wrong, not what it is taken by
+        several = [(k, _against_oracle(case, arrays, y_bar, *of_one(k), room)) for k in range(len(u))]
+        found = [_of_its_cotangent(case.names[k], f[0]) for k, f in several if f] or found
+    # Where autodiff of the function was no oracle for the first derivative it is none for the second; and what
+    # a stop_gradient holds, the rule's residuals may follow when it is differentiated again.
+    stops = kinks.stops_gradients(case)
+    if found is None or (found and (stops or any(e.any() for e in gradient.excused(case)))):
+        found = _against_differences(case, arrays, y_bar, u, got)
+        if found and stops and not _consistent(case, arrays, y_bar, u):
+            raise NotRunError("a stop_gradient leaves open what the function's second derivative is")
     return found
 
 
-def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] | None:
+def _consistent(case, arrays, y_bar, u) -> bool:
+    """Whether autodiff's own second derivative is the slope of its gradient: what is held, as the largest entry under
+    a softmax, then has no share in either."""
+    oracle = case.tested.oracle(case.options)
+    second = _oracle(case, arrays, y_bar, u)
+    return second is not None and not _against_differences(case, arrays, y_bar, u, second, oracle)
+
+
+def _of_its_cotangent(name: str, found: Finding) -> Finding:
+    where = f"{found.argument}{list(found.index)}" if found.index is not None else found.argument
+    return replace(found, argument=name, index=None, message=f"its cotangent's derivative by {where}: {found.message}")
+
+
+def _oracle(case, arrays, y_bar, u) -> list[np.ndarray] | None:
     oracle = case.tested.oracle(case.options)
     run = compiled(case, "second of oracle", WIDE, lambda: _gradient_of_gradient(oracle, case.perturbed), once=True)
     try:
-        expected = [np.asarray(g, WIDE) for g in call(run, WIDE, arrays, y_bar, u)]
+        return [np.asarray(g, WIDE) for g in call(run, WIDE, arrays, y_bar, u)]
     except Exception:
+        return None
+
+
+def _against_oracle(case, arrays, y_bar, u, got, room) -> list[Finding] | None:
+    expected = _oracle(case, arrays, y_bar, u)
+    if expected is None:
         return None
     largest = max((float(np.abs(e).max(initial=0)) for e in expected), default=0.0)
     if not np.isfinite(largest):
         raise NotRunError("the oracle's second derivative is not finite here")
     allowed = [np.full(e.shape, room * largest) for e in expected]
     what = "the oracle's second derivative"
+    names = [*case.names, *(f"the cotangent's share {k}" for k in range(len(y_bar)))]
     for k, n in enumerate(case.perturbed):
         if got[k].shape != expected[k].shape:
             continue
@@ -95,7 +128,7 @@ def _against_oracle(case, arrays, y_bar, u, got, names, room) -> list[Finding] |
     return differences(NAME, case, expected, got, allowed, names=names, what=what)
 
 
-def _against_differences(case, arrays, y_bar, u, got) -> list[Finding]:
+def _against_differences(case, arrays, y_bar, u, got, fun=None) -> list[Finding]:
     rng, noise = np.random.default_rng((case.seed, 9)), loop_noise(case)
     size = sum(float(np.sum(np.abs(a * b))) for a, b in zip(u, case.wide[1], strict=True))
     for k, (name, n) in enumerate(zip(case.names, case.perturbed, strict=True)):
@@ -108,7 +141,7 @@ def _against_differences(case, arrays, y_bar, u, got) -> list[Finding]:
             for sign in (1, -1):
                 moved = list(arrays)
                 moved[n] = arrays[n] + sign * step * d
-                bars = case.moved(moved).pull(WIDE, y_bar)[1]
+                bars = case.moved(moved).pull(WIDE, y_bar, fun, "oracle alone" if fun else RULE)[1]
                 sides.append(sum(float(np.sum(a * b)) for a, b in zip(u, bars, strict=True)))
             quotients.append((sides[0] - sides[1]) / (2 * step))
         expected = np.asarray((4 * quotients[1] - quotients[0]) / 3)

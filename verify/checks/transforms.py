@@ -22,7 +22,7 @@ from verify.oracle.instances import UNWRITTEN
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, WIDE, call, in_words, pullback, quickly, traced, unoptimised
+from verify.running import OWN, WIDE, call, in_words, is_float, pullback, quickly, traced, unoptimised
 
 NAME = "transforms"
 EVERY_CASE = False
@@ -91,7 +91,7 @@ def _compared(
         seen.add(program)
         bars = call(run, level, *inputs)
     got = [np.asarray(b) for b in bars]
-    unit = case.narrowest if level is WIDE else unit_roundoff(case.tested.dtype)
+    unit = case.narrowest if level is WIDE else case.own_unit
     allowed = [_room(case, k, e, unit) for k, e in enumerate(expected)]
 
     def not_both_nan(bad: list[np.ndarray]) -> list[np.ndarray]:
@@ -119,7 +119,13 @@ def _raised(case: CallUnderTest, level, name: str, build: Build, inputs: list, e
         return rule(*[case.arrays[n] if n in keys else a for n, a in enumerate(arrays)])
 
     where = ""
-    if _error_of(build(case.tested.oracle(case.options)), level, inputs) is type(error):
+    as_called = [
+        [np.asarray(a).astype(o.dtype) if is_float(o) else a for a, o in zip(given, own, strict=True)]
+        for given, own in zip(inputs, (case.arrays, case.y_bar), strict=True)
+    ]
+    if level is WIDE and _error_of(build(rule), OWN, as_called) is None:
+        where = ", in float64 alone"  # a callback, for instance, that answers in float32
+    elif _error_of(build(case.tested.oracle(case.options)), level, inputs) is type(error):
         where = ", and so does the function without it"
     elif keys and _error_of(build(of_its_key), level, inputs) is None:
         where = ", unless its key is a constant"
@@ -147,7 +153,10 @@ def _room(case: CallUnderTest, k: int, expected: np.ndarray, unit: float) -> np.
     noise = loop_noise(case)
     floor = max(4 * unit_roundoff(case.tested.dtype), noise) * size if noise else 0.0
     try:
-        magnitude = np.broadcast_to(case.truth.magnitudes[k].max(initial=0), expected.shape)
+        bound = case.truth.magnitudes[k].max(initial=0)
+        if not np.isfinite(bound):
+            raise NotRunError("the error analysis has no bound")
+        magnitude = np.broadcast_to(bound, expected.shape)
         return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE) + floor
     except NotRunError:
         return np.full(expected.shape, ROOM * unit * np.sqrt(expected.size) * size + floor)

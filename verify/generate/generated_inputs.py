@@ -8,6 +8,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, PERTURBED
 from verify.generate.domain import POSITIVE, scale_of
+from verify.generate.shapes import takes_apart
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
 
@@ -67,6 +68,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("signed zeros", signed_zeros),
     ("subnormal", subnormal),
 )
+FLAT = {tied, constant, zero, signed_zeros, subnormal}
 FEWEST = 4  # numbers in a row that show an order
 MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
@@ -142,13 +144,17 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     names = dict(zip(case.perturbed, case.names, strict=True))
     yield "fresh numbers", {}, False
     leaves = [case.tested.leaves[k] for k in case.tested.arrays]
+    # A matrix that is taken apart has another rank then, or equal eigenvalues, where its parts have no derivative.
+    apart = {n for n in case.perturbed if takes_apart(case) and case.arrays[n].ndim > 1}
     for n in positions:
         for label, filler in ORDINARY:
+            if filler in FLAT and n in apart:
+                continue
             # Between zero and the smallest normal number a logarithm or a root of what is positive is guarded anyhow.
             if filler is not subnormal or POSITIVE not in leaves[n].domain:
                 yield f"{names[n]} {label}", {n: filler}, False
     # What is positive in the example reaches zero alone: where all are zero, a quotient of them has no value.
-    several = [n for n in case.perturbed if POSITIVE not in leaves[n].domain]
+    several = [n for n in case.perturbed if POSITIVE not in leaves[n].domain and n not in apart]
     if len(several) > 1:
         yield "every argument tied", dict.fromkeys(several, tied), False
         yield "every argument all zero", dict.fromkeys(several, zero), False

@@ -18,6 +18,7 @@ from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
+DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 
 
@@ -33,7 +34,7 @@ def accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mappin
 def _accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
     tested = case.tested
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
-    if any(size < 1 for s in shapes for size in s):
+    if any(size < 1 for s in shapes for size in s) or not _as_tall(case, shapes):
         return False
     try:
         with unfiltered():
@@ -99,6 +100,19 @@ def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tupl
         return False
     rows = k == 0 and len(shapes[n]) == len(shapes[m]) <= 3
     return shapes[n] == shapes[m] or rows or (shapes[n][k] == 1 and k < len(shapes[m]) - 1)
+
+
+def _as_tall(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> bool:
+    """Whether, where the function takes matrices apart, each stays square, tall or wide as in the example: an inverse,
+    a root or a rotation is meant of square ones, and least squares of tall ones, though a decomposition takes all."""
+    if not takes_apart(case):
+        return True
+    pairs = [(a.shape[-2] - a.shape[-1], s[-2] - s[-1]) for a, s in zip(case.arrays, shapes, strict=True) if len(s) > 1]
+    return all(before * now > 0 or now == 0 for before, now in pairs)
+
+
+def takes_apart(case: CallUnderTest) -> bool:
+    return bool(DECOMPOSITIONS & case.tested.primitives)
 
 
 def resized(shapes: list[tuple[int, ...]], sizes: Mapping[tuple[int, int], int]) -> list[tuple[int, ...]]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, conventions
+from verify.oracle.noise import loop_noise
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import NotRunError
@@ -49,17 +50,19 @@ class Slopes:
 def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> Slopes:
     """The one-sided slopes at the case along `direction` (one array per perturbed leaf), by one-sided differences
     at h, h/2 and h/4, extrapolated twice. The two agree only if no second kink lies within h, where there are thousands
-    of them one often does; the step shrinks until they do."""
+    of them one often does; the step shrinks until they do. What iterates to a tolerance of its own moves by jumps of
+    that size, which long steps alone rise above."""
     base = case.value(case.at(WIDE))
     scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
-    best = None
-    for h in (1e-4 * scale, 1e-6 * scale, 1e-8 * scale):
+    best, noise = None, loop_noise(case)
+    size = max(1e-13, noise) * _size(base, y_bar)
+    for h in (0.1 * scale, 0.01 * scale) if noise else (1e-4 * scale, 1e-6 * scale, 1e-8 * scale):
         sides, bar = [], 0.0
         for sign in (-1.0, 1.0):
             first, second, third = (_slope(case, direction, y_bar, base, sign * step) for step in (h, h / 2, h / 4))
             coarse, fine = 2 * second - first, 2 * third - second
             sides.append(fine)
-            bar = max(bar, abs(fine - coarse), 1e-13 * _size(base, y_bar) / h)
+            bar = max(bar, abs(fine - coarse), size / h)
         if best is None or bar < best.bar:
             best = Slopes(sides[0], sides[1], bar)
         if bar <= 1e-6 * max(abs(sides[0]), abs(sides[1]), 1e-3):
@@ -72,8 +75,7 @@ def _slope(case: CallUnderTest, direction: list[np.ndarray], y_bar: Any, base: l
     arrays = case.at(WIDE)
     for n, u in zip(case.perturbed, direction, strict=True):
         arrays[n] = arrays[n] + h * u
-    moved = case.value(arrays)
-    pairs = zip(y_bar, moved, base, strict=True)
+    pairs = zip(y_bar, case.value(arrays), base, strict=True)
     return sum(float(np.sum(np.asarray(g, WIDE) * (m - b))) for g, m, b in pairs) / h
 
 
@@ -94,7 +96,7 @@ def unexplained(
     whose kinks are nobody's. Excused are the limit of autodiff beside the point, where all sides agree on one; one
     convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative to the
     slopes."""
-    if not any(b.any() for b in bad) or not (case.tested.reference is None or _surrogate(case)):
+    if not any(b.any() for b in bad) or not (case.tested.reference is None or stops_gradients(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
     try:
@@ -113,8 +115,8 @@ def unexplained(
     return [_by_slopes(case, k, level, b, room) if b.any() else b for k, b in enumerate(bad)]
 
 
-def _surrogate(case: CallUnderTest) -> bool:
-    """Whether the reference stops gradients: its derivative is declared, as that of a straight-through estimator is."""
+def stops_gradients(case: CallUnderTest) -> bool:
+    """Whether the oracle stops gradients: its derivative is declared, as that of a straight-through estimator is."""
     key = ("surrogate", repr(sorted(case.options.items())))
     if key not in case.tested.compiled:
         closed = jax.make_jaxpr(case.tested.oracle(case.options))(*case.arrays)
@@ -196,10 +198,8 @@ def _coordinates(
 def _moves_together(case: CallUnderTest, got: list[np.ndarray], y_bar: Any, room: float) -> bool:
     """The directions that break no tie: all of one argument, all of all of them."""
     shapes = [case.arrays[n].shape for n in case.perturbed]
-    ones = [
-        [np.ones(s) if j in (k, -1) or k < 0 else np.zeros(s) for j, s in enumerate(shapes)]
-        for k in range(-1, len(shapes))
-    ]
+    leaves = range(-1, len(shapes))  # -1: all of them
+    ones = [[np.ones(s) if k in (j, -1) else np.zeros(s) for j, s in enumerate(shapes)] for k in leaves]
     everything = sum(float(np.sum(np.abs(g))) for g in got)
     for direction in ones:
         s = slopes(case, direction, y_bar)

@@ -27,6 +27,7 @@ STOPPING = 1e-3  # of the largest element, where it cannot be measured: toleranc
 FINEST, COARSEST = 1e-5, 1e-2  # measured noise below the first counts as that; above the second it is no convergence
 BLUNT = 1e-6  # of the largest element: a bound above it, in float64, says nothing
 MEASURED = 64.0  # times what rounding is measured to do
+SINGULAR = 1e12  # times the example's cotangents
 ROOM = 8.0  # times what is measured: the distance between two iterates, not that to the limit
 
 
@@ -134,6 +135,23 @@ def _moves(case: CallUnderTest, unit: float, draws: int = MOVES) -> list[list[An
     signs += [{n: rng.choice([-1.0, 1.0], case.arrays[n].shape) for n in case.perturbed} for _ in range(draws)]
     wide = [a.astype(WIDE) if n in case.perturbed else a for n, a in enumerate(case.arrays)]
     return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
+
+
+def singular(case: CallUnderTest) -> bool:
+    """Whether this is a generated call at which cotangents are larger than the example's by all that float64 resolves:
+    the function divides by what is 0 but for rounding, as the rule of a decomposition does at equal eigenvalues."""
+    grown = max((_elasticity(*pair) for pair in zip(_perturbed(case), case.truth.cotangents, strict=True)), default=0.0)
+    if case.example:
+        case.tested.compiled["cotangents of the example"] = grown
+    return grown > SINGULAR * case.tested.compiled.get("cotangents of the example", np.inf)
+
+
+def _perturbed(case: CallUnderTest) -> list[np.ndarray]:
+    return [case.arrays[n] for n in case.perturbed]
+
+
+def _elasticity(x: np.ndarray, bar: np.ndarray) -> float:
+    return largest(bar) * (largest(np.asarray(x, WIDE)) or 1.0)
 
 
 def _iterates(case: CallUnderTest) -> bool:

@@ -6,6 +6,7 @@ difference and no forward mode through the loop follows. And one rounding accept
 """
 
 from verify.call_under_test import CallUnderTest
+from verify.oracle import kinks
 from verify.oracle.primal import equations
 from verify.report.finding import NotRunError
 
@@ -21,6 +22,18 @@ def refuse(case: CallUnderTest) -> None:
         case.tested.compiled[key] = _rejects(case)
     if case.tested.compiled[key] and case.tested.reference is None:
         raise NotRunError(WHY)
+
+
+def held(case: CallUnderTest) -> bool:
+    """Whether autodiff is no oracle of such a draw either, for it reaches through the loop only because that is held
+    by a stop_gradient."""
+    if case.tested.reference is not None or "while" not in case.tested.primitives:
+        return False
+    try:
+        loops = [e for e in equations(case.trace[0]) if e.primitive.name == "while"]
+    except Exception:
+        return False
+    return any(map(_until_accepted, loops)) and kinks.stops_gradients(case)
 
 
 def _rejects(case: CallUnderTest) -> bool:

@@ -9,6 +9,9 @@ import verify
 
 from ..faulty_rules.joined import joined, normal
 
+RNG = np.random.default_rng(0)
+A_SQUARE = (np.random.default_rng(1).standard_normal((3, 3)) + 2 * np.eye(3)).astype(np.float32)
+
 
 def gelu(x):
     return 0.5 * x * (1 + jnp.tanh(0.7978845608028654 * (x + 0.044715 * x**3)))
@@ -112,3 +115,42 @@ def test_a_bound_that_says_nothing_is_measured(factor, verdict):
     report = verify.check(rule, np.abs(normal(0, 5)) + np.float32(0.8), cases=0, checks=("gradient",))
     assert report.verdict == verdict, report
     assert report.detection_limits[0][1] < 1e-4
+
+
+def masked(q, k):
+    z = jnp.where(jnp.tril(jnp.ones((len(q), len(k)), bool), len(k) - len(q)), q @ k.T, -jnp.inf)
+    return jax.nn.softmax(z)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_where_the_function_is_nan_a_cotangent_may_be(factor, verdict):
+    def bwd(r, g):
+        q, k = r
+        p = masked(q, k)
+        ds = factor * p * (g - (g * p).sum(-1, keepdims=True))
+        return ds @ k, ds.T @ q
+
+    rule = jax.custom_vjp(masked)
+    rule.defvjp(lambda q, k: (masked(q, k), (q, k)), bwd)
+    q, k = RNG.standard_normal((3, 4)).astype(np.float32), RNG.standard_normal((2, 4)).astype(np.float32)
+    report = verify.check(rule, q, k, cases=0, checks=("gradient",))
+    assert report.verdict == verdict, report
+
+
+def polar(a):
+    """The orthogonal factor of a square matrix: it jumps where a singular value is 0."""
+    u, _, v = jnp.linalg.svd(a)
+    return u @ v
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.001, "wrong")])
+def test_where_the_function_is_singular_nothing_is_asked(factor, verdict):
+    def bwd(r, g):
+        u, s, v = r
+        m = u.T @ g @ v.T
+        return (factor * u @ ((m - m.T) / (s[:, None] + s[None])) @ v,)
+
+    rule = jax.custom_vjp(polar)
+    rule.defvjp(lambda a: (polar(a), jnp.linalg.svd(a)), bwd)
+    report = verify.check(rule, A_SQUARE, cases=1, checks=("gradient", "finite"))
+    assert report.verdict == verdict, report

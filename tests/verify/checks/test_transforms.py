@@ -45,3 +45,16 @@ def test_a_key_among_nondiff_argnums_is_a_constant():
 
     report = verify.check(noisy, normal(3, 4), jax.random.key(0), cases=0, checks=CHECKS)
     assert report.ok, report
+
+
+def test_what_does_not_run_in_float64_alone_is_a_note():
+    def insists(x, g):
+        if isinstance(x, jax.core.Tracer) and "Batch" in type(x).__name__ and x.dtype == np.float64:
+            raise NotImplementedError("no batch of these")
+        return (g * jnp.cos(x),)
+
+    rule = jax.custom_vjp(lambda x: jnp.sin(x))
+    rule.defvjp(lambda x: (jnp.sin(x), x), insists)
+    report = verify.check(rule, normal(3, 4), cases=0, checks=CHECKS)
+    assert report.ok, report
+    assert any("in float64 alone" in n for n in report.notes), report

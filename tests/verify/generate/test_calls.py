@@ -145,3 +145,10 @@ def scaled(forgotten):
 def test_sizes_at_which_a_kernel_leaves_its_output_unwritten_are_no_calls(forgotten):
     report = verify.check(scaled(forgotten), X, Y, reference=lambda x, s: x * s, checks=("gradient", "forward"))
     assert report.ok is not forgotten, report
+
+
+def test_a_square_matrix_that_is_taken_apart_stays_square():
+    square = np.eye(3, dtype=np.float32)
+    for function, kept in ((lambda a: jnp.linalg.svd(a)[0], True), (lambda a: jnp.tanh(a), False)):
+        case = _example(describe(function, (square,), None, None), "", 0)
+        assert (((0, 0), (0, 1)) in shapes.free_classes(case)) is kept

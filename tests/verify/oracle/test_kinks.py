@@ -50,3 +50,26 @@ def test_at_the_kinks_of_a_surrogate_any_convention_is_right():
         report = verify.check(surrogate(slope), x, reference=declared)
         assert report.ok, report
     assert verify.check(surrogate(lambda x: jnp.abs(x) <= 2), x, reference=declared).verdict == "wrong"
+
+
+def bisected(a):
+    """The root of x³ + x = a: comparisons alone depend on `a`, so that autodiff of the loop says 0."""
+
+    def halve(bounds):
+        low, high = bounds
+        middle = (low + high) / 2
+        below = middle**3 + middle < a
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    ends = jnp.full_like(a, -8.0), jnp.full_like(a, 8.0)
+    low, high = jax.lax.while_loop(lambda b: jnp.abs(b[1] - b[0]).max() > 1e-5, halve, ends)
+    return (low + high) / 2
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.5, "wrong")])
+def test_a_solver_that_moves_by_jumps_has_the_slope_of_long_steps(factor, verdict):
+    rule = jax.custom_vjp(lambda a: bisected(a))
+    rule.defvjp(lambda a: (bisected(a),) * 2, lambda x, g: (factor * g / (3 * x**2 + 1),))
+    a = np.array([1.3, -0.4, 2.1], np.float32)
+    report = verify.check(rule, a, cases=0, checks=("gradient", "differences"))
+    assert report.verdict == verdict, report

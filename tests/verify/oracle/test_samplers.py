@@ -47,3 +47,13 @@ def test_with_a_reference_it_is_checked():
     half.defjvp(lambda p, t: (reference(*p), 0.5 * reference(*p) / p[0] * t[0]))
     assert verify.check(sampler(), X, reference=reference, cases=0, checks=("gradient",)).ok
     assert verify.check(half, X, reference=reference, cases=0, checks=("gradient",)).verdict == "wrong"
+
+
+def test_a_loop_that_autodiff_passes_only_because_it_is_held_is_no_oracle():
+    def mixed(scale, key):
+        return drawn(jax.lax.stop_gradient(scale), key) + 0.1 * scale
+
+    rule = jax.custom_vjp(lambda scale: mixed(scale, jax.random.key(0)))
+    rule.defvjp(lambda scale: (rule(scale), (rule(scale), scale)), lambda r, g: (g * (0.1 + (r[0] / r[1] - 0.1)),))
+    report = verify.check(rule, X, cases=0, checks=("gradient", "conditioning", "low precision"))
+    assert report.verdict == "could not be checked", report

@@ -1,0 +1,64 @@
+"""A derivative that the function declares by a stop_gradient is no slope of its values, and right all the same."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.lax import stop_gradient
+
+import verify
+
+RNG = np.random.default_rng(0)
+
+
+def normalised(w):
+    """`w` by an estimate of its size, which is held; one column enters the estimate."""
+    size = jnp.sqrt((w[:, 0] ** 2).sum())
+    return w / stop_gradient(size), size
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.001, "wrong")])
+def test_what_a_function_holds_its_rule_may_hold(factor, verdict):
+    rule = jax.custom_vjp(lambda w: normalised(w)[0])
+    rule.defvjp(normalised, lambda size, g: (factor * g / size,))
+    w = RNG.standard_normal((4, 3)).astype(np.float32)
+    report = verify.check(rule, w, cases=0, checks=("gradient", "differences", "second order"))
+    assert report.verdict == verdict, report
+
+
+def softmax(z):
+    e = jnp.exp(z - stop_gradient(z.max(-1, keepdims=True)))
+    return e / e.sum(-1, keepdims=True)
+
+
+@jax.custom_vjp
+def held(p, g):
+    return p * (g - (g * p).sum(-1, keepdims=True))
+
+
+held.defvjp(lambda p, g: (held(p, g), p), lambda p, u: (jnp.zeros_like(p), held(p, u)))
+
+
+def test_beside_a_stop_gradient_that_changes_no_slope_a_wrong_second_derivative_is_seen():
+    rule = jax.custom_vjp(softmax)
+    rule.defvjp(lambda z: (softmax(z),) * 2, lambda p, g: (held(p, g),))
+    z = RNG.standard_normal((3, 4)).astype(np.float32)
+    report = verify.check(rule, z, cases=0, checks=("gradient", "differences", "second order"))
+    assert {f.check for f in report.failures} == {"second order"}, report
+
+
+def test_a_wrong_second_derivative_is_blamed_on_the_cotangent_that_has_it():
+    @jax.custom_vjp
+    def bar(x, w, g):
+        return g * w * jnp.cos(x)
+
+    bar.defvjp(
+        lambda x, w, g: (bar(x, w, g), (x, w, g)),
+        lambda r, u: (u * r[2] * r[1] * -jnp.sin(r[0]), 2 * u * r[2] * jnp.cos(r[0]), u * r[1] * jnp.cos(r[0])),
+    )
+    rule = jax.custom_vjp(lambda x, w: jnp.sin(x) * w)
+    rule.defvjp(lambda x, w: (jnp.sin(x) * w, (x, w)), lambda r, g: (bar(*r, g), g * jnp.sin(r[0])))
+    x, w = RNG.standard_normal((2, 5)).astype(np.float32)
+    report = verify.check(rule, x, w, cases=0, checks=("gradient", "second order"))
+    assert [f.argument for f in report.failures] == ["x"], report
+    assert "derivative by w" in report.failures[0].message

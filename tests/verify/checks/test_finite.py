@@ -1,0 +1,45 @@
+"""Numbers that a function refuses, and where nobody knows whether the truth is finite."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((4, 3)).astype(np.float32)
+
+
+def _refusing(a):
+    if np.any(np.sum(np.abs(a), -1) == 0):
+        raise ValueError("a row of zeros")
+    return a
+
+
+def checked(x):
+    return jax.pure_callback(_refusing, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="expand_dims")
+
+
+def unit(x):
+    x = checked(x)
+    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def unit_bwd(x, g):
+    n = jnp.linalg.norm(checked(x), axis=-1, keepdims=True)
+    return ((g - x * (g * x).sum(-1, keepdims=True) / n**2) / n,)
+
+
+@pytest.mark.parametrize("value", [unit, lambda x: x / (1e-30 + jnp.linalg.norm(x, axis=-1, keepdims=True))])
+def test_numbers_that_are_refused_are_no_fault(value):
+    rule = jax.custom_vjp(lambda x: value(x))
+    rule.defvjp(lambda x: (value(x), x), unit_bwd)
+    report = verify.check(rule, X, cases=1, checks=("contract", "finite", "differences"))
+    assert report.ok, report
+
+
+def test_a_rule_that_raises_at_the_example_is_wrong():
+    rule = jax.custom_vjp(lambda x: jnp.sin(x))
+    rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (checked(0 * x) * g,))
+    assert verify.check(rule, X, cases=0, checks=("contract", "finite")).verdict == "wrong"

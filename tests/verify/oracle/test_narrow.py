@@ -1,0 +1,44 @@
+"""A function that casts to bfloat16 inside, as mixed precision does, is compared as finely as bfloat16 allows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from verify.oracle.narrow import mixed
+
+RNG = np.random.default_rng(0)
+NARROW = jnp.bfloat16
+
+
+def dense(x, w):
+    return jnp.tanh(x.astype(NARROW) @ w.astype(NARROW)).astype(jnp.float32)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (0.5, "wrong")])
+def test_mixed_precision_is_right_and_half_a_cotangent_is_not(factor, verdict):
+    def bwd(r, g):
+        x, w = (a.astype(NARROW) for a in r)
+        d = g.astype(NARROW) * (1 - jnp.tanh(x @ w) ** 2)
+        return (d @ w.T).astype(jnp.float32), factor * (x.T @ d).astype(jnp.float32)
+
+    rule = jax.custom_vjp(dense)
+    rule.defvjp(lambda x, w: (dense(x, w), (x, w)), bwd)
+    x, w = (RNG.standard_normal(s).astype(np.float32) for s in ((5, 4), (4, 3)))
+    report = verify.check(rule, x, w, cases=2)
+    assert report.verdict == verdict, report
+    assert {f.argument for f in report.failures} <= {"w"}
+
+
+def test_only_what_the_function_itself_casts_to_counts():
+    x = RNG.standard_normal((3, 2)).astype(np.float32)
+    assert mixed(lambda x: [jnp.sin(x)], [x]) == 0
+    assert mixed(lambda x: [x.astype(jnp.float8_e4m3fn).astype(x.dtype)], [x]) < 1e-8  # a quantiser
+    assert mixed(lambda x: [x.astype(NARROW).astype(x.dtype)], [x]) > 1e-5
+
+    narrow_backward = jax.custom_vjp(lambda x: jnp.exp(x))
+    narrow_backward.defvjp(
+        lambda x: (jnp.exp(x),) * 2, lambda y, g: ((g.astype(NARROW) * y.astype(NARROW)).astype(g.dtype),)
+    )
+    assert verify.check(narrow_backward, x, cases=0, checks=("gradient",)).verdict == "wrong"

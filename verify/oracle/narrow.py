@@ -1,0 +1,29 @@
+"""Floating types narrower than the call's own: what a program rounds to inside, on purpose."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from verify.oracle.primal import equations
+from verify.oracle.tolerance import ROOM, unit_roundoff
+
+HALF = 2  # bytes; what rounds to 8 bits is a quantiser, whose derivative does not
+
+
+def roundoffs(closed: Any) -> list[float]:
+    """Unit roundoffs of the floating types that meet another one somewhere in a program; a type alone, such as that of
+    a counter in float32, rounds nothing that is returned."""
+    units = []
+    for eqn in equations(closed):
+        dtypes = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars) if hasattr(v.aval, "dtype")}
+        floats = [d for d in dtypes if jnp.issubdtype(d, jnp.floating)]
+        units += [unit_roundoff(d) for d in floats if len(floats) > 1 and d.itemsize >= HALF]
+    return units
+
+
+def mixed(flat: Any, arrays: Any) -> float:
+    """The unit roundoff that a function asks for itself, as mixed precision does: its products in bfloat16 of float32
+    arguments. Autodiff rounds its cotangents to the same. Of one roundoff of each operation nothing is asked, and
+    no more room is needed: the rule rounds the same numbers."""
+    return max(roundoffs(jax.make_jaxpr(flat)(*arrays)), default=0.0) / ROOM
