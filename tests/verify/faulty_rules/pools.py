@@ -15,27 +15,27 @@ def max_pool(x, *, window=2, stride=2, padding="VALID"):
     return jax.lax.reduce_window(x, lowest, jax.lax.max, (1, *k, 1), (1, *s, 1), ((0, 0), *p, (0, 0)))
 
 
-def taps(x, k, s, p, shape, fill):
-    """The windows as a list of strided slices, with where each slice lies in the padded input."""
+def windows(x, k, s, p, shape, fill):
+    """The windows as a list of strided slices, with the rows and columns of each in the padded input."""
     xp = jnp.pad(x, ((0, 0), *p, (0, 0)), constant_values=fill)
-    places = [
+    slices = [
         (slice(i, i + s[0] * (shape[1] - 1) + 1, s[0]), slice(j, j + s[1] * (shape[2] - 1) + 1, s[1]))
         for i in range(k[0])
         for j in range(k[1])
     ]
-    return xp, places
+    return xp, slices
 
 
 def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     (x,) = args
     k, s = pair(window), pair(stride)
     p = pads(padding, x.shape[1:3], k, s)
-    xp, places = taps(x, k, s, p, g.shape, 0.0 if fault == "padding with zeros may win" else -jnp.inf)
+    xp, slices = windows(x, k, s, p, g.shape, 0.0 if fault == "padding with zeros may win" else -jnp.inf)
     keyed = {"largest by absolute value": jnp.abs, "minimum": jnp.negative}.get(fault, lambda v: v)
-    stack = keyed(jnp.stack([xp[:, r, c] for r, c in places]))
+    stack = keyed(jnp.stack([xp[:, r, c] for r, c in slices]))
     stack = jnp.where(jnp.isnan(stack) | jnp.isposinf(stack), -jnp.inf, stack)
     if fault == "last tie wins":
-        winner = len(places) - 1 - jnp.argmax(stack[::-1], axis=0)
+        winner = len(slices) - 1 - jnp.argmax(stack[::-1], axis=0)
     elif fault == "first of the window always":
         winner = jnp.zeros(g.shape, int)
     elif fault == "winner found on the first sample":
@@ -43,7 +43,7 @@ def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     elif fault == "winner found on channel 0":
         winner = jnp.broadcast_to(jnp.argmax(stack[..., :1], axis=0), g.shape)
     elif fault == "winner index off by one":
-        winner = (jnp.argmax(stack, axis=0) + 1) % len(places)
+        winner = (jnp.argmax(stack, axis=0) + 1) % len(slices)
     else:
         winner = jnp.argmax(stack, axis=0)
     if fault == "cotangent ignored":
@@ -52,7 +52,7 @@ def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
         g = g.at[:, -1].set(0)
     tied = (stack == stack.max(0)[None]).sum(0)
     out = jnp.zeros_like(xp)
-    for n, (rows, cols) in enumerate(places):
+    for n, (rows, cols) in enumerate(slices):
         share = jnp.where(winner == n, g, jnp.zeros_like(g))
         if fault == "every tie in full":
             share = jnp.where(stack[n] == stack.max(0), g, jnp.zeros_like(g))
@@ -61,10 +61,10 @@ def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
         if fault == "ties share":
             share = jnp.where(stack[n] == stack.max(0), g / tied.astype(g.dtype), jnp.zeros_like(g))
         if fault == "average instead":
-            share = g / len(places)
+            share = g / len(slices)
         if fault == "window transposed":
             i, j = divmod(n, k[1])
-            share = jnp.where(winner == (j * k[1] + i) % len(places), g, jnp.zeros_like(g))
+            share = jnp.where(winner == (j * k[1] + i) % len(slices), g, jnp.zeros_like(g))
         if fault == "stride forgotten":
             rows, cols = slice(rows.start, rows.start + g.shape[1]), slice(cols.start, cols.start + g.shape[2])
         if fault == "overlapping windows overwrite":
@@ -74,7 +74,7 @@ def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     near = (p[0][1], p[1][1]) if fault == "padding cropped on the wrong side" else (p[0][0], p[1][0])
     x_bar = out[:, near[0] : near[0] + x.shape[1], near[1] : near[1] + x.shape[2]]
     if fault == "divided by the window":
-        x_bar = x_bar / len(places)
+        x_bar = x_bar / len(slices)
     if fault == "divided by the batch":
         x_bar = x_bar / x.shape[0]
     if fault == "sign":
@@ -101,10 +101,10 @@ def avg_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     (x,) = args
     k, s = pair(window), pair(stride)
     p = pads(padding, x.shape[1:3], k, s)
-    ones, places = taps(jnp.ones((1, *x.shape[1:3], 1), x.dtype), k, s, p, g.shape, 0.0)
-    count = sum(ones[:, r, c] for r, c in places)
+    ones, slices = windows(jnp.ones((1, *x.shape[1:3], 1), x.dtype), k, s, p, g.shape, 0.0)
+    count = sum(ones[:, r, c] for r, c in slices)
     if fault == "padding counted":
-        count = jnp.full_like(count, len(places))
+        count = jnp.full_like(count, len(slices))
     if fault == "not divided":
         count = jnp.ones_like(count)
     if fault == "divided by one side":
@@ -112,14 +112,14 @@ def avg_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     if fault == "last output column ignored":
         g = g.at[:, :, -1].set(0)
     out = jnp.zeros((x.shape[0], *ones.shape[1:3], x.shape[3]), x.dtype)
-    for n, (rows, cols) in enumerate(places):
+    for n, (rows, cols) in enumerate(slices):
         if fault == "only the first of the window" and n:
             break
         if fault == "stride forgotten":
             rows, cols = slice(rows.start, rows.start + g.shape[1]), slice(cols.start, cols.start + g.shape[2])
         if fault == "overlapping windows overwrite":
-            lying = placed(g / count, out.shape, rows, cols)
-            out = jnp.where(placed(jnp.ones_like(g), out.shape, rows, cols) > 0, lying, out)
+            spread = placed(g / count, out.shape, rows, cols)
+            out = jnp.where(placed(jnp.ones_like(g), out.shape, rows, cols) > 0, spread, out)
         else:
             out = out + placed(g / count, out.shape, rows, cols)
     x_bar = out[:, p[0][0] : p[0][0] + x.shape[1], p[1][0] : p[1][0] + x.shape[2]]
