@@ -1,6 +1,6 @@
 """Run in a process of its own (see test_shardings.py): every rule on every kind of mesh of four CPU devices.
 
-What is expected is what one device computes, and that a cotangent lies where its primal lies.
+What is expected is what one device computes, and that a cotangent has its primal's sharding.
 """
 
 import sys
