@@ -40,7 +40,7 @@ verify: $(READY) ## every rule of purecnn under every check of the verifier
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run
 
-prove-resume: $(READY) ## 50 SIGKILLs of a run and of a stream, and disks that fill up, gone on with: the same weights to the last bit?
+prove-resume: $(READY) ## 50 SIGKILLs of a run and of a stream, and disks that fill up, resumed: the same weights to the last bit?
 	$(BIN)/python -m experiments.kill_and_resume.run
 	$(BIN)/python -m experiments.kill_and_resume.run --stream
 	$(BIN)/python -m experiments.kill_and_resume.full_disk

@@ -19,7 +19,8 @@ from jax.sharding import PartitionSpec as P  # noqa: E402
 
 import purecnn  # noqa: E402
 from purecnn import nn  # noqa: E402
-from tests.oracles.agreement import assert_trees_close, quick_jit  # noqa: E402
+from tests.oracles.agreement import assert_trees_close  # noqa: E402
+from verify.running import quickly  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, W = (jnp.asarray(RNG.normal(size=(8, 3, 2, 5))) for _ in range(2))
@@ -61,7 +62,7 @@ def check_shard_map(types, checked):
     mapped = functools.partial(jax.shard_map, mesh=mesh, check_vma=checked)
     args = [jax.device_put(a, NamedSharding(mesh, s)) for a, s in zip((X, SCALE, BIAS), SPEC, strict=True)]
     w = jax.device_put(W, NamedSharding(mesh, P("data")))
-    values = quick_jit(mapped(on_all, in_specs=SPEC, out_specs=SPEC))(*args)  # the statistics are no device's own
+    values = quickly(mapped(on_all, in_specs=SPEC, out_specs=SPEC))(*args)  # the statistics are no device's own
     check(values, VALUES, where)
 
     def loss(shares):
@@ -76,8 +77,8 @@ def check_shard_map(types, checked):
         return lambda *args: mapped(inner, in_specs=(*SPEC, P("data")), out_specs=P())(*args, w)
 
     for shares in (False, True):
-        check(quick_jit(gradients(loss(shares)))(*args), GRADIENTS, f"{where}, gradient outside")
-        check(quick_jit(curvature(loss(shares)))(*args), CURVATURE, f"{where}, second order")
+        check(quickly(gradients(loss(shares)))(*args), GRADIENTS, f"{where}, gradient outside")
+        check(quickly(curvature(loss(shares)))(*args), CURVATURE, f"{where}, second order")
 
     def inside(cast):
         def run(x, scale, bias, w):
@@ -92,7 +93,7 @@ def check_shard_map(types, checked):
             x_bar, *bars = gradients(loss)(x, scale, bias)
             return x_bar, *(lax.psum(bar, "data") if cast or not checked else bar for bar in bars)
 
-        return quick_jit(mapped(run, in_specs=(*SPEC, P("data")), out_specs=SPEC))
+        return quickly(mapped(run, in_specs=(*SPEC, P("data")), out_specs=SPEC))
 
     for cast in (False, True) if checked else (False,):
         check(inside(cast)(*args, w), GRADIENTS, f"{where}, gradient inside, cast: {cast}")
@@ -103,7 +104,7 @@ def check_shard_map(types, checked):
             y, mean, variance = on_all(x, scale, bias)
             return of_y(y, W) + of_statistics(mean, variance)
 
-        got = quick_jit(mapped(gradients(everywhere), in_specs=(P(),) * 3, out_specs=(P(),) * 3))(*alike)
+        got = quickly(mapped(gradients(everywhere), in_specs=(P(),) * 3, out_specs=(P(),) * 3))(*alike)
         check(got, GRADIENTS, f"{where}, the same x on every device")
 
 
@@ -157,7 +158,7 @@ def check_net():
     specs = (P(), P("data"), P("data"))
     placed = jax.device_put(params, NamedSharding(mesh, P()))
     mapped = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=False)
-    assert_trees_close(quick_jit(mapped)(placed, *args), (expected, expected_state), 1e-12, "net, shard_map")
+    assert_trees_close(quickly(mapped)(placed, *args), (expected, expected_state), 1e-12, "net, shard_map")
     labels = labels.reshape(4, 2)
     for map_over in (jax.vmap, jax.pmap):
         got = map_over(step, axis_name="data", in_axes=(None, 0, 0))(params, PARTS, labels)

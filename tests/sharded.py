@@ -1,6 +1,6 @@
 """Run in a process of its own (see test_shardings.py): every rule on every kind of mesh of four CPU devices.
 
-What is expected is what one device computes, and that a cotangent lies where its primal lies.
+What is expected is what one device computes, and that a cotangent has its primal's sharding.
 """
 
 import sys
@@ -16,7 +16,8 @@ from jax.sharding import PartitionSpec as P  # noqa: E402
 
 import purecnn  # noqa: E402
 from tests.catalogue import SUBJECTS  # noqa: E402
-from tests.oracles.agreement import assert_trees_close, at_positions, quick_jit  # noqa: E402
+from tests.oracles.agreement import assert_trees_close, at_positions  # noqa: E402
+from verify.running import quickly  # noqa: E402
 
 AXES = ("data", "model")
 MESH = jax.make_mesh((2, 2), AXES)  # explicit axes: the default
@@ -89,21 +90,21 @@ def check_meshes(subject):
     """Explicit axes under jit, eagerly, in vmap, by hand and in second order; auto axes under jit."""
     args, batched = arguments(subject)
     floats = subject.differentiable(args)
-    expected = quick_jit(lambda args: gradients(subject, args))(args)
+    expected = quickly(lambda args: gradients(subject, args))(args)
     for columns in (False, True):
         spec = specs(args, batched, columns)
         placed = place(MESH, args, spec)
-        got = quick_jit(lambda args: gradients(subject, args))(placed)
+        got = quickly(lambda args: gradients(subject, args))(placed)
         assert_trees_close(got, expected, CLOSE, f"{subject}: explicit")
         assert_placed(got[1], [placed[i] for i in floats])
         assert_trees_close(
-            quick_jit(lambda args: gradients(subject, args))(place(AUTO, args, spec)),
+            quickly(lambda args: gradients(subject, args))(place(AUTO, args, spec)),
             expected,
             CLOSE,
             f"{subject}: auto",
         )
     with jax.set_mesh(MESH):
-        assert_trees_close(quick_jit(lambda args: gradients(subject, args))(placed), expected, CLOSE, f"{subject}: set")
+        assert_trees_close(quickly(lambda args: gradients(subject, args))(placed), expected, CLOSE, f"{subject}: set")
         assert_trees_close(gradients(subject, placed), expected, CLOSE, f"{subject}: eager")
 
     def by_hand(args):
@@ -111,7 +112,7 @@ def check_meshes(subject):
         y_bar = jax.tree.map(lambda y: jnp.cos(y.astype(jnp.float32)).astype(y.dtype), y)
         return y, [bar for bar in subject.bwd(residuals, y_bar, **subject.options) if bar is not None]
 
-    for function in (by_hand, quick_jit(by_hand)):
+    for function in (by_hand, quickly(by_hand)):
         got = function(placed)
         assert_trees_close(got, expected, CLOSE, f"{subject}: by hand")
         assert_placed(got[1], [placed[i] for i in floats])
@@ -122,9 +123,9 @@ def check_meshes(subject):
     def stacked(args):
         return [jnp.stack([a, 2 * a]) if i in weights else a for i, a in enumerate(args)]
 
-    mapped = quick_jit(jax.vmap(lambda *args: gradients(subject, args), in_axes=tuple(axes)))
+    mapped = quickly(jax.vmap(lambda *args: gradients(subject, args), in_axes=tuple(axes)))
     assert_trees_close(mapped(*stacked(placed)), mapped(*stacked(args)), CLOSE, f"{subject}: vmap")
-    second = quick_jit(lambda args: curvature(subject, args))
+    second = quickly(lambda args: curvature(subject, args))
     assert_trees_close(second(placed), second(args), 2e-5, f"{subject}: second order")
 
 
@@ -134,11 +135,11 @@ def check_shard_map(subject):
         return  # a device has a mask and a batch size of its own
     args, batched = arguments(subject)
     chosen = subject.differentiable(args)
-    expected = quick_jit(lambda args: gradients(subject, args))(args)[1]
+    expected = quickly(lambda args: gradients(subject, args))(args)[1]
     if subject.rule is purecnn.batch_norm:  # a device's statistics are those of its own samples
         half = args[0].shape[0] // 2
         parts = ([samples, *args[1:]] for samples in (args[0][:half], args[0][half:]))
-        first, second = (quick_jit(lambda args: gradients(subject, args))(part)[1] for part in parts)
+        first, second = (quickly(lambda args: gradients(subject, args))(part)[1] for part in parts)
         expected = [jnp.concatenate([first[0], second[0]]), *map(jnp.add, first[1:], second[1:])]
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
     spec = tuple(P("data") if i in batched else P() for i in range(len(args)))
@@ -166,10 +167,10 @@ def check_shard_map(subject):
 
     some = [args[i] for i in chosen]
     present = tuple(args)
-    assert_trees_close(quick_jit(inside(False))(*present), expected, CLOSE, f"{subject}: inside")
+    assert_trees_close(quickly(inside(False))(*present), expected, CLOSE, f"{subject}: inside")
     if None not in args:
-        assert_trees_close(quick_jit(inside(True))(*present), expected, CLOSE, f"{subject}: cast by the caller")
-    assert_trees_close(quick_jit(jax.grad(loss))(some), expected, CLOSE, f"{subject}: outside")
+        assert_trees_close(quickly(inside(True))(*present), expected, CLOSE, f"{subject}: cast by the caller")
+    assert_trees_close(quickly(jax.grad(loss))(some), expected, CLOSE, f"{subject}: outside")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from jax.sharding import PartitionSpec as P
 import purecnn
 from purecnn import nn
 from tests.modern_net import INPUT_SHAPE, modern
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
 from tests.sharded import AUTO, MESH, assert_placed  # sets the number of devices
+from verify.running import quickly
 
 
 def nets():
@@ -56,7 +57,7 @@ def check_net(net, shape):
 
         return jax.value_and_grad(loss)(params)
 
-    expected = quick_jit(by_hand)(params, x, labels)
+    expected = quickly(by_hand)(params, x, labels)
     for mesh in (MESH, AUTO):
         split = [jax.device_put(a, NamedSharding(mesh, P("data"))) for a in (x, labels)]
         columns = jax.tree.map(
@@ -67,7 +68,7 @@ def check_net(net, shape):
         )
         for placed in (jax.device_put(params, NamedSharding(mesh, P())), jax.device_put(params, columns)):
             for step in (by_hand, by_jax):
-                got = quick_jit(step)(placed, *split)
+                got = quickly(step)(placed, *split)
                 assert_trees_close(got, expected, 2e-5, net.name)
                 if mesh is MESH:  # with auto axes XLA places them
                     assert_placed(jax.tree.leaves(got[1]), jax.tree.leaves(placed))
@@ -94,14 +95,14 @@ def check_net(net, shape):
             return jax.lax.pmean(by_hand(jax.lax.pcast(params, "data", to="varying"), x, labels), "data")
 
         for step in (average, average_by_jax, cast_by_the_caller):
-            got = quick_jit(jax.shard_map(step, **specs))(*split)
+            got = quickly(jax.shard_map(step, **specs))(*split)
             assert_trees_close(got, expected, 2e-5, f"{net.name}: shard_map")
 
         def not_summed(params, x, labels):
             return by_hand(jax.lax.pcast(params, "data", to="varying"), x, labels)
 
         try:
-            quick_jit(jax.shard_map(not_summed, **specs))(*split)
+            quickly(jax.shard_map(not_summed, **specs))(*split)
         except ValueError:
             pass
         else:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import purecnn
 from tests.catalogue import CONV, MAX_POOL, named
 from tests.oracles import loops, plain
-from tests.oracles.agreement import assert_variants, quick_jit
+from tests.oracles.agreement import assert_variants
+from verify.running import quickly
 
 
 @st.composite
@@ -84,7 +85,7 @@ def test_im2col_and_col2im_are_adjoint(geometry, batch, channels):
     extent, window, options = geometry
     x = jnp.asarray(whole((batch, *extent, channels), 0), "float32")
 
-    @quick_jit
+    @quickly
     def both(x):
         cols = purecnn.im2col(x, window, **options)
         c = jnp.cos(jnp.arange(cols.size, dtype=cols.dtype)).round(1).reshape(cols.shape) * 10

@@ -7,7 +7,8 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 NET = purecnn.Chain("net", (nn.flatten(), nn.dense(4), nn.relu(), nn.dense(3)))
 KEY = jax.random.key(0)
@@ -53,7 +54,7 @@ def test_parameters_have_the_dtype_asked_for():
 
 
 def test_backward_gives_the_inputs_cotangent_too(params):
-    @quick_jit
+    @quickly
     def both(x):
         y, _, residuals = NET.forward(params, x)
         y_out, vjp = jax.vjp(lambda x: NET.apply(params, x), x)
@@ -66,8 +67,8 @@ def test_backprop_is_the_gradient_of_the_mean_loss(params):
     def loss(params):
         return purecnn.softmax_cross_entropy(NET.apply(params, X), LABELS).mean()
 
-    got = quick_jit(lambda params: purecnn.backprop(NET, params, X, LABELS))(params)
-    assert_trees_close(got, quick_jit(jax.value_and_grad(loss))(params), 1e-6)
+    got = quickly(lambda params: purecnn.backprop(NET, params, X, LABELS))(params)
+    assert_trees_close(got, quickly(jax.value_and_grad(loss))(params), 1e-6)
     assert jax.tree.structure(got[1]) == jax.tree.structure(params)
 
 
@@ -95,7 +96,7 @@ def test_backprop_with_another_loss(params):
 def test_vmap_of_backprop_over_nets_is_an_ensemble(params):
     nets = jax.tree.map(lambda p: jnp.stack([p, 2 * p]), params)
 
-    @quick_jit
+    @quickly
     def both(nets):
         def one(params):
             return purecnn.backprop(NET, params, X, LABELS)

@@ -8,7 +8,8 @@ import pytest
 import purecnn
 from purecnn import nn
 from tests.every_layer import everything
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 NET = purecnn.Chain("net", (nn.flatten(), nn.dense(4), nn.relu(), nn.dense(3)))
 KEY = jax.random.key(0)
@@ -25,7 +26,7 @@ def test_the_net_without_rules_has_the_same_numbers_and_forward_mode():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, *shape)), "float32")
     how = {"state": state, "train": True, "key": KEY}
 
-    @quick_jit
+    @quickly
     def run(params, x):
         ruled, vjp = jax.vjp(lambda x: net.apply(params, x, **how), x)
         value, pushed = jax.jvp(lambda x: plain.apply(params, x, **how), (x,), (jnp.cos(x),))
@@ -46,7 +47,7 @@ def test_hessians_forward_over_reverse_without_rules_are_those_of_the_rules():
     def loss(net, params):
         return purecnn.softmax_cross_entropy.primal(net.apply(params, X), LABELS).mean()
 
-    @quick_jit
+    @quickly
     def both(params):
         v = jax.tree.map(jnp.cos, params)
         forward = jax.jvp(jax.grad(lambda p: loss(NET.without_rules(), p)), (params,), (v,))[1]
@@ -68,5 +69,5 @@ def test_without_rules_a_relu_has_the_rules_slope_at_zero(slope):
 
 def test_backprop_of_a_net_without_rules_is_autodiff_layer_by_layer():
     params = NET.init(KEY, (2, 3))
-    got = quick_jit(lambda params: purecnn.backprop(NET.without_rules(), params, X, LABELS))(params)
-    assert_trees_close(got, quick_jit(lambda params: purecnn.backprop(NET, params, X, LABELS))(params), 1e-6)
+    got = quickly(lambda params: purecnn.backprop(NET.without_rules(), params, X, LABELS))(params)
+    assert_trees_close(got, quickly(lambda params: purecnn.backprop(NET, params, X, LABELS))(params), 1e-6)

@@ -5,7 +5,8 @@ import pytest
 from jax import lax
 
 import purecnn
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 
 def normal(*shapes):
@@ -33,7 +34,7 @@ def plain(x, w, b, *, stride=1, padding="VALID", dilation=1, groups=1):
 def test_values_and_gradients_are_those_of_lax(options):
     args = normal((2, 9, 4), (3, 4 // options.get("groups", 1), 6), (6,))
 
-    @quick_jit
+    @quickly
     def both(*args):
         def value_and_gradients(function):
             return jax.value_and_grad(lambda *args: jnp.sin(function(*args, **options)).sum(), argnums=(0, 1, 2))(*args)

@@ -17,9 +17,9 @@ from tests.oracles.agreement import (
     cotangent_like,
     expected_cotangents,
     is_float,
-    quick_jit,
 )
 from tests.residuals import residual_bytes
+from verify.running import quickly
 
 every_rule = pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 
@@ -55,7 +55,7 @@ def test_pair_by_hand_is_the_joined_rule(subject):
     args = subject.arguments("float32")
     y_bar = cotangent_like(jax.eval_shape(subject.call, *args))
 
-    @quick_jit
+    @quickly
     def compare(args, y_bar):
         y, bars = subject.pair(args, y_bar)
         without_rule = subject.rule.__wrapped__(*args, **subject.options)
@@ -89,7 +89,7 @@ def test_a_result_is_as_close_to_that_of_float64_as_its_dtype_allows(subject, dt
     in the file of each rule."""
     args = subject.arguments(dtype)
     y_bar = cotangent_like(jax.eval_shape(subject.call, *args))
-    y, bars = quick_jit(subject.pair)(args, y_bar)
+    y, bars = quickly(subject.pair)(args, y_bar)
     expected_y, expected = expected_cotangents(subject, args, y_bar, LOOPS)
     once = dtype in ("float16", "bfloat16") and subject.rule not in ROUNDED_ON_THE_WAY
     biased = subject.rule in (purecnn.conv2d, purecnn.conv_transpose2d, purecnn.dense) and args[2] is not None
@@ -140,7 +140,7 @@ def test_vmap_over_every_argument_is_a_loop(subject, x64):
     chosen = subject.differentiable(first)
     several = [chosen] if len(chosen) > 1 else []
 
-    @quick_jit
+    @quickly
     def compare(first, second, y_bars):
         pairs = []
         for batched in [(i,) for i in chosen] + several:
@@ -178,7 +178,7 @@ def test_scan_and_remat_change_nothing(subject, x64):
     def loss(some):
         return waves(subject, some, at_positions(subject.call, args, chosen))
 
-    @quick_jit
+    @quickly
     def three_ways(some):
         def step(total, some):
             value, bars = jax.value_and_grad(loss)(some)
@@ -207,6 +207,6 @@ def test_reverse_over_reverse_agrees_with_autodiff(subject, x64):
 
         return jax.grad(slope)
 
-    got, expected = quick_jit(lambda some: (curvature(subject.call)(some), curvature(subject.plainly)(some)))(some)
+    got, expected = quickly(lambda some: (curvature(subject.call)(some), curvature(subject.plainly)(some)))(some)
     assert any(np.any(np.asarray(bar)) for bar in expected)
     assert_trees_close(got, expected, 1e-11, str(subject))

@@ -9,7 +9,8 @@ import purecnn
 from purecnn import nn
 from tests.catalogue import SUBJECTS
 from tests.modern_net import INPUT_SHAPE, modern
-from tests.oracles.agreement import assert_trees_close, at_positions, quick_jit
+from tests.oracles.agreement import assert_trees_close, at_positions
+from verify.running import quickly
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LAYERS = (
@@ -92,7 +93,7 @@ def test_every_rule_exports_with_a_symbolic_batch(subject):
     exported = with_symbolic_batch(gradients, args, batched)
     for repeats in (1, 2):
         more = [jnp.concatenate([a] * repeats) if i in batched else a for i, a in enumerate(args)]
-        assert_trees_close(quick_jit(exported.call)(*more), quick_jit(gradients)(*more), 1e-5, str(subject))
+        assert_trees_close(quickly(exported.call)(*more), quickly(gradients)(*more), 1e-5, str(subject))
 
 
 NETS = [
@@ -122,4 +123,4 @@ def test_every_net_exports_with_a_symbolic_batch(net, shape):
     exported = with_symbolic_batch(step, (params, x, targets), (1, 2))
     for batch in (4, 2):
         some = (params, x[:batch], targets[:batch])
-        assert_trees_close(quick_jit(exported.call)(*some), quick_jit(step)(*some), 1e-4, net.name)
+        assert_trees_close(quickly(exported.call)(*some), quickly(step)(*some), 1e-4, net.name)

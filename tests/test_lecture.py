@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import purecnn
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 A = jnp.array([[3.0, 2, 3, 1], [0, 5, 3, 4], [1, 2, 2, 2], [7, 3, 1, 7]])
 
@@ -124,7 +125,7 @@ def test_row_16_both_lists_written_out(x64):
     w = {name: jnp.asarray(rng.normal(size=shape)) / 3 for name, shape in shapes.items()}
     x, label = jnp.asarray(rng.normal(size=(2, 8, 8, 1))), jnp.array([0, 2])
 
-    @quick_jit
+    @quickly
     def two_lists(w):
         pred1, kept1 = purecnn.conv2d_fwd(x, w["w1"], padding="SAME")
         pred2, kept2 = purecnn.relu_fwd(pred1)
@@ -160,4 +161,4 @@ def test_row_16_both_lists_written_out(x64):
         y = jax.nn.relu(y.reshape(2, -1) @ w["w8"]) @ w["w10"]
         return -jnp.take_along_axis(jax.nn.log_softmax(y), label[:, None], axis=1).sum()
 
-    assert_trees_close(two_lists(w), quick_jit(jax.value_and_grad(plainly))(w), 1e-12)
+    assert_trees_close(two_lists(w), quickly(jax.value_and_grad(plainly))(w), 1e-12)

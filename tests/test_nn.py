@@ -5,7 +5,8 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 KEY = jax.random.key(0)
 IMAGE = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 2)), "float32")
@@ -54,7 +55,7 @@ def test_the_pair_is_the_gradient_of_apply(layer, x, train):
     """Value, state after it, and every cotangent: the lists by hand, and autodiff of the layer without its rules,
     against jax.grad through the joined rules."""
 
-    @quick_jit
+    @quickly
     def both(x):
         params, state = layer.init(KEY, x.shape[1:], x.dtype), layer.init_state(x.shape[1:], x.dtype)
         y, vjp, after = jax.vjp(lambda p, x: layer.apply(p, state, x, train, KEY), params, x, has_aux=True)
@@ -122,7 +123,7 @@ def test_the_gradient_does_not_go_through_the_running_statistics():
     layer = nn.batch_norm()
     params, state = layer.init(KEY, (2,), jnp.float32), layer.init_state((2,), jnp.float32)
 
-    @quick_jit
+    @quickly
     def slope(x):
         return jax.grad(lambda x: sum((s**2).sum() for s in layer.apply(params, state, x, True, None)[1].values()))(x)
 

@@ -5,7 +5,7 @@ import numpy as np
 from purecnn.geometry import window_dims
 from purecnn.offsets import no_offset, pad_from_offset, read_axis, read_offsets, sum_over_windows
 from tests.oracles import loops
-from tests.oracles.agreement import quick_jit
+from verify.running import quickly
 
 OPTIONS = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2)}
 
@@ -14,7 +14,7 @@ def test_an_offset_reads_what_the_loops_say_and_padding_as_fill():
     x = jnp.arange(1 * 4 * 4 * 1.0).reshape(1, 4, 4, 1)
     window = window_dims("test", x.shape, (2, 2), **OPTIONS)
     positions = loops.windows(x.shape, (2, 2), **OPTIONS)
-    seen = list(quick_jit(lambda x: list(read_offsets(x, window, fill=-1.0)))(x))
+    seen = list(quickly(lambda x: list(read_offsets(x, window, fill=-1.0)))(x))
     for offset, values in enumerate(seen):
         for (o, p), entries in positions.items():
             at = entries[offset][1]
@@ -27,7 +27,7 @@ def test_writing_is_the_adjoint_of_reading():
     shape = (2, *window.output, 3)
     cotangents = [jnp.asarray(np.random.default_rng(i).integers(-3, 4, shape), x.dtype) for i in range(4)]
 
-    @quick_jit
+    @quickly
     def both(cotangents):
         read = jax.vjp(lambda x: list(read_offsets(x, window)), x)[1]
         return read(cotangents)[0], sum(

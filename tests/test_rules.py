@@ -11,7 +11,8 @@ import pytest
 import purecnn
 from purecnn.rules import Residuals, Rule, rule, shape_carrier
 from tests.catalogue import SUBJECTS, named
-from tests.oracles.agreement import at_positions, cotangent_like, quick_jit
+from tests.oracles.agreement import at_positions, cotangent_like
+from verify.running import quickly
 
 
 @functools.partial(rule, static=("power",))
@@ -208,10 +209,10 @@ def test_gradients_at_a_traced_number_are_those_at_the_static_one(dtype):
 
         tolerance = {"bfloat16": 0.05, "float64": 1e-12}[dtype]
         for derivative in (jax.grad(losses), twice):
-            expected = quick_jit(lambda x, derivative=derivative: derivative(x, 0.25))(x)
+            expected = quickly(lambda x, derivative=derivative: derivative(x, 0.25))(x)
             mesh = jax.make_mesh((1,), ("data",))
             placed = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
-            for got in (quick_jit(derivative)(each, jnp.float32(0.25)) for each in (x, placed)):
+            for got in (quickly(derivative)(each, jnp.float32(0.25)) for each in (x, placed)):
                 assert got.dtype == dtype
                 np.testing.assert_allclose(*(np.asarray(a, "float64") for a in (got, expected)), rtol=tolerance)
         assert jax.grad(losses, argnums=1)(x, jnp.float32(0.25)) == 0

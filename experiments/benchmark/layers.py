@@ -70,7 +70,7 @@ TRANSPOSED = {
 
 
 def conv_flops(x_shape, w_shape, stride: int, padding: int) -> int:
-    """Of one product over all of the layer's places: y, x̄ and w̄ take one each."""
+    """Of one product over all of the layer's output positions: y, x̄ and w̄ take one each."""
     sides = [(size + 2 * padding - k) // stride + 1 for size, k in zip(x_shape[1:3], w_shape, strict=False)]
     return 2 * x_shape[0] * math.prod(sides) * math.prod(w_shape)
 

@@ -76,15 +76,15 @@ def _plot(path: Path, results: Results) -> None:
     rows = list(results)[::-1]
     figure = matplotlib.figure.Figure(figsize=(8, 1 + 0.34 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
-    places = range(len(rows))
+    heights = range(len(rows))
     axes.barh(
-        [p + 0.2 for p in places], [results[r]["purecnn"].ratio for r in rows], 0.38, label="over autodiff's time"
+        [p + 0.2 for p in heights], [results[r]["purecnn"].ratio for r in rows], 0.38, label="over autodiff's time"
     )
     torch = [against_torch(results[r]) or 0 for r in rows]
     if any(torch):
-        axes.barh([p - 0.2 for p in places], torch, 0.38, label="over PyTorch's, its faster layout")
+        axes.barh([p - 0.2 for p in heights], torch, 0.38, label="over PyTorch's, its faster layout")
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_yticks(list(places), rows)
+    axes.set_yticks(list(heights), rows)
     axes.set_xlabel("purecnn's time, as a share (less is better)")
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)

@@ -48,7 +48,7 @@ def plain_conv2d(x, w, b, *, stride, padding, dilation, groups=1, algorithm):
 
     from verify.oracle import references
 
-    stack = references.taps(x, w.shape[:2], stride, padding, dilation, 0)
+    stack = references.input_at_offsets(x, w.shape[:2], stride, padding, dilation, 0)
     stack = stack.reshape(*stack.shape[:4], groups, -1)
     y = jnp.einsum("tnopgc,tcgd->nopgd", stack, w.reshape(len(stack), w.shape[2], groups, -1))
     return y.reshape(*stack.shape[1:4], -1) + b[None, None, None]

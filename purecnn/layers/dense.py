@@ -21,7 +21,7 @@ import math
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats, require_rank, require_shape
-from purecnn.ops import matmul_transposed, per_channel, sum_to_channels
+from purecnn.ops import matmul, matmul_transposed, per_channel, sum_to_channels
 from purecnn.rules import rule
 
 
@@ -42,9 +42,9 @@ def dense(
     if x.shape[-1] != w.shape[0]:
         raise ValueError(f"dense: w: got shape {w.shape}, expected ({x.shape[-1]}, out): one row per input of x")
     if b is None:
-        return x @ w
+        return matmul(x, w)
     require_shape("dense", (w.shape[1],), "one per output", b=b)
-    return x @ w + per_channel(b, x)
+    return matmul(x, w) + per_channel(b, x)
 
 
 @dense.def_fwd
@@ -59,7 +59,7 @@ def dense_bwd(residuals, y_bar):
     x, w, b = residuals
     rows_of_x, rows_of_y_bar = _rows(x), _rows(y_bar)
     x_bar = matmul_transposed(rows_of_y_bar, w).reshape(x.shape)
-    w_bar = rows_of_x.T @ rows_of_y_bar
+    w_bar = matmul(rows_of_x.T, rows_of_y_bar)
     b_bar = None if b is None else sum_to_channels(y_bar).astype(b.dtype)
     return x_bar, w_bar, b_bar
 

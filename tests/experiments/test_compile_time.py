@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import purecnn
 from experiments.compile_time import run, scanned
 from purecnn import nn
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 NET = purecnn.Chain("net", (nn.dense(6), *(nn.dense(6), nn.batch_norm(), nn.relu()) * 3, nn.dense(3)))
 
@@ -20,7 +21,7 @@ def test_scanned_blocks_have_the_gradients_of_the_two_lists():
     params, state = NET.init(jax.random.key(0), (5,)), NET.init_state((5,))
     x, labels = jax.random.normal(jax.random.key(1), (4, 5)), jnp.array([0, 1, 2, 1])
 
-    @quick_jit
+    @quickly
     def both(params):
         by_lists = purecnn.backprop(NET, params, x, labels, state=state, train=True)
         return scanned.backprop(NET, params, x, labels, state=state), by_lists

@@ -5,7 +5,8 @@ import pytest
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_wgrad_chunked
 from tests.oracles import loops
-from tests.oracles.agreement import assert_close, quick_jit
+from tests.oracles.agreement import assert_close
+from verify.running import quickly
 
 
 @pytest.mark.parametrize("room", [0, 1400, 1 << 20], ids=["strips of a row", "three chunks", "one chunk"])
@@ -18,7 +19,7 @@ def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room):
     )
     _, (_, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w))
     dims = conv_dims("test", x.shape, w.shape)
-    got = quick_jit(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(x, y_bar)
+    got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(x, y_bar)
     assert_close(got, w_bar, 0)
 
 
@@ -32,7 +33,7 @@ def test_strips_of_rows_with_stride_padding_dilation_and_groups(monkeypatch):
     two_rows = 4 * dims.output[1] * w[..., 0].size * 2 * 2
     monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", two_rows)
     assert dims.output[0] == 6
-    got = quick_jit(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
+    got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
     assert_close(got, w_bar, 0)
 
 

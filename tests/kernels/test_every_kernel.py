@@ -13,7 +13,8 @@ from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_banded, select
 from purecnn.layers import conv2d as page
 from tests.oracles import loops
-from tests.oracles.agreement import assert_close, assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_close, assert_trees_close
+from verify.running import quickly
 
 # x, window, output channels, options
 GEOMETRIES = {
@@ -77,7 +78,7 @@ def made(geometry, numbers=None, dtype="float32"):
 
 def results(functions, dims, x, w, y_bar):
     arguments = dict(zip(EQUATIONS, ((x, w), (y_bar, w), (x, y_bar)), strict=True))
-    return quick_jit(lambda a: {name: function(*a[name], dims) for name, function in functions.items()})(arguments)
+    return quickly(lambda a: {name: function(*a[name], dims) for name, function in functions.items()})(arguments)
 
 
 PAGE = {name: getattr(page, name) for name in EQUATIONS}

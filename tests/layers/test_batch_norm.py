@@ -10,7 +10,8 @@ import purecnn
 from tests import faulty_rules
 from tests.catalogue import check_vjp, named
 from tests.oracles import plain
-from tests.oracles.agreement import assert_rejected, assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_rejected, assert_trees_close
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -22,7 +23,7 @@ NORM = named("batch_norm")
 
 def test_output_has_the_scale_and_bias_as_its_statistics():
     x = jnp.asarray(np.random.default_rng(0).normal(3, 5, size=(8, 4, 4, 2)), "float32")
-    y, mean, variance = quick_jit(purecnn.batch_norm)(x, jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]))
+    y, mean, variance = quickly(purecnn.batch_norm)(x, jnp.array([2.0, 0.5]), jnp.array([1.0, -1.0]))
     np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), [1, -1], atol=1e-5)
     np.testing.assert_allclose(y.std(axis=(0, 1, 2)), [2, 0.5], rtol=1e-5)
     np.testing.assert_allclose(mean, x.mean(axis=(0, 1, 2)), rtol=1e-6)
@@ -33,7 +34,7 @@ def test_output_has_the_scale_and_bias_as_its_statistics():
 def test_sixteen_bit_statistics_are_those_of_float32(dtype):
     """Ones, more of them than the dtype can count, and one channel with 256 + 1 in its sums."""
     x = jnp.ones((4096, 1), dtype)
-    _, mean, variance = quick_jit(purecnn.batch_norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
+    _, mean, variance = quickly(purecnn.batch_norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
     assert (mean.dtype, variance.dtype) == (jnp.float32, jnp.float32)
     assert (mean.tolist(), variance.tolist()) == ([1], [0])
 
@@ -42,7 +43,7 @@ def test_sixteen_bit_statistics_are_those_of_float32(dtype):
             jnp.zeros(1, dtype)
         )
 
-    assert quick_jit(bias_bar)(x).tolist() == [4096]
+    assert quickly(bias_bar)(x).tolist() == [4096]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -51,7 +52,7 @@ def test_a_mean_far_above_the_deviation_leaves_the_variance_right(dtype):
     deviation = {"float32": 0.1, "bfloat16": 16}[dtype]
     x = jnp.asarray(1000 + deviation * np.random.default_rng(0).standard_normal((64, 1)), dtype)
     wide = np.asarray(x, "float64")
-    _, mean, variance = quick_jit(purecnn.batch_norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
+    _, mean, variance = quickly(purecnn.batch_norm)(x, jnp.ones(1, dtype), jnp.zeros(1, dtype))
     np.testing.assert_allclose(mean, wide.mean(0), rtol=2e-7)
     np.testing.assert_allclose(variance, wide.var(0), rtol=1e-5)
     unshifted = (x.astype("float32") ** 2).mean(0) - x.astype("float32").mean(0) ** 2
@@ -59,7 +60,7 @@ def test_a_mean_far_above_the_deviation_leaves_the_variance_right(dtype):
 
 
 def test_a_constant_channel_has_no_variance_and_no_nan():
-    y, _, variance = quick_jit(purecnn.batch_norm)(jnp.full((8, 1), 1 / 3), jnp.ones(1), jnp.ones(1))
+    y, _, variance = quickly(purecnn.batch_norm)(jnp.full((8, 1), 1 / 3), jnp.ones(1), jnp.ones(1))
     assert variance.tolist() == [0]
     assert (y == 1).all()
 

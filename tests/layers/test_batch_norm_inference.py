@@ -5,7 +5,8 @@ import pytest
 import purecnn
 from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.agreement import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -17,8 +18,8 @@ NORM, INFERENCE = named("batch_norm"), named("batch_norm_inference")
 
 def test_inference_with_the_batchs_own_statistics_is_the_same_output():
     x, scale, bias = NORM.arguments("float32")
-    y, mean, variance = quick_jit(purecnn.batch_norm)(x, scale, bias)
-    again = quick_jit(purecnn.batch_norm_inference)(x, scale, bias, mean, variance)
+    y, mean, variance = quickly(purecnn.batch_norm)(x, scale, bias)
+    again = quickly(purecnn.batch_norm_inference)(x, scale, bias, mean, variance)
     np.testing.assert_allclose(again, y, rtol=1e-5, atol=1e-6)
 
 

@@ -6,14 +6,8 @@ import pytest
 import purecnn
 from tests import faulty_rules
 from tests.catalogue import CONV, check_vjp
-from tests.oracles.agreement import (
-    ORACLES,
-    assert_close,
-    assert_cotangents,
-    assert_rejected,
-    assert_trees_close,
-    quick_jit,
-)
+from tests.oracles.agreement import ORACLES, assert_close, assert_cotangents, assert_rejected, assert_trees_close
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -87,7 +81,7 @@ def test_vmap_over_weights_is_an_ensemble():
     x, w, _ = CONV.arguments("float32")
     kernels = jnp.stack([w, 2 * w, -w])
 
-    @quick_jit
+    @quickly
     def both(kernels):
         def gradient(w, algorithm):
             return jax.grad(lambda w: (purecnn.conv2d(x, w, groups=2, algorithm=algorithm) ** 2).sum())(w)

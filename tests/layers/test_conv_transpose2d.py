@@ -11,7 +11,8 @@ import purecnn
 from purecnn.kernels import select
 from tests import faulty_rules
 from tests.catalogue import TRANSPOSED, check_vjp
-from tests.oracles.agreement import ORACLES, assert_cotangents, assert_rejected, assert_variants, quick_jit
+from tests.oracles.agreement import ORACLES, assert_cotangents, assert_rejected, assert_variants
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -126,7 +127,7 @@ def test_vmap_over_kernels_is_an_ensemble():
     x, w, _ = TRANSPOSED.arguments("float32")
     kernels = jnp.stack([w, 2 * w])
 
-    @quick_jit
+    @quickly
     def both(kernels):
         slope = jax.grad(lambda w: (purecnn.conv_transpose2d(x, w, stride=2, groups=2) ** 2).sum())
         return jax.vmap(slope)(kernels), jnp.stack([slope(w) for w in kernels])

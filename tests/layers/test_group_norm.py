@@ -5,7 +5,8 @@ import pytest
 import purecnn
 from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.agreement import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -21,7 +22,7 @@ def drawn(*shape, mean=3.0, deviation=5.0):
 
 def normalised(x, groups):
     ones = jnp.ones(x.shape[-1], x.dtype)
-    return quick_jit(lambda x: purecnn.group_norm(x, ones, 0 * ones, groups=groups))(x)
+    return quickly(lambda x: purecnn.group_norm(x, ones, 0 * ones, groups=groups))(x)
 
 
 @pytest.mark.parametrize("shape", [(3, 64), (3, 5, 8), (3, 4, 5, 8), (2, 3, 2, 3, 8)])
@@ -34,14 +35,14 @@ def test_every_group_of_every_sample_has_mean_zero_and_deviation_one(shape, grou
 
 def test_one_group_of_a_matrix_is_layer_norm():
     x, scale, bias = drawn(3, 8), drawn(8), drawn(8)
-    ours = quick_jit(lambda *args: purecnn.group_norm(*args, groups=1))(x, scale, bias)
-    np.testing.assert_allclose(ours, quick_jit(purecnn.layer_norm)(x, scale, bias), rtol=1e-5, atol=1e-5)
+    ours = quickly(lambda *args: purecnn.group_norm(*args, groups=1))(x, scale, bias)
+    np.testing.assert_allclose(ours, quickly(purecnn.layer_norm)(x, scale, bias), rtol=1e-5, atol=1e-5)
 
 
 def test_a_mean_far_above_the_deviation_leaves_the_variance_right():
     x = drawn(2, 16, 4, mean=1000, deviation=0.1)
     wide = np.asarray(x, "float64").reshape(2, 16, 2, 2)
-    _, (_, _, mean, r) = quick_jit(lambda x: purecnn.group_norm_fwd(x, jnp.ones(4), jnp.zeros(4), groups=2))(x)
+    _, (_, _, mean, r) = quickly(lambda x: purecnn.group_norm_fwd(x, jnp.ones(4), jnp.zeros(4), groups=2))(x)
     np.testing.assert_allclose(mean, wide.mean((1, 3)), rtol=2e-7)
     np.testing.assert_allclose(r, (wide.var((1, 3)) + 1e-5) ** -0.5, rtol=1e-4)
 

@@ -52,7 +52,7 @@ def test_nothing_is_kept():
         assert sum(r.nbytes for r in residuals) == 0
 
 
-def taps_in_reverse(residuals, cols_bar, window, **options):
+def offsets_in_reverse(residuals, cols_bar, window, **options):
     offsets = cols_bar.reshape(*cols_bar.shape[:3], 9, 3)[..., ::-1, :].reshape(cols_bar.shape)
     return purecnn.im2col_bwd(residuals, offsets, window, **options)
 
@@ -72,7 +72,7 @@ def overlaps_overwrite(residuals, cols_bar, window, **options):
 @pytest.mark.parametrize(
     "faulty",
     [
-        taps_in_reverse,
+        offsets_in_reverse,
         channel_slowest,
         overlaps_overwrite,
         faulty_rules.cotangent_ignored(IM2COL),

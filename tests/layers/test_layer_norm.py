@@ -5,7 +5,8 @@ import pytest
 import purecnn
 from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.agreement import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -22,7 +23,7 @@ def ones_and_zeros(x):
 @pytest.mark.parametrize("shape", [(64,), (5, 64), (5, 3, 64), (2, 2, 2, 64)])
 def test_every_row_has_mean_zero_and_deviation_one(shape):
     x = jnp.asarray(np.random.default_rng(0).normal(3, 5, size=shape), "float32")
-    y = quick_jit(purecnn.layer_norm)(x, *ones_and_zeros(x))
+    y = quickly(purecnn.layer_norm)(x, *ones_and_zeros(x))
     np.testing.assert_allclose(y.mean(axis=-1), 0, atol=1e-5)
     np.testing.assert_allclose(y.std(axis=-1), 1, rtol=1e-5)
 
@@ -31,7 +32,7 @@ def test_every_row_has_mean_zero_and_deviation_one(shape):
 def test_sixteen_bit_statistics_are_those_of_float32(dtype):
     """More channels than the dtype can count."""
     x = jnp.ones((1, 4096), dtype).at[0, :2048].set(3)
-    y, residuals = quick_jit(purecnn.layer_norm_fwd)(x, *ones_and_zeros(x))
+    y, residuals = quickly(purecnn.layer_norm_fwd)(x, *ones_and_zeros(x))
     assert [r.dtype for r in residuals[2:]] == [jnp.float32, jnp.float32]
     assert residuals[2].tolist() == [[2]]
     assert set(np.unique(y.astype("float32"))) == {-1, 1}
@@ -40,7 +41,7 @@ def test_sixteen_bit_statistics_are_those_of_float32(dtype):
 def test_a_mean_far_above_the_deviation_leaves_the_variance_right():
     x = jnp.asarray(1000 + 0.1 * np.random.default_rng(0).standard_normal((3, 64)), "float32")
     wide = np.asarray(x, "float64")
-    _, (_, _, mean, r) = quick_jit(purecnn.layer_norm_fwd)(x, *ones_and_zeros(x))
+    _, (_, _, mean, r) = quickly(purecnn.layer_norm_fwd)(x, *ones_and_zeros(x))
     np.testing.assert_allclose(mean[:, 0], wide.mean(1), rtol=2e-7)
     np.testing.assert_allclose(r[:, 0], (wide.var(1) + 1e-5) ** -0.5, rtol=1e-5)
 

@@ -6,7 +6,8 @@ import pytest
 import purecnn
 from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.agreement import assert_rejected, quick_jit
+from tests.oracles.agreement import assert_rejected
+from verify.running import quickly
 
 
 def test_the_rule_is_right():
@@ -22,7 +23,7 @@ def value_and_gradient(logits, labels, **options):
         losses = purecnn.softmax_cross_entropy(logits, labels, **options)
         return losses.sum(), losses
 
-    (_, losses), gradient = quick_jit(jax.value_and_grad(total, has_aux=True))(logits)
+    (_, losses), gradient = quickly(jax.value_and_grad(total, has_aux=True))(logits)
     return losses, gradient
 
 

@@ -19,7 +19,8 @@ from purecnn.models import (
     resnet50,
     resnet_cifar,
 )
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 KEY = jax.random.key(0)
 SQUARES = (purecnn.squared_error_fwd, purecnn.squared_error_bwd)
@@ -47,7 +48,7 @@ def made(net, shape, dtype=jnp.float32):
 def assert_same_gradient(net, params, x, labels, **how):
     """Loss and every gradient, to 1e-6 of its largest entry, in float32."""
 
-    @quick_jit
+    @quickly
     def both(params):
         return purecnn.backprop(net, params, x, labels, **how), by_autodiff(net, params, x, labels, **how)
 
@@ -115,8 +116,8 @@ def test_backprop_is_jax_grad_on_the_lectures_net():
     """Row 2: L = Σ(ŷ − y)² behind f₂ = σ(w₂ σ(w₁ x))."""
     net = mlp(3, hidden=(5,))
     params, x, target = made(net, (6,)), images((6,), 4), jnp.eye(4, 3)
-    got = quick_jit(lambda p: purecnn.backprop(net, p, x, target, loss=SQUARES))(params)
-    expected = quick_jit(lambda p: by_autodiff(net, p, x, target, purecnn.squared_error))(params)
+    got = quickly(lambda p: purecnn.backprop(net, p, x, target, loss=SQUARES))(params)
+    expected = quickly(lambda p: by_autodiff(net, p, x, target, purecnn.squared_error))(params)
     assert_trees_close(got, expected, 1e-6)
 
 
@@ -135,8 +136,8 @@ def test_backprop_is_autodiff_of_the_net_without_our_rules(net, shape, how, x64)
     params, x, labels = made(net, shape, jnp.float64), images(shape, dtype="float64"), jnp.array([3, 7])
     how = {**how, "state": net.init_state(shape, jnp.float64)}
     bare_loss = purecnn.softmax_cross_entropy.__wrapped__
-    expected = quick_jit(lambda p: by_autodiff(bare_net, p, x, labels, bare_loss, **how))(params)
-    got = quick_jit(lambda p: purecnn.backprop(net, p, x, labels, **how))(params)
+    expected = quickly(lambda p: by_autodiff(bare_net, p, x, labels, bare_loss, **how))(params)
+    got = quickly(lambda p: purecnn.backprop(net, p, x, labels, **how))(params)
     assert_trees_close(got, expected, 1e-12)
 
 
@@ -145,7 +146,7 @@ def test_per_sample_gradients_are_those_of_a_loop():
     net, shape = lenet(3), (4, 4, 1)
     params, x, labels = made(net, shape), images(shape, 3), jnp.array([0, 2, 1])
 
-    @quick_jit
+    @quickly
     def both(params):
         def loss(params, x, label):
             return purecnn.softmax_cross_entropy(net.apply(params, x[None]), label[None])[0]
@@ -160,7 +161,7 @@ def test_per_sample_gradients_are_those_of_a_loop():
 def test_a_training_step_of_resnet_moves_its_statistics():
     net, shape = resnet_cifar(features=(2,)), (4, 4, 1)
     params, state = made(net, shape), net.init_state(shape)
-    y, after = quick_jit(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(params, state, images(shape))
+    y, after = quickly(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(params, state, images(shape))
     assert y.shape == (2, 10)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     moved = [bool((a != b).any()) for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True)]

@@ -12,7 +12,7 @@ import pytest
 from purecnn import models
 from purecnn.models import alexnet_one_tower, from_torchvision, to_torchvision
 from purecnn.models.torchvision import TABLES, _built
-from tests.oracles.agreement import quick_jit
+from verify.running import quickly
 
 SHAPES = json.loads(
     (Path(__file__).parents[2] / "experiments/against_torchvision/results/shapes.json").read_text(encoding="utf-8")
@@ -131,7 +131,7 @@ def test_the_converted_net_computes_what_the_original_does(arrays):
     assert net == alexnet_one_tower(CLASSES) or len(net.layers) == len(alexnet_one_tower().layers)
     x = np.random.default_rng(1).standard_normal((1, 3, 224, 224))
     expected = alexnet_of_numpy(arrays, x)
-    got = quick_jit(net.apply)(params, x.transpose(0, 2, 3, 1).astype(np.float32), state=state)
+    got = quickly(net.apply)(params, x.transpose(0, 2, 3, 1).astype(np.float32), state=state)
     assert np.ptp(expected) > 1
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * abs(expected).max())
 

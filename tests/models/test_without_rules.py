@@ -7,7 +7,8 @@ import pytest
 import purecnn
 from purecnn import models
 from tests.models.test_models import KEY, images, made
-from tests.oracles.agreement import assert_trees_close, quick_jit
+from tests.oracles.agreement import assert_trees_close
+from verify.running import quickly
 
 NETS = [
     (models.mlp(), (5,)),
@@ -65,7 +66,7 @@ def test_a_hessian_vector_product_is_that_of_the_rules():
     def gradient(net, loss):
         return jax.value_and_grad(lambda p: loss(net.apply(p, x, state=state, train=True), labels).mean())
 
-    @quick_jit
+    @quickly
     def both(params):
         v = jax.tree.map(jnp.cos, params)
         plain = gradient(net.without_rules(), purecnn.softmax_cross_entropy.primal)

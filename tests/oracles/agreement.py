@@ -16,9 +16,6 @@ from verify.running import quickly
 AUTODIFF, LOOPS, DIFFERENCES = "autodiff of the plain forward", "loops", "finite differences"
 ORACLES = (AUTODIFF, LOOPS, DIFFERENCES)
 
-# `jax.jit` for programs that run once: compiled in a quarter of the time, on a CPU. Optimised code is tested elsewhere.
-quick_jit = quickly
-
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -63,7 +60,7 @@ class Subject:
             y, residuals = self.fwd(*args, **options)
             return self.bwd(residuals, jnp.broadcast_to(jnp.asarray(y_bar, y.dtype), y.shape), **options)
 
-        return quick_jit(cotangents)(*args)
+        return quickly(cotangents)(*args)
 
     def variant(self, name, **options):
         """The same rule with other options."""
@@ -179,7 +176,7 @@ def compiled_oracle(subject, args, y_bar, oracle):
     if oracle == LOOPS:
         return expected_cotangents(subject, args, y_bar, oracle)
     compute = functools.partial(expected_cotangents, subject, oracle=oracle)
-    return quick_jit(compute)(args, y_bar)
+    return quickly(compute)(args, y_bar)
 
 
 def assert_cotangents(subject: Subject, args=None, *, bwd=None, oracles=ORACLES, integers=False, tolerance=1e-12):
@@ -202,7 +199,7 @@ def pair_and_oracles(subject, args, bwd, oracles, integers):
         else:
             known = {oracle: at_defaults(subject, oracle)[2] for oracle in oracles}
             args, y_bar, _ = at_defaults(subject, oracles[0])
-        return quick_jit(functools.partial(subject.pair, bwd=bwd))(args, y_bar), known
+        return quickly(functools.partial(subject.pair, bwd=bwd))(args, y_bar), known
 
 
 def allowed(oracle, integers=False, tolerance=1e-12):
@@ -227,7 +224,7 @@ def assert_variants(variants, args, *, tolerance=1e-12):
         args = tuple(as_jax(a) for a in args)
         y_bar = cotangent_like(jax.eval_shape(variants[0].plainly, *args), integers=True)
 
-        @quick_jit
+        @quickly
         def together(args, y_bar):
             pairs = [subject.pair(args, y_bar) for subject in variants]
             return pairs, [expected_cotangents(subject, args, y_bar, AUTODIFF) for subject in variants]

@@ -11,9 +11,8 @@ import numpy as np
 from jax import lax
 
 from verify.oracle import references
-from verify.oracle.references import batch_norm_inference
+from verify.oracle.references import batch_norm_inference, input_at_offsets
 from verify.oracle.references import pair as both
-from verify.oracle.references import taps as input_at_offsets
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 

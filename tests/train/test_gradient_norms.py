@@ -8,8 +8,8 @@ from purecnn import nn
 from purecnn.chain import Chain
 from purecnn.data.augmentation import random_warp
 from purecnn.train.step import initial_state, training_step
-from tests.oracles.agreement import quick_jit
 from tests.train.small import CROSS_ENTROPY, SGD, SMALL, digits, leaves
+from verify.running import quickly
 
 
 def test_they_are_those_of_the_layers_gradients_at_every_third_step():
@@ -18,7 +18,7 @@ def test_they_are_those_of_the_layers_gradients_at_every_third_step():
         Chain("net", (*SMALL.layers[:3], nn.residual(nn.conv2d(3, 1)), *SMALL.layers[3:])),
         digits(8),
     )
-    step = quick_jit(training_step(net, CROSS_ENTROPY, optax.sgd(1.0), norms_every=3))
+    step = quickly(training_step(net, CROSS_ENTROPY, optax.sgd(1.0), norms_every=3))
     now = initial_state(net, optax.sgd(1.0), (8, 8, 1), seed=0)
     now = now._replace(params=jax.tree.map(lambda w: w / 4, now.params))
     for number in range(5):

@@ -5,7 +5,7 @@ from purecnn.train import notebook
 
 
 def kernel(monkeypatch, shown):
-    """The like of IPython in a notebook's kernel, which writes down what is shown."""
+    """The like of IPython in a notebook's kernel, which keeps what is displayed."""
 
     class Output:
         def update(self, data, raw):

@@ -12,8 +12,8 @@ from purecnn.data.mixing import Mixed
 from purecnn.models import lenet, mlp
 from purecnn.train.objectives import OBJECTIVES, mixed, smoothed
 from purecnn.train.step import evaluation, initial_state, steps_in_one_dispatch, training_step
-from tests.oracles.agreement import quick_jit
 from tests.train.small import CROSS_ENTROPY, SGD, SMALL, assert_close, copied, digits, leaves, norm_net
+from verify.running import quickly
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_a_step_is_jax_grad_and_optax_by_hand(optimizer):
         return softmax_cross_entropy(SMALL.apply(params, x), labels).mean()
 
     with jax.numpy_dtype_promotion("standard"):  # optax's Adam raises a float to an int32 power
-        loss, gradient = quick_jit(jax.value_and_grad(mean_loss))(now.params)
+        loss, gradient = quickly(jax.value_and_grad(mean_loss))(now.params)
         updates, _ = optimizer.update(gradient, now.opt_state, now.params)
         expected = optax.apply_updates(now.params, updates)
-        then, measured = quick_jit(training_step(SMALL, CROSS_ENTROPY, optimizer))(now, x, labels)
+        then, measured = quickly(training_step(SMALL, CROSS_ENTROPY, optimizer))(now, x, labels)
     assert_close(then.params, expected, 1e-6)
     np.testing.assert_allclose(measured.loss, loss, rtol=1e-6)
     guesses = SMALL.apply(now.params, x).argmax(axis=1)
@@ -45,7 +45,7 @@ def test_a_step_is_jax_grad_and_optax_by_hand(optimizer):
 def test_the_squared_error_is_that_to_one_hot_labels():
     net, (x, labels) = mlp(10, hidden=(8,)), digits(6)
     now = initial_state(net, SGD, (8, 8, 1), seed=0)
-    _, measured = quick_jit(training_step(net, OBJECTIVES["squared_error"], SGD))(now, x, labels)
+    _, measured = quickly(training_step(net, OBJECTIVES["squared_error"], SGD))(now, x, labels)
     y = np.asarray(net.apply(now.params, x))
     np.testing.assert_allclose(measured.loss, ((y - np.eye(10)[labels]) ** 2).sum(axis=1).mean(), rtol=1e-5)
 
@@ -67,7 +67,7 @@ def test_steps_in_one_dispatch_are_the_same_steps_one_by_one_to_the_bit():
 def test_a_step_in_a_scan_is_the_step_outside_it_to_rounding():
     (images, labels), step = digits(32), training_step(SMALL, CROSS_ENTROPY, SGD)
     now = initial_state(SMALL, SGD, (8, 8, 1), seed=0)
-    alone, _ = quick_jit(step)(now, images, labels)
+    alone, _ = quickly(step)(now, images, labels)
     indices = np.arange(32, dtype=np.int32)[None]
     scanned, _ = steps_in_one_dispatch(step)(copied(now), images, labels, indices)
     assert_close(scanned.params, alone.params, 1e-6)
@@ -85,8 +85,8 @@ def test_what_goes_in_is_donated_and_the_data_is_not():
 def test_running_statistics_come_back_and_follow_the_batches():
     net, (images, labels) = norm_net(), digits(16)
     now = initial_state(net, SGD, (8, 8, 1), seed=0)
-    then, _ = quick_jit(training_step(net, CROSS_ENTROPY, SGD))(now, images, labels)
-    _, expected = quick_jit(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(
+    then, _ = quickly(training_step(net, CROSS_ENTROPY, SGD))(now, images, labels)
+    _, expected = quickly(lambda p, s, x: net.apply_with_state(p, x, state=s, train=True))(
         now.params, now.state, images
     )
     assert_close(then.state, expected, 1e-5)
@@ -178,7 +178,7 @@ def test_whole_numbers_as_pixels_are_the_same_as_their_share_of_255():
 def test_smoothed_labels_change_the_training_loss_alone():
     (x, labels), now = digits(8), initial_state(SMALL, SGD, (8, 8, 1), seed=0)
     step = training_step(SMALL, smoothed(CROSS_ENTROPY, 0.1), SGD)
-    _, measured = quick_jit(step)(now, x, labels)
+    _, measured = quickly(step)(now, x, labels)
     expected = softmax_cross_entropy(SMALL.apply(now.params, x), labels, label_smoothing=0.1)
     np.testing.assert_allclose(measured.loss, expected.mean(), rtol=1e-6)
     assert smoothed(CROSS_ENTROPY, 0.0) is CROSS_ENTROPY
@@ -192,9 +192,9 @@ def test_a_step_trains_on_the_images_and_labels_that_mix_makes():
     def reversed_batch(key, x, labels):
         return x[::-1], Mixed(labels[::-1], jnp.zeros_like(labels), jnp.ones(len(labels)))
 
-    step = quick_jit(training_step(SMALL, mixed(CROSS_ENTROPY), SGD, mix=reversed_batch))
+    step = quickly(training_step(SMALL, mixed(CROSS_ENTROPY), SGD, mix=reversed_batch))
     after, measured = step(start, x, labels)
-    expected, expected_measured = quick_jit(training_step(SMALL, CROSS_ENTROPY, SGD))(start, x[::-1], labels[::-1])
+    expected, expected_measured = quickly(training_step(SMALL, CROSS_ENTROPY, SGD))(start, x[::-1], labels[::-1])
     np.testing.assert_allclose(measured.loss, expected_measured.loss, rtol=1e-6)
     for found, wanted in zip(jax.tree.leaves(after.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

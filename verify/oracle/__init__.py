@@ -1,1 +1,1 @@
-"""What a derivative is held against, and how far rounding lets it be from that."""
+"""What a derivative is compared with, and how far rounding lets it be from that."""

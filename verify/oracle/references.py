@@ -26,8 +26,8 @@ def edges(padding: Any, sizes: Any, window: Any, stride: Any, dilation: Any = (1
     return ((padding, padding),) * 2 if isinstance(padding, int) else tuple(map(tuple, padding))
 
 
-def taps(x, window, stride, padding, dilation, fill):
-    """All windows at once: (taps, n, ho, wo, c), row-major in the window."""
+def input_at_offsets(x, window, stride, padding, dilation, fill):
+    """All windows at once: (kernel offsets, n, ho, wo, c), row-major in the window."""
     k, s, d = pair(window), pair(stride), pair(dilation)
     pads = edges(padding, x.shape[1:3], k, s, d)
     xp = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
@@ -71,7 +71,7 @@ def conv_transpose2d(
 
 
 def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
-    stack = taps(x, window, window if stride is None else stride, padding, dilation, -np.inf)
+    stack = input_at_offsets(x, window, window if stride is None else stride, padding, dilation, -np.inf)
     if ties == "split":
         return stack.max(0)  # autodiff of a maximum shares among ties
     if ties == "all":
@@ -85,9 +85,9 @@ def max_pool2d(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="f
 
 def avg_pool2d(x, *, window=2, stride=None, padding="VALID", count_include_pad=False):
     step = window if stride is None else stride
-    inside = taps(jnp.ones((1, *x.shape[1:3], 1), x.dtype), window, step, padding, 1, 0.0)
+    inside = input_at_offsets(jnp.ones((1, *x.shape[1:3], 1), x.dtype), window, step, padding, 1, 0.0)
     count = jnp.full_like(inside[0], inside.shape[0]) if count_include_pad else inside.sum(0)
-    return taps(x, window, step, padding, 1, 0.0).sum(0) / count
+    return input_at_offsets(x, window, step, padding, 1, 0.0).sum(0) / count
 
 
 def adaptive_avg_pool2d(x, *, size):
@@ -115,7 +115,7 @@ def upsample2d(x, scale, *, method="nearest"):
 
 
 def im2col(x, window, *, stride=1, padding="VALID", dilation=1):
-    stack = taps(x, window, stride, padding, dilation, 0.0)
+    stack = input_at_offsets(x, window, stride, padding, dilation, 0.0)
     return jnp.moveaxis(stack, 0, 3).reshape(*stack.shape[1:4], -1)
 
 

@@ -1,4 +1,4 @@
-"""Hijax primitives: `expand` is the function, and each method written by hand is held against it."""
+"""Hijax primitives: `expand` is the function, and each method written by hand is compared with it."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Convolutions. y = x ∗ w + b, written tap by tap."""
+"""Convolutions. y = x ∗ w + b, written offset by offset."""
 
 import jax
 import jax.numpy as jnp
@@ -56,42 +56,42 @@ def backward(args, y, g, *, stride=1, padding="VALID", fault=""):
     xp = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     if fault == "window off by one":
         xp = jnp.roll(xp, 1, axis=1)
-    x_bar, taps = jnp.zeros_like(xp), {}
+    x_bar, products = jnp.zeros_like(xp), {}
     for i in range(kh):
         for j in range(kw):
-            if fault == "first tap forgotten" and (i, j) == (0, 0):
+            if fault == "first kernel offset forgotten" and (i, j) == (0, 0):
                 continue
-            if fault == "last tap forgotten" and (i, j) == (kh - 1, kw - 1):
+            if fault == "last kernel offset forgotten" and (i, j) == (kh - 1, kw - 1):
                 continue
             a, c = (sw, sh) if fault == "strides exchanged" else (sh, sw)
             rows, cols = slice(i, i + a * (ho - 1) + 1, a), slice(j, j + c * (wo - 1) + 1, c)
             dense = slice(i, i + ho), slice(j, j + wo)
             seen = xp[:, rows, cols] if fault != "stride forgotten in w" else xp[:, dense[0], dense[1]]
             ki, kj = i, j
-            if fault == "kernel turned once too often":
+            if fault == "kernel flipped once too often":
                 ki, kj = kh - 1 - i, kw - 1 - j
             if fault == "kernel transposed":
                 ki, kj = j, i
             if fault == "kernel rows reversed":
                 ki = kh - 1 - i
-            tap = w[ki, kj] if fault == "channels in and out exchanged" else w[ki, kj].T
-            spread = g @ tap
+            matrix = w[ki, kj] if fault == "channels in and out exchanged" else w[ki, kj].T
+            spread = g @ matrix
             where = dense if fault == "stride forgotten in x" else (rows, cols)
-            lying = placed(spread, xp.shape, *where)
+            laid_out = placed(spread, xp.shape, *where)
             if fault == "overlapping windows overwrite":
-                x_bar = jnp.where(placed(jnp.ones_like(spread), xp.shape, *where) > 0, lying, x_bar)
+                x_bar = jnp.where(placed(jnp.ones_like(spread), xp.shape, *where) > 0, laid_out, x_bar)
             else:
-                x_bar = x_bar + lying
+                x_bar = x_bar + laid_out
             if seen.shape[:3] != g.shape[:3]:
                 seen = jnp.resize(seen, (*g.shape[:3], x.shape[3]))
-            at = (kh - 1 - i, kw - 1 - j) if fault == "w cotangent turned" else (i, j)
+            at = (kh - 1 - i, kw - 1 - j) if fault == "w cotangent flipped" else (i, j)
             at = (j, i) if fault == "w cotangent transposed" else at
             if fault == "w from the first sample":
-                taps[at] = jnp.einsum("hwc,hwd->cd", seen[0], g[0])
+                products[at] = jnp.einsum("hwc,hwd->cd", seen[0], g[0])
             else:
-                taps[at] = jnp.einsum("nhwc,nhwd->cd", seen, g)
+                products[at] = jnp.einsum("nhwc,nhwd->cd", seen, g)
     none = jnp.zeros(w.shape[2:], w.dtype)
-    w_bar = jnp.stack([taps.get((i, j), none) for i in range(kh) for j in range(kw)]).reshape(w.shape)
+    w_bar = jnp.stack([products.get((i, j), none) for i in range(kh) for j in range(kw)]).reshape(w.shape)
     x_bar = x_bar[:, top : top + x.shape[1], left : left + x.shape[2]]
     b_bar = g.sum((0, 1, 2))
     if fault == "b a mean over the batch":
@@ -149,17 +149,17 @@ RULES = faults(
         "last output row ignored": ("row", "everywhere"),
         "first output column ignored": ("row", "everywhere"),
         "window off by one": ("everywhere", "rolled", "shifted"),
-        "first tap forgotten": ("row", "scattered", "border", "zero"),
-        "last tap forgotten": ("row", "scattered", "border", "zero"),
+        "first kernel offset forgotten": ("row", "scattered", "border", "zero"),
+        "last kernel offset forgotten": ("row", "scattered", "border", "zero"),
         "strides exchanged": ANY,
         "stride forgotten in w": ("everywhere", "scattered", "almost"),
         "stride forgotten in x": ("lattice", "everywhere", "scattered", "row"),
-        "kernel turned once too often": ("everywhere", "almost"),
+        "kernel flipped once too often": ("everywhere", "almost"),
         "kernel transposed": ("everywhere", "almost", "scattered"),
         "kernel rows reversed": ("everywhere", "almost", "scattered", "row"),
         "channels in and out exchanged": ("everywhere",),
         "overlapping windows overwrite": ("everywhere", "scattered", "almost", "row"),
-        "w cotangent turned": ("flipped along axes (0, 1)",),
+        "w cotangent flipped": ("flipped along axes (0, 1)",),
         "w cotangent transposed": ("transpose of axes 0 and 1",),
         "w from the first sample": ("everywhere",),
         "b a mean over the batch": ("batch size",),

@@ -15,56 +15,78 @@ def max_pool(x, *, window=2, stride=2, padding="VALID"):
     return jax.lax.reduce_window(x, lowest, jax.lax.max, (1, *k, 1), (1, *s, 1), ((0, 0), *p, (0, 0)))
 
 
-def taps(x, k, s, p, shape, fill):
-    """The windows as a list of strided slices, with where each slice lies in the padded input."""
+def windows(x, k, s, p, shape, fill):
+    """The windows as a list of strided slices, with the rows and columns of each in the padded input."""
     xp = jnp.pad(x, ((0, 0), *p, (0, 0)), constant_values=fill)
-    places = [
+    slices = [
         (slice(i, i + s[0] * (shape[1] - 1) + 1, s[0]), slice(j, j + s[1] * (shape[2] - 1) + 1, s[1]))
         for i in range(k[0])
         for j in range(k[1])
     ]
-    return xp, places
+    return xp, slices
+
+
+WINNERS = {  # {fault: stack of the windows' entries -> the winner's number}
+    "last tie wins": lambda stack: len(stack) - 1 - jnp.argmax(stack[::-1], axis=0),
+    "first of the window always": lambda stack: jnp.zeros(stack.shape[1:], int),
+    "winner found on the first sample": lambda stack: jnp.argmax(stack[:, :1], axis=0),
+    "winner found on channel 0": lambda stack: jnp.argmax(stack[..., :1], axis=0),
+    "winner index off by one": lambda stack: (jnp.argmax(stack, axis=0) + 1) % len(stack),
+}
+
+
+def own_winner(n, k, winner, stack, g):
+    return jnp.where(winner == n, g, jnp.zeros_like(g))
+
+
+def tied(n, stack):
+    """Whether entry `n` is a maximum of its window, and how many are."""
+    largest = stack.max(0)
+    return stack[n] == largest, (stack == largest[None]).sum(0)
+
+
+SHARES = {  # {fault: what entry `n` of every window gets}
+    "every tie in full": lambda n, k, winner, stack, g: jnp.where(tied(n, stack)[0], g, jnp.zeros_like(g)),
+    "ties get nothing": lambda n, k, winner, stack, g: jnp.where(
+        tied(n, stack)[1] > 1, jnp.zeros_like(g), own_winner(n, k, winner, stack, g)
+    ),
+    "ties share": lambda n, k, winner, stack, g: jnp.where(
+        tied(n, stack)[0], g / tied(n, stack)[1].astype(g.dtype), jnp.zeros_like(g)
+    ),
+    "average instead": lambda n, k, winner, stack, g: g / len(stack),
+    "window transposed": lambda n, k, winner, stack, g: own_winner(
+        (n % k[1] * k[1] + n // k[1]) % len(stack), k, winner, stack, g
+    ),
+}
+AFTERWARDS = {  # {fault: right x̄ -> wrong x̄}
+    "divided by the window": lambda x_bar, k: x_bar / (k[0] * k[1]),
+    "divided by the batch": lambda x_bar, k: x_bar / x_bar.shape[0],
+    "sign": lambda x_bar, k: -x_bar,
+    "rows and columns exchanged": lambda x_bar, k: (
+        jnp.swapaxes(x_bar, 1, 2) if x_bar.shape[1] == x_bar.shape[2] else x_bar[:, ::-1]
+    ),
+    "channels in reverse": lambda x_bar, k: x_bar[..., ::-1],
+    "every second column lost": lambda x_bar, k: x_bar.at[:, :, 1::2].set(0),
+}
 
 
 def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     (x,) = args
     k, s = pair(window), pair(stride)
     p = pads(padding, x.shape[1:3], k, s)
-    xp, places = taps(x, k, s, p, g.shape, 0.0 if fault == "padding with zeros may win" else -jnp.inf)
+    xp, slices = windows(x, k, s, p, g.shape, 0.0 if fault == "padding with zeros may win" else -jnp.inf)
     keyed = {"largest by absolute value": jnp.abs, "minimum": jnp.negative}.get(fault, lambda v: v)
-    stack = keyed(jnp.stack([xp[:, r, c] for r, c in places]))
+    stack = keyed(jnp.stack([xp[:, r, c] for r, c in slices]))
     stack = jnp.where(jnp.isnan(stack) | jnp.isposinf(stack), -jnp.inf, stack)
-    if fault == "last tie wins":
-        winner = len(places) - 1 - jnp.argmax(stack[::-1], axis=0)
-    elif fault == "first of the window always":
-        winner = jnp.zeros(g.shape, int)
-    elif fault == "winner found on the first sample":
-        winner = jnp.broadcast_to(jnp.argmax(stack[:, :1], axis=0), g.shape)
-    elif fault == "winner found on channel 0":
-        winner = jnp.broadcast_to(jnp.argmax(stack[..., :1], axis=0), g.shape)
-    elif fault == "winner index off by one":
-        winner = (jnp.argmax(stack, axis=0) + 1) % len(places)
-    else:
-        winner = jnp.argmax(stack, axis=0)
+    winner = WINNERS.get(fault, lambda stack: jnp.argmax(stack, axis=0))(stack)
+    winner = jnp.broadcast_to(winner, g.shape)
     if fault == "cotangent ignored":
         g = jnp.ones_like(g)
     if fault == "last output row ignored":
         g = g.at[:, -1].set(0)
-    tied = (stack == stack.max(0)[None]).sum(0)
     out = jnp.zeros_like(xp)
-    for n, (rows, cols) in enumerate(places):
-        share = jnp.where(winner == n, g, jnp.zeros_like(g))
-        if fault == "every tie in full":
-            share = jnp.where(stack[n] == stack.max(0), g, jnp.zeros_like(g))
-        if fault == "ties get nothing":
-            share = jnp.where(tied > 1, jnp.zeros_like(g), share)
-        if fault == "ties share":
-            share = jnp.where(stack[n] == stack.max(0), g / tied.astype(g.dtype), jnp.zeros_like(g))
-        if fault == "average instead":
-            share = g / len(places)
-        if fault == "window transposed":
-            i, j = divmod(n, k[1])
-            share = jnp.where(winner == (j * k[1] + i) % len(places), g, jnp.zeros_like(g))
+    for n, (rows, cols) in enumerate(slices):
+        share = SHARES.get(fault, own_winner)(n, k, winner, stack, g)
         if fault == "stride forgotten":
             rows, cols = slice(rows.start, rows.start + g.shape[1]), slice(cols.start, cols.start + g.shape[2])
         if fault == "overlapping windows overwrite":
@@ -73,19 +95,7 @@ def max_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
             out = out + placed(share, xp.shape, rows, cols)
     near = (p[0][1], p[1][1]) if fault == "padding cropped on the wrong side" else (p[0][0], p[1][0])
     x_bar = out[:, near[0] : near[0] + x.shape[1], near[1] : near[1] + x.shape[2]]
-    if fault == "divided by the window":
-        x_bar = x_bar / len(places)
-    if fault == "divided by the batch":
-        x_bar = x_bar / x.shape[0]
-    if fault == "sign":
-        x_bar = -x_bar
-    if fault == "rows and columns exchanged":
-        x_bar = jnp.swapaxes(x_bar, 1, 2) if x_bar.shape[1] == x_bar.shape[2] else x_bar[:, ::-1]
-    if fault == "channels in reverse":
-        x_bar = x_bar[..., ::-1]
-    if fault == "every second column lost":
-        x_bar = x_bar.at[:, :, 1::2].set(0)
-    return (x_bar,)
+    return (AFTERWARDS.get(fault, lambda x_bar, k: x_bar)(x_bar, k),)
 
 
 def avg_pool(x, *, window=2, stride=2, padding="VALID"):
@@ -101,10 +111,10 @@ def avg_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     (x,) = args
     k, s = pair(window), pair(stride)
     p = pads(padding, x.shape[1:3], k, s)
-    ones, places = taps(jnp.ones((1, *x.shape[1:3], 1), x.dtype), k, s, p, g.shape, 0.0)
-    count = sum(ones[:, r, c] for r, c in places)
+    ones, slices = windows(jnp.ones((1, *x.shape[1:3], 1), x.dtype), k, s, p, g.shape, 0.0)
+    count = sum(ones[:, r, c] for r, c in slices)
     if fault == "padding counted":
-        count = jnp.full_like(count, len(places))
+        count = jnp.full_like(count, len(slices))
     if fault == "not divided":
         count = jnp.ones_like(count)
     if fault == "divided by one side":
@@ -112,14 +122,14 @@ def avg_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     if fault == "last output column ignored":
         g = g.at[:, :, -1].set(0)
     out = jnp.zeros((x.shape[0], *ones.shape[1:3], x.shape[3]), x.dtype)
-    for n, (rows, cols) in enumerate(places):
+    for n, (rows, cols) in enumerate(slices):
         if fault == "only the first of the window" and n:
             break
         if fault == "stride forgotten":
             rows, cols = slice(rows.start, rows.start + g.shape[1]), slice(cols.start, cols.start + g.shape[2])
         if fault == "overlapping windows overwrite":
-            lying = placed(g / count, out.shape, rows, cols)
-            out = jnp.where(placed(jnp.ones_like(g), out.shape, rows, cols) > 0, lying, out)
+            spread = placed(g / count, out.shape, rows, cols)
+            out = jnp.where(placed(jnp.ones_like(g), out.shape, rows, cols) > 0, spread, out)
         else:
             out = out + placed(g / count, out.shape, rows, cols)
     x_bar = out[:, p[0][0] : p[0][0] + x.shape[1], p[1][0] : p[1][0] + x.shape[2]]

@@ -10,116 +10,98 @@ def dense(x, w, b):
     return x @ w + b[None, :]
 
 
+DENSE_FAULTS = {  # {fault: (x, w, b, y, ȳ, right cotangents) -> the cotangents that differ from the right ones}
+    "cotangent ignored": lambda x, w, b, y, g, right: dense_cotangents(x, w, jnp.ones_like(g)),
+    "first unit only": lambda x, w, b, y, g, right: dense_cotangents(x, w, g.at[:, 1:].set(0)),
+    "w not transposed": lambda x, w, b, y, g, right: right | {"x": g @ w},
+    "w cotangent transposed": lambda x, w, b, y, g, right: right | {"w": (g.T @ x).reshape(w.shape)},
+    "w a mean": lambda x, w, b, y, g, right: right | {"w": right["w"] / x.shape[0]},
+    "b a mean": lambda x, w, b, y, g, right: right | {"b": g.mean(0)},
+    "b the first sample": lambda x, w, b, y, g, right: right | {"b": g[0]},
+    "b summed over units": lambda x, w, b, y, g, right: right | {"b": jnp.broadcast_to(g.sum(), b.shape)},
+    "w from the first sample": lambda x, w, b, y, g, right: right | {"w": jnp.outer(x[0], g[0])},
+    "x summed over the batch": lambda x, w, b, y, g, right: (
+        right | {"x": jnp.broadcast_to(right["x"].sum(0, keepdims=True), x.shape)}
+    ),
+    "b added to w": lambda x, w, b, y, g, right: right | {"w": right["w"] + right["b"][None, :]},
+    "sign of b": lambda x, w, b, y, g, right: right | {"b": -right["b"]},
+    "half of x": lambda x, w, b, y, g, right: right | {"x": right["x"] / 2},
+    "last input forgotten": lambda x, w, b, y, g, right: right | {"w": right["w"].at[-1].set(0)},
+    "w of the forward value": lambda x, w, b, y, g, right: right | {"w": x.T @ y},
+    "weight decay slipped in": lambda x, w, b, y, g, right: right | {"w": right["w"] + 0.01 * w},
+    "momentum slipped in": lambda x, w, b, y, g, right: right | {"x": 0.9 * right["x"]},
+    "last sample left out": lambda x, w, b, y, g, right: right | {"w": x[:-1].T @ g[:-1]},
+}
+
+
+def dense_cotangents(x, w, g):
+    return {"x": g @ w.T, "w": x.T @ g, "b": g.sum(0)}
+
+
 def dense_backward(args, y, g, *, fault=""):
     x, w, b = args
-    if fault == "cotangent ignored":
-        g = jnp.ones_like(g)
-    if fault == "first unit only":
-        g = g.at[:, 1:].set(0)
-    x_bar, w_bar, b_bar = g @ w.T, x.T @ g, g.sum(0)
-    if fault == "w not transposed":
-        x_bar = g @ w
-    if fault == "w cotangent transposed":
-        w_bar = (g.T @ x).reshape(w.shape)
-    if fault == "w a mean":
-        w_bar = w_bar / x.shape[0]
-    if fault == "b a mean":
-        b_bar = g.mean(0)
-    if fault == "b the first sample":
-        b_bar = g[0]
-    if fault == "b summed over units":
-        b_bar = jnp.broadcast_to(g.sum(), b.shape)
-    if fault == "w from the first sample":
-        w_bar = jnp.outer(x[0], g[0])
-    if fault == "x summed over the batch":
-        x_bar = jnp.broadcast_to(x_bar.sum(0, keepdims=True), x.shape)
-    if fault == "b added to w":
-        w_bar = w_bar + b_bar[None, :]
-    if fault == "sign of b":
-        b_bar = -b_bar
-    if fault == "half of x":
-        x_bar = x_bar / 2
-    if fault == "last input forgotten":
-        w_bar = w_bar.at[-1].set(0)
-    if fault == "w of the forward value":
-        w_bar = x.T @ y
-    if fault == "weight decay slipped in":
-        w_bar = w_bar + 0.01 * w
-    if fault == "momentum slipped in":
-        x_bar = 0.9 * x_bar
-    if fault == "last sample left out":
-        w_bar = x[:-1].T @ g[:-1]
-    return x_bar, w_bar, b_bar
+    right = dense_cotangents(x, w, g)
+    bars = DENSE_FAULTS[fault](x, w, b, y, g, right) if fault else right
+    return bars["x"], bars["w"], bars["b"]
 
 
 def flatten(x):
     return x.reshape(x.shape[0], -1)
 
 
+FLATTEN_FAULTS = {  # {fault: (x, y, ȳ) -> x̄}
+    "columns first": lambda x, y, g: g.reshape(x.shape[0], x.shape[2], x.shape[1], x.shape[3]).swapaxes(1, 2),
+    "channels first": lambda x, y, g: g.reshape(x.shape[0], x.shape[3], *x.shape[1:3]).transpose(0, 2, 3, 1),
+    "in reverse": lambda x, y, g: g[:, ::-1].reshape(x.shape),
+    "batch last": lambda x, y, g: g.T.reshape(*x.shape[1:], x.shape[0]).transpose(3, 1, 0, 2).reshape(x.shape),
+    "forwards the value": lambda x, y, g: y.reshape(x.shape),
+    "one off": lambda x, y, g: jnp.roll(g, 1, 1).reshape(x.shape),
+}
+
+
 def flatten_backward(args, y, g, *, fault=""):
     (x,) = args
-    n, h, w, c = x.shape
-    if fault == "columns first":
-        return (g.reshape(n, w, h, c).swapaxes(1, 2),)
-    if fault == "channels first":
-        return (g.reshape(n, c, h, w).transpose(0, 2, 3, 1),)
-    if fault == "in reverse":
-        return (g[:, ::-1].reshape(x.shape),)
-    if fault == "batch last":
-        return (g.T.reshape(h, w, c, n).transpose(3, 1, 0, 2).reshape(x.shape),)
-    if fault == "forwards the value":
-        return (y.reshape(x.shape),)
-    if fault == "one off":
-        return (jnp.roll(g, 1, 1).reshape(x.shape),)
-    return (g.reshape(x.shape),)
+    return (FLATTEN_FAULTS[fault](x, y, g) if fault else g.reshape(x.shape),)
 
 
 def squared_error(prediction, target):
     return ((prediction - target) ** 2).sum(-1)
 
 
+SQUARED_FAULTS = {  # {fault: (prediction, target, L̄, right cotangent of the prediction) -> both cotangents}
+    "factor two forgotten": lambda p, t, g, d: (d / 2, -d / 2),
+    "sign of both": lambda p, t, g, d: (-d, d),
+    "target like the prediction": lambda p, t, g, d: (d, d),
+    "target forgotten": lambda p, t, g, d: (d, jnp.zeros_like(t)),
+    "divided by the features": lambda p, t, g, d: (d / p.shape[1], -d / p.shape[1]),
+    "divided by the batch": lambda p, t, g, d: (d / p.shape[0], -d / p.shape[0]),
+    "cotangent ignored": lambda p, t, g, d: (2 * (p - t), -2 * (p - t)),
+    "cotangent summed": lambda p, t, g, d: (2 * (p - t) * g.sum(), -2 * (p - t) * g.sum()),
+    "absolute error": lambda p, t, g, d: (2 * jnp.abs(p - t) * g[:, None], -2 * jnp.abs(p - t) * g[:, None]),
+}
+
+
 def squared_backward(args, y, g, *, fault=""):
     p, t = args
     d = 2 * (p - t) * g[:, None]
-    if fault == "factor two forgotten":
-        return d / 2, -d / 2
-    if fault == "sign of both":
-        return -d, d
-    if fault == "target like the prediction":
-        return d, d
-    if fault == "target forgotten":
-        return d, jnp.zeros_like(t)
-    if fault == "divided by the features":
-        return d / p.shape[1], -d / p.shape[1]
-    if fault == "divided by the batch":
-        return d / p.shape[0], -d / p.shape[0]
-    if fault == "cotangent ignored":
-        d = 2 * (p - t)
-        return d, -d
-    if fault == "cotangent summed":
-        d = 2 * (p - t) * g.sum()
-        return d, -d
-    if fault == "absolute error":
-        d = 2 * jnp.abs(p - t) * g[:, None]
-        return d, -d
-    return d, -d
+    return SQUARED_FAULTS[fault](p, t, g, d) if fault else (d, -d)
 
 
 def masked(x, mask):
     return x * mask / 0.75
 
 
+MASKED_FAULTS = {  # {fault: (y, mask, ȳ) -> x̄}
+    "scale forgotten": lambda y, mask, g: g * mask,
+    "scaled twice": lambda y, mask, g: g * mask / 0.75**2,
+    "mask forgotten": lambda y, mask, g: g / 0.75,
+    "mask of the value": lambda y, mask, g: jnp.where(y > 0, g, jnp.zeros_like(g)) / 0.75,
+}
+
+
 def masked_backward(args, y, g, *, fault=""):
     x, mask = args
-    if fault == "scale forgotten":
-        return g * mask, (g * x) / 0.75
-    if fault == "scaled twice":
-        return g * mask / 0.75**2, (g * x) / 0.75
-    if fault == "mask forgotten":
-        return g / 0.75, (g * x) / 0.75
-    if fault == "mask of the value":
-        return jnp.where(y > 0, g, jnp.zeros_like(g)) / 0.75, (g * x) / 0.75
-    return g * mask / 0.75, (g * x) / 0.75
+    return MASKED_FAULTS[fault](y, mask, g) if fault else g * mask / 0.75, (g * x) / 0.75
 
 
 X, W, B = normal(1, 5, 4), normal(2, 4, 4), normal(3, 4)
