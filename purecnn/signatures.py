@@ -83,6 +83,11 @@ def static_value(layer: str, name: str, value: Any) -> Any:
     return value
 
 
+def described(value: Any) -> str:
+    """Its type and what it is called, for an error."""
+    return f"{type(value).__name__} {getattr(value, '__name__', getattr(value, 'name', ''))}".strip()
+
+
 def is_hashable(value: Any) -> bool:
     try:
         hash(value)
