@@ -23,7 +23,7 @@ from purecnn.annotations import Array
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.signatures import Partial, described, is_hashable
+from purecnn.signatures import Partial, described, is_hashable, sample_shape
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
@@ -167,7 +167,7 @@ class Chain:
 
     def shapes(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Shape]:
         """The shape of one sample in front of every layer, and behind the last."""
-        shapes = [tuple(input_shape)]
+        shapes = [sample_shape(self.name, input_shape)]
         for i, layer in enumerate(self.layers):
             shapes.append(self._at(i, shapes[-1], _shape_behind, layer, shapes[-1], jnp.dtype(dtype)))
         return shapes

@@ -119,3 +119,12 @@ def test_features_that_are_no_number_of_channels(features, error):
     for make, *window in ((nn.conv2d, 3), (nn.conv1d, 3), (nn.conv_transpose2d, 3), (nn.dense,)):
         with pytest.raises(error, match=f"^{make.__name__}: features: got {features}, expected "):
             make(features, *window)
+
+
+@pytest.mark.parametrize(("given", "got"), [(ROW, "an array of shape (2, 5)"), (5, "5")])
+def test_what_is_no_shape_of_a_sample(given, got):
+    net = purecnn.Chain("net", (nn.dense(3),))
+    message = f"net: input_shape: got {got}, expected the shape of one sample, (H, W, C) for images"
+    for call in (lambda: net.init(jax.random.key(0), given), lambda: net.init_state(given), lambda: net.summary(given)):
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+            call()
