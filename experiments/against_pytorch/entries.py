@@ -165,8 +165,9 @@ def transposing(rng: np.random.Generator) -> Drawn:
 
 def conv_transpose2d(x, w, b, *, padding, **options):
     around = tuple(low for low, _ in padding)
-    y = F.conv_transpose2d(x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1), b, padding=around, **options)
-    return y.permute(0, 2, 3, 1)
+    # PyTorch's backward pass refuses some permuted kernels with an axis of length 1.
+    x, w = (a.permute(axes).contiguous() for a, axes in ((x, (0, 3, 1, 2)), (w, (3, 2, 0, 1))))
+    return F.conv_transpose2d(x, w, b, padding=around, **options).permute(0, 2, 3, 1)
 
 
 def upsampling(rng: np.random.Generator) -> Drawn:
