@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from purecnn.annotations import Array
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.signatures import Partial, is_hashable
+from purecnn.signatures import Partial, described, is_hashable, sample_shape
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
@@ -31,6 +31,7 @@ Shape = tuple[int, ...]
 NO_PAIR = (
     "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) leaves a plain f to autodiff"
 )
+NO_LAYER = "{}: layer {}: got {}, expected a Layer: nn.relu(), nn.from_rule(rule), nn.function(f), or *chain.layers"
 
 
 def no_params(key: Array, shape: Shape, dtype: Any) -> Params:
@@ -49,7 +50,7 @@ def _no_bwd(residuals, y_bar, train):
     raise TypeError(NO_PAIR.format("bwd"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layer:
     """One link of a chain: pure functions around a rule, made by the functions of `purecnn.nn`.
 
@@ -73,6 +74,11 @@ class Layer:
         if (self.fwd is _no_fwd) != (self.bwd is _no_bwd):
             raise TypeError(f"{self.name}: {NO_PAIR.format('fwd' if self.fwd is _no_fwd else 'bwd')}")
 
+    def __repr__(self) -> str:
+        parts = [f"{name}={value!r}" for name, value in getattr(self.apply, "keywords", {}).items()]
+        parts += [f"{way.name}: {list(way.layers)}" for way in self.inner]
+        return f"{self.name}({', '.join(parts)})"
+
     @property
     def by_autodiff(self) -> bool:
         """Whether `jax.vjp` takes the place of a backward rule, here or further in."""
@@ -81,18 +87,25 @@ class Layer:
     def without_rules(self) -> Layer:
         """The same function with the same parameters, of plain primals that JAX differentiates."""
         plain = self.plain or self.apply
-        inner = tuple(way.without_rules() for way in self.inner)
-        return dataclasses.replace(
-            self, apply=plain, fwd=Partial(vjp_forward, plain), bwd=vjp_backward, plain=None, inner=inner
-        )
+        fwd, inner = Partial(vjp_forward, plain), tuple(way.without_rules() for way in self.inner)
+        return dataclasses.replace(self, apply=plain, fwd=fwd, bwd=vjp_backward, plain=None, inner=inner)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Chain:
     """Layers one after the other. `x` is (N, ...) and `input_shape` that of one sample, (H, W, C) for images."""
 
     name: str
-    layers: tuple[Layer, ...]
+    layers: Sequence[Layer]  # kept as a tuple
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(NO_LAYER.format(self.name, i, described(layer)))
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Chain {self.name}", *(f"{i:4} {layer!r}" for i, layer in enumerate(self.layers))])
 
     def init(self, key: Array, input_shape: Shape, dtype: Any = jnp.float32) -> list[Params]:
         """Parameters for inputs of `input_shape`. Raises ValueError where a layer cannot take what reaches it.
@@ -148,13 +161,13 @@ class Chain:
 
         That is forward mode: `jax.jvp`, `linearize`, `jacfwd`, `hessian`, tangent kernels. Every gradient of it is
         autodiff's, that of `backprop` layer by layer; at kinks (ties of a pool, say) it follows JAX's conventions. A
-        user's own layer without `plain` is taken as it is.
+        user's own layer without `plain` is taken as it is. A loss without its rule is its `primal`.
         """
         return Chain(self.name, tuple(layer.without_rules() for layer in self.layers))
 
     def shapes(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Shape]:
         """The shape of one sample in front of every layer, and behind the last."""
-        shapes = [tuple(input_shape)]
+        shapes = [sample_shape(self.name, input_shape)]
         for i, layer in enumerate(self.layers):
             shapes.append(self._at(i, shapes[-1], _shape_behind, layer, shapes[-1], jnp.dtype(dtype)))
         return shapes
@@ -181,7 +194,7 @@ class Chain:
         try:
             with self._scope(i):
                 return function(*args)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:  # a KeyError: params or state lack an entry
             place = f"{self.name}: layer {i} ({self.layers[i].name}), {fed} of shape {tuple(shape)}"
             error.add_note(place)
             error.args = (f"{place}: {error}",)
@@ -202,8 +215,13 @@ def backprop(
     """The mean loss over the batch and its gradient with respect to `params`, by the lecture's two lists.
 
     Nothing here is differentiated: every gradient is what the layers' own backward rules say. `loss` is a loss's pair,
-    such as `(squared_error_fwd, squared_error_bwd)`; `state`, `train` and `key` are as in `Chain.apply`.
+    such as `(squared_error_fwd, squared_error_bwd)`; the rest is as in `Chain.apply`. In a `shard_map`, as by
+    `jax.grad`, the gradient of `params` that all devices share is the sum of the devices'.
     """
+    if not isinstance(loss, tuple | list) or len(loss) != 2:
+        raise TypeError(
+            f"backprop: loss: got {described(loss)}, expected a pair: (squared_error_fwd, squared_error_bwd)"
+        )
     y, _, residuals = net.forward(params, x, state=state, train=train, key=key)
     losses, loss_residuals = loss[0](y, labels)
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.size))

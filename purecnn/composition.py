@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -16,28 +16,29 @@ from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 from purecnn.signatures import Partial
 
+Way = Layer | Chain | Sequence[Layer]
 
-def residual(*body: Layer, shortcut: tuple[Layer, ...] = ()) -> Layer:
+
+def residual(*body: Layer, shortcut: Way = ()) -> Layer:
     """y = body(x) + shortcut(x): the residual block of He et al. 2015; an empty shortcut is x itself.
 
     Both see x, so both send it a cotangent: x̄ = body̅(ȳ) + shortcut̅(ȳ). Parameters and state are
     `{"body": […], "shortcut": […]}`.
     """
-    ways = (Chain("body", body), Chain("shortcut", tuple(shortcut)))
+    ways = (Chain("body", body), _chain("shortcut", shortcut))
     return _parallel("residual", ways, _add, _add, _add_fwd, _add_bwd)
 
 
-def branches(*ways: Chain | tuple[Layer, ...]) -> Layer:
+def branches(*ways: Way) -> Layer:
     """y = way₁(x), way₂(x), … side by side along the last axis, the channels: Inception's block, and DenseNet's.
 
-    A way is a chain or a tuple of layers; an empty one is x itself. Each is sent its channels of ȳ, and each sends x a
-    cotangent: x̄ = Σᵢ wayᵢ̅(ȳᵢ). Parameters and state are `{"0": […], "1": […], …}`. Raises ValueError without a way, or
-    where outputs differ in more than their channels.
+    A way is a layer, a chain or a list of layers; an empty one is x itself. Each is sent its channels of ȳ, and each
+    sends x a cotangent: x̄ = Σᵢ wayᵢ̅(ȳᵢ). Parameters and state are `{"0": […], "1": […], …}`. Raises ValueError without
+    a way, or where outputs differ in more than their channels.
     """
     if not ways:
         raise ValueError("branches: ways: got none, expected at least one")
-    layers = (way.layers if isinstance(way, Chain) else tuple(way) for way in ways)
-    chains = tuple(Chain(str(i), way) for i, way in enumerate(layers))
+    chains = tuple(_chain(str(i), way) for i, way in enumerate(ways))
     return _parallel("branches", chains, concatenate, concatenate.primal, concatenate.fwd, concatenate.bwd)
 
 
@@ -83,6 +84,10 @@ def _row_init(name, init, key, shape, dtype):
         raise ValueError(f"{name}: input_shape: got {shape}, expected that of one sample, (L, C)")
     params = init(key, (1, *shape), dtype)
     return params | {"w": params["w"][0]}
+
+
+def _chain(name: str, way: Way) -> Chain:
+    return Chain(name, (way,) if isinstance(way, Layer) else way.layers if isinstance(way, Chain) else way)
 
 
 def _parallel(name: str, ways: tuple[Chain, ...], join, plain, join_fwd, join_bwd) -> Layer:

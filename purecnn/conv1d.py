@@ -35,7 +35,9 @@ def conv1d(
 def row_options(*, stride: Any = 1, padding: Any = "VALID", dilation: Any = 1) -> dict[str, Any]:
     """`conv2d`'s options for images of one row from those of `conv1d`."""
     step, spread = integer("conv1d", "stride", stride, 1), integer("conv1d", "dilation", dilation, 1)
-    if not isinstance(padding, str):
+    if padding not in ("VALID", "SAME"):
+        if isinstance(padding, str):
+            raise ValueError(f'conv1d: padding: got {padding!r}, expected "VALID", "SAME", an int or (before, after)')
         before, after = padding if isinstance(padding, tuple | list) and len(padding) == 2 else (padding, padding)
         padding = ((0, 0), (integer("conv1d", "padding", before, 0), integer("conv1d", "padding", after, 0)))
     return {"stride": (1, step), "padding": padding, "dilation": (1, spread)}

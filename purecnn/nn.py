@@ -94,6 +94,7 @@ def conv2d(
     features: int, window, *, bias: bool = True, groups: int = 1, init_w=he_normal, init_b=zeros, **options
 ) -> Layer:
     """`purecnn.conv2d` with `features` output channels; `options` are its stride, padding, dilation, algorithm."""
+    features = integer("conv2d", "features", features, 1)
     init = Partial(_init_conv2d, features, pair("conv2d", "window", window), bias, groups, init_w, init_b)
     return from_rule(conv2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
 
@@ -103,7 +104,7 @@ def conv1d(
 ) -> Layer:
     """`purecnn.conv1d` with `features` output channels, on sequences (N, L, C); `options` as there."""
     same = {"bias": bias, "groups": groups, "init_w": init_w, "init_b": init_b, "algorithm": algorithm}
-    size = (1, integer("conv1d", "window", window, 1))
+    features, size = integer("conv1d", "features", features, 1), (1, integer("conv1d", "window", window, 1))
     return on_rows("conv1d", conv2d(features, size, **same, **row_options(**options)))
 
 
@@ -114,6 +115,7 @@ def conv_transpose2d(
 
     `init_w` makes the kernel as `conv2d` would have it, (kh, kw, C/groups, features), so that its fan-in is y's.
     """
+    features = integer("conv_transpose2d", "features", features, 1)
     init = Partial(_init_conv_transpose2d, features, pair("conv_transpose2d", "window", window), bias, groups, init_w)
     return from_rule(conv_transpose2d_rule, init=init, names=("w", "b")[: 1 + bias], groups=groups, **options)
 
@@ -132,6 +134,7 @@ def _init_conv_transpose2d(features, size, bias, groups, init_w, key, shape, dty
 
 def dense(features: int, *, bias: bool = True, init_w=he_normal, init_b=zeros) -> Layer:
     """`purecnn.dense` with `features` outputs."""
+    features = integer("dense", "features", features, 1)
     init = Partial(_init_dense, features, bias, init_w, init_b)
     return from_rule(dense_rule, init=init, names=("w", "b")[: 1 + bias])
 
@@ -205,6 +208,7 @@ def global_avg_pool() -> Layer:
 
 
 def upsample2d(scale=2, **options) -> Layer:
+    """`purecnn.upsample2d`; to any other size, `function(lambda x: jax.image.resize(x, …, "bilinear"))`."""
     return from_rule(upsample2d_rule, scale=scale, **options)
 
 

@@ -83,6 +83,19 @@ def static_value(layer: str, name: str, value: Any) -> Any:
     return value
 
 
+def sample_shape(name: str, shape: Any) -> tuple[Any, ...]:
+    """As a tuple. Raises TypeError for what is no shape, such as the images themselves."""
+    if not isinstance(shape, tuple | list):
+        got = f"an array of shape {shape.shape}" if hasattr(shape, "shape") else repr(shape)
+        raise TypeError(f"{name}: input_shape: got {got}, expected the shape of one sample, (H, W, C) for images")
+    return tuple(shape)
+
+
+def described(value: Any) -> str:
+    """Its type and what it is called, for an error."""
+    return f"{type(value).__name__} {getattr(value, '__name__', getattr(value, 'name', ''))}".strip()
+
+
 def is_hashable(value: Any) -> bool:
     try:
         hash(value)

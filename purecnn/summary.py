@@ -176,8 +176,11 @@ def _flops(jaxpr: core.Jaxpr) -> int:
     for eqn in jaxpr.eqns:
         products = math.prod(_shape(eqn.outvars[0]))
         if eqn.primitive.name == "conv_general_dilated":
-            kernel, outputs = _shape(eqn.invars[1]), eqn.params["dimension_numbers"].rhs_spec[0]
-            total += 2 * products * math.prod(kernel) // kernel[outputs]
+            x, kernel, dims = *map(_shape, eqn.invars), eqn.params["dimension_numbers"]
+            if math.prod(eqn.params["lhs_dilation"]) > 1:  # transposed: each entry of x meets the kernel once
+                total += 2 * math.prod(x) // x[dims.lhs_spec[1]] * math.prod(kernel)
+            else:
+                total += 2 * products * math.prod(kernel) // kernel[dims.rhs_spec[0]]
         elif eqn.primitive.name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
             total += 2 * products * math.prod(_shape(eqn.invars[0])[axis] for axis in contracted)

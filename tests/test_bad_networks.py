@@ -77,3 +77,54 @@ def test_a_residual_block_whose_ways_do_not_fit_together():
     message = r"net: layer 0 \(residual\).*residual: body: got samples of shape \(4, 4, 5\), expected \(4, 4, 3\)"
     with pytest.raises(ValueError, match=message):
         made(net, (4, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "called"),
+    [
+        (len, "builtin_function_or_method len"),
+        (purecnn.relu, "function relu"),
+        (nn.relu, "function relu"),
+        (purecnn.Chain("backbone", ()), "Chain backbone"),
+        ((nn.relu(),), "tuple"),
+    ],
+    ids=["function", "rule", "constructor", "chain", "tuple"],
+)
+def test_what_is_no_layer(given, called):
+    message = f"net: layer 1: got {called}, expected a Layer: nn.relu(), nn.from_rule(rule), nn.function(f), or *chain"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        purecnn.Chain("net", (nn.flatten(), given))
+    with pytest.raises(TypeError, match=f"^body: layer 0: got {called}, expected"):
+        nn.residual(given)
+
+
+@pytest.mark.parametrize("loss", [purecnn.squared_error, (purecnn.squared_error_fwd,)], ids=["rule", "half a pair"])
+def test_a_loss_that_is_no_pair(loss):
+    net = purecnn.Chain("net", (nn.flatten(),))
+    message = r"backprop: loss: got .*, expected a pair: \(squared_error_fwd, squared_error_bwd\)"
+    with pytest.raises(TypeError, match=message):
+        purecnn.backprop(net, [{}], ROW, ROW, loss=loss)
+
+
+@pytest.mark.parametrize("layer", [nn.dense(3), nn.batch_norm(), nn.residual(), nn.conv1d(2, 1)])
+def test_parameters_that_lack_an_entry(layer):
+    net = purecnn.Chain("net", (layer,))
+    for call in (net.apply, net.forward):
+        with pytest.raises((TypeError, KeyError), match=rf"net: layer 0 \({layer.name}\).*'(w|scale|body)'"):
+            call([{}], ROW, train=True)
+
+
+@pytest.mark.parametrize(("features", "error"), [(4.0, TypeError), (0, ValueError)])
+def test_features_that_are_no_number_of_channels(features, error):
+    for make, *window in ((nn.conv2d, 3), (nn.conv1d, 3), (nn.conv_transpose2d, 3), (nn.dense,)):
+        with pytest.raises(error, match=f"^{make.__name__}: features: got {features}, expected "):
+            make(features, *window)
+
+
+@pytest.mark.parametrize(("given", "got"), [(ROW, "an array of shape (2, 5)"), (5, "5")])
+def test_what_is_no_shape_of_a_sample(given, got):
+    net = purecnn.Chain("net", (nn.dense(3),))
+    message = f"net: input_shape: got {got}, expected the shape of one sample, (H, W, C) for images"
+    for call in (lambda: net.init(jax.random.key(0), given), lambda: net.init_state(given), lambda: net.summary(given)):
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+            call()

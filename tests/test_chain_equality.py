@@ -21,6 +21,22 @@ def test_chains_made_alike_are_equal_and_hash_alike():
     assert nn.conv2d(4, 3) == nn.conv2d(4, (3, 3))
 
 
+def test_any_sequence_of_layers_makes_the_chain():
+    layers = [nn.conv2d(4, 3), nn.relu()]
+    assert purecnn.Chain("net", layers) == purecnn.Chain("net", tuple(layers))
+    assert hash(purecnn.Chain("net", layers)) == hash(purecnn.Chain("net", tuple(layers)))
+
+
+def test_a_chain_prints_its_layers_by_their_places():
+    body = (nn.conv2d(4, 3, stride=2), nn.relu())
+    net = purecnn.Chain("net", (nn.residual(*body, shortcut=nn.avg_pool2d(3)), nn.flatten()))
+    assert repr(net).splitlines() == [
+        "Chain net",
+        "   0 residual(body: [conv2d(groups=1, stride=2), relu()], shortcut: [avg_pool2d(window=3)])",
+        "   1 flatten()",
+    ]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -102,3 +102,9 @@ def test_a_gate_that_is_not_one_number_a_channel_is_refused():
     net = purecnn.Chain("net", (nn.gated(nn.global_avg_pool(), nn.dense(3)),))
     with pytest.raises(ValueError, match=r"gated: gate: got samples of shape \(3,\), expected \(2,\)"):
         net.shapes((4, 4, 2))
+
+
+def test_a_way_may_be_one_layer_or_any_sequence_of_them():
+    layers = (nn.relu(), nn.tanh())
+    assert nn.branches(layers[0], list(layers)) == nn.branches(layers[:1], purecnn.Chain("way", layers))
+    assert nn.residual(*layers, shortcut=layers[0]) == nn.residual(*layers, shortcut=layers[:1])

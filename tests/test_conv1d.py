@@ -60,7 +60,7 @@ def test_a_causal_convolution_does_not_look_ahead():
         ((2, 4), {}, r"conv1d: x: got shape \(2, 4\), expected 3 axes \(N L C\)"),
         ((2, 4, 3), {"stride": 0}, "conv1d: stride: got 0, expected at least 1"),
         ((2, 4, 3), {"padding": (0, -1)}, "conv1d: padding: got -1, expected at least 0"),
-        ((2, 4, 3), {"padding": "FULL"}, "padding: got 'FULL'"),
+        ((2, 4, 3), {"padding": "FULL"}, r"conv1d: padding: got 'FULL', .* an int or \(before, after\)"),
         ((2, 4, 2), {}, "w: got shape"),
     ],
     ids=["rank", "stride", "negative padding", "padding", "channels"],

@@ -33,6 +33,13 @@ def test_flops_of_a_depthwise_convolution_which_has_a_kernel_of_its_own_on_every
     assert row.flops == 2 * 6 * 5 * 8 * 7 * 7
 
 
+def test_flops_of_a_transposed_convolution_leave_out_the_zeros_between_entries():
+    """Each of 8×7×4 entries meets a 3×3 kernel and the output channels of its group."""
+    layers = (nn.conv_transpose2d(6, 3, stride=2), nn.conv_transpose2d(6, 3, stride=(1, 2), groups=2))
+    rows = [purecnn.Chain("net", (layer,)).summary((8, 7, 4)).rows[0] for layer in layers]
+    assert [row.flops for row in rows] == [2 * 8 * 7 * 4 * 3 * 3 * 6, 2 * 8 * 7 * 4 * 3 * 3 * 3]
+
+
 def test_residual_bytes_are_what_the_rules_keep():
     """conv: its input; relu: its output; pool: a byte a window; dense: its input."""
     layers = (nn.conv2d(8, 3), nn.relu(), nn.max_pool2d(), nn.flatten(), nn.dense(7))

@@ -6,6 +6,7 @@ permutes axes there.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 from torch.nn import functional as F
 
 import purecnn
 
 Drawn = tuple[tuple[Any, ...], dict[str, Any]]  # positional arguments, options
+DEVICES = 4  # of the CPU, which `run` makes
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,11 @@ class Entry:
     rule: Callable[..., Any]
     draw: Callable[[np.random.Generator], Drawn]
     torch: Callable[..., Any]  # of tensors and the same options
+    devices: str = ""  # what maps over them
 
     @property
     def name(self) -> str:
-        return self.rule.__name__
+        return f"{self.torch.__name__}:{self.devices}" if self.devices else self.rule.__name__
 
 
 def shape(rng: np.random.Generator, axes: tuple[int, int], largest: int = 7) -> tuple[int, ...]:
@@ -66,6 +71,39 @@ def grouped(rng: np.random.Generator) -> Drawn:
 
 def group_norm(x, scale, bias, *, groups, epsilon):
     return F.group_norm(x.movedim(-1, 1), groups, scale, bias, epsilon).movedim(1, -1)
+
+
+def shares(rng: np.random.Generator) -> Drawn:
+    """A batch that divides among the devices."""
+    size = DEVICES * int(rng.integers(1, 4)), *shape(rng, (0, 2)), int(rng.integers(1, 9))
+    x = rng.normal(rng.normal(scale=10), rng.uniform(0.5, 5), size)
+    return (x, rng.normal(size=size[-1:]), rng.normal(size=size[-1:])), {"epsilon": float(rng.uniform(1e-6, 0.1))}
+
+
+def batch_norm(x, scale, bias, *, epsilon):
+    """y, and the statistics, which PyTorch's own function keeps to itself."""
+    y = F.batch_norm(x.movedim(-1, 1), None, None, scale, bias, training=True, eps=epsilon).movedim(1, -1)
+    batch = tuple(range(x.ndim - 1))
+    return y, x.mean(batch), x.var(batch, correction=0)
+
+
+def on_devices(map_over: Callable[..., Any]) -> Callable[..., Any]:
+    """`batch_norm` of a batch of which every device has a share; its statistics are those of the first device."""
+
+    def batch_norm(x, scale, bias, *, epsilon):
+        one = functools.partial(purecnn.batch_norm, epsilon=epsilon, axis_name="data")
+        mapped = map_over(one, axis_name="data", in_axes=(0, None, None))
+        y, mean, variance = mapped(x.reshape(DEVICES, -1, *x.shape[1:]), scale, bias)
+        return y.reshape(x.shape), mean[0], variance[0]
+
+    return batch_norm
+
+
+def on_shards(x, scale, bias, *, epsilon):
+    """The same by `shard_map`, which knows that all devices have the same statistics."""
+    one = functools.partial(purecnn.batch_norm, epsilon=epsilon, axis_name="data")
+    specs, mesh = (P("data"), P(), P()), jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Auto,))
+    return jax.shard_map(one, mesh=mesh, in_specs=specs, out_specs=specs)(x, scale, bias)
 
 
 def rows(rng: np.random.Generator) -> Drawn:
@@ -127,8 +165,9 @@ def transposing(rng: np.random.Generator) -> Drawn:
 
 def conv_transpose2d(x, w, b, *, padding, **options):
     around = tuple(low for low, _ in padding)
-    y = F.conv_transpose2d(x.permute(0, 3, 1, 2), w.permute(3, 2, 0, 1), b, padding=around, **options)
-    return y.permute(0, 2, 3, 1)
+    # PyTorch's backward pass refuses some permuted kernels with an axis of length 1.
+    x, w = (a.permute(axes).contiguous() for a, axes in ((x, (0, 3, 1, 2)), (w, (3, 2, 0, 1))))
+    return F.conv_transpose2d(x, w, b, padding=around, **options).permute(0, 2, 3, 1)
 
 
 def upsampling(rng: np.random.Generator) -> Drawn:
@@ -193,4 +232,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(purecnn.drop_path, dropping, drop_path),
     Entry(purecnn.adaptive_avg_pool2d, adapting, adaptive_avg_pool2d),
     Entry(purecnn.conv1d, sequences, conv1d),
+    Entry(purecnn.batch_norm, shares, batch_norm),
+    Entry(on_devices(jax.pmap), shares, batch_norm, "pmap"),
+    Entry(on_shards, shares, batch_norm, "shard_map"),
+    Entry(on_devices(jax.vmap), shares, batch_norm, "vmap"),
 )

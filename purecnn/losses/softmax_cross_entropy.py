@@ -33,9 +33,10 @@ def softmax_cross_entropy(
 
     logits (N, ..., K), labels integers (N, ...) or probabilities (N, ..., K). 16-bit logits are computed in float32.
     Smooth everywhere. A label outside 0 … K−1 gives a NaN loss and NaN cotangents (nothing can raise inside a compiled
-    step). Residuals: logits and labels. Integer labels have no cotangent. `label_smoothing` may be a traced number; it
-    is held constant and has no cotangent. Raises ValueError or TypeError for other shapes or dtypes, or a smoothing
-    outside [0, 1) (a traced one is not looked at).
+    step), but cotangents of 0 where L̄ is 0: `jnp.where(labels == 255, 0, losses)` leaves pixels out. So do labels with
+    a row of zeros, as `jax.nn.one_hot(255, K)` is: loss 0 and cotangents of 0. Residuals: logits and labels. Integer
+    labels have no cotangent. `label_smoothing` may be a traced number; it is held constant and has no cotangent. Raises
+    ValueError or TypeError for other shapes or dtypes, or a smoothing outside [0, 1) (a traced one is not looked at).
     """
     log_probabilities, targets = _parts(logits, labels, label_smoothing)
     # Where a target is 0 its term is 0, even for a logit of −inf.
@@ -55,6 +56,7 @@ def softmax_cross_entropy_bwd(residuals, loss_bar, *, label_smoothing=0.0):
     logits, labels = residuals
     log_probabilities, targets = _parts(logits, labels, label_smoothing)
     loss_bar = loss_bar.astype(targets.dtype)[..., None]
+    targets = jnp.where((loss_bar == 0) & jnp.isnan(targets), 0, targets)  # a loss that is left out
     logits_bar = loss_bar * (jnp.exp(log_probabilities) * targets.sum(axis=-1, keepdims=True) - targets)
     if jnp.issubdtype(labels.dtype, jnp.integer):
         return logits_bar.astype(logits.dtype), None

@@ -14,6 +14,7 @@ as 0.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -57,8 +58,9 @@ class Table:
 def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[Params], list[Params]]:
     """The net called `name`, its parameters and state in float32, from arrays by torchvision's names, or timm's.
 
-    It has as many classes as the last layer has rows. Raises ValueError, naming the array, where one is missing, is not
-    one of the model's, has another shape or is not of floating-point numbers.
+    It has as many classes as the last layer has rows. PyTorch's tensors will do, as `state_dict()` has them. Raises
+    ValueError, naming the array, where one is missing, is not one of the model's, has another shape or is not of
+    floating-point numbers.
     """
     table = _table(name)
     names = max(table.names, table.timm, key=lambda names: sum(f"{name}.weight" in arrays for name in names))
@@ -68,8 +70,9 @@ def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[
     counters = {_counter(array) for array in expected}
     for array in sorted(expected.keys() ^ (arrays.keys() - counters)):
         got, wanted = "nothing", "no such array"
-        got, wanted = (got, _shape(array, expected[array])) if array in expected else (arrays[array].shape, wanted)
-        raise ValueError(f"{array}: got {got}, expected {wanted}; weights of another model than {name}?")
+        got, wanted = (got, _shape(array, expected[array])) if array in expected else (np.shape(arrays[array]), wanted)
+        given = ", ".join([*itertools.islice(arrays, 3), "…"])
+        raise ValueError(f"{array}: got {got}, expected {wanted}; weights of another model than {name}? ({given})")
     leaves = [_from_torch(array, arrays[array], shape, table.flattened) for array, shape in expected.items()]
     trees = jax.tree.unflatten(jax.tree.structure(like), leaves)
     return net, trees["params"], trees["state"]
@@ -110,6 +113,11 @@ def _named(names: tuple[str, ...], trees: Any) -> Iterator[tuple[str, Any]]:
 
 def _from_torch(array: str, x, shape: tuple[int, ...], flattened) -> Any:
     expected = _shape(array, shape)
+    if not isinstance(getattr(x, "dtype", None), np.dtype):  # PyTorch's
+        try:
+            x = np.asarray(x)
+        except (TypeError, ValueError, RuntimeError) as error:  # NumPy has no bfloat16, nor what is on a GPU
+            raise ValueError(f"{array}: got {type(x).__name__}, expected an array of NumPy's: {error}") from None
     same = x.shape == expected or _trimmed(x.shape) == _trimmed(expected)
     same = same or (len(shape) == 2 and x.shape == (shape[1], *(flattened or ())))
     if not (same and jnp.issubdtype(x.dtype, jnp.floating)):

@@ -73,6 +73,26 @@ def test_a_label_outside_the_classes_gives_nan_for_its_sample_alone(label):
     assert np.isnan(gradient).tolist() == [[True] * 3, [False] * 3]
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_pixels_that_are_left_out_send_nothing_back(smoothing):
+    """Masked behind the loss, whatever their label; or by a row of zeros, which has no loss."""
+    logits, labels = jnp.ones((1, 2, 2, 3)).at[..., 0].set(2), jnp.array([[[255, 1], [-1, 2]]], jnp.int32)
+    known = (labels >= 0) & (labels < 3)
+
+    def mean(logits, labels):
+        losses = purecnn.softmax_cross_entropy(logits, labels, label_smoothing=smoothing)
+        return jnp.where(known, losses, 0).sum() / 2
+
+    value, gradient = jax.value_and_grad(mean)(logits, labels)
+    expected = value_and_gradient(logits[known], labels[known], label_smoothing=smoothing)
+    np.testing.assert_allclose(value, expected[0].mean(), rtol=1e-6)
+    np.testing.assert_allclose(gradient[known], expected[1] / 2, rtol=1e-6)
+    assert (gradient[~known] == 0).all()
+    losses, gradient = value_and_gradient(logits, jax.nn.one_hot(labels, 3))
+    assert (losses[~known] == 0).all()
+    assert (gradient[~known] == 0).all()
+
+
 def test_more_classes_than_the_labels_dtype_can_count():
     losses, gradient = value_and_gradient(jnp.zeros((2, 300)), jnp.array([7, 255], jnp.uint8))
     np.testing.assert_allclose(losses, np.log(300), rtol=1e-6)

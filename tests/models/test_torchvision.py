@@ -182,6 +182,40 @@ def test_another_name_or_the_parameters_of_another_net_are_refused():
         to_torchvision("resnet18", params, [{} for _ in params])
 
 
+class Tensor:
+    """Of PyTorch: an array with a dtype that is not NumPy's."""
+
+    dtype = "torch.float32"
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+    def __array__(self, dtype=None, copy=None):
+        if self.array.dtype == jnp.bfloat16:
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.array
+
+
+def test_tensors_of_pytorch_are_taken_as_they_are():
+    shapes = SHAPES["torchvision"]["resnet18"]
+    arrays = drawn(shapes)
+    _, params, state = from_torchvision("resnet18", {name: Tensor(array) for name, array in arrays.items()})
+    back = to_torchvision("resnet18", params, state)
+    assert all(np.array_equal(back[name], arrays[name]) for name in counted(shapes))
+    tensors = {name: Tensor(array.astype(jnp.bfloat16)) for name, array in arrays.items()}
+    with pytest.raises(ValueError, match=r"^conv1\.weight: got Tensor, expected an array of NumPy's: Got unsupported"):
+        from_torchvision("resnet18", tensors)
+
+
+def test_a_name_that_is_missing_is_said_beside_those_that_are_there():
+    shapes = {f"module.{name}": shape for name, shape in SHAPES["torchvision"]["resnet18"].items()}
+    message = r"^bn1\.bias: got nothing.*\(module\.conv1\.weight, module\.bn1\.weight, module\.bn1\.bias, …\)$"
+    with pytest.raises(ValueError, match=message):
+        from_torchvision("resnet18", shaped(shapes))
+    with pytest.raises(ValueError, match=r"bn1\.bias: got nothing.*\(epoch, state_dict, …\)"):
+        from_torchvision("resnet18", {"epoch": 1, "state_dict": {}})
+
+
 def test_half_precision_becomes_float32():
     shapes = {name: shape.update(dtype=jnp.bfloat16) for name, shape in shaped(SHAPES["timm"]["vgg11"]).items()}
     params = jax.eval_shape(lambda arrays: from_torchvision("vgg11", arrays)[1], shapes)
