@@ -121,7 +121,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
 
 def _labelled(root: Path, table: Path) -> Listing:
     """The files that a table of labels names, as training images."""
-    found = read_labels(table)
+    found = read_labels(table, root)
     classes = tuple(sorted(set(found.values())))
     if len(classes) < 2:
         raise Refused(f"{table}: got {len(classes)} classes, expected at least 2")
