@@ -70,7 +70,8 @@ def fit(
             got = shape[0] if len(shape) == 1 else "×".join(map(str, shape))
             raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
-    warn_of_absent_classes(found)
+    if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
+        warn_of_absent_classes(found)
     plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
