@@ -70,6 +70,10 @@ def fit(
             got = shape[0] if len(shape) == 1 else "×".join(map(str, shape))
             raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
+    for name, split in found.splits().items():
+        low, high = (0, 0) if isinstance(split, Stream) else (int(split.labels.min()), int(split.labels.max()))
+        if not 0 <= low <= high < len(names):
+            raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(names) - 1}")
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
     plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))

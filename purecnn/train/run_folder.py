@@ -121,7 +121,8 @@ def read_config(path: Path) -> Config:
             hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
             if name not in known:
                 raise ValueError(f"got the unknown name {name!r}, {hint}")
-        fields = {name: None if value == "None" else value for name, value in fields.items()}  # as --help spells it
+        for name, value in fields.items():
+            fields[name] = None if value == "None" else value  # as --help spells it
         if isinstance(fields.get("model"), str):
             fields["model"] = RENAMED.get(fields["model"], fields["model"])
         return Config(**fields)
