@@ -30,7 +30,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--label-smoothing", 0.1, "--model", "mlp"), "label_smoothing: got 0.1, expected 0 with the loss"),
         (("train", "--augmentation", "wrap"), "augmentation: got 'wrap', expected none or some of resized_crop"),
         (("train", "--warmup-epochs", 60), "warmup_epochs: got 60.0, expected fewer than the run's 60"),
-        (("train", "--config", "no.yaml"), "purecnn: [Errno 2] No such file or directory: 'no.yaml'"),
+        (("train", "--config", "no.yaml"), "purecnn: no.yaml: there is no such file"),
         (("train", "--resume"), "run_dir: got none, expected the folder of the run to resume"),
         (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file beside --resume"),
         (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1295"),

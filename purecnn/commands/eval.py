@@ -17,6 +17,7 @@ from purecnn.data.readers import Data as DataName
 if TYPE_CHECKING:
     from purecnn.results.evaluation import Evaluation
 
+NO_RUN = "got no config.yaml, expected the folder of a run; --data and --data-dir name images for weights in none"
 WIDTH = 200  # a table is never cut to a narrower terminal, nor in a pipe
 MOST_COLUMNS = 12  # classes, for what each was predicted as to stand in the table
 
@@ -51,6 +52,8 @@ def run(command: Eval) -> int:
         if command.folder.is_file() and command.data is not None:  # which may be far from any run
             config = Config(data=command.data)
         else:
+            if command.folder.is_file() and not (folder / "config.yaml").is_file():
+                raise ValueError(f"{folder}: {NO_RUN}")
             require_run(folder)
             config = read_config(folder)
         trained = load_trained(command.folder, last=command.last)

@@ -19,13 +19,15 @@ class Report:
     """The folder of the run."""
     out: Path | None = None
     """The page, a file that may be there; the run's folder is then only read. None: RUN/report.html."""
+    data_dir: str | None = None
+    """Where the run's images are now, if they are no longer where they were."""
 
 
 def run(command: Report) -> int:
     from purecnn.results.report import write_report
 
     try:
-        path = write_report(command.folder, out=command.out)
+        path = write_report(command.folder, out=command.out, data_dir=command.data_dir)
     except (ValueError, TypeError, FileNotFoundError) as error:
         return complain(error, 2)
     except OSError as error:

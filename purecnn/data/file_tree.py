@@ -34,10 +34,12 @@ def subfolders(folder: Path) -> list[str]:
 def walk(folder: Path) -> list[Path]:
     """Every file in `folder` and in the folders below, in order, without litter; a dead link is one too.
 
-    A folder that is reached by several ways, such as a link to one above it, is entered once.
+    A folder that is reached by several ways is entered once, and a link to one above `folder` not at all: what lies
+    beside `folder` is not in it.
     """
     found: list[Path] = []
-    entered: set[tuple[int, int]] = set()
+    above = {*Path(os.path.abspath(folder)).parents, *folder.resolve().parents}
+    entered = {(status.st_dev, status.st_ino) for status in map(os.stat, above)}
 
     def enter(place: Path) -> None:
         with naming(place):

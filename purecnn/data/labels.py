@@ -3,35 +3,62 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path, PurePath
 
 from purecnn.data.file_tree import has_control_signs, readable_name
 from purecnn.data.guards import Refused, naming, require_inside
 
-COLUMNS = ("file", "class")
+FILE = ("file", "file_name", "filename")
+CLASS = ("class", "label")
 
 
-def read_labels(table: Path) -> dict[str, str]:
-    """{file: class} in the order of the lines; other columns are passed over.
+def read_labels(table: Path, root: Path) -> dict[str, str]:
+    """{file: class} in the order of the lines, files from `root`, the folder of the images, on.
 
-    Raises ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
+    Commas, semicolons or tabs divide the columns, whose names are found in any case and order; others are passed over.
+    Files may be named by whole paths, and in Windows' spelling. Raises ValueError, naming the line, for a file that
+    leads out of the folder or has two classes, and an empty cell.
     """
     found: dict[str, str] = {}
-    with naming(table), open(table, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-        rows = csv.DictReader(lines)
-        head = [(name or "").strip() for name in rows.fieldnames or ()]
-        if not set(COLUMNS) <= set(head):
-            raise Refused(f"{table}: got the columns {', '.join(head) or 'none'}; expected file and class")
+    with naming(table), open(table, newline="", encoding=_encoding(table), errors="surrogateescape") as lines:
+        first = lines.readline()
+        lines.seek(0)
+        rows = csv.DictReader(lines, delimiter=max(",;\t", key=first.count))
+        head = [(name or "").strip().lower() for name in rows.fieldnames or ()]
+        columns = [next((name for name in names if name in head), "") for names in (FILE, CLASS)]
+        if not all(columns):
+            raise Refused(
+                f"{table}: got the columns {', '.join(head) or 'none'}; expected file and class in the first line"
+            )
         rows.fieldnames = head
         for row in rows:
-            file, label = ((row[name] or "").strip() for name in COLUMNS)
+            file, label = ((row[name] or "").strip() for name in columns)
             where = f"{table}: line {rows.line_num}"
             if not file or not label or has_control_signs(file + label):
                 raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
-            require_inside(table, file)
-            file, label = str(PurePath(file)), readable_name(label)
+            file, label = _inside(table, root, file), readable_name(label)
             if found.setdefault(file, label) != label:
                 raise Refused(f"{where}: {file} is {label}, and {found[file]} before")
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")
     return found
+
+
+def _encoding(table: Path) -> str:
+    """UTF-8, with a mark or without; UTF-16, as Excel's Unicode text is, by its mark."""
+    with open(table, "rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _inside(table: Path, root: Path, file: str) -> str:
+    if "\\" in file and not (root / file).exists():
+        file = file.replace("\\", "/")
+    path = PurePath(file)
+    if path.is_absolute():
+        here = PurePath(os.path.abspath(root))
+        if not path.is_relative_to(here):
+            raise Refused(f"{table}: {file!r} leads out of {root}, the folder of the images")
+        path = path.relative_to(here)
+    require_inside(table, str(path))
+    return str(path)

@@ -27,9 +27,13 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
     classes.
     """
     found: dict[SplitName, str] = {}
+    with_files: list[str] = []
     for name in subfolders:
         split = NAMES.get(name.casefold())
-        if split is None or _has_files(root / name):
+        if split is None:
+            continue
+        if _has_files(root / name):
+            with_files.append(name)
             continue
         if split in found:
             raise Refused(f"{root}: got {found[split]} and {name}, expected one folder of {split} images")
@@ -38,6 +42,11 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
         return {}
     if "train" not in found:
         raise Refused(f"{root}: got {' and '.join(found.values())} alone, expected train beside, or classes")
+    if with_files:
+        raise Refused(
+            f"{root / with_files[0]}: got images beside {found['train']} that are in no folder of a class, "
+            "expected one for every class"
+        )
     others = sorted(set(subfolders) - set(found.values()))
     if len(found) == 1 and others:
         shown = ", ".join(others[:SHOWN])

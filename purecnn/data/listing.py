@@ -98,7 +98,8 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         folders.setdefault(readable_name(folder), []).append(folder)
     classes = tuple(sorted(folders)) if known is None else known
     if len(classes) < 2:
-        raise Refused(f"{root}: got {len(classes)} folders, expected one for every class, at least 2")
+        got = "1 folder" if len(classes) == 1 else f"{len(classes)} folders"
+        raise Refused(f"{root}: got {got}, expected one for every class, at least 2{_hint(root)}")
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
@@ -119,9 +120,18 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
+def _hint(root: Path) -> str:
+    """What was meant, if it can be told: a folder below, or images without folders."""
+    inside = subfolders(root)
+    if len(inside) == 1 and len(subfolders(root / inside[0])) > 1:
+        return f"; did you mean {root / inside[0]}?"
+    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(root))
+    return "; --labels names a table of images that lie in no folders" if loose else ""
+
+
 def _labelled(root: Path, table: Path) -> Listing:
     """The files that a table of labels names, as training images."""
-    found = read_labels(table)
+    found = read_labels(table, root)
     classes = tuple(sorted(set(found.values())))
     if len(classes) < 2:
         raise Refused(f"{table}: got {len(classes)} classes, expected at least 2")

@@ -23,9 +23,11 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def require_free(path: Path, force: bool) -> None:
-    """Raise FileExistsError if there is something at `path` and it may not be overwritten."""
+    """Raise FileExistsError if there is something at `path` and it may not be overwritten, or FileNotFoundError."""
     if path.is_dir() or (path.exists() and not force):
         raise FileExistsError(f"out: {path} exists already and is left as it is; name a new file, or --force")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"out: {path.parent}: there is no such folder")
 
 
 def export_weights(path: Path, trained: Trained) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import tempfile
 from collections.abc import Iterator
@@ -24,24 +25,29 @@ from purecnn.train.weights import write_whole
 FEW, SHOWN = 40, 20  # classes that are all shown, and of more the lines of a table
 
 
-def write_report(folder: Path, data: Dataset | None = None, out: Path | None = None) -> Path:
-    """Evaluate the run in `folder`, draw what is not drawn yet, and write report.html. `data` None: they are read.
+def write_report(
+    folder: Path, data: Dataset | None = None, out: Path | None = None, data_dir: str | None = None
+) -> Path:
+    """Evaluate the run in `folder`, draw what is not drawn yet, and write report.html.
+
+    `data` None: they are read, from `data_dir` where they are no longer where they were.
 
     With `out`, the page is written there and nothing in `folder`. Raises ValueError or OSError where the folder is not
     that of a run, or its data are no longer there.
     """
     if out is None:
-        return _write_report(folder, data, folder, folder / "report.html")
+        return _write_report(folder, data, folder, folder / "report.html", data_dir)
     with tempfile.TemporaryDirectory() as drawings:
-        return _write_report(folder, data, Path(drawings), out)
+        return _write_report(folder, data, Path(drawings), out, data_dir)
 
 
-def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path) -> Path:
+def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path, data_dir: str | None) -> Path:
     require_run(folder)
     trained, metrics = load_trained(folder), read_metrics(folder)
     if not metrics:
         raise ValueError(f"{folder / 'metrics.jsonl'}: got no line, expected at least one epoch")
-    data = data or load_data(read_config(folder), trained)
+    config = read_config(folder)
+    data = data or load_data(dataclasses.replace(config, data_dir=data_dir or config.data_dir), trained)
     split = "test" if data.test is not None else "val" if data.val is not None else "train"
     result = evaluate(trained, data.split(split))
     name = f"{trained.net.name} on {data.name}"

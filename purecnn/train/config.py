@@ -43,6 +43,7 @@ Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
 Log = Literal["none", "tensorboard"]
 Precision = Literal["auto", "float32", "bfloat16"]
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Config:
     """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
     """Passes over the training set, at most."""
-    batch_size: int = 32
-    """Images per step, over all devices together."""
+    batch_size: int = BATCH_SIZE
+    """Images per step, over all devices together. Where fewer are there to train on than the default: all of them."""
     accumulate: int = 1
     """Steps whose gradients are averaged into one update: as a batch so many times as large, in the memory of one."""
     optimizer: Optimizer = "sgd"
@@ -137,7 +138,10 @@ class Config:
     """A new folder for the results. None: the next free runs/MODEL-DATA-NUMBER."""
 
     def __post_init__(self):
-        require("model", self.model, is_model(self.model), f"one of {', '.join(get_args(Model))}, or MODULE:FUNCTION")
+        module, _, function = self.model.rpartition(".") if isinstance(self.model, str) else ("", "", "")
+        hint = f"; did you mean {module}:{function}?" if module and ":" not in self.model else ""
+        names = ", ".join(get_args(Model))
+        require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             require(name, value, value in choices, "one of " + ", ".join(map(str, choices)))

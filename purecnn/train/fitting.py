@@ -22,7 +22,7 @@ from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import ModelMetadata
-from purecnn.train.nets import load_net, make_net
+from purecnn.train.nets import call_own, load_net, make_net
 from purecnn.train.plan import prepare
 from purecnn.train.step import Augment
 
@@ -63,13 +63,19 @@ def fit(
     named, built = _resolved_net(net, found, classes)
     config = dataclasses.replace(config, model=named)
     names = tuple(classes) if classes is not None else found.classes
-    if not isinstance(net, str):
-        outputs = _outputs(built, found)
-        names = names or tuple(str(n) for n in range(outputs))
-        if len(names) != outputs:
-            raise ValueError(f"net: got {outputs} outputs, expected {len(names)}, one for each class")
+    if not isinstance(net, str) or ":" in net:  # one's own
+        shape = _output_shape(built, found)
+        names = names or tuple(str(n) for n in range(int(np.prod(shape))))
+        if int(np.prod(shape)) != len(names):
+            got = shape[0] if len(shape) == 1 else "×".join(map(str, shape))
+            raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
-    warn_of_absent_classes(found)
+    for name, split in found.splits().items():
+        low, high = (0, 0) if isinstance(split, Stream) else (int(split.labels.min()), int(split.labels.max()))
+        if not 0 <= low <= high < len(names):
+            raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(names) - 1}")
+    if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
+        warn_of_absent_classes(found)
     plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
@@ -145,7 +151,7 @@ def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tup
     if name in get_args(Model) and getattr(models, name) is net:
         return name, make_net(name, count)
     importable = module != "__main__" and name.isidentifier()
-    built: Any = net(count)
+    built = call_own(net, count, f"net: {name}")
     return (f"{module}:{name}" if importable else f":{name.strip('<>')}"), built
 
 
@@ -153,10 +159,11 @@ def _is_ours(net: Chain, data: Dataset) -> bool:
     """Whether a net is a model of purecnn's as it comes, so that its name says all."""
     shape = data.train.images.shape[1:]
     known = net.name in get_args(Model)
-    return known and str(net.summary(shape)) == str(make_net(net.name, _outputs(net, data)).summary(shape))
+    return known and str(net.summary(shape)) == str(
+        make_net(net.name, int(np.prod(_output_shape(net, data)))).summary(shape)
+    )
 
 
-def _outputs(net: Chain, data: Dataset) -> int:
-    """How many numbers the net says of an image. Raises ValueError where it cannot take such images."""
-    shape = data.train.images.shape[1:]
-    return int(np.prod(net.shapes(shape, jax.numpy.float32)[-1]))
+def _output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:
+    """Of what the net says of an image. Raises ValueError where it cannot take such images."""
+    return net.shapes(data.train.images.shape[1:], jax.numpy.float32)[-1]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from purecnn.chain import Chain, Params
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
+from purecnn.train.own_code import place_of_code, told
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
 
@@ -27,7 +29,8 @@ from purecnn.train.weights import load_weights, name_of
 def make_net(model: str, classes: int) -> Chain:
     """One of purecnn's models, or what FUNCTION of MODULE gives for so many classes, `model` being MODULE:FUNCTION.
 
-    A module is looked for in the working directory too. Raises ValueError, naming what is not there.
+    A module is looked for in the working directory too. Raises ValueError, naming what is not there, or the line of
+    the user's own code where that fails.
     """
     if model in get_args(Model):
         return getattr(models, model)(classes)
@@ -40,14 +43,39 @@ def make_net(model: str, classes: int) -> Chain:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        missing = isinstance(error, ModuleNotFoundError)
-        where = "; it is looked for in the working directory and in PYTHONPATH" if missing else ""
-        raise ValueError(f"model: got {model!r}: {error}{where}") from error
-    net = found(classes)
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # a module that theirs imports
+            raise ValueError(f"model: got {model!r}: {told(error)}") from error
+        hint = f"; without .py: {module[:-3]}:{function}" if module.endswith(".py") else ""
+        where = f"it is looked for in the working directory and in PYTHONPATH{hint}"
+        raise ValueError(f"model: got {model!r}: {error}; {where}") from error
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"model: got {model!r}, whose module cannot be imported: {told(error)}") from error
+    if not hasattr(found, function):
+        raise ValueError(f"model: got {model!r}: module {module!r} has no attribute {function!r}")
+    return call_own(getattr(found, function), classes, f"model: {model}")
+
+
+def call_own(function: Any, classes: int, name: str) -> Chain:
+    """The net that a user's own function makes. Raises ValueError, with `name` and the line of theirs, for all else."""
+    expected = "expected a function from the number of classes to a purecnn.Chain"
+    if not callable(function):
+        raise ValueError(f"{name} is {type(function).__name__}, {expected}")
+    try:
+        inspect.signature(function).bind(classes)
+    except TypeError as error:
+        code = getattr(function, "__code__", None)
+        place = f" ({place_of_code(code)})" if code else ""
+        raise ValueError(f"{name}, called with the number of classes: {error}{place}; {expected}") from None
+    except ValueError:  # it does not tell its signature
+        pass
+    try:
+        net = function(classes)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{name} raised {told(error)}") from error
     if not isinstance(net, Chain):
-        raise ValueError(f"model: {model} gave {type(net).__name__}, expected a purecnn.Chain")
+        raise ValueError(f"{name} gave {type(net).__name__}, expected a purecnn.Chain")
     return net
 
 

@@ -7,6 +7,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ CONTENTS = {
 
 
 def resume_command(folder: Path) -> str:
-    """What goes on with the run in `folder`."""
-    return f"purecnn train --run-dir {folder} --resume"
+    """What goes on with the run in `folder`, as a shell takes it."""
+    return f"purecnn train --run-dir {shlex.quote(str(folder))} --resume"
 
 
 def make_run_folder(config: Config) -> Path:
@@ -85,7 +86,17 @@ def config_text(config: Config) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which knows 1.0e-3 as a number but not 1e-3: YAML 1.2 does, and so does everybody."""
+    """PyYAML's safe loader, which knows 1.0e-3 as a number but not 1e-3: YAML 1.2 does, and so does everybody.
+
+    A name that stands there twice is an error: PyYAML takes the last.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [name.value for name, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"{name} stands there twice")
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -96,6 +107,8 @@ _Loader.add_implicit_resolver(
 def read_config(path: Path) -> Config:
     """Of a run folder, or of a file like its config.yaml. Raises ValueError, naming file and field, or OSError."""
     path = path / "config.yaml" if path.is_dir() else path
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -108,6 +121,8 @@ def read_config(path: Path) -> Config:
             hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
             if name not in known:
                 raise ValueError(f"got the unknown name {name!r}, {hint}")
+        for name, value in fields.items():
+            fields[name] = None if value == "None" else value  # as --help spells it
         if isinstance(fields.get("model"), str):
             fields["model"] = RENAMED.get(fields["model"], fields["model"])
         return Config(**fields)
@@ -144,4 +159,11 @@ def read_test(folder: Path) -> dict[str, Any] | None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    """Raises FileNotFoundError, or ValueError naming the file and the line that is damaged."""
+    file, found = folder / "metrics.jsonl", []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            raise ValueError(f"{file}: line {number}: got {line[:40]!r}, expected a JSON object") from None
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 Path_ = Path | str
@@ -38,9 +39,12 @@ def write_whole(path: Path_, data: bytes) -> None:
 def load_weights(path: Path_, like: Any) -> Any:
     """The arrays in the file, arranged as in `like`, whose leaves say the shape and dtype (arrays will do).
 
-    Raises ValueError, naming the array, where file and `like` differ.
+    Raises ValueError, naming the array, where file and `like` differ, and for what is no safetensors file.
     """
-    found = load_file(path)
+    try:
+        found = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: got {error}, expected a safetensors file") from error
     leaves, treedef = jax.tree_util.tree_flatten_with_path(like)
     expected = {name_of(key_path): leaf for key_path, leaf in leaves}
     for name in sorted(expected.keys() ^ found.keys()):

@@ -29,7 +29,10 @@ def test_links_in_circles_end(tmp_path):
     (tmp_path / "a" / "1.png").touch()
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     (tmp_path / "b").symlink_to("a")
-    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path)] == ["a/1.png"]
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "2.png").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path)] == ["a/1.png", "c/2.png"]
+    assert [path.name for path in walk(tmp_path / "a")] == ["1.png"]  # what is beside a is not in it
 
 
 def test_a_name_is_composed_unicode_whatever_the_disk_made_of_it():

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from purecnn.data.labels import read_labels
@@ -8,7 +10,27 @@ from tests.data.making import write_folder
 def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("\ufeffclass, who ,file\ncat,me,a.png\n dog ,you,sub/b.png\n", encoding="utf-8")
-    assert read_labels(table) == {"a.png": "cat", "sub/b.png": "dog"}
+    assert read_labels(table, tmp_path) == {"a.png": "cat", "sub/b.png": "dog"}
+
+
+ROWS = ("file,class", "a.png,cat", '"sub/b.png","dog, wet"')
+TABLES = {
+    "lines of Windows": "\r\n".join(ROWS).encode(),
+    "a mark of UTF-8": "\n".join(ROWS).encode("utf-8-sig"),
+    "Excel in Europe": b"File;Class\r\na.png;cat\r\nsub/b.png;dog, wet\r\n",
+    "Excel's Unicode text": "file\tclass\na.png\tcat\nsub/b.png\tdog, wet\n".encode("utf-16"),
+    "metadata.csv of Hugging Face": "\n".join(("file_name,label", *ROWS[1:])).encode(),
+    "paths of Windows": b'file,class\n.\\a.png,cat\nsub\\b.png,"dog, wet"\n',
+    "a line twice": "\n".join((*ROWS, ROWS[1])).encode(),
+    "whole paths": b'file,class\nROOT/a.png,cat\nROOT/sub/b.png,"dog, wet"\n',
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_as_other_programs_write_them_are_read(tmp_path, kind):
+    table = tmp_path / "labels.csv"
+    table.write_bytes(TABLES[kind].replace(b"ROOT", os.fsencode(tmp_path)))
+    assert read_labels(table, tmp_path) == {"a.png": "cat", "sub/b.png": "dog, wet"}
 
 
 WRONG = {
@@ -18,6 +40,8 @@ WRONG = {
     "a cell short": ("file,class\na.png\n", "line 2: got 'a.png' and '', expected a file and its class"),
     "two classes": ("file,class\na.png,cat\n./a.png,dog\n", "line 3: a.png is dog, and cat before"),
     "upwards": ("file,class\n../a.png,cat\n", "'../a.png' leads out of"),
+    "elsewhere": ("file,class\n/etc/a.png,cat\n", "'/etc/a.png' leads out of"),
+    "no first line": ("a.png,cat\n", "got the columns a.png, cat; expected file and class in the first line"),
     "a null": ("file,class\na\0.png,cat\n", "labels.csv: line 2: got 'a\\x00.png' and 'cat', expected"),
 }
 

@@ -92,7 +92,26 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
 
 LAYOUTS = {
     "nothing there": (lambda root: shutil.rmtree(root), "there is no such folder"),
-    "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folders, expected one"),
+    "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folder, expected one"),
+    "one level too high": (
+        lambda root: (write_folder(root / "pets"), [shutil.rmtree(root / name) for name in ("cat", "dog", "owl")]),
+        r"got 1 folder, expected one for every class, at least 2; did you mean .*root/pets\?",
+    ),
+    "no folders": (
+        lambda root: (
+            [shutil.rmtree(root / name) for name in ("dog", "owl")]
+            + [shutil.move(root / "cat" / "0.png", root), shutil.rmtree(root / "cat")]
+        ),
+        "got 0 folders, .*; --labels names a table of images that lie in no folders",
+    ),
+    "val without folders": (
+        lambda root: (
+            write_folder(root / "train"),
+            write_folder(root / "val"),
+            shutil.copy(root / "cat/0.png", root / "val"),
+        ),
+        "val: got images beside train that are in no folder of a class",
+    ),
     "empty class": (lambda root: (root / "yak").mkdir(), "yak: got no images, expected at least one"),
     "lonely image": (lambda root: [(root / "owl" / f"{n}.png").unlink() for n in range(4)], "owl: got one image"),
     "train beside classes": (lambda root: (root / "train").mkdir(), "got train beside cat, dog, owl; expected train"),

@@ -20,8 +20,8 @@ def root(tmp_path):
 
 
 def plan_of(root, **options):
-    options = {"streaming": "always", "augmentation": "resized_crop+flip", **options}
-    return prepare(Config(model="mlp", data="folder", data_dir=str(root), image_size=6, batch_size=4, **options))
+    options = {"streaming": "always", "augmentation": "resized_crop+flip", "batch_size": 4, **options}
+    return prepare(Config(model="mlp", data="folder", data_dir=str(root), image_size=6, **options))
 
 
 def test_of_images_in_files_pieces_are_drawn_while_they_are_decoded_and_the_rest_in_the_step(root):
@@ -41,3 +41,11 @@ def test_a_dispatch_of_images_that_come_block_by_block_is_no_larger_than_a_block
     assert plan_of(root).config.steps_per_dispatch == 3
     assert plan_of(root, steps_per_dispatch=2).config.steps_per_dispatch == 2
     assert plan_of(root, streaming="never").config.steps_per_dispatch == 64
+
+
+def test_a_set_of_fewer_images_than_the_default_batch_is_one_batch_and_of_a_batch_that_was_asked_for_an_error(root):
+    plan = plan_of(root, batch_size=32)
+    assert (plan.config.batch_size, plan.steps_per_epoch) == (14, 1)
+    assert plan.data.notes[-1] == "batches of 14 images instead of 32: there are 14 to train on"
+    with pytest.raises(ValueError, match=r"^batch_size: got 15, expected at most 14, the training images$"):
+        plan_of(root, batch_size=15)

@@ -1,3 +1,6 @@
+import shlex
+from pathlib import Path
+
 import pytest
 
 from purecnn.train.config import Config
@@ -6,6 +9,7 @@ from purecnn.train.run_folder import (
     make_run_folder,
     read_config,
     read_metrics,
+    resume_command,
     write_config,
     write_metrics,
 )
@@ -64,6 +68,7 @@ def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
         ("- epochs", "the file: got .'epochs'., expected lines of NAME: VALUE"),
         ("", "the file: got None"),
         ("epochs: [1", "is no YAML: while parsing"),
+        ("epochs: 1\nseed: 3\nepochs: 2", "is no YAML: epochs stands there twice"),
         ("epochs: \x00", "is no YAML"),
     ],
 )
@@ -80,6 +85,14 @@ def test_a_number_may_be_written_as_everybody_writes_it(tmp_path, text):
     assert read_config(tmp_path / "mine.yaml") == Config(learning_rate=0.001, data_dir="1e")
 
 
+def test_none_is_what_help_calls_none_and_a_damaged_line_of_metrics_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_text("image_size: None\n")
+    assert read_config(tmp_path / "mine.yaml") == Config()
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2: got '{\"epo', expected a JSON object"):
+        read_metrics(tmp_path)
+
+
 def test_metrics_written_anew_have_no_line_twice(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
     write_metrics(tmp_path, [{"epoch": 1}])
@@ -93,3 +106,8 @@ def test_metrics_are_one_line_each(tmp_path):
         append_metrics(tmp_path, line)
     assert read_metrics(tmp_path) == lines
     assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 2
+
+
+def test_the_command_that_resumes_can_be_pasted_into_a_shell():
+    assert resume_command(Path("runs/a")) == "purecnn train --run-dir runs/a --resume"
+    assert shlex.split(resume_command(Path("my run's"))) == ["purecnn", "train", "--run-dir", "my run's", "--resume"]

@@ -74,3 +74,9 @@ def test_weights_of_another_model_are_refused_by_name(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             load_weights(path, like)
+
+
+def test_what_is_no_safetensors_file_is_named(tmp_path):
+    (tmp_path / "best.safetensors").write_bytes(b"xx")
+    with pytest.raises(ValueError, match=r"best\.safetensors: got .*, expected a safetensors file"):
+        load_weights(tmp_path / "best.safetensors", {})

@@ -1,0 +1,52 @@
+"""Errors in code that is neither purecnn's nor a library's: a user's own net, whose own line is what helps."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from types import CodeType
+
+import purecnn
+
+NOT_OWN = tuple(
+    os.path.realpath(folder) + os.sep
+    for folder in (
+        *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib", "scripts")),
+        Path(purecnn.__file__).parent,
+    )
+)
+
+
+def place_in_own_code(error: BaseException) -> str | None:
+    """FILE:LINE of the innermost frame in code of the user's own, from the working directory on; None without one."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return _place(error.filename, error.lineno)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    return _place(own[-1].filename, own[-1].lineno or 0) if own else None
+
+
+def told(error: BaseException) -> str:
+    """The error in one line, with its place in the user's own code if it has one."""
+    words = " ".join(str(error).split())
+    place = place_in_own_code(error)
+    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return f"{text} ({place})" if place else text
+
+
+def place_of_code(code: CodeType) -> str:
+    """FILE:LINE where a function begins."""
+    return _place(code.co_filename, code.co_firstlineno)
+
+
+def _is_own(file: str) -> bool:
+    whole = os.path.realpath(file)
+    return os.path.isfile(whole) and whole != os.path.realpath(sys.argv[0]) and not whole.startswith(NOT_OWN)
+
+
+def _place(file: str, line: int) -> str:
+    near = os.path.relpath(file)
+    return f"{file if near.startswith(os.pardir) else near}:{line}"

@@ -1,0 +1,83 @@
+"""A net of the user's own that fails: one line, with the line of theirs that raised."""
+
+import sys
+
+import pytest
+
+from purecnn.cli import main
+from purecnn.train.nets import make_net
+from purecnn.train.own_code import place_in_own_code
+
+NETS = """
+import purecnn
+from purecnn import nn
+
+def no_argument():
+    pass
+
+def raises(classes):
+    return {}[
+        "two\\nlines"]
+
+def ends(classes):
+    raise SystemExit(3)
+
+def number(classes):
+    return classes
+
+def layer(classes):
+    def apply(params, state, x, train, key):
+        return params["missing"]
+    return purecnn.Chain("own", (purecnn.chain.Layer("own", apply), nn.flatten(), nn.dense(classes)))
+
+three = 3
+"""
+EXPECTED = "expected a function from the number of classes to a purecnn.Chain"
+WRONG = {
+    "own_nets:none": "got 'own_nets:none': module 'own_nets' has no attribute 'none'",
+    "own_nets:no_argument": "own_nets:no_argument, called with the number of classes: "
+    f"too many positional arguments (own_nets.py:5); {EXPECTED}",
+    "own_nets:raises": "own_nets:raises raised KeyError: 'two\\nlines' (own_nets.py:9)",
+    "own_nets:ends": "own_nets:ends raised SystemExit: 3 (own_nets.py:13)",
+    "own_nets:number": "own_nets:number gave int, expected a purecnn.Chain",
+    "own_nets:three": f"own_nets:three is int, {EXPECTED}",
+    "own_syntax:net": "got 'own_syntax:net', whose module cannot be imported: "
+    "SyntaxError: invalid syntax (own_syntax.py, line 2) (own_syntax.py:2)",
+    "own_zero:net": "got 'own_zero:net', whose module cannot be imported: "
+    "ZeroDivisionError: division by zero (own_zero.py:1)",
+    "own_import:net": "got 'own_import:net': ModuleNotFoundError: No module named 'is_not_there' (own_import.py:2)",
+    "is_not_there.py:net": "got 'is_not_there.py:net': No module named 'is_not_there'; "
+    "it is looked for in the working directory and in PYTHONPATH; without .py: is_not_there:net",
+}
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in [name for name in sys.modules if name.startswith("own_")]:
+        monkeypatch.delitem(sys.modules, module)
+    (tmp_path / "own_nets.py").write_text(NETS)
+    (tmp_path / "own_syntax.py").write_text("\ndef net(:\n")
+    (tmp_path / "own_zero.py").write_text("1 / 0\n")
+    (tmp_path / "own_import.py").write_text("\nimport is_not_there\n")
+
+
+@pytest.mark.parametrize("model", WRONG)
+def test_what_fails_in_a_users_own_code_is_one_line_that_names_theirs(own, model):
+    with pytest.raises(ValueError, match=r"^model: ") as caught:
+        make_net(model, 10)
+    assert str(caught.value) == f"model: {WRONG[model]}"
+
+
+@pytest.mark.usefixtures("own")
+def test_an_error_in_a_layer_of_their_own_is_one_line_and_one_in_ours_has_no_place(capsys):
+    code = main(["train", "--model", "own_nets:layer", "--epochs", "1", "--run-dir", "run", "--no-cache"])
+    assert (code, capsys.readouterr().err) == (
+        2,
+        "purecnn: model: own_nets:layer: KeyError: 'missing' (own_nets.py:20)\n",
+    )
+    with pytest.raises(ValueError, match="such model") as ours:
+        make_net("lenet6", 10)
+    ours.value.__traceback__ = ours.tb.tb_next  # without this file, which is no library's either
+    assert place_in_own_code(ours.value) is None
