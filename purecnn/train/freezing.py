@@ -68,12 +68,20 @@ def _changed(value: Any, change: Callable[[Layer], Layer]) -> Any:
 
 
 def _inference(layer: Layer) -> Layer:
-    return dataclasses.replace(
-        layer,
-        apply=lambda params, state, x, train, key: layer.apply(params, state, x, False, None),
-        fwd=lambda params, state, x, train, key: layer.fwd(params, state, x, False, None),
-        bwd=lambda residuals, y_bar, train: layer.bwd(residuals, y_bar, False),
-    )
+    still = {name: Partial(function, layer) for name, function in (("apply", _apply), ("fwd", _fwd), ("bwd", _bwd))}
+    return dataclasses.replace(layer, **still)
+
+
+def _apply(layer: Layer, params, state, x, train, key):
+    return layer.apply(params, state, x, False, None)
+
+
+def _fwd(layer: Layer, params, state, x, train, key):
+    return layer.fwd(params, state, x, False, None)
+
+
+def _bwd(layer: Layer, residuals, y_bar, train):
+    return layer.bwd(residuals, y_bar, False)
 
 
 def fine_tuning(

@@ -1,5 +1,7 @@
 """A layer that is not trained stays as it is to the bit; the others move as if it were a part of the data."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,12 @@ def test_frozen_layers_and_their_statistics_stand_still_to_the_bit():
         assert jax.tree.all(jax.tree.map(np.array_equal, before.state[i], after.state[i])), i
     assert not np.array_equal(before.params[6]["w"], after.params[6]["w"])
     assert measured.norms.shape == (2, 1)  # of the one layer that is trained
+
+
+def test_two_frozen_nets_made_alike_are_equal_and_go_through_pickle():
+    one, other = (with_frozen(Chain("net", (nn.dense(3), nn.dense(2))), frozenset({0})) for _ in range(2))
+    assert one == other == pickle.loads(pickle.dumps(one))
+    assert one != with_frozen(Chain("net", (nn.dense(3), nn.dense(2))), frozenset({1}))
 
 
 def test_what_is_trained_moves_as_by_autodiff_of_the_loss_on_fixed_features():
