@@ -58,5 +58,5 @@ def test_a_dilated_window_is_gathered_at_no_more_shifts_than_it_has_offsets():
     for stride, shifts in (((1, 1), 9), ((2, 3), 3)):
         window = window_dims("test", (1, 9, 9, 1), (3, 3), stride=stride, dilation=(4, 1))
         terms.clear()
-        quick_jit(lambda y_bar, window=window: sum_over_windows(window, term, y_bar))(jnp.ones((1, *window.output, 1)))
+        quickly(lambda y_bar, window=window: sum_over_windows(window, term, y_bar))(jnp.ones((1, *window.output, 1)))
         assert len(terms) == shifts

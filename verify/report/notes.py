@@ -67,7 +67,10 @@ def notes_on(example: CallUnderTest, chosen: list[ModuleType]) -> list[str]:
     """What is worth knowing besides right and wrong."""
     notes = []
     if example.tested.reference is None:
-        seen = kinks.convention(example)
+        try:
+            seen = kinks.convention(example)
+        except NotRunError:  # it has no value beside the example
+            seen = ""
         notes.append(f"at kinks and ties of the example it returns {seen}" if seen else "")
     for one in chosen:
         if hasattr(one, "note"):
