@@ -60,7 +60,7 @@ class Rule(Protocol[P, R_co]):
 
 
 class Call(NamedTuple):
-    """What a backward rule is told of the call of its forward rule."""
+    """What a backward rule knows of the call of its forward rule."""
 
     precision: Any  # jax_default_matmul_precision
     primals: tuple[Placement | None, ...]

@@ -123,7 +123,7 @@ def _run(command: Train) -> int:
             return complain(f"coordinator: {str(error).splitlines()[0]}", 2)
 
     from purecnn.train.fitting import fit
-    from purecnn.train.own_code import place_in_own_code, told
+    from purecnn.train.own_code import in_one_line, place_in_own_code
     from purecnn.train.run_folder import resume_command
     from purecnn.train.stopping import Diverged
 
@@ -146,7 +146,7 @@ def _run(command: Train) -> int:
     except Exception as error:
         if ":" not in config.model or place_in_own_code(error) is None:
             raise
-        return complain(f"model: {config.model}: {told(error)}", 2)  # their own layer raised it, not ours
+        return complain(f"model: {config.model}: {in_one_line(error)}", 2)  # their own layer raised it, not ours
     end = {"run_dir": str(result.folder), "steps": result.steps, "interrupted": result.interrupted}
     tested = {name: value for name, value in (result.test or {}).items() if name.startswith("test_")}
     tell_script(end | {"best_epoch": result.best["epoch"]} | tested)

@@ -121,7 +121,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
 
 
 def _hint(root: Path) -> str:
-    """What was meant, if it can be told: a folder below, or images without folders."""
+    """What was meant, if that is clear: a folder below, or images without folders."""
     inside = subfolders(root)
     if len(inside) == 1 and len(subfolders(root / inside[0])) > 1:
         return f"; did you mean {root / inside[0]}?"

@@ -66,7 +66,7 @@ def fetch(name: str, folder: Path | None = None, progress: Progress = lambda *_:
     """
     address, files = PUBLISHED[name]
     folder = cache_folder(name) if folder is None else folder
-    pooch.get_logger().setLevel("WARNING")  # what it tells beside is told here
+    pooch.get_logger().setLevel("WARNING")  # progress is reported here
 
     def download(url: str, output_file: str, _: Any) -> None:
         partial = folder / f"{os.path.basename(url)}.partial"

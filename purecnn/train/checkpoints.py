@@ -76,7 +76,7 @@ def restore(
 ) -> tuple[TrainState, Progress] | None:
     """The newest checkpoint that is whole, arranged and placed as `like`; None if there is none.
 
-    Damaged ones are told of and removed. Raises ValueError, naming the difference, if it is another model's or of
+    Damaged ones are reported and removed. Raises ValueError, naming the difference, if it is another model's or of
     other data.
     """
     for step in sorted(checkpoints.all_steps(), reverse=True):

@@ -232,7 +232,7 @@ def resolved(config: Config) -> Config:
 
 
 def how_to_read(config: Config) -> dict[str, Any]:
-    """What `purecnn.data.readers.read` is told beside the name and the place."""
+    """What `purecnn.data.readers.read` takes beside the name and the place."""
     files = ("labels", "skip_unreadable", "background", "max_megapixels", "streaming")
     return {name: getattr(config, name) for name in ("image_size", "val_share", *files)}
 

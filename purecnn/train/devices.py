@@ -104,7 +104,7 @@ def any_process(*said: bool) -> tuple[bool, ...]:
 def together(act: Callable[[], T]) -> T:
     """`act()` of every process; if it fails in one, then in all: who goes on alone waits for the others forever.
 
-    What fails is told to all. Raises OSError in all where that is what it was, in one process at least, else `Refused`;
+    A failure is known to all. Raises OSError in all where that is what it was, in one process at least, else `Refused`;
     one process alone raises what `act` raises.
     """
     if jax.process_count() == 1:

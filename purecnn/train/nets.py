@@ -21,7 +21,7 @@ from purecnn.chain import Chain, Params
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
-from purecnn.train.own_code import place_of_code, told
+from purecnn.train.own_code import in_one_line, place_of_code
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
 
@@ -46,12 +46,12 @@ def make_net(model: str, classes: int) -> Chain:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # a module that theirs imports
-            raise ValueError(f"model: got {model!r}: {told(error)}") from error
+            raise ValueError(f"model: got {model!r}: {in_one_line(error)}") from error
         hint = f"; without .py: {module[:-3]}:{function}" if module.endswith(".py") else ""
         where = f"it is looked for in the working directory and in PYTHONPATH{hint}"
         raise ValueError(f"model: got {model!r}: {error}; {where}") from error
     except (Exception, SystemExit) as error:
-        raise ValueError(f"model: got {model!r}, whose module cannot be imported: {told(error)}") from error
+        raise ValueError(f"model: got {model!r}, whose module cannot be imported: {in_one_line(error)}") from error
     if not hasattr(found, function):
         raise ValueError(f"model: got {model!r}: module {module!r} has no attribute {function!r}")
     return call_own(getattr(found, function), classes, f"model: {model}")
@@ -73,7 +73,7 @@ def call_own(function: Any, classes: int, name: str) -> Chain:
     try:
         net = function(classes)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{name} raised {told(error)}") from error
+        raise ValueError(f"{name} raised {in_one_line(error)}") from error
     if not isinstance(net, Chain):
         raise ValueError(f"{name} gave {type(net).__name__}, expected a purecnn.Chain")
     return net

@@ -29,7 +29,7 @@ def place_in_own_code(error: BaseException) -> str | None:
     return _place(own[-1].filename, own[-1].lineno or 0) if own else None
 
 
-def told(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """The error in one line, with its place in the user's own code if it has one."""
     words = " ".join(str(error).split())
     place = place_in_own_code(error)

@@ -67,11 +67,14 @@ def server(monkeypatch):
 
 def test_the_files_come_once_into_the_cache(server, tmp_path, monkeypatch):
     monkeypatch.setenv("PURECNN_CACHE", str(tmp_path))
-    told = []
-    folder = fetch("mnist", progress=lambda *what: told.append(what))
+    seen = []
+    folder = fetch("mnist", progress=lambda *what: seen.append(what))
     assert folder == published.cache_folder("mnist") == tmp_path / "mnist"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == server.files
-    assert [what for what in told if what[0] == "a.bin"][-2:] == [("a.bin", 300_000, 300_000), ("a.bin", 300_000, None)]
+    assert [what for what in seen if what[0] == "a.bin"][-2:] == [
+        ("a.bin", 300_000, 300_000),
+        ("a.bin", 300_000, None),
+    ]
     assert fetch("mnist") == folder
     assert server.asked == [("a.bin", None), ("b.bin", None)]
 

@@ -1,4 +1,4 @@
-"""What is saved comes back to the bit; what is damaged is told of, and the one before is taken."""
+"""What is saved comes back to the bit; what is damaged is reported, and the one before is taken."""
 
 import dataclasses
 import functools
@@ -49,9 +49,9 @@ def identity():
     return {"config": {"batch_size": 32}, "data": "some", "classes": ["a"], "arrays": {"params.1.w": "float32[64, 4]"}}
 
 
-def go_on(folder, told=None, identity=identity()):  # noqa: B008
-    told = [] if told is None else told
-    return restore(open_checkpoints(folder), state(0, seed=9), identity, told.append)
+def go_on(folder, messages=None, identity=identity()):  # noqa: B008
+    messages = [] if messages is None else messages
+    return restore(open_checkpoints(folder), state(0, seed=9), identity, messages.append)
 
 
 def test_what_is_saved_comes_back_to_the_bit_with_what_the_host_knew(two):
@@ -86,22 +86,22 @@ def test_a_damaged_last_checkpoint_is_told_of_and_the_one_before_is_taken(two, t
     files = [path.relative_to(two) for path in sorted((two / "checkpoints" / "2").rglob("*")) if path.is_file()]
     assert len(files) > 10
     for i, file in enumerate(files):
-        folder, told = tmp_path / str(i), []
+        folder, messages = tmp_path / str(i), []
         shutil.copytree(two, folder)
         (folder / file).write_bytes(DAMAGES[damage]((folder / file).read_bytes()))
-        now, known = go_on(folder, told)
+        now, known = go_on(folder, messages)
         assert same(now, state(1, seed=1)), file
         assert known == progress(1)
-        assert len(told) == 1
-        assert "checkpoints/2 is damaged (" in told[0]
+        assert len(messages) == 1
+        assert "checkpoints/2 is damaged (" in messages[0]
 
 
 def test_after_falling_back_the_same_step_is_saved_again(two, tmp_path):
     shutil.copytree(two, tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "2" / "crc32.json").unlink()  # as if killed before the last thing written
-    told = []
-    assert int(go_on(tmp_path / "run", told)[0].step) == 1
-    assert "checkpoints/2 is damaged (it was not finished)" in told[0]
+    messages = []
+    assert int(go_on(tmp_path / "run", messages)[0].step) == 1
+    assert "checkpoints/2 is damaged (it was not finished)" in messages[0]
     save(open_checkpoints(tmp_path / "run"), state(2, seed=2), progress(2), identity())
     assert same(go_on(tmp_path / "run")[0], state(2, seed=2))
 
@@ -110,9 +110,9 @@ def test_all_damaged_is_from_the_start(two, tmp_path):
     shutil.copytree(two, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
         path.write_text("")
-    told = []
-    assert go_on(tmp_path / "run", told) is None
-    assert len(told) == 2
+    messages = []
+    assert go_on(tmp_path / "run", messages) is None
+    assert len(messages) == 2
 
 
 def test_another_model_or_data_is_refused_with_the_difference_and_nothing_is_lost(two):

@@ -55,7 +55,8 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     base = case.value(case.at(WIDE))
     scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
     best, noise, no_value = None, loop_noise(case), NotRunError("the function has no value beside the point")
-    size = max(1e-13, noise) * _size(base, y_bar)
+    sizes = (float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
+    size = max(1e-13, noise) * max(sizes)
     for h in scale * np.array([*([0.1, 0.01] if noise else []), 1e-4, 1e-6, 1e-8]):
         try:
             sides = [[_slope(case, direction, y_bar, base, s * h / n) for n in (1, 2, 4)] for s in (-1.0, 1.0)]
@@ -79,10 +80,6 @@ def _slope(case: CallUnderTest, direction: list[np.ndarray], y_bar: Any, base: l
         arrays[n] = arrays[n] + h * u
     pairs = zip(y_bar, case.value(arrays), base, strict=True)
     return sum(float(np.sum(np.asarray(g, WIDE) * (m - b))) for g, m, b in pairs) / h
-
-
-def _size(base: list[np.ndarray], y_bar: Any) -> float:
-    return max(float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
 
 
 def unexplained(
@@ -206,8 +203,7 @@ def _moves_together(case: CallUnderTest, got: list[np.ndarray], y_bar: Any, room
     for direction in ones:
         s = slopes(case, direction, y_bar)
         along = sum(float(np.sum(g * u)) for g, u in zip(got, direction, strict=True))
-        slack = room * everything
-        if not s.admit(along, slack):
+        if not s.admit(along, room * everything):
             return False
     return True
 

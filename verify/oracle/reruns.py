@@ -96,9 +96,9 @@ def carry_lost(case: CallUnderTest, k: int, seen: Evidence) -> str:
         if own and not _ends_right(seen.bad, axis):
             continue
         parts = np.stack([_oracle(case, _only(case.y_bar, main, axis, t))[k] for t in range(steps)])
-        told = _by_blocks(parts, axis, steps, seen) if own else _by_ends(parts, axis, seen)
-        if told:
-            return told
+        decided = _by_blocks(parts, axis, steps, seen) if own else _by_ends(parts, axis, seen)
+        if decided:
+            return decided
     return ""
 
 

@@ -74,8 +74,8 @@ def alike(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
 def ratio(expected: np.ndarray, got: np.ndarray, tolerance: float) -> float | None:
     """got / expected where it is one number; None where it is not, or where there is nothing to divide by."""
     largest = float(np.abs(expected).max(initial=0))
-    told = np.abs(expected) > 1e-6 * largest
-    if largest == 0 or not told.any():
+    clear = np.abs(expected) > 1e-6 * largest
+    if largest == 0 or not clear.any():
         return None
     weight = float(np.sum(expected * got) / np.sum(expected * expected))
     room = tolerance * largest * max(abs(weight), 1e-3)

@@ -129,15 +129,15 @@ def _bounds(e: np.ndarray, g: np.ndarray, tolerance: float) -> str:
 
 def _surrogate(name: str, x: np.ndarray, y_bar: np.ndarray, g: np.ndarray, tolerance: float) -> str:
     """The known surrogate whose slope, times one number, the rule returns."""
-    told = y_bar != 0
-    told &= np.cumsum(told.ravel()).reshape(told.shape) <= MOST
-    slope = g[told] / y_bar[told]
+    chosen = y_bar != 0
+    chosen &= np.cumsum(chosen.ravel()).reshape(chosen.shape) <= MOST
+    slope = g[chosen] / y_bar[chosen]
     if slope.size < FEWEST:
         return ""
     for threshold in THRESHOLDS:
         moved = name if threshold == 0 else f"({name} - {short(threshold)})"
         for sharp in SHARPNESS:
-            u = sharp * (x[told] - threshold)
+            u = sharp * (x[chosen] - threshold)
             for text, derivative in SURROGATES:
                 d = sharp * derivative(u)
                 r = ratio(d, slope, tolerance) if np.ptp(d) > 1e-3 * d.max() else None

@@ -98,9 +98,9 @@ def _by_channel(e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> str:
     wrong = np.flatnonzero(bad.any(axis=tuple(range(e.ndim - 1))))
     clear = np.abs(e) > 1e-6 * np.abs(e).max(initial=0)
     for c in wrong:
-        told = clear[..., c]
-        ratios = g[..., c][told] / e[..., c][told]
-        if told.sum() < 2 or np.ptp(ratios) > 1e-3 * max(abs(float(np.median(ratios))), 1e-3):
+        large = clear[..., c]
+        ratios = g[..., c][large] / e[..., c][large]
+        if large.sum() < 2 or np.ptp(ratios) > 1e-3 * max(abs(float(np.median(ratios))), 1e-3):
             return ""
     return "another factor in each channel" if len(wrong) > 1 else ""
 
