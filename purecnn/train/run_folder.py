@@ -35,7 +35,7 @@ CONTENTS = {
 
 
 def resume_command(folder: Path) -> str:
-    """What goes on with the run in `folder`, as a shell takes it."""
+    """The command that resumes the run in `folder`, as a shell takes it."""
     return f"purecnn train --run-dir {shlex.quote(str(folder))} --resume"
 
 
@@ -88,14 +88,14 @@ def config_text(config: Config) -> str:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which knows 1.0e-3 as a number but not 1e-3: YAML 1.2 does, and so does everybody.
 
-    A name that stands there twice is an error: PyYAML takes the last.
+    A name that is given twice is an error: PyYAML takes the last.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [name.value for name, _ in node.value]
         for name in names:
             if names.count(name) > 1:
-                raise yaml.YAMLError(f"{name} stands there twice")
+                raise yaml.YAMLError(f"{name} is given twice")
         return super().construct_mapping(node, deep)
 
 

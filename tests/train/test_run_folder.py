@@ -68,7 +68,7 @@ def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
         ("- epochs", "the file: got .'epochs'., expected lines of NAME: VALUE"),
         ("", "the file: got None"),
         ("epochs: [1", "is no YAML: while parsing"),
-        ("epochs: 1\nseed: 3\nepochs: 2", "is no YAML: epochs stands there twice"),
+        ("epochs: 1\nseed: 3\nepochs: 2", "is no YAML: epochs is given twice"),
         ("epochs: \x00", "is no YAML"),
     ],
 )

@@ -1,7 +1,7 @@
 """Differences of the function itself, with an error bar that is the tolerance.
 
 Along a direction u the central difference D(h) = (F(x + h u) - F(x - h u)) / 2h of F = ⟨ȳ, f⟩ is F'(x; u) + c h² + …,
-and Richardson's (4 D(h/2) - D(h)) / 3 removes the h² term. Two things spoil it: truncation, seen as the distance of
+and Richardson's (4 D(h/2) - D(h)) / 3 removes the h² term. Two things limit it: truncation, seen as the distance of
 successive extrapolations, and rounding, about u |F| / h. The step that makes their sum smallest is chosen and that
 sum is the bar: it knows the dtype, the scale and the curvature. Where F is linear in an argument the first step, as
 long as the argument itself, is exact already.

@@ -1,6 +1,6 @@
 """The rule runs, and finite inputs and cotangents give finite cotangents wherever the oracle is finite.
 
-An infinity or NaN in one element spoils the whole step it enters, so this is asked at the example's own dtype, with
+An infinity or NaN in one element makes the whole step it enters useless, so this is asked at the example's own dtype, with
 its own range: exp(100) is finite in float64 and is not in float32.
 """
 
@@ -55,7 +55,7 @@ def _finite_inputs(case: CallUnderTest) -> bool:
         return False
     try:
         limit = float(jnp.finfo(case.tested.dtype).max) / 16
-        # In saturated calls one element's overflow spoils its neighbours; elsewhere it drops itself alone.
+        # In saturated calls one element's overflow reaches its neighbours; elsewhere it drops itself alone.
         outputs = [y for y in case.truth.outputs if is_float(y)]
         known = [*case.truth.cotangents, *outputs] if case.stress else outputs
         return all(np.all(np.isfinite(t)) and np.abs(t).max(initial=0) < limit for t in known)

@@ -55,7 +55,7 @@ def _finite(case: CallUnderTest) -> list[np.ndarray]:
 
 
 def usable(case: CallUnderTest) -> bool:
-    """The whole oracle is finite, with room to spare at the example's own dtype, where one overflow spoils what it is
+    """The whole oracle is finite, with room to spare at the example's own dtype, where one overflow reaches what it is
     summed with."""
     limit = 1e300 if case.tested.dtype == WIDE else float(np.finfo(np.float32).max) / 1e6
     if case.tested.dtype == np.float16:

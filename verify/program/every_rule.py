@@ -31,7 +31,7 @@ def check_all(
 
     Each rule is checked once for each set of shapes, dtypes and static values, on the first values that reach it: of a
     loop the first iteration, of `vmap` the first row, of `cond` the branch taken. Other shapes and values are
-    generated for the first shape of each rule; further ones stay at the values that came by.
+    generated for the first shape of each rule; further ones stay at the values that were seen.
 
     Args:
         function: any callable. It is run once on copies of the arguments, so donated buffers stay usable.

@@ -30,7 +30,7 @@ KINDS = (jax.custom_vjp, jax.custom_jvp, *([BASE] if BASE is not None else []))
 @dataclass
 class Record:
     """A rule and one call of it. `leaves` are the arguments' leaves, None for an array not yet seen; `indices` those of
-    the arrays; `avals` their shapes and dtypes; `impls` the kind of each random key; `ran` whether values came by."""
+    the arrays; `avals` their shapes and dtypes; `impls` the kind of each random key; `ran` whether values were seen."""
 
     rule: Callable
     name: str

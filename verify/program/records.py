@@ -31,7 +31,7 @@ def recorded(function: Callable, *args: Any) -> list[Record]:
 
 
 def drawn(record: Record) -> Record:
-    """The record with normal numbers (zeros for integers) where no values came by."""
+    """The record with normal numbers (zeros for integers) where no values were seen."""
     if not record.ran:
         rng = np.random.default_rng(0)
         closed = [jax.ShapeDtypeStruct(np.shape(a), a.dtype) for a in record.closed]

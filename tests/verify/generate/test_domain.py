@@ -95,7 +95,7 @@ INSIDE = EXAMPLES["(0, 1)"].astype(np.float32)
 
 
 def test_a_rule_is_asked_only_where_the_example_lies():
-    """Beyond (0, 1) the function is clipped, the rule is not, and nobody has promised anything."""
+    """Beyond (0, 1) the function is clipped, the rule is not, and nothing is promised."""
     assert verify.check(bce, np.round(INSIDE), INSIDE).ok
     outside = verify.check(bce, np.round(INSIDE), INSIDE, domain={"q": "any"})
     assert outside.verdict == "wrong"

@@ -1,4 +1,4 @@
-"""What is known about a wrong cotangent, and that nothing a rule does when it is run again spoils its finding."""
+"""What is known about a wrong cotangent, and that nothing a rule does when it is run again changes its finding."""
 
 import jax
 import jax.numpy as jnp
