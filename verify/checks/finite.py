@@ -1,6 +1,6 @@
 """The rule runs, and finite inputs and cotangents give finite cotangents wherever the oracle is finite.
 
-An infinity or NaN in one element makes the whole step it enters useless, so this is asked at the example's own dtype, with
+An infinity or NaN in one element ruins the whole step it enters, so this is asked at the example's own dtype, with
 its own range: exp(100) is finite in float64 and is not in float32.
 """
 

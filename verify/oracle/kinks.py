@@ -92,9 +92,9 @@ def unexplained(
 ) -> list[np.ndarray]:
     """Of the elements of each leaf that disagree with the oracle, those that no kink excuses; a reference says itself
     what to return at one, so there none does, unless what it says is the derivative of another function (a surrogate),
-    whose kinks no reference decides. Excused are the limit of autodiff beside the point, where all sides agree on one; one
-    convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative to the
-    slopes."""
+    whose kinks no reference decides. Excused are the limit of autodiff beside the point, where all sides agree on
+    one; one convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative
+    to the slopes."""
     if not any(b.any() for b in bad) or not (case.tested.reference is None or stops_gradients(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
