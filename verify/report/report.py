@@ -67,7 +67,8 @@ class Report:
         lines += ["", f"  oracle: {self.oracle}"]
         ran = [o for o in self.outcomes if o.status != NOT_RUN]
         names = list(dict.fromkeys(o.check for o in ran))
-        lines.append(f"  ran: {', '.join(names) or 'nothing'}, on {len({o.case for o in ran})} calls")
+        calls = len({o.case for o in ran})
+        lines.append(f"  ran: {', '.join(names) or 'nothing'}, on {calls} call{'s' * (calls != 1)}")
         lines += [f"  {line}" for line in self._not_run()]
         lines += [f"  {note}" for note in self.notes]
         if self.detection_limits:
