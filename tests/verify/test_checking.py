@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 import verify
+from verify.checking import _late
+from verify.log import Log
+from verify.report.report import PASSED, Outcome
 
 from .faulty_rules.joined import joined, normal
 
@@ -186,6 +190,12 @@ def test_a_search_for_nans_or_for_transfers_is_no_part_of_the_rule():
         report = verify.check(exp, X, checks=(*FAST["checks"], "finite", "conditioning"))
     assert report.ok, report
     assert report.failures == ()
+
+
+def test_nothing_is_begun_that_would_end_after_the_limit():
+    log = Log(outcomes=[Outcome("gradient", "", PASSED, "", seconds=5.0)])
+    assert _late(log, time.perf_counter() + 4)
+    assert not _late(log, time.perf_counter() + 60)
 
 
 def test_importing_is_quick_and_loads_neither_jax_nor_rich():
