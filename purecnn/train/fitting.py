@@ -65,8 +65,9 @@ def fit(
     names = tuple(classes) if classes is not None else found.classes
     if not isinstance(net, str) or ":" in net:  # one's own
         shape = _output_shape(built, found)
-        names = names or tuple(str(n) for n in range(int(np.prod(shape))))
-        if int(np.prod(shape)) != len(names):
+        outputs = int(np.prod(shape))
+        names = names or tuple(str(n) for n in range(outputs))
+        if outputs != len(names):
             got = shape[0] if len(shape) == 1 else "×".join(map(str, shape))
             raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
@@ -159,9 +160,8 @@ def _is_ours(net: Chain, data: Dataset) -> bool:
     """Whether a net is a model of purecnn's as it comes, so that its name says all."""
     shape = data.train.images.shape[1:]
     known = net.name in get_args(Model)
-    return known and str(net.summary(shape)) == str(
-        make_net(net.name, int(np.prod(_output_shape(net, data)))).summary(shape)
-    )
+    outputs = int(np.prod(_output_shape(net, data)))
+    return known and str(net.summary(shape)) == str(make_net(net.name, outputs).summary(shape))
 
 
 def _output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:

@@ -68,8 +68,8 @@ def _changed(value: Any, change: Callable[[Layer], Layer]) -> Any:
 
 
 def _inference(layer: Layer) -> Layer:
-    still = {name: Partial(function, layer) for name, function in (("apply", _apply), ("fwd", _fwd), ("bwd", _bwd))}
-    return dataclasses.replace(layer, **still)
+    apply, fwd, bwd = (Partial(function, layer) for function in (_apply, _fwd, _bwd))
+    return dataclasses.replace(layer, apply=apply, fwd=fwd, bwd=bwd)
 
 
 def _apply(layer: Layer, params, state, x, train, key):

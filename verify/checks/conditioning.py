@@ -25,8 +25,7 @@ EVERY_CASE = True
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
-    if samplers.held(case):
-        raise NotRunError(samplers.WHY)
+    samplers.refuse_held(case)
     if not usable(case):
         raise NotRunError("the oracle itself is not finite here")
     truth = case.truth

@@ -30,8 +30,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
         raise NotRunError("the oracle itself is not finite here")
     if singular(case):
         raise NotRunError("the function is singular here: its derivative is the rounding of 1/0")
-    if samplers.held(case):
-        raise NotRunError(samplers.WHY)
+    samplers.refuse_held(case)
     try:
         wide = case.wide[1]
     except NotRunError:

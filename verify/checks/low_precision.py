@@ -64,8 +64,7 @@ def _levels(case: CallUnderTest) -> tuple[Level, ...]:
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
-    if samplers.held(case):
-        raise NotRunError(samplers.WHY)
+    samplers.refuse_held(case)
     ran, why, notes = False, "", []
     longer = _long(case)
     for level in _levels(case):

@@ -24,16 +24,17 @@ def refuse(case: CallUnderTest) -> None:
         raise NotRunError(WHY)
 
 
-def held(case: CallUnderTest) -> bool:
-    """Whether autodiff is no oracle of such a draw either, for it reaches through the loop only because that is held
-    by a stop_gradient."""
+def refuse_held(case: CallUnderTest) -> None:
+    """Raises NotRunError where autodiff is no oracle of such a draw either, for it reaches through the loop only
+    because that is held by a stop_gradient."""
     if case.tested.reference is not None or "while" not in case.tested.primitives:
-        return False
+        return
     try:
         loops = [e for e in equations(case.trace[0]) if e.primitive.name == "while"]
     except Exception:
-        return False
-    return any(map(_until_accepted, loops)) and kinks.stops_gradients(case)
+        return
+    if any(map(_until_accepted, loops)) and kinks.stops_gradients(case):
+        raise NotRunError(WHY)
 
 
 def _rejects(case: CallUnderTest) -> bool:
