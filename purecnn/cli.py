@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "summary": ("summary:Summary", "print a model layer by layer: units, weights, biases, FLOPs"),
     "data": ("data:Data", "fetch a published data set; show a contact sheet of any"),
-    "doctor": ("doctor:Doctor", "say what computes here, and try whether it computes right"),
+    "doctor": ("doctor:Doctor", "show hardware and versions; test whether this backend computes correctly"),
     "verify": ("", "check hand-written backward rules, these or your own"),
 }
 
@@ -81,7 +81,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as missing:
         if (missing.name or "purecnn").split(".")[0] in ("purecnn", "verify"):  # no extra has those: a mistake of ours
             raise
-        return complain(f'{name} needs {missing.name}, of the extra "train": pip install "purecnn[train]"', 2)
+        return complain(f'{name} needs {missing.name}, from the extra "train": pip install "purecnn[train]"', 2)
 
 
 def _run(name: str, rest: list[str]) -> int:

@@ -56,7 +56,7 @@ def read_cifar(path: Path, kind: Kind) -> Dataset:
     files = dict(_from_archive(path, kind) if path.is_file() else _from_folder(path, kind))
     missing = [name for name in (*kind.train, kind.test) if name not in files]
     if missing:
-        raise Refused(f"{path}: there is no {missing[0]} in it")
+        raise Refused(f"{path}: contains no {missing[0]}")
     classes = tuple(str(n) for n in range(kind.classes))
     if kind.names in files:
         classes = _class_names(f"{path}/{kind.names}", files[kind.names], kind.classes)
@@ -88,7 +88,7 @@ def _from_archive(path: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
             if place.name not in (*kind.train, kind.test, kind.names):
                 continue
             if not member.isreg() or place.name in seen:
-                raise Refused(f"{path}: {member.name!r} is {'there twice' if member.isreg() else 'no plain file'}")
+                raise Refused(f"{path}: {member.name!r} is {'in it twice' if member.isreg() else 'not a regular file'}")
             seen.add(place.name)
             require_room(f"{path}/{place.name}", member.size, file.packed)
             content = archive.extractfile(member)

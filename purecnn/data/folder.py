@@ -31,7 +31,8 @@ from purecnn.data.listing import Listing, list_folder
 
 DARK = 16  # of 256: what 12 bits in the place of 16 become where Pillow reads the upper 8
 DARKNESS = (
-    "no value of any image is above {} of 255; of colours with 16 bits the upper 8 are read, 12 bits are lost there"
+    "no pixel of any image is above {} of 255; of 16-bit colours only the upper 8 bits are read, "
+    "which loses 12-bit values"
 )
 SKIP = "; --skip-unreadable leaves out what cannot be read"
 
@@ -188,7 +189,7 @@ def _with_white(decoding: Decoding, files: list[Path], headers: list) -> tuple[D
     values = [value for value in attempts(largest_value, deep) if not isinstance(value, Refused)]
     if not values or max(values) > TWELVE_BITS:
         return dataclasses.replace(decoding, white=WHITE), ()
-    note = f"files of 16 bits: none has a value above {max(values):,}, so 4,095 is white, as of 12 bits"
+    note = f"16-bit files: no value is above {max(values):,}, so they are read as 12 bits (4,095 is white)"
     return dataclasses.replace(decoding, white=TWELVE_BITS), (note,)
 
 

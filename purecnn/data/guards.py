@@ -75,7 +75,7 @@ def require_room(path: Path | str, wanted: int, packed: int | None = None) -> No
     """Before they are allocated: refuse bytes that fit no memory, or that no honest file of `packed` bytes holds."""
     if wanted > memory_limit():
         raise Refused(
-            f"{path}: declares {wanted:,} bytes, expected at most half of the memory there is, {memory_limit():,}"
+            f"{path}: declares {wanted:,} bytes, expected at most half of the available memory, {memory_limit():,}"
         )
     if packed is not None and wanted > max(HARMLESS, EXPANSION * packed):
         raise Refused(

@@ -97,7 +97,7 @@ _one_giant = threading.Lock()
 def _open(path: Path) -> Image.Image:
     """Without decoding. Pillow's own limit is lifted only to read the header of what exceeds it; ours is stricter."""
     if not path.is_file():
-        raise Refused(f"{path}: {'is no plain file' if path.exists() else 'there is no such file'}")
+        raise Refused(f"{path}: {'is not a regular file' if path.exists() else 'there is no such file'}")
     try:
         return Image.open(path, formats=formats())
     except Image.DecompressionBombError:

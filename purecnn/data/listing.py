@@ -103,9 +103,9 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
-            raise Refused(f"{root}: class {name} is in {root.name} alone, expected those of the training images")
+            raise Refused(f"{root}: class {name} is only in {root.name}, expected the classes of the training images")
         if has_control_signs(name):
-            raise Refused(f"{root / name}: expected the name of a class to be without control characters")
+            raise Refused(f"{root / name}: expected a class name without control characters")
         inside = [path for folder in folders[name] for path in walk(root / folder)]
         good = [path for path in inside if may_be_image(path)]
         if not good and known is None:
@@ -142,7 +142,7 @@ def _labelled(root: Path, table: Path) -> Listing:
 
 def _complaint(path: Path) -> str:
     with naming(path):
-        what = reason_of(path) if path.is_file() else "is no plain file" if path.exists() else "is a dead link"
+        what = reason_of(path) if path.is_file() else "is not a regular file" if path.exists() else "is a dead link"
     return f"{path}: {what}"
 
 

@@ -128,7 +128,7 @@ def _damage(folder: Path) -> str:
     try:
         sealed, found = json.loads((folder / SEAL).read_bytes()), _checksums(folder)
         if not isinstance(sealed, dict):
-            return f"{SEAL} is no list of files"
+            return f"{SEAL} is not a list of files"
         differing = [name for name in sorted(sealed.keys() | found.keys()) if sealed.get(name) != found.get(name)]
         return f"{differing[0]} is not as it was written" if differing else ""
     except FileNotFoundError:

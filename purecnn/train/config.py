@@ -177,11 +177,11 @@ CHOICES = {
     "log": get_args(Log),
 }
 COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
-SHARE = (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1")
+SHARE = (int | float, lambda v: 0 <= v < 1, "a number of at least 0 and below 1")
 PART = (int | float, lambda v: 0 < v <= 1, "a number above 0, at most 1")
 POSITIVE = (int | float, lambda v: v > 0, "a finite number above 0")
 NOT_NEGATIVE = (int | float, lambda v: v >= 0, "a finite number, at least 0")
-BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number from 0 up to, but not, {1 - TEST_SHARE}")
+BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number of at least 0 and below {1 - TEST_SHARE}")
 NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "image_size": COUNT,
     "max_megapixels": COUNT,

@@ -137,7 +137,9 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
         console.print(f"on {plan.devices.count} devices, {each} images of a batch on each")
     if goes_on:
         at = (
-            f"resuming after step {run.steps:,} of {plan.steps:,}" if found else "nothing was saved yet: from the start"
+            f"resuming after step {run.steps:,} of {plan.steps:,}"
+            if found
+            else "no checkpoint was saved: starting anew"
         )
         console.print(at)
     console.print(run.compile())

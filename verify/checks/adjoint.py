@@ -55,7 +55,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
             room = max(room, loop_noise(case) * (terms + float(np.sum(np.abs(u))) * max(map(largest, bars))))
             if not abs(got - expected) <= room:
                 if case.tested.reference is None and _at_kink(case, k, u):
-                    raise NotRunError("the function has a kink here, where forward mode keeps its own convention")
+                    raise NotRunError("the function has a kink here, where forward mode has a convention of its own")
                 where = "along a random direction" if index is None else "at one element"
                 text = f"⟨u, x̄⟩ differs from ⟨J u, ȳ⟩ {where}, by {abs(got - expected):.3g} where {room:.2g} is allowed"
                 return [Finding(NAME, name, index, expected, got, "one direction", text, case.label)]

@@ -99,7 +99,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 )
                 return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
     if declared:
-        raise NotRunError("what is declared, by a stop_gradient or at a tie, is no slope of the values")
+        raise NotRunError("the gradient that a stop_gradient or a tie declares is not the slope of the values")
     if kinked:
         raise NotRunError("a kink lies within every step along some direction")
     return []
