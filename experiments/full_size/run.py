@@ -40,7 +40,7 @@ def write(folder: Path, data: str, train: int, test: int) -> None:
 
 
 def command(said: Path, *arguments: str, interrupt_once: Path | None = None) -> tuple[int, list[dict], float]:
-    """Exit code, the JSON lines that it printed, and seconds; Ctrl-C as soon as something lies in `interrupt_once`."""
+    """Exit code, the JSON lines that it printed, and seconds; Ctrl-C once `interrupt_once` is not empty."""
     began, process = time.perf_counter(), start(said, *arguments)
     while interrupt_once is not None and process.is_alive():
         if interrupt_once.exists() and any(interrupt_once.glob("*/crc32.json")):

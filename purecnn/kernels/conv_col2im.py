@@ -5,7 +5,7 @@ patches,
 
     Y[m, d] = Σ_{t, c} X[m, t, c] W[t, c, d]          x̄ = col2im(X̄)          X̄[m, t, c] = Σ_d Ȳ[m, d] W[t, c, d]
 
-XLA:CPU's convolution packs the kernel before it begins, and for x̄ transposes it and turns it over, which for 512
+XLA:CPU's convolution packs the kernel first, and for x̄ transposes and flips it, which for 512
 channels (strides of a power of two) takes longer than the products. Here both read it once, in order. X and X̄ are
 smaller than the kernel where positions are fewer than its output (input) channels, and for 1×1 kernels X̄ is x̄.
 

@@ -96,7 +96,7 @@ def restore(
 def identity_of(data: Dataset, like: TrainState, config: Config) -> dict[str, Any]:
     """By which a run knows its config, model and data again: every array's shape, and a checksum over the images.
 
-    Data are known by what is in them, not by where they lie or what their folder is called.
+    Data are identified by their content, not by the path or the name of their folder.
     """
     arrays = jax.tree_util.tree_leaves_with_path({"params": like.params, "state": like.state, "opt": like.opt_state})
     splits = [f"{len(split):,} {name} images, crc32 {split.checksum():08x}" for name, split in data.splits().items()]

@@ -1,7 +1,7 @@
 """One training step for any optax optimiser, and several of them in one dispatch.
 
 The gradient is the chain's own: its forward list, the loss's pair, its backward list. Nothing here is differentiated.
-The data set lies on the device as a whole, and a step is told which samples to take; or a dispatch is given its own.
+The whole data set is on the device and a step is told which samples to take, or a dispatch is given its own samples.
 """
 
 from __future__ import annotations
