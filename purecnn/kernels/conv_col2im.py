@@ -31,7 +31,7 @@ from purecnn.ops import accumulation_dtype
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if dims.groups == 1 else "1 group"
 
 

@@ -34,7 +34,7 @@ IMAGES = range(16, 3, -1)
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if dims.groups == dims.in_channels else "one group a channel"
 
 

@@ -26,7 +26,7 @@ from purecnn.ops import convolution
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if dims.dilation == (1, 1) and dims.groups == 1 else "dilation 1 and 1 group"
 
 

@@ -2,7 +2,7 @@
 
     y[n, c] = (1/HW) Σ_{i, j} x[n, i, j, c]
 
-Every entry has the same share in its channel's average, and gets it back:
+Every entry has the same weight in its channel's average:
 
     x̄[n, i, j, c] = ȳ[n, c] / HW
 """

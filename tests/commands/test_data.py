@@ -30,7 +30,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves a small MNIST; yields the code by which a process takes it for the published one."""
+    """Serves a small MNIST; yields the code that makes a process fetch this one instead of the published one."""
     write_mnist(tmp_path / "served")
     checksums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (tmp_path / "served").iterdir()}
     handler = partial(Quiet, directory=str(tmp_path / "served"))

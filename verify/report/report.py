@@ -1,4 +1,4 @@
-"""What `check` returns: the verdict, the findings, what ran, what did not and why. Plain text, no dependency."""
+"""What `check` returns: the verdict, the findings, what ran, what did not run and why. Plain text, no dependency."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
