@@ -1,6 +1,6 @@
 """The command `purecnn`: it finds the subcommand and runs it. What a subcommand does is in purecnn/commands/.
 
-Exit codes: 0 all went well, 1 a run failed, 2 it was asked for wrongly, 130 it was interrupted.
+Exit codes: 0 success, 1 a run failed, 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:  # a program that XLA still compiles would be waited for
             os._exit(130)
         return 130
-    except BrokenPipeError:  # who read what this wrote has had enough, as `head` has
+    except BrokenPipeError:  # the reader of the output has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return 1
 

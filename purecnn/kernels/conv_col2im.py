@@ -1,4 +1,4 @@
-"""Convolution on a CPU where the kernel is large and output positions are few: products that read the kernel in order.
+"""Convolution on a CPU with a large kernel and few output positions: products that read the kernel in memory order.
 
 With X the patches of x, one row per output position m, W the kernel as a matrix, and col2im the adjoint of taking
 patches,
@@ -11,8 +11,8 @@ smaller than the kernel where positions are fewer than its output (input) channe
 
 The last stages of ResNets. 8 images of 3×3 under 3×3 kernels, 512 → 512: y takes 0.64 of the page's time, x̄ 0.20;
 6×6, 256 → 512, stride 2: y 0.78, x̄ 0.26; one image of 7×7, 512 → 512: 0.46 and 0.17. 1×1 kernels: x̄ 0.4 to 0.97.
-(`python -m experiments.benchmark.kernels --only resnet18`.) With more positions than channels the page wins y, with
-twice as many x̄.
+(`python -m experiments.benchmark.kernels --only resnet18`.) With more positions than channels the page is faster for y,
+with twice as many for x̄ too.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def layer_norm(
     """Normalise each row by its own mean and variance: x (..., C), scale and bias (C,) -> y (..., C).
 
     The variance is the biased one. 16-bit inputs are computed in float32. Smooth for epsilon > 0. Residuals: x, scale,
-    and μ and r, one number a row. Raises ValueError or TypeError for other shapes or dtypes, or epsilon ≤ 0.
+    and μ and r, one number per row. Raises ValueError or TypeError for other shapes or dtypes, or epsilon ≤ 0.
     """
     return _normalise(x, scale, bias, epsilon)[0]
 
