@@ -30,29 +30,29 @@ class Train:
 
     run: Annotated[Config, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Config)
     config: Path | None = None
-    """A file like a run's config.yaml, which says what the command line leaves open."""
+    """A file like a run's config.yaml, with values for options that the command line does not set."""
     recipe: Recipe | None = None
-    """What the command line leaves open is that of a published task: imagenet is ResNet-50 on a folder of ImageNet."""
+    """Defaults from a published task: imagenet is ResNet-50 on a folder of ImageNet."""
     resume: Flag = False
     """Resume the run in --run-dir, by its own config, to the same weights as if it had never stopped."""
     print_config: Flag = False
     """Only print the config that would be run."""
     quiet: Flag = False
-    """Say nothing but errors."""
+    """Print only errors."""
     json_lines: Flag = False
-    """Print the lines of metrics.jsonl, and a last one that says where the results are; nothing else."""
+    """Print only the lines of metrics.jsonl, and a last one that says where the results are."""
     cache_dir: Path | None = None
     """Where compiled programs are kept for the next run. None: purecnn/xla in the user's cache folder."""
     no_cache: Flag = False
-    """Compile anew, and keep no program."""
+    """Do not use or write the cache of compiled programs."""
     distributed: Flag = False
     """This process is one of many, started alike by SLURM, Open MPI, Kubernetes or a TPU pod."""
     coordinator: str | None = None
     """This process is one of --num-processes; they meet at this HOST:PORT, which is the first one's."""
     num_processes: int | None = None
-    """How many processes there are, with --coordinator."""
+    """The number of processes, with --coordinator."""
     process_id: int | None = None
-    """Which of them this is, from 0."""
+    """The index of this process, from 0."""
 
 
 def defaults(arguments: Sequence[str]) -> Train:
