@@ -41,7 +41,7 @@ def gradients(of: Net, params):
     return jax.jit(lambda p: backprop(of.chain, p, x, labels, state=state, train=True))(params)
 
 
-def agree(plain: Net, one: Net) -> float:
+def largest_difference(plain: Net, one: Net) -> float:
     params = example(plain)[0]
     loss, bars = gradients(plain, params)[:2]
     loss_one, bars_one = gradients(one, parameters(plain.spec, params))[:2]
@@ -58,7 +58,7 @@ def kept_bytes(of: Net) -> int:
 
 def compare(plain: Net, rounds: int) -> dict:
     nets = {THREE: plain, ONE: merged(plain)}
-    apart = agree(*nets.values())
+    apart = largest_difference(*nets.values())
     assert apart < 1e-2, f"{plain.chain.name}: gradients are apart by {apart:.1e}"
     ways = {name: with_jax.purecnn_step(each) for name, each in nets.items()}
     result: dict = {name: {"residuals_mb": round(kept_bytes(each) / 1e6, 2)} for name, each in nets.items()}
