@@ -45,9 +45,9 @@ CIFAR100 = Kind(
 
 
 def read_cifar(path: Path, kind: Kind) -> Dataset:
-    """From the .tar.gz as it is published, read without unpacking it, or a folder: of its files, or with it inside.
+    """From the published .tar.gz, read without unpacking it, or from a folder with its files, or with the archive.
 
-    Classes are called what the file of names says; without one, by their numbers. Raises ValueError, naming the file.
+    Classes have the names in the file of names, or else their numbers. Raises ValueError, naming the file.
     """
     for place in (path / kind.folder, path / kind.archive):
         if not (path / kind.train[0]).exists() and place.exists():

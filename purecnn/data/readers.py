@@ -1,4 +1,4 @@
-"""Every reader by the name the command line knows it under."""
+"""Every reader, by its name on the command line."""
 
 from __future__ import annotations
 

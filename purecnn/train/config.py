@@ -1,4 +1,4 @@
-"""What a run is made from. A run folder holds one as config.yaml; the command line is generated from it."""
+"""The options of a run. A run folder has them as config.yaml; the command line is generated from them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Config:
-    """What is trained, on what, and how: all this is kept as config.yaml."""
+    """What is trained, on what, and how; saved as config.yaml."""
 
     model: Model | str = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""

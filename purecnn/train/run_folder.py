@@ -1,4 +1,4 @@
-"""The folder of one run. It is made once, and never written over by another run."""
+"""The folder of one run. Another run never overwrites it."""
 
 from __future__ import annotations
 
