@@ -163,7 +163,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`purecnn.train`, `purecnn.data` and `purecnn.load` when they are asked for: they need the extra "train"."""
+    """Imports `purecnn.train`, `purecnn.data` and `purecnn.load` on first use: they need the extra "train"."""
     if name == "load":
         return importlib.import_module("purecnn.train.fitting").load
     if name in ("train", "data"):

@@ -1,4 +1,4 @@
-"""The one place of the library where JAX differentiates: a layer that has no backward rule, for that layer alone."""
+"""The only place in the library where JAX differentiates: a layer that has no backward rule."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Which hardware computes, and whether it computes right.
+"""The hardware, and whether JAX computes correct numbers on it.
 
 On CPU, JAX 0.10.2 to 0.12.0.1 compile some matrix products fused with a sum into wrong numbers: a product with zeros
-gives NaN or 1e30. It is the shape of a backward rule with a zero cotangent, so training is hit. A flag of XLA's, set
-before JAX starts, repairs all of them. Whether a machine is hit is decided by computing such a product, not by a list.
+gives NaN or 1e30. Backward rules with a zero cotangent have this shape, so training is affected. An XLA flag, set
+before JAX starts, repairs all of them. Whether a machine is affected is decided by computing such a product, not by a
+list.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ import jax.numpy as jnp
 
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 REPAIR = f"{FLAG}=-reduce"
-# XLA aborts the whole process at a flag it does not know. Outside these releases it may not know this one: older ones
-# need it not, and on newer ones the canary speaks up if they do.
+# XLA aborts the process at an unknown flag. Outside these releases this flag may be unknown: older releases do not need
+# it, and on newer ones the canary warns if they do.
 FIRST_HIT, LAST_HIT = (0, 10, 2), (0, 12, 0, 1)
 
 
 def repair_flag(jaxlib_version: str, xla_flags: str) -> str:
     """What XLA_FLAGS should be before JAX starts: `xla_flags`, with the repair if this release needs it.
 
-    A setting of the same flag that is there already stays as it is.
+    A value of this flag that is already set is not changed.
     """
     release = tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+]", jaxlib_version)[0]))
     if not FIRST_HIT <= release <= LAST_HIT or FLAG in xla_flags:
@@ -47,7 +48,7 @@ def miscompiles() -> bool:
 
 @functools.cache
 def warn_if_miscompiling() -> None:
-    """Warn, once per process and with the fix, if the CPU is what computes and it computes wrong."""
+    """Warn, once per process and with the fix, if the default backend is a CPU that computes wrong numbers."""
     if jax.default_backend() == "cpu" and miscompiles():
         warnings.warn(
             f"JAX {jax.__version__} computes wrong numbers on this CPU; set XLA_FLAGS={REPAIR} before Python starts, "
@@ -86,7 +87,7 @@ def multiplies_bfloat16(device: Any) -> bool:
 
 
 def describe_hardware() -> str:
-    """For the line a measurement is worth nothing without."""
+    """The hardware and versions, in one line, for every measurement."""
     device = jax.devices()[0]
     name = _cpu_name() if device.platform == "cpu" else f"{jax.device_count()} × {device.device_kind}"
     versions = f"{platform.system()}, Python {platform.python_version()}, JAX {jax.__version__}"
@@ -102,5 +103,5 @@ def _cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """Those this process may use, which in a container are fewer than the machine has."""
+    """The cores that this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

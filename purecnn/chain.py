@@ -81,7 +81,7 @@ class Layer:
 
     @property
     def by_autodiff(self) -> bool:
-        """Whether `jax.vjp` takes the place of a backward rule, here or further in."""
+        """Whether `jax.vjp` takes the place of a backward rule, in this layer or in one inside it."""
         return self.bwd is vjp_backward or any(layer.by_autodiff for way in self.inner for layer in way.layers)
 
     def without_rules(self) -> Layer:
@@ -161,7 +161,7 @@ class Chain:
 
         That is forward mode: `jax.jvp`, `linearize`, `jacfwd`, `hessian`, tangent kernels. Every gradient of it is
         autodiff's, that of `backprop` layer by layer; at kinks (ties of a pool, say) it follows JAX's conventions. A
-        user's own layer without `plain` is taken as it is. A loss without its rule is its `primal`.
+        user's own layer without `plain` is used unchanged. A loss without its rule is its `primal`.
         """
         return Chain(self.name, tuple(layer.without_rules() for layer in self.layers))
 
@@ -214,7 +214,7 @@ def backprop(
 ) -> tuple[Array, list[Params]]:
     """The mean loss over the batch and its gradient with respect to `params`, by the lecture's two lists.
 
-    Nothing here is differentiated: every gradient is what the layers' own backward rules say. `loss` is a loss's pair,
+    JAX differentiates nothing here: every gradient comes from the layers' backward rules. `loss` is a loss's pair,
     such as `(squared_error_fwd, squared_error_bwd)`; the rest is as in `Chain.apply`. In a `shard_map`, as by
     `jax.grad`, the gradient of `params` that all devices share is the sum of the devices'.
     """

@@ -1,6 +1,6 @@
 """The command `purecnn`: it finds the subcommand and runs it. What a subcommand does is in purecnn/commands/.
 
-Exit codes: 0 all went well, 1 a run failed, 2 it was asked for wrongly, 130 it was interrupted.
+Exit codes: 0 success, 1 a run failed, 2 wrong arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "summary": ("summary:Summary", "print a model layer by layer: units, weights, biases, FLOPs"),
     "data": ("data:Data", "fetch a published data set; show a contact sheet of any"),
-    "doctor": ("doctor:Doctor", "say what computes here, and try whether it computes right"),
+    "doctor": ("doctor:Doctor", "show hardware and versions; test whether this backend computes correctly"),
     "verify": ("", "check hand-written backward rules, these or your own"),
 }
 
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:  # a program that XLA still compiles would be waited for
             os._exit(130)
         return 130
-    except BrokenPipeError:  # who read what this wrote has had enough, as `head` has
+    except BrokenPipeError:  # the reader of the output has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return 1
 
@@ -81,7 +81,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as missing:
         if (missing.name or "purecnn").split(".")[0] in ("purecnn", "verify"):  # no extra has those: a mistake of ours
             raise
-        return complain(f'{name} needs {missing.name}, of the extra "train": pip install "purecnn[train]"', 2)
+        return complain(f'{name} needs {missing.name}, from the extra "train": pip install "purecnn[train]"', 2)
 
 
 def _run(name: str, rest: list[str]) -> int:

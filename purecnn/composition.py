@@ -43,10 +43,10 @@ def branches(*ways: Way) -> Layer:
 
 
 def gated(*gate: Layer) -> Layer:
-    """y[n, …, c] = x[n, …, c] · g[n, c] with g = gate(x): the channels of each image weighted by what the image is.
+    """y[n, …, c] = x[n, …, c] · g[n, c] with g = gate(x): the channels of each image, weighted by a function of it.
 
     x̄ = ȳ g + gate̅(ḡ), with ḡ[n, c] = Σ over the image of ȳ x. Parameters and state are `{"body": [], "gate": […]}`.
-    Raises ValueError where the gate does not give one number a channel.
+    Raises ValueError where the gate does not give one number per channel.
     """
     ways = (Chain("body", ()), Chain("gate", gate))
     return _parallel("gated", ways, _weigh, _weigh.primal, _weigh.fwd, _weigh.bwd)
@@ -166,7 +166,7 @@ def _add_bwd(residuals, y_bar):
 @rule
 def _weigh(x: Array, g: Array) -> Array:
     if g.shape != (x.shape[0], x.shape[-1]):
-        raise ValueError(f"gated: gate: got samples of shape {g.shape[1:]}, expected {x.shape[-1:]}, one a channel")
+        raise ValueError(f"gated: gate: got samples of shape {g.shape[1:]}, expected {x.shape[-1:]}, one per channel")
     return x * _over_image(g, x)
 
 

@@ -1,8 +1,9 @@
 """Sums over the devices along an axis of `pmap` or `shard_map`, or over the members of a named `vmap`, in a rule.
 
-What the cotangent of such a sum is differs. Under `pmap` and `vmap`, and in `shard_map` without checks, a device has a
-copy of the sum and is handed the cotangent of its copy: the sum of those is meant. Where `shard_map` knows that the
-summands vary along the axis, it knows that their sum does not: there is one cotangent of it, which all are handed.
+Such a sum has different kinds of cotangents. Under `pmap` and `vmap`, and in `shard_map` without checks, each device
+has a copy of the sum and gets the cotangent of its copy; the cotangent of the sum is the sum of those. If `shard_map`
+knows that the summands vary along the axis, it knows that their sum does not: there is one cotangent, which all
+devices get.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ def sum_of_devices(arrays: Any, axis_name: AxisName) -> Any:
 
 
 def own_copies(sums: Any, axis_name: AxisName, x: Any, y: Any) -> Any:
-    """`sums` over the devices, of what was computed from `x`, as outputs of a rule that has an output `y`, too.
+    """`sums` over the devices, of values computed from `x`, as outputs of a rule that also has an output `y`.
 
-    `vmap` knows that its members share a sum, and hands a rule the cotangent of the shared sum where it has those of
-    the members' own y. It may not know: a selection that y could take part in is each member's own.
+    `vmap` knows that its members share a sum, and would give the rule one cotangent of the shared sum beside each
+    member's own cotangent of y. A selection between the sum and an entry of y makes it each member's own.
     """
     if not _copied(axis_name, x):
         return sums
@@ -47,7 +48,7 @@ def own_copies(sums: Any, axis_name: AxisName, x: Any, y: Any) -> Any:
 
 
 def sum_of_copies(cotangents: Any, axis_name: AxisName, x: Any) -> Any:
-    """The cotangents of sums over the devices, of what was computed from `x`, from what a device is handed."""
+    """The cotangents of sums over the devices, of values computed from `x`, from the cotangents that a device gets."""
     copied = _copied(axis_name, x)
     return lax.psum(cotangents, copied) if copied else cotangents
 

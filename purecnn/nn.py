@@ -1,6 +1,6 @@
 """Rules as layers of a chain: each function here names the options of one rule and says how its parameters start.
 
-Chain("net", (nn.conv2d(6, 5, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.flatten(), …))
+`Chain("net", (nn.conv2d(6, 5, padding="SAME"), nn.relu(), nn.max_pool2d(), nn.flatten(), …))` is a net of them.
 """
 
 from __future__ import annotations

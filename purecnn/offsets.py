@@ -61,7 +61,7 @@ def read_offsets(
 
 
 def is_long(dims: WindowDims) -> bool:
-    """Whether the window lies along one axis and has many offsets there."""
+    """Whether the window extends along one axis only and has many offsets there."""
     return min(dims.size) == 1 and max(dims.size) > LONG_WINDOW
 
 

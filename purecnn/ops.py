@@ -1,4 +1,4 @@
-"""Convolution, matrix products and sums as XLA has them, with what is known of its faults and slow forms worked around.
+"""Convolution, matrix products and sums as XLA has them, working around XLA's known faults and slow forms.
 
 Dtypes. A convolution or product of 16-bit arrays has a 16-bit result: XLA accumulates in float32 on every platform and
 rounds once, at the end. Asked for a float32 result, a GPU widens both operands and runs a float32 convolution (TF32),
@@ -186,11 +186,11 @@ def per_channel(channels: Array, x: Array) -> Array:
 
 
 def _would_abort(x, w, dimension_numbers, padding, x_dilation, w_dilation) -> bool:
-    """Whether XLA kills the process over this convolution (0.10.1), as it may over autodiff's x̄ of the same layer.
+    """Whether XLA (0.10.1) aborts the process on this convolution, as it may on autodiff's x̄ of the same layer.
 
-    Its simplifier exchanges kernel and image where the kernel is larger. An axis on which the kernel's size and
-    x_dilation are both 2 and nothing is padded it mistakes for one of groups: it leaves such an axis out of the
-    comparison, and as it was in the exchange.
+    XLA's simplifier swaps kernel and image if the kernel is larger. It mistakes an axis on which the kernel's size and
+    x_dilation are both 2 and nothing is padded for an axis of groups: it leaves that axis out of the comparison and
+    out of the swap.
     """
     if dimension_numbers[0] != NHWC:
         return False

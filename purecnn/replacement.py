@@ -3,9 +3,8 @@
     guided_relu = purecnn.with_backward(purecnn.relu, lambda residuals, y_bar, **options: …)
     layer = purecnn.with_backward(layer, lambda residuals, y_bar, train: …)
 
-What comes back is a rule, or a layer of a chain, like the one that went in; `jax.grad`, `Chain.backward` and `backprop`
-all follow the new backward rule. Whether that is any derivative of the function is the caller's affair: `verify.check`
-will say that it is not.
+The result is a rule, or a layer of a chain, like the original; `jax.grad`, `Chain.backward` and `backprop`
+all use the new backward rule. It need not be a derivative of the function; `verify.check` says whether it is.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def with_backward(
     Of a rule such as `purecnn.conv2d`: `bwd(residuals, y_bar, **options)` returns one cotangent per positional
     argument, as `conv2d_bwd` does, from the residuals of `conv2d_fwd`. Of a layer of a chain:
     `bwd(residuals, y_bar, train)` returns the input's cotangent and a dict of the parameters', as `layer.bwd` does. A
-    new `fwd` has the signature of `conv2d_fwd` or `layer.fwd` and may keep other residuals; its y is taken as it is.
+    new `fwd` has the signature of `conv2d_fwd` or `layer.fwd` and may keep other residuals; its y is not changed.
 
     Residuals of parameters can be replaced before the old rule is called. Feedback alignment (Lillicrap et al. 2016)
     sends ȳ back through fixed random weights and leaves w̄ alone:

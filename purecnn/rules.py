@@ -8,11 +8,11 @@
     def name_bwd(residuals, y_bar, *, option=...): ...  # -> one cotangent per positional argument
 
 Positional arguments are arrays (or `None`), any number for `*xs`; keyword-only arguments, and those named in `static`,
-are static, must be hashable, and reach all three functions under their own names. (`jax.custom_vjp` has none such.)
+are static, must be hashable, and reach all three functions under their own names. (`jax.custom_vjp` has no such ones.)
 Those in `traceable`, numbers that people sweep or schedule, may be arrays too, traced or not; each name comes with the
 check of its value. They are held constant: `jax.grad` by such a number is 0.
 
-What holds for every rule, called through `jax.grad` or by hand, is done here and in no rule's page:
+This file, and not the page of a rule, handles what is common to all rules, called through `jax.grad` or by hand:
 
 - each of the three is compiled once per options and shapes, so that calls outside `jit` do not compile anew;
 - profiles and HLO metadata name it: `conv2d_bwd`;
@@ -134,7 +134,7 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = (), traceable: 
 
 
 def with_pair(original: Rule[P, R_co], fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Rule[P, R_co]:
-    """The function of `original` with another pair, which is called as it is."""
+    """The function of `original` with another pair; the pair is used unchanged."""
     call: Any = _joined(
         original, original.static, original.traceable, lambda options, *arguments: _call(original, options, *arguments)
     )

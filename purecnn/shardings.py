@@ -69,7 +69,7 @@ def like_primals(cotangents: Sequence[Any], primals: Sequence[Placement | None])
 def on_any_mesh(
     function: Callable[..., Any], *arguments: Any, primals: Sequence[Placement | None] | None = None
 ) -> Any:
-    """`function(*arguments)`, also where arguments lie on a mesh with explicit axes.
+    """`function(*arguments)`, also where arguments are on a mesh with explicit axes.
 
     With `primals` the results are one cotangent (or None) for each of them, and take their shardings.
     """

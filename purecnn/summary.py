@@ -2,8 +2,8 @@
 
 Units, weights and biases are counted per layer as the lecture does: H×W×C, F×F×C₁×C₂, 1×C₂. FLOPs are those of the
 products in the forward pass, two per multiply-add, read off the traced computation; a backward pass takes about twice
-as many. Residual bytes are what a layer keeps from its forward pass for its backward rule, parameters apart; an
-array two layers keep is counted at the first.
+as many. Residual bytes are what a layer keeps from its forward pass for its backward rule, without parameters; an
+array that two layers keep is counted once, at the first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers that do one thing in training and another at inference: dropout, drop path and batch normalisation."""
+"""Layers that differ in training and at inference: dropout, drop path and batch normalisation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from purecnn.signatures import Partial, static_value
 
 
 def dropout(rate: float = 0.5) -> Layer:
-    """`purecnn.dropout` when training, with a key of its own; nothing otherwise, nor at rate 0."""
+    """`purecnn.dropout` in training, with a key of its own; the identity at inference and at rate 0."""
     return _random(dropout_rule, rate)
 
 
 def drop_path(rate: float) -> Layer:
-    """`purecnn.drop_path` when training, with a key of its own; nothing otherwise, nor at rate 0."""
+    """`purecnn.drop_path` in training, with a key of its own; the identity at inference and at rate 0."""
     return _random(drop_path_rule, rate)
 
 
@@ -72,10 +72,10 @@ def batch_norm(
 ) -> Layer:
     """`purecnn.batch_norm` when training, `purecnn.batch_norm_inference` with the running statistics otherwise.
 
-    A training step returns running statistics momentum · old + (1 − momentum) · batch, as the state after it; the
-    gradient does not go through them. Their variance is the biased one, or with `unbiased`, as PyTorch has it,
-    m / (m−1) of it, over m entries a channel; they are in float32 or wider. With `axis_name` the batch is that of all
-    devices along an axis of `pmap`, `shard_map` or a named `vmap`.
+    The state after a training step holds the running statistics momentum · old + (1 − momentum) · batch; no gradient
+    flows through them. Their variance is the biased one, or with `unbiased`, as in PyTorch, m / (m−1) times that, for
+    m entries per channel. They are float32 or wider. With `axis_name` the statistics are those of all devices along an
+    axis of `pmap`, `shard_map` or a named `vmap`.
     """
     devices = {"axis_name": static_value("batch_norm", "axis_name", axis_name)}
     update = Partial(_updated, momentum, unbiased, **devices)

@@ -1,6 +1,6 @@
 """Run in a process of its own (see test_shardings.py): batch norm's statistics over four CPU devices.
 
-What is expected of values, cotangents and second derivatives is what one device computes of the whole batch.
+The expected values, cotangents and second derivatives are those that one device computes from the whole batch.
 """
 
 import functools
@@ -57,16 +57,16 @@ def check(got, expected, where):
 
 
 def check_shard_map(types, checked):
-    """With the checks a replicated array is one; without them each device has a copy of its own."""
+    """With shard_map's checks a replicated array is one array; without them each device has a copy."""
     mesh, where = jax.make_mesh((4,), ("data",), axis_types=(types,)), f"shard_map, {types}, checked: {checked}"
     mapped = functools.partial(jax.shard_map, mesh=mesh, check_vma=checked)
     args = [jax.device_put(a, NamedSharding(mesh, s)) for a, s in zip((X, SCALE, BIAS), SPEC, strict=True)]
     w = jax.device_put(W, NamedSharding(mesh, P("data")))
-    values = quickly(mapped(on_all, in_specs=SPEC, out_specs=SPEC))(*args)  # the statistics are no device's own
+    values = quickly(mapped(on_all, in_specs=SPEC, out_specs=SPEC))(*args)  # the statistics are shared by all devices
     check(values, VALUES, where)
 
     def loss(shares):
-        """The statistics taken once, or a quarter of them on each device."""
+        """A loss of the statistics: all of it once, or a quarter of it on each of the four devices."""
 
         def inner(x, scale, bias, w):
             y, mean, variance = on_all(x, scale, bias)

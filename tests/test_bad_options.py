@@ -1,4 +1,4 @@
-"""What a user does wrong with options, and what purecnn says of it."""
+"""Wrong options, and the messages for them."""
 
 import jax
 import jax.numpy as jnp

@@ -73,7 +73,7 @@ def test_backprop_is_the_gradient_of_the_mean_loss(params):
 
 
 def test_backprop_differentiates_nothing(params, monkeypatch):
-    """With JAX's autodiff out of reach the lists still run."""
+    """With JAX's autodiff removed, the two lists still run."""
 
     def refuse(*args, **kwargs):
         raise AssertionError("autodiff")
@@ -132,7 +132,7 @@ def test_a_profile_names_every_layer_by_its_place():
 
 
 def test_a_layer_without_a_pair_runs_forward_and_says_in_the_lists_what_to_write():
-    """In `apply` JAX differentiates it, or what rule it has."""
+    """In `apply` JAX differentiates it, or uses the rule that it has."""
     layer = purecnn.chain.Layer("mine", lambda params, state, x, train, key: (2 * x, state))
     net = purecnn.Chain("net", (nn.relu(), layer))
     assert (net.apply([{}, {}], jnp.ones((1, 2))) == 2).all()
@@ -150,7 +150,7 @@ def test_half_a_pair_is_refused_when_the_layer_is_made():
 
 
 def test_a_pullback_leaves_one_jit_and_enters_another(params):
-    """What `nn.function` keeps is a pytree of arrays like any other residuals."""
+    """The residuals of `nn.function` are a pytree of arrays like any others."""
     net = purecnn.Chain("net", (nn.flatten(), nn.function(jnp.tanh)))
     y, _, residuals = jax.jit(lambda x: net.forward([{}, {}], x))(X)
     x_bar, _ = jax.jit(net.backward)(residuals, jnp.ones_like(y))

@@ -27,7 +27,7 @@ def test_any_sequence_of_layers_makes_the_chain():
     assert hash(purecnn.Chain("net", layers)) == hash(purecnn.Chain("net", tuple(layers)))
 
 
-def test_a_chain_prints_its_layers_by_their_places():
+def test_a_chain_prints_its_layers_with_their_indices():
     body = (nn.conv2d(4, 3, stride=2), nn.relu())
     net = purecnn.Chain("net", (nn.residual(*body, shortcut=nn.avg_pool2d(3)), nn.flatten()))
     assert repr(net).splitlines() == [

@@ -32,7 +32,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--warmup-epochs", 60), "warmup_epochs: got 60.0, expected fewer than the run's 60"),
         (("train", "--config", "no.yaml"), "purecnn: no.yaml: there is no such file"),
         (("train", "--resume"), "run_dir: got none, expected the folder of the run to resume"),
-        (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file beside --resume"),
+        (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file together with --resume"),
         (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1295"),
         (("train", "--model", "alexnet"), "alexnet: layer"),
         (("summary", "--input-shape", 0, 8, 1), "input_shape: got (0, 8, 1), expected three integers"),
@@ -71,7 +71,7 @@ def test_a_library_of_an_extra_that_is_not_installed_is_named_in_one_line(monkey
     monkeypatch.setitem(sys.modules, "tyro", None)  # what an import of it does where it is not installed
     assert main(["summary"]) == 2
     said = capsys.readouterr()
-    assert said.err == 'purecnn: summary needs tyro, of the extra "train": pip install "purecnn[train]"\n'
+    assert said.err == 'purecnn: summary needs tyro, from the extra "train": pip install "purecnn[train]"\n'
     assert said.out == ""
 
 

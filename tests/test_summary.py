@@ -41,7 +41,7 @@ def test_flops_of_a_transposed_convolution_leave_out_the_zeros_between_entries()
 
 
 def test_residual_bytes_are_what_the_rules_keep():
-    """conv: its input; relu: its output; pool: a byte a window; dense: its input."""
+    """conv: its input; relu: its output; pool: a byte per window; dense: its input."""
     layers = (nn.conv2d(8, 3), nn.relu(), nn.max_pool2d(), nn.flatten(), nn.dense(7))
     net = purecnn.Chain("net", layers)
     assert [row.residual_bytes for row in net.summary((6, 6, 2)).rows] == [
@@ -143,7 +143,7 @@ def test_a_layer_without_a_rule_is_marked():
 
 
 def test_without_rules_the_residuals_are_autodiffs():
-    """Of a pool, what the maximum at every offset needs, in place of a byte a window."""
+    """Of a pool, what the maximum at every offset needs, in place of a byte per window."""
     net = purecnn.Chain("net", (nn.conv2d(4, 3), nn.max_pool2d()))
     ruled, plain = (n.summary((6, 6, 2)).rows for n in (net, net.without_rules()))
     assert plain[0].flops == ruled[0].flops

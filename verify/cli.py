@@ -2,7 +2,7 @@
 
     python -m verify                                   the suite: every rule of purecnn
     python -m verify conv2d dense                      some of them
-    python -m verify pkg.mod:rule "f32[2,8,8,3]" …     anybody's rule, on one example call
+    python -m verify pkg.mod:rule "f32[2,8,8,3]" …     any rule, on one example call
     python -m verify --all pkg.mod:step "f32[8,3]" …   every rule that runs in a function, a training step for instance
 
 Arguments of the call: `f32[2,8,8,3]` normal numbers (f16, bf16, f64 too), `p32[4,10]` rows of probabilities,
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _more_devices(count: int) -> None:
-    """Several CPU devices, so that sharded layouts can be compared; nothing where JAX has started already."""
+    """Make several CPU devices, so that sharded layouts can be compared; does nothing if JAX has started already."""
     import jax
 
     if count > 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):

@@ -14,6 +14,6 @@ def net(name: str, classes: int = 1000) -> Any:
 
 
 def shapes(name: str) -> dict[str, list[int]]:
-    """Of every array of the net, by its name, in its order."""
+    """The shape of every array of the net, by its name, in the net's order."""
     with torch.device("meta"):
         return {key: list(value.shape) for key, value in net(name).state_dict().items()}

@@ -44,7 +44,7 @@ def randomise(net: torch.nn.Module) -> None:
 
 
 def shapes(name: str) -> dict[str, list[int]]:
-    """Of every array of the net, by its name, in its order."""
+    """The shape of every array of the net, by its name, in the net's order."""
     with torch.device("meta"):
         net = getattr(torchvision.models, NAMES.get(name, name))()
     return {key: list(value.shape) for key, value in net.state_dict().items()}

@@ -41,7 +41,7 @@ def gradients(of: Net, params):
     return jax.jit(lambda p: backprop(of.chain, p, x, labels, state=state, train=True))(params)
 
 
-def agree(plain: Net, one: Net) -> float:
+def apart(plain: Net, one: Net) -> float:
     params = example(plain)[0]
     loss, bars = gradients(plain, params)[:2]
     loss_one, bars_one = gradients(one, parameters(plain.spec, params))[:2]
@@ -58,8 +58,8 @@ def kept_bytes(of: Net) -> int:
 
 def compare(plain: Net, rounds: int) -> dict:
     nets = {THREE: plain, ONE: merged(plain)}
-    apart = agree(*nets.values())
-    assert apart < 1e-2, f"{plain.chain.name}: gradients are apart by {apart:.1e}"
+    difference = apart(*nets.values())
+    assert difference < 1e-2, f"{plain.chain.name}: gradients are apart by {difference:.1e}"
     ways = {name: with_jax.purecnn_step(each) for name, each in nets.items()}
     result: dict = {name: {"residuals_mb": round(kept_bytes(each) / 1e6, 2)} for name, each in nets.items()}
     for name, way in ways.items():
@@ -68,7 +68,7 @@ def compare(plain: Net, rounds: int) -> dict:
         timed = taking_turns(ways, rounds, 0.3, base=THREE)
         for name in ways:
             result[name] |= {"ms": round(timed[name].median_ms, 2), "of_three_rules": round(timed[name].ratio or 0, 3)}
-    return {"gradients_apart": float(f"{apart:.1e}"), **result}
+    return {"gradients_apart": float(f"{difference:.1e}"), **result}
 
 
 def main() -> None:

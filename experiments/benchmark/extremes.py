@@ -1,7 +1,7 @@
-"""Sizes at the ends: large windows, single large images.
+"""Extreme sizes: large windows, single large images.
 
 `python -m experiments.benchmark.extremes [--out FILE]` compares values first, then compilation, temporaries and time
-beside `lax`: pooling with many offsets in a window, and w̄ of a few large images.
+with those of `lax`: pooling with many offsets in a window, and w̄ of a few large images.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Every kernel of a convolution beside the page: `python -m experiments.benchmark.kernels [--out FILE]`.
 
-For each layer of the benchmark and each equation, the page (XLA's convolution) and every kernel that knows the layer
-take turns; before they are timed, their results are compared. `auto` marks what `kernels.select` takes here.
+For each layer of the benchmark and each equation, the page (XLA's convolution) and every kernel that supports the layer
+are compared and then timed by turns. `auto` marks what `kernels.select` chooses here.
 """
 
 import argparse

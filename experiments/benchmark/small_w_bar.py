@@ -24,9 +24,9 @@ from purecnn.layers import conv2d as page
 
 BATCHES = (8, 64)
 SMALL = ((4, 128, 128, 3), (7, 64, 64, 3), (8, 64, 64, 3), (8, 32, 32, 3), (14, 64, 64, 3), (16, 32, 32, 3))
-THIN = ((16, 16, 16, 3), (32, 16, 16, 3), (32, 8, 8, 3), (32, 8, 16, 3), (28, 8, 16, 5))
+FEW_CHANNELS = ((16, 16, 16, 3), (32, 16, 16, 3), (32, 8, 8, 3), (32, 8, 16, 3), (28, 8, 16, 5))
 GEOMETRIES = tuple(
-    (n, *one, 1, one[3] // 2) for n, one in itertools.product(BATCHES, (*SMALL, *THIN))
+    (n, *one, 1, one[3] // 2) for n, one in itertools.product(BATCHES, (*SMALL, *FEW_CHANNELS))
 )  # x's side, C, D, k
 OTHERS = (
     *((16, 28, 32, 32, 3, 2, 1), (32, 8, 64, 64, 3, 2, 1), (32, 8, 32, 32, 4, 4, 0), (64, 16, 32, 64, 3, 2, 1)),

@@ -1,10 +1,10 @@
-"""Which recipe errs least on digits that it has not seen? Five folds of the training images; the test images rest.
+"""Which recipe makes the fewest errors on unseen digits? Five folds of the training images; no test image is used.
 
     python -m experiments.digits_recipe.choose                     every candidate: half an hour on two cores
     python -m experiments.digits_recipe.choose --only lenet
 
-Every candidate is trained on four fifths of the 1,437 training images and asked about the fifth that is left, for each
-of the fifths. The results that are there of other candidates are kept.
+Every candidate is trained on four fifths of the 1,437 training images and evaluated on the last fifth, for each
+of the fifths. Saved results of other candidates are kept.
 """
 
 import argparse
@@ -47,10 +47,10 @@ FOLDS = 5
 
 
 def wrong_by_fold(config: Config, split) -> list[int]:
-    """How many of the images that were left out the net of each fold takes for another class; fold k has seed + k."""
+    """How many of the held-out images the net of each fold classifies wrongly; fold k has seed + k."""
     config, net = resolved(config), getattr(models, config.model)(10)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=1).split(split.images, split.labels))
-    count = min(len(there) for there, _ in folds)  # of one size, so that one program does
+    count = min(len(there) for there, _ in folds)  # of one size, so that one compiled program serves all folds
     optimizer = make_optimizer(config, batch_count(count, config.batch_size))
     objective = smoothed(OBJECTIVES[config.loss or ""], config.label_smoothing)
     step = training_step(net, objective, optimizer, make_augmentation(config.augmentation))

@@ -40,7 +40,7 @@ def write(folder: Path, data: str, train: int, test: int) -> None:
 
 
 def command(said: Path, *arguments: str, interrupt_once: Path | None = None) -> tuple[int, list[dict], float]:
-    """Exit code, the JSON lines that it printed, and seconds; Ctrl-C as soon as something lies in `interrupt_once`."""
+    """Exit code, the JSON lines that it printed, and seconds; Ctrl-C once `interrupt_once` is not empty."""
     began, process = time.perf_counter(), start(said, *arguments)
     while interrupt_once is not None and process.is_alive():
         if interrupt_once.exists() and any(interrupt_once.glob("*/crc32.json")):
@@ -70,9 +70,9 @@ def end_to_end(folder: Path, model: str, data: str, epochs: int) -> dict:
     assert 0 < interrupted < steps
     code, lines, _ = command(said, "train", "--run-dir", str(run), "--resume", "--json-lines")
     assert (code, lines[-1]["steps"]) == (0, steps), f"{model}: got {code} and {lines[-1:]}, expected {steps} steps"
-    code, (judged,), evaluating = command(said, "eval", str(run), "--json")
+    code, (evaluated,), evaluating = command(said, "eval", str(run), "--json")
     assert code == 0
-    assert judged["top1"] == lines[-1]["test_accuracy"]
+    assert evaluated["top1"] == lines[-1]["test_accuracy"]
     return {
         "data": data,
         "images": images,
@@ -82,8 +82,8 @@ def end_to_end(folder: Path, model: str, data: str, epochs: int) -> dict:
         "images_per_second": round(lines[-2]["images_per_second"]),
         "ms_a_step": round(128e3 / lines[-2]["images_per_second"], 1),
         "train_loss": lines[-2]["train_loss"],
-        "test_accuracy": judged["top1"],
-        "test_images": judged["images"],
+        "test_accuracy": evaluated["top1"],
+        "test_images": evaluated["images"],
         "eval_seconds": round(evaluating, 1),
         "hardware": lines[-2]["hardware"],
     }

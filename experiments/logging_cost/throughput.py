@@ -1,10 +1,10 @@
-"""What share of the rate of a bare step does the training tool reach, for a set that lies on the device?
+"""What share of the rate of a bare step does the training tool reach, for a set on the device?
 
     python -m experiments.logging_cost.throughput            two minutes; results/throughput.json
     python -m experiments.logging_cost.throughput --quick
 
 An epoch of the tool and as many bare steps take turns in one process: bare is the same jitted step, called in a loop
-on batches that lie on the device, and waited for at the end. The tool also takes its batches out of the set, reads
+on batches that are on the device, and waited for at the end. The tool also takes its batches out of the set, reads
 every loss, draws the bar, and at an epoch's end writes weights and metrics. Images are generated; none is evaluated.
 """
 

@@ -1,4 +1,4 @@
-"""What the run draws: accuracies and angles of the rules, and guided back-propagation in its usual use."""
+"""The run's pictures: accuracies and angles of the rules, and guided back-propagation as it is usually applied."""
 
 import jax
 import jax.numpy as jnp

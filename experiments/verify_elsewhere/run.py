@@ -1,4 +1,4 @@
-"""Rules that nobody here wrote: what `verify` says of public functions of JAX, Optax, Flax and Equinox.
+"""Rules from other libraries: what `verify` says of public functions of JAX, Optax, Flax and Equinox.
 
 Run from the repository: `python -m experiments.verify_elsewhere.run [words]`. No reference is given: hand-written rules
 are taken out, and what is left is differentiated. Beside it what JAX's `check_grads` (reverse mode, its own tolerances)

@@ -1,4 +1,4 @@
-"""The subcommands of `purecnn`, one a file: a frozen dataclass of its options, and `run(command)` -> exit code."""
+"""The subcommands of `purecnn`, one file each: a frozen dataclass of its options, and `run(command)` -> exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def complain(error: object, code: int) -> int:
-    """One line on stderr, and the exit code: 1 a run failed, 2 it was asked for wrongly."""
+    """One line on stderr, and the exit code: 1 a run failed, 2 wrong arguments."""
     if isinstance(error, BrokenPipeError):  # it has no reader left: purecnn.cli ends in silence
         raise error
     print(f"purecnn: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ class Fetch:
     """Fetch a published data set, once; an interrupted fetch is resumed."""
 
     name: Annotated[Literal["mnist", "fashion-mnist", "cifar10", "cifar100"], tyro.conf.Positional]
-    """Which."""
+    """The data set."""
     to: str | None = None
     """The folder for its files. None: the cache, where `--data NAME` finds them without --data-dir."""
 
@@ -32,13 +32,13 @@ class Show:
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
     image_size: int | None = None
-    """Height and width that a folder's images are brought to, by the shortest side and the centre; others take none."""
+    """Height and width of a folder's images: resized by the shortest side, cropped to the centre. Only for folders."""
     labels: str | None = None
     """A CSV table of a folder's images, with the columns file and class. None: every class has a folder."""
     skip_unreadable: bool = False
     """Leave out files that cannot be read, and list them. Otherwise the first few end the command."""
     background: str = "auto"
-    """What shows through transparent images: a colour, or auto: white; black behind those too light for white."""
+    """Background of transparent images: a colour, or auto: white, and black behind images too light for white."""
     max_megapixels: int = 64
     """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     out: str | None = None

@@ -25,7 +25,7 @@ def run(command: Doctor) -> int:
     for canary in canaries():
         print(canary)
     if all(canary.ok for canary in canaries()):
-        print("this backend computes right")
+        print("this backend computes correctly")
         return 0
     print("this backend computes WRONG numbers; purecnn's other commands set the flag themselves, your programs must")
     return 1

@@ -25,7 +25,7 @@ class Export:
     last: bool = False
     """The weights after the run's last epoch instead of the best."""
     force: bool = False
-    """Overwrite the file if it is there."""
+    """Overwrite the file if it exists."""
 
 
 def run(command: Export) -> int:

@@ -17,19 +17,19 @@ class ImportWeights:
     """Convert a file of weights with torchvision's names, or timm's, to one that purecnn reads."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """What safetensors or torch.save (.pth, .pt or .bin; needs PyTorch) kept of the net's `state_dict()`."""
+    """The net's `state_dict()`, saved by safetensors or torch.save (.pth, .pt or .bin; needs PyTorch)."""
     model: Literal[*TABLES]  # type: ignore[reportInvalidTypeForm]
     """The net; alexnet_one_tower is torchvision's alexnet."""
     out: Path
     """The file to write; `purecnn predict` and `purecnn export` take it where they take a run."""
     classes: Path | None = None
-    """A text file with the name of every class, one a line. None: they are called by their numbers."""
+    """A text file with the name of every class, one per line. None: classes are named by their numbers."""
     pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """What is taken off red, green and blue in [0, 1] before the net sees them; torchvision's, by default."""
+    """Mean of red, green and blue in [0, 1], subtracted before the net; torchvision's by default."""
     pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    """What they are divided by then."""
+    """Standard deviation, by which the difference is divided."""
     force: bool = False
-    """Overwrite the file if it is there."""
+    """Overwrite the file if it exists."""
 
 
 def run(command: ImportWeights) -> int:

@@ -15,12 +15,12 @@ from purecnn.commands import complain
 
 @dataclass(frozen=True)
 class Predict:
-    """Name the most probable classes of image files; 1 is returned if some could not be read."""
+    """Print the most probable classes of image files; the exit code is 1 if some could not be read."""
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of a run, or a file of weights."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
-    """Files, and folders of them; brought to the net's size and to grey or colours as `--data folder` does."""
+    """Files, and folders of them; converted to the net's size and channels as by `--data folder`."""
     top: int = 3
     """How many classes to name."""
     last: bool = False
@@ -28,7 +28,7 @@ class Predict:
     max_megapixels: int = 64
     """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     json: bool = False
-    """Print one JSON object a line."""
+    """Print one JSON object per line."""
 
 
 def run(command: Predict) -> int:

@@ -1,4 +1,4 @@
-"""What the command owes to the terminal it runs in: words in its encoding, and an end at Ctrl-C."""
+"""The command and its terminal: output in the terminal's encoding, and Ctrl-C."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from purecnn.commands import complain
 
 @dataclass(frozen=True)
 class Report:
-    """Write RUN/report.html, one file with all about a run: curves, classes, worst images, filters, config."""
+    """Write RUN/report.html, all about a run in one file: curves, classes, worst images, filters, config."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of the run."""
     out: Path | None = None
-    """The page, a file that may be there; the run's folder is then only read. None: RUN/report.html."""
+    """The file to write, which may exist; the run's folder is then only read. None: RUN/report.html."""
     data_dir: str | None = None
-    """Where the run's images are now, if they are no longer where they were."""
+    """Where the run's images are now, if they were moved."""
 
 
 def run(command: Report) -> int:

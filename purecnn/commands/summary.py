@@ -21,7 +21,7 @@ CUSTOMARY = {
 
 @dataclass(frozen=True)
 class Summary:
-    """Print a model layer by layer: units, weights, biases, FLOPs and what it keeps for the backward pass."""
+    """Print a model layer by layer: units, weights, biases, FLOPs and bytes of residuals."""
 
     model: Model | str = "lenet"
     """The net; MODULE:FUNCTION is your own: (classes) -> Chain."""

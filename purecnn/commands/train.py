@@ -30,29 +30,29 @@ class Train:
 
     run: Annotated[Config, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Config)
     config: Path | None = None
-    """A file like a run's config.yaml, which says what the command line leaves open."""
+    """A file like a run's config.yaml, with values for options that the command line does not set."""
     recipe: Recipe | None = None
-    """What the command line leaves open is that of a published task: imagenet is ResNet-50 on a folder of ImageNet."""
+    """Defaults from a published task: imagenet is ResNet-50 on a folder of ImageNet."""
     resume: Flag = False
     """Resume the run in --run-dir, by its own config, to the same weights as if it had never stopped."""
     print_config: Flag = False
     """Only print the config that would be run."""
     quiet: Flag = False
-    """Say nothing but errors."""
+    """Print only errors."""
     json_lines: Flag = False
-    """Print the lines of metrics.jsonl, and a last one that says where the results are; nothing else."""
+    """Print only the lines of metrics.jsonl, and a last one that says where the results are."""
     cache_dir: Path | None = None
     """Where compiled programs are kept for the next run. None: purecnn/xla in the user's cache folder."""
     no_cache: Flag = False
-    """Compile anew, and keep no program."""
+    """Do not use or write the cache of compiled programs."""
     distributed: Flag = False
     """This process is one of many, started alike by SLURM, Open MPI, Kubernetes or a TPU pod."""
     coordinator: str | None = None
     """This process is one of --num-processes; they meet at this HOST:PORT, which is the first one's."""
     num_processes: int | None = None
-    """How many processes there are, with --coordinator."""
+    """The number of processes, with --coordinator."""
     process_id: int | None = None
-    """Which of them this is, from 0."""
+    """The index of this process, from 0."""
 
 
 def defaults(arguments: Sequence[str]) -> Train:
@@ -72,7 +72,7 @@ def defaults(arguments: Sequence[str]) -> Train:
         raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {seen.data}")
     if seen.resume:
         if seen.config is not None:
-            raise ValueError("config: got a file beside --resume, which resumes by the run's own config")
+            raise ValueError("config: got a file together with --resume, which uses the run's own config")
         if seen.run_dir is None:
             raise ValueError("run_dir: got none, expected the folder of the run to resume")
         if (seen.run_dir / "config.yaml").is_file():
@@ -81,7 +81,7 @@ def defaults(arguments: Sequence[str]) -> Train:
             return Train(run=dataclasses.replace(read_config(seen.run_dir), run_dir=str(seen.run_dir)))
     if seen.config is not None:
         if seen.recipe is not None:
-            raise ValueError("config: got a file beside --recipe, expected one of them")
+            raise ValueError("config: got a file together with --recipe, expected only one of them")
         from purecnn.train.run_folder import read_config
 
         return Train(run=read_config(seen.config))

@@ -1,4 +1,4 @@
-"""What XLA logs of programs that were kept, less what is no error."""
+"""XLA's log without messages that are not errors, about cached programs."""
 
 from __future__ import annotations
 

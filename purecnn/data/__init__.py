@@ -1,1 +1,1 @@
-"""Data: one reader a file, each returning a `Dataset`; `batches` says in which order its samples come."""
+"""Data: one file for each reader, which returns a `Dataset`; `batches` gives the order of the samples."""

@@ -1,7 +1,7 @@
-"""Changes to training images that leave their class as it is: pure functions (key, images) -> images, by name.
+"""Changes to training images that keep their class: pure functions (key, images) -> images, by name.
 
-Images are float32 in [0, 1] and stay so, in the shape they came in. Each image has its own draw from the key, which a
-step makes from its number: the same step changes the same images alike, on any number of devices.
+Images are float32 in [0, 1], before and after, and keep their shape. Each image has its own draw from the key, which a
+step makes from its number: the same step makes the same changes, on any number of devices.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def random_resized_crop(
 ) -> Float[Array, "n h w c"]:
     """A random part of every image, enlarged to the image's size by linear interpolation: Szegedy et al. 2015.
 
-    Its share of the area is uniform from `least` to 1, the ratio of width to height, as the image's own is 1, uniform
-    in its logarithm from 3/4 to 4/3; what is longer than the image is as long as it.
+    Its share of the area is uniform from `least` to 1. The logarithm of its ratio of width to height, relative to the
+    image's, is uniform from that of 3/4 to that of 4/3; sides longer than the image are cut to its size.
     """
     n, height, width, _ = images.shape
     keys = jax.random.split(key, 3)
@@ -72,7 +72,7 @@ def random_resized_crop(
 
 
 def random_flip(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Every other image, by chance, mirrored: left and right swapped."""
+    """Each image mirrored with probability ½: left and right swapped."""
     mirrored = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
     return jnp.where(mirrored, images[:, :, ::-1], images)
 

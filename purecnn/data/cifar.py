@@ -45,9 +45,9 @@ CIFAR100 = Kind(
 
 
 def read_cifar(path: Path, kind: Kind) -> Dataset:
-    """From the .tar.gz as it is published, read without unpacking it, or a folder: of its files, or with it inside.
+    """From the published .tar.gz, read without unpacking it, or from a folder with its files, or with the archive.
 
-    Classes are called what the file of names says; without one, by their numbers. Raises ValueError, naming the file.
+    Classes have the names in the file of names, or else their numbers. Raises ValueError, naming the file.
     """
     for place in (path / kind.folder, path / kind.archive):
         if not (path / kind.train[0]).exists() and place.exists():
@@ -56,7 +56,7 @@ def read_cifar(path: Path, kind: Kind) -> Dataset:
     files = dict(_from_archive(path, kind) if path.is_file() else _from_folder(path, kind))
     missing = [name for name in (*kind.train, kind.test) if name not in files]
     if missing:
-        raise Refused(f"{path}: there is no {missing[0]} in it")
+        raise Refused(f"{path}: contains no {missing[0]}")
     classes = tuple(str(n) for n in range(kind.classes))
     if kind.names in files:
         classes = _class_names(f"{path}/{kind.names}", files[kind.names], kind.classes)
@@ -88,7 +88,7 @@ def _from_archive(path: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
             if place.name not in (*kind.train, kind.test, kind.names):
                 continue
             if not member.isreg() or place.name in seen:
-                raise Refused(f"{path}: {member.name!r} is {'there twice' if member.isreg() else 'no plain file'}")
+                raise Refused(f"{path}: {member.name!r} is {'in it twice' if member.isreg() else 'not a regular file'}")
             seen.add(place.name)
             require_room(f"{path}/{place.name}", member.size, file.packed)
             content = archive.extractfile(member)

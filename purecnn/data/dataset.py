@@ -1,4 +1,4 @@
-"""What a reader returns, and how its pixels become what a net sees."""
+"""What a reader returns, and how its pixels become the input of a net."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Split:
         return len(self.labels)
 
     def checksum(self) -> int:
-        """By which a split is known again: of its pixels and labels, wherever they came from.
+        """A checksum of its pixels and labels, which identifies the split wherever it is stored.
 
-        Images that stay in their files have a checksum of their own.
+        Images that stay in their files have another checksum.
         """
         if hasattr(self.images, "checksum"):
             return self.images.checksum(self.labels)
@@ -44,10 +44,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The images to train on, those that choose (`val`), those of the final test, and what classes 0, 1, … are called.
+    """The images to train on, those for validation (`val`) and for the final test, and the names of classes 0, 1, ….
 
-    `val` chooses the best weights and ends a run early; `test` is for one figure at the end. Either is None where there
-    is none. `notes` say, a line each, what was done to get them.
+    `val` chooses the best weights and can end a run early; `test` is evaluated once, at the end. Either may be None.
+    `notes` say, in one line each, how the splits were made.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Dataset:
     decoding: Any = None  # how files became pixels: a purecnn.data.image_file.Decoding
 
     def splits(self) -> dict[SplitName, Any]:
-        """Those that are there."""
+        """The splits that exist."""
         return {name: split for name in SPLIT_NAMES if (split := getattr(self, name)) is not None}
 
     def split(self, name: SplitName) -> Any:
@@ -72,7 +72,7 @@ class Dataset:
 
 
 def describe_splits(data: Dataset) -> str:
-    """How many images there are for what."""
+    """The number of images of each split, in words."""
     words = {"train": "to train on", "val": "to validate", "test": "to test with"}
     (_, train), *others = data.splits().items()
     more = "".join(f", {len(split):,} {words[name]}" for name, split in others)

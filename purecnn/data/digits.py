@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn brings: 1,797 images of 8×8 grey pixels (Alpaydin and Kaynak 1998)."""
+"""scikit-learn's handwritten digits: 1,797 images of 8×8 grey pixels (Alpaydin and Kaynak 1998)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and whatever it is called: the formats that are read, and those that are not."""
+"""The format of a file by its first bytes, not its name: the formats that are read, and those that are not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import features
 
-# First bytes, from where they stand, and what the file is then. Those of the second table are named when refused.
+# Position and value of the first bytes, and the format. Formats of the second table are named when they are refused.
 SIGNATURES = {
     "PNG": [(0, b"\x89PNG")],
     "JPEG": [(0, b"\xff\xd8\xff")],
@@ -35,7 +35,7 @@ STRANGERS = {
 
 @cache
 def formats() -> tuple[str, ...]:
-    """What is read, by content, whatever a file is called; others that Pillow knows start programs (EPS).
+    """The formats that are read, by content and not by name. Others that Pillow reads start programs (EPS).
 
     AVIF where Pillow was built with it, HEIC where the package pillow-heif is installed.
     """
@@ -52,7 +52,7 @@ def formats() -> tuple[str, ...]:
 
 def kind_of(path: Path) -> str:
     """What a file is by its first bytes: a format of SIGNATURES, one of STRANGERS, or "". Raises OSError."""
-    if not path.is_file():  # a pipe would be waited for without end
+    if not path.is_file():  # reading a pipe could wait forever
         return ""
     with open(path, "rb") as file:
         head = file.read(32)
@@ -61,7 +61,7 @@ def kind_of(path: Path) -> str:
 
 
 def reason_of(path: Path) -> str:
-    """Why a file that Pillow does not know is no image, in words."""
+    """The reason why Pillow cannot read a file, in words."""
     if path.stat().st_size == 0:
         return "is empty"
     kind = kind_of(path)

@@ -1,4 +1,4 @@
-"""The files below a folder, and what a folder is called: links followed, litter of operating systems passed over."""
+"""The files below a folder, and a folder's readable name. Links are followed, operating systems' own files skipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from purecnn.data.guards import naming
 
-# What Finder, Windows and network disks leave beside one's own files, in lower case.
+# Files that Finder, Windows and network disks add to folders, in lower case.
 LITTER = frozenset({
     "thumbs.db", "desktop.ini", "icon\r",
     "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
@@ -21,7 +21,7 @@ def is_litter(name: str) -> bool:
 
 
 def has_control_signs(name: str) -> bool:
-    """Whether it has what no terminal should be sent, or what no file system takes."""
+    """Whether it has characters that should not be sent to a terminal, or that file systems do not take."""
     return any(unicodedata.category(sign) == "Cc" for sign in name)
 
 
@@ -32,9 +32,9 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def walk(folder: Path) -> list[Path]:
-    """Every file in `folder` and in the folders below, in order, without litter; a dead link is one too.
+    """Every file in `folder` and in the folders below, in order, without litter; a dead link counts as a file.
 
-    A folder that is reached by several ways is entered once, and a link to one above `folder` not at all: what lies
+    A folder that several links lead to is entered once. A link to a folder above `folder` is not followed: what is
     beside `folder` is not in it.
     """
     found: list[Path] = []
@@ -60,7 +60,7 @@ def walk(folder: Path) -> list[Path]:
 
 
 def readable_name(name: str) -> str:
-    """As Unicode in its composed form (NFC), for Apple's disks decompose; bytes that are none are written out."""
+    """As composed Unicode (NFC), because Apple's disks decompose it; bytes that are not Unicode are escaped."""
     if name.isascii():
         return name
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

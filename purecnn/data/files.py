@@ -1,7 +1,7 @@
-"""Images that are decoded from their files when they are indexed: in the place of an array too large for memory.
+"""Images that are decoded from their files when they are indexed, in place of an array too large for memory.
 
-Threads decode: the libraries release Python's lock while they do. Worker processes were slower for the same files, and
-grain, whose `next` costs more than a batch of small images, needs a dozen packages.
+Threads decode, because the libraries release Python's lock meanwhile. Worker processes were slower for the same files.
+grain needs a dozen packages, and its `next` costs more than a batch of small images.
 """
 
 from __future__ import annotations
@@ -117,10 +117,10 @@ class Files:
         return self.root / self.names[number]
 
     def checksum(self, labels: np.ndarray) -> int:
-        """Of the files' names, the `labels` (N,) and the content of some files, evenly spaced.
+        """A checksum of the files' names, the `labels` (N,) and the content of some files, evenly spaced.
 
-        Of no path before the names and no date, so a folder may be moved; and of no sizes, so that a file which turned
-        out to be damaged may be replaced, and the run resumed.
+        It leaves out the folder's path and dates, so that a folder may be moved, and sizes, so that a file which turned
+        out to be damaged may be replaced and the run resumed.
         """
         crc32 = zlib.crc32(repr((self.shape, str(self.dtype))).encode())
         for number in self.numbers:

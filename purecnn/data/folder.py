@@ -31,7 +31,8 @@ from purecnn.data.listing import Listing, list_folder
 
 DARK = 16  # of 256: what 12 bits in the place of 16 become where Pillow reads the upper 8
 DARKNESS = (
-    "no value of any image is above {} of 255; of colours with 16 bits the upper 8 are read, 12 bits are lost there"
+    "no pixel of any image is above {} of 255; of 16-bit colours only the upper 8 bits are read, "
+    "which loses 12-bit values"
 )
 SKIP = "; --skip-unreadable leaves out what cannot be read"
 
@@ -46,18 +47,18 @@ def read_folder(
     labels: Path | None = None,
     streaming: Streaming = "auto",
 ) -> Dataset:
-    """uint8 images, grey (C = 1) if all are and else RGB, of `image_size` (height, width) or else of the one they have.
+    """uint8 images, grey (C = 1) if all are, else RGB, of `image_size` (height, width) or of their common size.
 
-    An image of another aspect ratio is brought to `image_size` by its shortest side, and the centre is taken. Classes
-    are the folders' names in order, with all that lies in the folders below, or those of a table `labels`; what is held
-    out where splits are missing is said in `notes` (`list_folder`). Rotated as EXIF says; 16 bits become 8; of an
-    animation the first image counts; `decoding` says the rest. With `skip_unreadable`, what cannot be read is left out,
-    and `skipped` says why.
+    An image of another aspect ratio is resized by its shortest side to `image_size`, and cropped to the centre. Classes
+    are the folders' names in order, with all files in the folders below, or those of a table `labels`. If splits are
+    missing, images are held out, and `notes` say how many (`list_folder`). Images are rotated by EXIF, 16 bits become
+    8, an animation gives its first image; `decoding` has the rest. With `skip_unreadable`, unreadable files are left
+    out, and `skipped` says why.
 
-    Where `streaming` says so, or they are too many, images stay in their files (`purecnn.data.files`). With an
-    `image_size` a few of these are looked at beforehand; with `skip_unreadable` all are decoded once, small.
+    Images stay in their files (`purecnn.data.files`) if `streaming` says so or if they are too many. With an
+    `image_size` a few of these are read beforehand; with `skip_unreadable` all are decoded once, at a small size.
 
-    Raises ValueError, naming files, for one that is no image, sizes that differ, and a class without images.
+    Raises ValueError, naming files, for a file that is not an image, sizes that differ, and a class without images.
     """
     listing = list_folder(root, val_share, labels)
     complain([] if skip_unreadable else listing.strange, SKIP)
@@ -101,7 +102,7 @@ def _in_files(
     not, and where the images are."""
     require_room(root, int(np.prod(shape)))
     more = ()
-    if skip:  # what ends too early is found by decoding alone, and then not in the midst of a run
+    if skip:  # only decoding finds truncated files; here it does so before the run
         tried = attempts(lambda path: _tried(path, decoding), listing.files, what="looking for damaged files")
         good, more = _sieved(root, listing, tried, skip)
         listing = listing.only(good)
@@ -148,15 +149,15 @@ def _split(images: np.ndarray | Files, listing: Listing, start: int, stop: int) 
 
 
 def read_image(path: Path, shape: tuple[int, ...], decoding: Decoding = PLAIN) -> np.ndarray:
-    """One image made as `read_folder` makes those of a folder: uint8, (height, width, channels) = `shape`.
+    """One image, decoded as by `read_folder`: uint8, (height, width, channels) = `shape`.
 
-    Raises ValueError, naming the file, for one that is no image.
+    Raises ValueError, naming the file, if it is not an image.
     """
     return in_threads(lambda path: pixels(path, shape, decoding), [path])[0]
 
 
 def _sieved(root: Path, listing: Listing, results: list, skip: bool) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The numbers of those results that are none of `Refused`, and what these say. Raises ValueError unless `skip`."""
+    """The indices of the results that are not `Refused`, and the others' messages. Raises ValueError unless `skip`."""
     good = np.array([n for n, result in enumerate(results) if not isinstance(result, Refused)], int)
     faults = tuple(sorted(str(result) for result in results if isinstance(result, Refused)))
     complain([] if skip else list(faults), SKIP)
@@ -188,7 +189,7 @@ def _with_white(decoding: Decoding, files: list[Path], headers: list) -> tuple[D
     values = [value for value in attempts(largest_value, deep) if not isinstance(value, Refused)]
     if not values or max(values) > TWELVE_BITS:
         return dataclasses.replace(decoding, white=WHITE), ()
-    note = f"files of 16 bits: none has a value above {max(values):,}, so 4,095 is white, as of 12 bits"
+    note = f"16-bit files: no value is above {max(values):,}, so they are read as 12 bits (4,095 is white)"
     return dataclasses.replace(decoding, white=TWELVE_BITS), (note,)
 
 

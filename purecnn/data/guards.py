@@ -1,4 +1,4 @@
-"""What every reader needs against files that are broken or hostile: limits on memory, and errors that name the file."""
+"""Protection from broken and hostile files for every reader: limits on memory, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNK = 2**20
 
 
 class Refused(ValueError):
-    """A complaint, in one line that names its file; what is not printable in a hostile file's name is written out."""
+    """An error in one line that names its file; unprintable characters in a hostile file's name are escaped."""
 
     def __init__(self, message: str):
         super().__init__("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in message))
@@ -29,9 +29,9 @@ class Refused(ValueError):
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Whatever a library makes of a broken file inside becomes `path: reason`.
+    """Inside, any exception that a library raises for a broken file becomes `path: reason`.
 
-    Every exception is meant: what zipfile, tarfile, zlib, NumPy and Pillow raise on hostile bytes is no fixed list.
+    All exceptions are caught: those of zipfile, tarfile, zlib, NumPy and Pillow on hostile bytes are no fixed list.
     """
     try:
         yield
@@ -72,10 +72,10 @@ def _container_limits(cgroups: Path, own: Path) -> Iterator[int]:
 
 
 def require_room(path: Path | str, wanted: int, packed: int | None = None) -> None:
-    """Before they are allocated: refuse bytes that fit no memory, or that no honest file of `packed` bytes holds."""
+    """Refuse, before allocating, more bytes than memory has, or than a file of `packed` bytes plausibly unpacks to."""
     if wanted > memory_limit():
         raise Refused(
-            f"{path}: declares {wanted:,} bytes, expected at most half of the memory there is, {memory_limit():,}"
+            f"{path}: declares {wanted:,} bytes, expected at most half of the available memory, {memory_limit():,}"
         )
     if packed is not None and wanted > max(HARMLESS, EXPANSION * packed):
         raise Refused(
@@ -85,7 +85,7 @@ def require_room(path: Path | str, wanted: int, packed: int | None = None) -> No
 
 
 def require_inside(path: Path, name: str) -> None:
-    """Refuse an archive that has a member whose name leads out of it. None is ever written; but it means no good."""
+    """Refuse an archive with a member whose name leads out of it. Nothing is unpacked, but it is hostile."""
     place = PurePosixPath(name.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts:
         raise Refused(f"{path}: {name[:100]!r} leads out of the archive")
@@ -113,7 +113,7 @@ class Unpacked:
 @contextmanager
 def unpacked(path: Path) -> Iterator[Unpacked]:
     """`path` for reading, through gzip if its first two bytes are gzip's, whatever it is called."""
-    if not path.is_file():  # a pipe would be waited for without end
+    if not path.is_file():  # reading a pipe could wait forever
         raise Refused(f"{path}: there is no such file")
     with open(path, "rb") as raw:
         is_packed = raw.read(2) == b"\x1f\x8b"

@@ -1,4 +1,4 @@
-"""Which samples are held out: to test with where a set comes undivided, to validate where it has no validation set."""
+"""Which samples are held out: for the test if a set has no split, for validation if it has no validation set."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NAMED = 5  # classes that are named; the others are counted
 def held_out(names: Sequence[str], labels: np.ndarray, share: float = TEST_SHARE) -> np.ndarray:
     """True for a share of every class, at least one and not all, chosen by a checksum of the samples' names.
 
-    The split belongs to the data: no seed changes it, and a sample that is added or taken away moves at most one other
-    of its class. Of a class with one sample none is held out.
+    The split depends only on the data, not on a seed. Adding or removing a sample moves at most one other sample of its
+    class. Nothing is held out of a class with one sample.
     """
     chosen = np.zeros(len(labels), bool)
     by_class = np.argsort(labels, kind="stable")
@@ -67,7 +67,7 @@ def with_validation(data: Dataset, val_share: float) -> Dataset:
 
 
 def warn_of_absent_classes(data: Dataset) -> None:
-    """A class without an image to validate has no say in which weights are the best."""
+    """Warn of classes without validation images, which do not count in the choice of the best weights."""
     if data.val is None:
         return
     absent = np.flatnonzero(np.bincount(data.val.labels, minlength=len(data.classes)) == 0)

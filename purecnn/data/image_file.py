@@ -33,13 +33,12 @@ WHITE, TWELVE_BITS = 2**16 - 1, 2**12 - 1  # the value that is white in files of
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files become pixels; what a net was trained with is kept in its weights, and `predict` does the same.
+    """How files become pixels. The settings of training are stored with the weights, and `predict` uses the same.
 
-    `background` is what shows through transparency: "auto", or a colour as CSS writes it. "auto" looks at each image by
-    itself, so that one file gives the same pixels alone and in any set: white, as the paper that most pictures are
-    drawn for, or black where a picture is too light to be seen on white. `white` is the value that is white in files of
-    16 bits, by default 65,535 or what `read_folder` finds in the whole set, as a dark image of it shall stay dark.
-    `max_megapixels` is the most that one image may have, decoded.
+    `background` shows through transparency: "auto", or a CSS colour. "auto" decides for each image by itself, so that a
+    file gives the same pixels alone and in any set: white, or black if the picture is too light to be visible on white.
+    `white` is the value of white in 16-bit files: 65,535, or what `read_folder` finds for the whole set, so that a dark
+    image stays dark. `max_megapixels` is the largest decoded size of an image.
     """
 
     background: str = "auto"
@@ -97,7 +96,7 @@ _one_giant = threading.Lock()
 def _open(path: Path) -> Image.Image:
     """Without decoding. Pillow's own limit is lifted only to read the header of what exceeds it; ours is stricter."""
     if not path.is_file():
-        raise Refused(f"{path}: {'is no plain file' if path.exists() else 'there is no such file'}")
+        raise Refused(f"{path}: {'is not a regular file' if path.exists() else 'there is no such file'}")
     try:
         return Image.open(path, formats=formats())
     except Image.DecompressionBombError:

@@ -1,4 +1,4 @@
-"""Images read between their pixels."""
+"""Images interpolated between their pixels."""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
     if not found:
         return {}
     if "train" not in found:
-        raise Refused(f"{root}: got {' and '.join(found.values())} alone, expected train beside, or classes")
+        got = " and ".join(found.values())
+        raise Refused(f"{root}: got only {got}, expected train beside them, or a folder for every class")
     if with_files:
         raise Refused(
             f"{root / with_files[0]}: got images beside {found['train']} that are in no folder of a class, "
@@ -51,7 +52,8 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
     if len(found) == 1 and others:
         shown = ", ".join(others[:SHOWN])
         raise Refused(
-            f"{root}: got {found['train']} beside {shown}; expected train, with or without val and test, or classes"
+            f"{root}: got {found['train']} beside {shown}; expected train, with or without val and test, "
+            "or a folder for every class"
         )
     return found
 

@@ -23,9 +23,9 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".
 class Listing:
     """The files of a folder before any is decoded: the label and the split (TRAIN, VAL, TEST) of each, and its name.
 
-    `paths` are strings, as a Path takes five times the memory. A name is the path from the folder of the classes on; by
-    it images are held out. `strange` are complaints about what is no image, and in none of the others; `notes` say what
-    was held out.
+    `paths` are strings, because a Path takes five times the memory. A name is the path below the folder of the classes;
+    it decides which images are held out. `strange` has one complaint for each file that is not an image; such files are
+    in none of the other fields. `notes` say what was held out.
     """
 
     classes: tuple[str, ...]
@@ -50,11 +50,11 @@ class Listing:
 
 
 def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
-    """What is in `root`, without opening what is called an image.
+    """What is in `root`, without opening files whose names are those of images.
 
-    With folders of all three splits nothing is held out. Of two, the second is the test set, whichever it is called,
-    and a share of train validates. Of train alone, of classes, or of a table of labels, both are held out by the files'
-    names. Raises ValueError where it is laid out otherwise.
+    With folders of all three splits nothing is held out. With two, the second is the test set, whatever its name, and
+    a share of train is held out for validation. With train alone, with classes, or with a table of labels, both are
+    held out by the files' names. Raises ValueError for any other layout.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
@@ -82,7 +82,7 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
 
 
 def may_be_image(path: Path) -> bool:
-    """By its suffix, or else by its first bytes; what cannot be opened is none."""
+    """Judged by its suffix, or else by its first bytes; a file that cannot be opened is not an image."""
     if path.suffix.lower() in SUFFIXES:
         return True
     try:
@@ -92,7 +92,7 @@ def may_be_image(path: Path) -> bool:
 
 
 def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
-    """All in `root` as training images; `known` are the classes there may be, each or not."""
+    """All of `root` as training images; `known` are the allowed classes, some of which may be missing."""
     folders: dict[str, list[str]] = {}
     for folder in subfolders(root):
         folders.setdefault(readable_name(folder), []).append(folder)
@@ -103,9 +103,9 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
-            raise Refused(f"{root}: class {name} is in {root.name} alone, expected those of the training images")
+            raise Refused(f"{root}: class {name} is only in {root.name}, expected the classes of the training images")
         if has_control_signs(name):
-            raise Refused(f"{root / name}: expected the name of a class to be without control characters")
+            raise Refused(f"{root / name}: expected a class name without control characters")
         inside = [path for folder in folders[name] for path in walk(root / folder)]
         good = [path for path in inside if may_be_image(path)]
         if not good and known is None:
@@ -121,7 +121,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
 
 
 def _hint(root: Path) -> str:
-    """What was meant, if that is clear: a folder below, or images without folders."""
+    """A hint if it is clear what was meant: a folder below, or images without folders."""
     inside = subfolders(root)
     if len(inside) == 1 and len(subfolders(root / inside[0])) > 1:
         return f"; did you mean {root / inside[0]}?"
@@ -142,12 +142,12 @@ def _labelled(root: Path, table: Path) -> Listing:
 
 def _complaint(path: Path) -> str:
     with naming(path):
-        what = reason_of(path) if path.is_file() else "is no plain file" if path.exists() else "is a dead link"
+        what = reason_of(path) if path.is_file() else "is not a regular file" if path.exists() else "is a dead link"
     return f"{path}: {what}"
 
 
 def _joined(listing: Listing, more: Listing, code: int) -> Listing:
-    """Both, the second as the split `code`."""
+    """Both listings in one, the second with the split `code`."""
     return dataclasses.replace(
         listing,
         paths=listing.paths + more.paths,

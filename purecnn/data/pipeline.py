@@ -1,4 +1,4 @@
-"""How images get to the device: a small set lies there as a whole, a larger one comes block by block, ahead of use."""
+"""How images get to the device: a small set is copied there once, a larger one in blocks, ahead of their use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEVICE_LIMIT = 2**30
 """Bytes: a split of more images than this stays in host memory. CIFAR-10 and its like, kept as uint8, take 150 MB."""
 AHEAD = 2
 BLOCK = 2**25
-"""Bytes: the images of one dispatch, where they come block by block, of which some wait. One step may be more."""
+"""Bytes of the images of one dispatch where they come in blocks; some blocks wait in a queue. One step may be more."""
 
 
 def lies_on_device(split: Split, limit: int = DEVICE_LIMIT) -> bool:
@@ -49,7 +49,7 @@ def feed(
     """For every part, index arrays (K, N) into `split`: images (K, N, H, W, C), labels (K, N), and no more indices.
 
     They are gathered and put on the device by `place` in threads that are AHEAD parts ahead.
-    `purecnn.train.step.steps_in_one_dispatch` takes them as it takes a whole set that lies on the device: the same
+    `purecnn.train.step.steps_in_one_dispatch` takes them as it takes a whole set on the device: the same
     images in the same order, so the same numbers. `first_step` is the number of the first step of a training, by whose
     epoch random crops are drawn; None: the images as they are.
     """

@@ -62,7 +62,7 @@ def fetch(name: str, folder: Path | None = None, progress: Progress = lambda *_:
     """The files of `name` in `folder` (by default the cache); what is there already and right is not loaded again.
 
     An interrupted fetch is resumed from FILE.partial. Raises OSError, naming the address, where the server
-    fails or what came has not the published checksum; that file is then removed.
+    fails or the download does not have the published checksum; that file is then removed.
     """
     address, files = PUBLISHED[name]
     folder = cache_folder(name) if folder is None else folder
@@ -78,7 +78,9 @@ def fetch(name: str, folder: Path | None = None, progress: Progress = lambda *_:
         try:
             pooch.retrieve(address + file, f"md5:{md5}", fname=file, path=folder, downloader=downloader)
         except ValueError as error:
-            raise OSError(f"{address}{file}: what came has not the published checksum, md5 {md5}; removed") from error
+            raise OSError(
+                f"{address}{file}: the download's checksum is not the published md5 {md5}; removed"
+            ) from error
         progress(file, (folder / file).stat().st_size, None)
     return folder
 
@@ -120,5 +122,5 @@ def _go_on(url: str, partial: Path, progress: Progress) -> None:
                 file.write(chunk)
                 have += len(chunk)
                 if have > LARGEST:
-                    raise OSError(f"{url}: more than {LARGEST:,} bytes came, which is none of the published files")
+                    raise OSError(f"{url}: sent more than {LARGEST:,} bytes, more than any published file has")
                 progress(partial.stem, have, total)

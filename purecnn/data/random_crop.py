@@ -1,4 +1,4 @@
-"""A random crop of a photograph, decoded to the size that a net takes: the random-resized crop of Szegedy et al. 2015.
+"""A random crop of a photograph, decoded to the net's input size: the random-resized crop of Szegedy et al. 2015.
 
 JPEGs go through simplejpeg, which leaves Python's lock to others and decodes at a half, a quarter or an eighth of the
 size where the crop is large, and OpenCV, whose resizing takes a tenth of the time of Pillow's. All other files, and
@@ -59,7 +59,7 @@ def random_box(crop: Crop, number: int, height: int, width: int) -> tuple[int, i
 def random_crop(path: Path, shape: tuple[int, ...], crop: Crop, number: int, decoding: Decoding = PLAIN) -> np.ndarray:
     """uint8 (height, width, channels) = `shape`: a crop of the image in `path`, drawn for its `number`.
 
-    Raises ValueError, or what Pillow raises, for a file that is no image or a damaged one.
+    Raises ValueError, or what Pillow raises, for a file that is not an image or is damaged.
     """
     data = path.read_bytes()
     if data[:2] == b"\xff\xd8" and not _may_be_rotated(data):

@@ -1,4 +1,4 @@
-"""Every reader by the name the command line knows it under."""
+"""Every reader, by its name on the command line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read(
     Raises ValueError, in one line that names the file and the reason, for whatever cannot be read.
     """
     if name == "given":
-        raise ValueError("data: got 'given', those that a program gave to fit and that only it can give again")
+        raise ValueError("data: got 'given' (data passed to fit by a program), which only that program can pass again")
     if name not in DATA_NAMES:
         raise ValueError(f"data: got {name!r}, expected one of {', '.join(DATA_NAMES)}")
     if name == "digits" and path is not None:
@@ -61,11 +61,11 @@ def read(
         expected = "none: only the images of a folder are resized" if name != "folder" else "two integers, at least 1"
         raise ValueError(f"image_size: got {image_size}, expected {expected}")
     if not 0 <= val_share < 1 - TEST_SHARE:
-        raise ValueError(f"val_share: got {val_share!r}, expected a number from 0 up to, but not, {1 - TEST_SHARE}")
+        raise ValueError(f"val_share: got {val_share!r}, expected a number of at least 0 and below {1 - TEST_SHARE}")
     options = FileOptions(**files)
     for option, value in dataclasses.asdict(options).items():
         if name != "folder" and value != (usual := getattr(FileOptions(), option)):
-            raise ValueError(f"{option}: got {value!r}, expected {usual!r}: it is for the files of a folder alone")
+            raise ValueError(f"{option}: got {value!r}, expected {usual!r}: it applies only to --data folder")
     data = _reader(name, size, val_share, options)(Path(path) if path is not None else _fetched(name))
     if name != "folder":  # whose files are held out by name
         data = with_validation(data, val_share)

@@ -1,4 +1,4 @@
-"""A contact sheet: some images of every class, with its name, to see whether a data set is what one thinks it is."""
+"""A contact sheet: some images of every class, with its name, to check a data set by eye."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ LABELS = ("label", "labels", "fine_label", "target", "y")
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """Takes the place of a `Split` in training. An epoch is `steps` batches; the source is iterated anew when it ends.
+    """Replaces a `Split` in training. An epoch is `steps` batches; the source is iterated again when it ends.
 
     `images` has the shape and dtype of all images of an epoch, and no memory of their size.
     """

@@ -1,4 +1,4 @@
-"""A bar on a terminal, and the time that is left, while many files are read."""
+"""A progress bar on a terminal, with the remaining time, while many files are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-FEW = 500  # files that are read before anybody wonders
+FEW = 500  # files that are read before a bar is shown
 
 
 def shown(items: Iterable[Any], what: str, total: int, few: int = FEW) -> Iterator[Any]:

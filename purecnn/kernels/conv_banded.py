@@ -36,7 +36,7 @@ from purecnn.ops import accumulation_dtype, convolution
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if dims.stride == (1, 1) and dims.groups == 1 else "stride 1 and 1 group"
 
 

@@ -1,4 +1,4 @@
-"""Depthwise convolutions (one group a channel, any channel multiplier) without a convolution: sums over kernel offsets.
+"""Depthwise convolutions (one group per channel, any channel multiplier) as sums over kernel offsets.
 
 Nothing is summed over channels, and each equation is k² multiplications and additions per entry, elementwise:
 
@@ -12,8 +12,8 @@ and adds their products to k² accumulators (Wo, D); elsewhere it is k² reducti
 fuse.
 
 On a CPU forward and backward together take 0.02 to 0.07 of autodiff's time (`experiments/benchmark`, "depthwise").
-On a GPU cuDNN's own are faster: of (256, 56, 56, 144) under 3×3, bfloat16 on an H200, y takes 0.21 ms for these sums'
-0.51, w̄ 0.25 for 1.37.
+On a GPU cuDNN's own are faster: for (256, 56, 56, 144) under 3×3, bfloat16 on an H200, cuDNN's y takes 0.21 ms and
+these sums 0.51, w̄ 0.25 and 1.37.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from purecnn.geometry import ConvDims
 from purecnn.offsets import no_offset, read_offsets, sum_over_windows
 from purecnn.ops import accumulation_dtype
 
-# Images whose rows w̄ adds at a time: rows of more, equally far apart, evict one another from the cache.
+# Images whose rows w̄ adds at a time: more rows at equal distances in memory evict one another from the cache.
 IMAGES = range(16, 3, -1)
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
-    return "" if dims.groups == dims.in_channels else "one group a channel"
+    """Why the kernel does not support this convolution; "" if it does."""
+    return "" if dims.groups == dims.in_channels else "one group per channel"
 
 
 def forward(x, w, dims: ConvDims) -> Array:

@@ -14,7 +14,8 @@ s > 1 has s − 1 zeros between its entries. (The other way to X̄ is col2im(Ȳ 
 The lecture has one image, one channel, and matrices transposed: W a row 1×F², im2col F²×HW. Groups g split the
 channels, and every product is taken group by group.
 
-It wins nowhere ("auto" never takes it) and is here because the lecture derives it. It knows every convolution.
+It is never the fastest ("auto" does not choose it) and is here because the lecture derives it. It supports every
+convolution.
 """
 
 from __future__ import annotations

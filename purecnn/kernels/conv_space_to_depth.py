@@ -1,8 +1,8 @@
 """Strided convolution of few channels on a GPU or TPU: space-to-depth, then a convolution of stride 1.
 
-An image of 3 channels leaves a matrix unit nearly empty, and a stride of 4 keeps it waiting for memory. Read
-i = s·I + a for the kernel's rows, the padded input's row s·o + i = s·(o + I) + a, and columns alike: with the s×s
-pixels of a block as channels (a, b, c), the stride is gone,
+An image of 3 channels leaves a matrix unit nearly empty, and a stride of 4 keeps it waiting for memory. Write
+i = s·I + a for the kernel's rows, so that the padded input's row is s·o + i = s·(o + I) + a, and the columns likewise.
+With the s×s pixels of a block as channels (a, b, c), the stride becomes 1:
 
     y[n, o, p, d] = Σ_{I, J, (a, b, c)} X[n, o + I, p + J, (a, b, c)] W[I, J, (a, b, c), d]
 
@@ -26,7 +26,7 @@ from purecnn.ops import convolution
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if dims.dilation == (1, 1) and dims.groups == 1 else "dilation 1 and 1 group"
 
 

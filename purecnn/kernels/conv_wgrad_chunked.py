@@ -35,7 +35,7 @@ CHUNK_BYTES = 5 << 20  # of patches: what stays in the cache
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if isinstance(dims.batch, int) else "a batch whose size is a number"
 
 

@@ -1,7 +1,7 @@
 """w̄ of a convolution in groups as one grouped convolution, for one GPU or TPU: XLA calls it batch groups.
 
-The page has a convolution for every group. In this one C/groups counts images, and every group has ȳ's channels of its
-own as the kernel:
+The page computes one convolution for each group. Here a group's input channels take the part of images, and the group's
+channels of ȳ are its kernel:
 
     w̄[i, j, c, (g, d)] = Σ_{n, o, p} x[n, s·o + δ·i − top, s·p + δ·j − left, (g, c)] ȳ[n, o, p, (g, d)]
 
@@ -20,7 +20,7 @@ from purecnn.ops import convolution
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     return "" if jax.device_count() == 1 else "one device (on several XLA may add the devices' sums twice)"
 
 

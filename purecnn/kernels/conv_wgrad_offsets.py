@@ -17,7 +17,7 @@ from purecnn.offsets import read_offsets
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; it knows all."""
+    """Why the kernel does not support this convolution; it supports all."""
     return ""
 
 

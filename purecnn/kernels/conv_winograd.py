@@ -44,7 +44,7 @@ CHUNK_BYTES = 12 << 20  # in the transform domain: what stays in the cache
 
 
 def unknown(dims: ConvDims) -> str:
-    """Why the kernel does not know this convolution; "" if it does."""
+    """Why the kernel does not support this convolution; "" if it does."""
     known = dims.stride == dims.dilation == (1, 1) and max(dims.size) <= LONGEST and dims.groups == 1
     expected = f"stride and dilation 1, 1 group, kernels to {LONGEST}×{LONGEST}, a batch whose size is a number"
     return "" if known and isinstance(dims.batch, int) else expected

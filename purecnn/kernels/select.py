@@ -202,7 +202,7 @@ def require_known(layer: str, algorithm: str, dims: ConvDims) -> None:
     """Raises ValueError for a kernel by name that does not know the convolution."""
     missing = KERNELS[algorithm].unknown(dims) if algorithm in KERNELS else ""
     if missing:
-        raise ValueError(f"{layer}: algorithm: got {algorithm!r}, expected one that knows this convolution: {missing}")
+        raise ValueError(f"{layer}: algorithm: got {algorithm!r}, expected one that covers this convolution: {missing}")
 
 
 def _named(algorithm: str, dims: ConvDims, page: Kernel, equation: str) -> Kernel:

@@ -1,1 +1,1 @@
-"""One rule a file: equation, primal, `_fwd`, `_bwd`, side by side."""
+"""One file for each rule: equation, primal, `_fwd` and `_bwd`, side by side."""

@@ -29,7 +29,7 @@ from purecnn.rules import rule, shape_carrier
 def adaptive_avg_pool2d(x: Float[Array, "n h w c"], *, size: Size2d) -> Float[Array, "n ho wo c"]:
     """Means of x (N, H, W, C) -> (N, Ho, Wo, C) for `size` (Ho, Wo), of the dtype of `x`; 16-bit sums in float32.
 
-    Where x has that size it is y. Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong
+    Where x has that size it is y. Linear. Residuals: the shape (0 bytes). Raises ValueError or TypeError for a wrong
     rank, an empty image, a size below 1 or a dtype that is not floating.
     """
     return _weighted(x, *_shares(x, size))

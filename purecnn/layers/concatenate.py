@@ -2,7 +2,7 @@
 
     y[…, start_k + c] = x_k[…, c]        start_k = Σ_{l < k} C_l
 
-Every entry of every x_k is in one place of y, and nothing stands in front of it there:
+Every entry of every x_k is one entry of y, with the factor 1:
 
     x̄_k[…, c] = ȳ[…, start_k + c]
 """
@@ -24,7 +24,7 @@ def concatenate(*xs: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]
 
     Called with the arrays one by one, not with a list of them. Linear. Residuals: the sizes, in no bytes. Raises
     ValueError or TypeError for no array, dtypes that differ or are not floating, shapes that differ on another axis, or
-    an axis that there is not.
+    an axis that x₁ does not have.
     """
     if not xs:
         raise ValueError("concatenate: xs: got no array, expected at least one")

@@ -62,7 +62,7 @@ def conv2d(
     "wgrad_offsets" are other ways to the same numbers (`purecnn.kernels`); "auto" is the fastest known for shape and
     platform. Linear in each argument, so no kinks. Residuals: x, w, b (b only tells whether there is one). Raises
     ValueError or TypeError for a wrong rank or dtype, channels or groups that do not fit, a window larger than the
-    padded input, an unknown option, or an algorithm that does not know this convolution.
+    padded input, an unknown option, or an algorithm that does not support this convolution.
     """
     dims = _dims(x, w, b, stride, padding, dilation, groups, algorithm)
     y = select.forward(algorithm, dims, forward)(x, w, dims)

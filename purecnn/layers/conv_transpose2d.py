@@ -11,10 +11,10 @@ copies overlap they add up. `top` rows at the upper edge and `bottom` at the low
 
     Ho = s (H − 1) + δ (kh − 1) + 1 − top − bottom + output_padding
 
-A convolution of stride s takes s heights to the same H; `output_padding`, 0 … s − 1, says which of them is meant.
+A convolution of stride s maps s different heights to the same H; `output_padding`, 0 … s − 1, chooses one of them.
 
-*Input and weights.* Σ ȳ·x̄_c(x, w) = Σ y_c(ȳ, w)·x, for x̄_c is the transpose of y_c; and it is Σ w̄_c(ȳ, x)·w, for w̄_c
-too is defined by that one sum, in which ȳ stands for the convolution's input and x for its output's cotangent:
+*Input and weights.* Σ ȳ·x̄_c(x, w) = Σ y_c(ȳ, w)·x, because x̄_c is the transpose of y_c. The same sum is
+Σ w̄_c(ȳ, x)·w, by the definition of w̄_c, with ȳ as the convolution's input and x as its output's cotangent:
 
     x̄ = y_c(ȳ, w)          w̄ = w̄_c(ȳ, x)          b̄[d] = Σ_{n, o, p} ȳ[n, o, p, d]
 
@@ -51,13 +51,13 @@ def conv_transpose2d(
     """Put a copy of `w`, times each entry of `x`, into y at steps of `stride`, and add `b`: the first equation.
 
     x (N, H, W, C), w (kh, kw, D/groups, C), b (D,) or None -> y (N, Ho, Wo, D), all of one floating dtype. `w` is the
-    kernel of the convolution from y's shape to x's: PyTorch's (C, D/groups, kh, kw), its axes in the order 2, 3, 1, 0.
-    Sizes are PyTorch's; `padding` is the convolution's, which is cut off y: "VALID" is none, "SAME" gives s·H rows.
+    kernel of the convolution from y's shape to x's: PyTorch's (C, D/groups, kh, kw), axes in the order 2, 3, 1, 0.
+    Sizes are as in PyTorch. `padding` is the convolution's and is cut off y: "VALID" is none, "SAME" gives s·H rows.
     16-bit products accumulate in float32 and are rounded once, before b is added. `algorithm` as in `conv2d`. Linear in
     each argument, so no kinks.
     Residuals: x, w, b (b only tells whether there is one). Raises ValueError or TypeError for a wrong rank or dtype,
-    channels or groups that do not fit, an output_padding not below the stride or beside "SAME", a padding that cuts
-    everything off, an unknown option, or an algorithm that does not know this convolution.
+    channels or groups that do not fit, an output_padding that is not below the stride or is given with "SAME", a
+    padding that cuts everything off, an unknown option, or an algorithm that does not support this convolution.
     """
     dims = _dims(x, w, b, stride, padding, dilation, groups, output_padding, algorithm)
     y = select.input_cotangent(algorithm, dims, input_cotangent)(x, w, dims)

@@ -1,6 +1,6 @@
 """Stochastic depth by samples (Huang et al. 2016; "drop path"): in front of a residual block's addition.
 
-    y = x ⊙ m / (1 − rate)          m one number a sample: 1 with probability 1 − rate, else 0
+    y = x ⊙ m / (1 − rate)          m one number per sample: 1 with probability 1 − rate, else 0
 
 A sample whose m is 0 goes through the shortcut alone. The others are scaled up so that the expected output is the
 input, and nothing has to change at test time. With m drawn, y is x times a constant, and so is its cotangent:
@@ -25,7 +25,7 @@ def drop_path(x: Float[Array, "n *shape"], key: Array, rate: float | Array) -> F
     """`x` with a fraction `rate` of its samples set to zero at random and the others divided by 1 − rate.
 
     x of any shape with the batch axis first, of any floating dtype; `key` from `jax.random.key`; the same key draws the
-    same samples. `rate` may be a traced number. Residuals: the mask, one byte a sample. Neither key nor rate has a
+    same samples. `rate` may be a traced number. Residuals: the mask, one byte per sample. Neither key nor rate has a
     cotangent: the expected output depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not
     looked at) or for a scalar x, TypeError for a dtype that is not floating.
     """

@@ -20,7 +20,7 @@ from purecnn.rules import rule, shape_carrier
 def flatten(x: Shaped[Array, "n ..."]) -> Shaped[Array, "n features"]:
     """Each sample as one row: x (N, ...) -> (N, product of the rest), row-major, channels fastest.
 
-    Residuals: the shape, in no bytes. Raises TypeError for a dtype that is not floating, ValueError for an array
+    Residuals: the shape (0 bytes). Raises TypeError for a dtype that is not floating, ValueError for an array
     without axes.
     """
     require_floats("flatten", x=x)

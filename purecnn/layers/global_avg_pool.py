@@ -1,8 +1,8 @@
-"""The average over a whole image (Lin et al. 2013), one window over all H·W entries.
+"""The average over a whole image (Lin et al. 2013): one window over all H·W entries.
 
     y[n, c] = (1/HW) Σ_{i, j} x[n, i, j, c]
 
-Every entry has the same share in its channel's average, and gets it back:
+Every entry has the same weight in its channel's average:
 
     x̄[n, i, j, c] = ȳ[n, c] / HW
 """
@@ -21,7 +21,7 @@ from purecnn.rules import rule, shape_carrier
 def global_avg_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
     """The mean of each channel's image: x (N, H, W, C) -> (N, C), of the dtype of `x`; 16-bit sums in float32.
 
-    Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong rank, an empty image or a
+    Linear. Residuals: the shape (0 bytes). Raises ValueError or TypeError for a wrong rank, an empty image or a
     dtype that is not floating.
     """
     require_floats("global_avg_pool", x=x)

@@ -9,7 +9,7 @@ comes γ ȳ, and x acts on x̂ directly, through μ and through v, as in batch n
 
     x̄ = r (γ ȳ − (1/m) Σ γ ȳ − x̂ (1/m) Σ γ ȳ x̂)
 
-γ does not change from position to position. So two sums over the positions alone, one number a sample and channel,
+γ does not change from position to position. So two sums over the positions alone, one number per sample and channel,
 
     A = Σ_s ȳ      B = Σ_s ȳ x̂
 

@@ -43,7 +43,7 @@ def im2col(
 ) -> Float[Array, "n ho wo k"]:
     """The patches of `x` (N, H, W, C) as rows: (N, Ho, Wo, kh·kw·C), of the dtype of `x`.
 
-    Linear. Residuals: the shape, in no bytes. Raises ValueError or TypeError for a wrong rank, a dtype that is not
+    Linear. Residuals: the shape (0 bytes). Raises ValueError or TypeError for a wrong rank, a dtype that is not
     floating, or a window that does not fit.
     """
     require_floats("im2col", x=x)

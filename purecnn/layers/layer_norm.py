@@ -2,7 +2,7 @@
 
     μ = (1/C) Σ x      v = (1/C) Σ (x − μ)²      x̂ = (x − μ) r  with  r = (v + ε)^{−½}      y = γ x̂ + β
 
-Sums run over the C entries of a row, each row its own μ and r. γ and β are (C,) and touch their entry of every row:
+Sums run over the C entries of a row; each row has its own μ and r. γ and β are (C,) and act on all rows:
 
     γ̄ = Σ_rows ȳ x̂          β̄ = Σ_rows ȳ          and into x̂:  g = ȳ γ
 
@@ -31,7 +31,7 @@ def layer_norm(
     """Normalise each row by its own mean and variance: x (..., C), scale and bias (C,) -> y (..., C).
 
     The variance is the biased one. 16-bit inputs are computed in float32. Smooth for epsilon > 0. Residuals: x, scale,
-    and μ and r, one number a row. Raises ValueError or TypeError for other shapes or dtypes, or epsilon ≤ 0.
+    and μ and r, one number per row. Raises ValueError or TypeError for other shapes or dtypes, or epsilon ≤ 0.
     """
     return _normalise(x, scale, bias, epsilon)[0]
 
@@ -63,7 +63,7 @@ def layer_norm_bwd(residuals, y_bar, *, epsilon=1e-5):
 
 
 def _normalise(x, scale, bias, epsilon):
-    """y, and μ and r (..., 1). The second sum is over what is left of x without μ: nothing cancels where μ ≫ √v."""
+    """y, and μ and r (..., 1). The variance is summed from x − μ, so that nothing cancels where μ ≫ √v."""
     require_channels("layer_norm", x, scale, bias, epsilon, batch=False)
     if x.shape[-1] == 0:
         raise ValueError(f"layer_norm: x: got shape {x.shape}, expected at least one channel")

@@ -1,4 +1,4 @@
-"""ReLU with a slope below zero (Maas et al. 2013), in which no unit goes silent for good.
+"""ReLU with a small slope below zero (Maas et al. 2013), so that every unit keeps a gradient.
 
     yᵢ = xᵢ for xᵢ > 0,   a xᵢ otherwise
 

@@ -62,9 +62,9 @@ def max_pool2d(
 
     `stride` None means the window's own size. Padding reads as −inf: it wins against nothing but an entry that is −inf
     itself, with which it ties. A NaN under a window gives NaN, and gets its cotangent. Residuals: for `ties` "first"
-    and "last" the winner's offset in the window, one byte an output (in a large window one an output of either pass);
+    and "last" the winner's offset in the window, one byte per output (of a large window, one per output of each pass);
     for "split" and "all" x and y. Raises ValueError or TypeError for a wrong rank, a dtype that is not floating, a
-    window that does not fit, or another word for `ties`.
+    window that does not fit, or an unknown `ties`.
     """
     dims = _dims(x, window, stride, padding, dilation, ties)
     return _maxima(x, dims)[-1]

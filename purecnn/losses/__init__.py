@@ -1,1 +1,1 @@
-"""One loss a file, written as the layers are."""
+"""One file for each loss, in the form of the layers."""

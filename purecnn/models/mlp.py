@@ -10,8 +10,8 @@ from purecnn.initializers import lecun_normal
 def mlp(num_classes: int = 10, *, hidden: tuple[int, ...] = (64,), bias: bool = False) -> Chain:
     """Fully connected layers, each followed by a sigmoid: one per entry of `hidden`, then `num_classes` outputs.
 
-    Inputs of any shape, flattened. The outputs lie between 0 and 1 and belong to `squared_error`, as in the lecture,
-    which also has no biases.
+    Inputs of any shape are flattened. The outputs are between 0 and 1, for `squared_error`, as in the lecture,
+    which has no biases either.
     """
     layers = [nn.flatten()]
     for features in (*hidden, num_classes):

@@ -1,1 +1,1 @@
-"""What a trained net is good for: evaluation, prediction, export, import, pictures and the report of a run."""
+"""Uses of a trained net: evaluation, prediction, export, import, pictures and the report of a run."""

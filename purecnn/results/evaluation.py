@@ -100,7 +100,7 @@ def evaluate(trained: Trained, split: Split) -> Evaluation:
 
 
 def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:
-    """Everything `purecnn eval` knows, in what JSON can hold."""
+    """All results of `purecnn eval`, as JSON values."""
     worst = [
         {
             "image": int(i),

@@ -19,7 +19,7 @@ AT_ONCE = 128  # images in memory
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable classes of one file with their probabilities, the first first; or why there are none."""
+    """The most probable classes of one file with their probabilities, in order; or why there are none."""
 
     file: Path
     top: tuple[tuple[str, float], ...] = ()

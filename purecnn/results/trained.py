@@ -20,7 +20,7 @@ from purecnn.train.nets import load_net, normalize
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A net with its parameters and state, and what it says of itself."""
+    """A net with its parameters, state and metadata."""
 
     metadata: ModelMetadata
     net: Chain
@@ -43,7 +43,7 @@ def load_trained(path: Path | str, *, last: bool = False) -> Trained:
 
 
 def outputs(trained: Trained, images: Array) -> Array:
-    """What the net says to images (N, H, W, C), uint8 or pixels in [0, 1]: (N, classes), logits or, for mlp, shares."""
+    """The net's outputs for images (N, H, W, C), uint8 or in [0, 1]: (N, classes), logits or, for mlp, shares."""
     return trained.net.apply(trained.params, normalize(trained.metadata, to_float(images)), state=trained.state)
 
 

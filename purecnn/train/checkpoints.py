@@ -1,7 +1,7 @@
-"""What a run resumes from, to the bit: orbax keeps the last two, each whole or not there at all.
+"""The checkpoints from which a run resumes, bit for bit: orbax keeps the last two, each complete or absent.
 
-Beside the arrays lies what the host knows. The last thing written is a seal, the checksum of every file: a checkpoint
-whose seal is missing or does not fit is not read.
+A checkpoint holds the arrays and the state of the host. A seal with the checksum of every file is written last; a
+checkpoint whose seal is missing or does not match is not read.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Manager = ocp.CheckpointManager
 
 
 def open_checkpoints(folder: Path) -> Manager:
-    """Of the run in `folder`; what an interrupted save left is cleared away."""
+    """The checkpoints of the run in `folder`; remains of an interrupted save are removed."""
     options = ocp.CheckpointManagerOptions(
         max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
@@ -53,7 +53,7 @@ def open_checkpoints(folder: Path) -> Manager:
 
 
 def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: dict[str, Any]) -> None:
-    """Raises OSError if it cannot be written; the checkpoints before stay as they are."""
+    """Write a checkpoint. Raises OSError if it cannot be written; earlier checkpoints are not changed."""
     host = {"progress": asdict(progress), "identity": identity}
     items = ocp.args.Composite(arrays=ocp.args.StandardSave(now), host=ocp.args.JsonSave(host))
     step = int(now.step)
@@ -74,10 +74,9 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
 def restore(
     checkpoints: Manager, like: TrainState, identity: dict[str, Any], tell: Callable[[str], None]
 ) -> tuple[TrainState, Progress] | None:
-    """The newest checkpoint that is whole, arranged and placed as `like`; None if there is none.
+    """The newest complete checkpoint, arranged and placed as `like`; None if there is none.
 
-    Damaged ones are reported and removed. Raises ValueError, naming the difference, if it is another model's or of
-    other data.
+    Damaged ones are reported and removed. Raises ValueError, naming the difference, if the model or the data differ.
     """
     for step in sorted(checkpoints.all_steps(), reverse=True):
         reason = _damage(Path(checkpoints.directory) / str(step))
@@ -94,9 +93,9 @@ def restore(
 
 
 def identity_of(data: Dataset, like: TrainState, config: Config) -> dict[str, Any]:
-    """By which a run knows its config, model and data again: every array's shape, and a checksum over the images.
+    """What identifies a run's config, model and data: every array's shape, and a checksum over the images.
 
-    Data are known by what is in them, not by where they lie or what their folder is called.
+    Data are identified by their content, not by the path or the name of their folder.
     """
     arrays = jax.tree_util.tree_leaves_with_path({"params": like.params, "state": like.state, "opt": like.opt_state})
     splits = [f"{len(split):,} {name} images, crc32 {split.checksum():08x}" for name, split in data.splits().items()]
@@ -128,7 +127,7 @@ def _damage(folder: Path) -> str:
     try:
         sealed, found = json.loads((folder / SEAL).read_bytes()), _checksums(folder)
         if not isinstance(sealed, dict):
-            return f"{SEAL} is no list of files"
+            return f"{SEAL} is not a list of files"
         differing = [name for name in sorted(sealed.keys() | found.keys()) if sealed.get(name) != found.get(name)]
         return f"{differing[0]} is not as it was written" if differing else ""
     except FileNotFoundError:

@@ -17,7 +17,7 @@ _loaded: list[str] = []
 
 
 def keep_compiled(folder: Path | None) -> None:
-    """From now on, keep what XLA compiles in `folder`, and take from there what is kept; None: neither."""
+    """From now on, use `folder` as the cache of compiled programs; None: no cache."""
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a run is made from. A run folder holds one as config.yaml; the command line is generated from it."""
+"""The options of a run. A run folder has them as config.yaml; the command line is generated from them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Config:
-    """What is trained, on what, and how: all this is kept as config.yaml."""
+    """What is trained, on what, and how; saved as config.yaml."""
 
     model: Model | str = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""
@@ -57,39 +57,39 @@ class Config:
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
     image_size: int | None = None
-    """Height and width that a folder's images are brought to, by the shortest side and the centre; others take none."""
+    """Height and width of a folder's images: resized by the shortest side, cropped to the centre. Only for folders."""
     labels: str | None = None
     """A CSV table of a folder's images, with the columns file and class. None: every class has a folder."""
     skip_unreadable: bool = False
     """Leave out files that cannot be read, and list them. Otherwise the first few end the command."""
     background: str = "auto"
-    """What shows through transparent images: a colour, or auto: white; black behind those too light for white."""
+    """Background of transparent images: a colour, or auto: white, and black behind images too light for white."""
     max_megapixels: int = 64
     """Larger images are refused, in millions of pixels; JPEGs are read smaller and may have any size."""
     streaming: Streaming = "auto"
     """Whether a folder's images stay in their files: auto: above 1 GiB of pixels. cached: decode them once, to disk."""
     val_share: float = VAL_SHARE
-    """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
+    """Share of every class held out for validation if the data have no such set. 0: none; the last weights count."""
     epochs: int = 60
     """Passes over the training set, at most."""
     batch_size: int = BATCH_SIZE
-    """Images per step, over all devices together. Where fewer are there to train on than the default: all of them."""
+    """Images per step, over all devices. A training set smaller than the default is one batch."""
     accumulate: int = 1
-    """Steps whose gradients are averaged into one update: as a batch so many times as large, in the memory of one."""
+    """Steps whose gradients are averaged into one update: like a batch that many times larger, in the memory of one."""
     optimizer: Optimizer = "sgd"
     """sgd is the lecture's, with momentum; all are optax's."""
     learning_rate: float = 0.02
     """The step size γ, the highest where there is a schedule."""
     momentum: float = 0.9
-    """Of sgd, nesterov and rmsprop; sgd with 0 is w ← w − γ ∂L/∂w."""
+    """Momentum of sgd, nesterov and rmsprop; sgd with 0 is w ← w − γ ∂L/∂w."""
     weight_decay: float = 0.001
     """Adds this share of every kernel to its gradient (adamw, lamb, lion: to its update); biases are left alone."""
     clip_norm: float | None = None
-    """A gradient longer than this, all parameters together, is shortened to it. None: never."""
+    """A gradient whose norm over all parameters is larger is scaled down to this norm. None: never."""
     schedule: Schedule = "cosine"
     """How the learning rate changes: cosine and linear fall to 0 at the end; step: a tenth at 1/2 and at 3/4."""
     warmup_epochs: float = 0.0
-    """The learning rate rises from 0 in so many epochs, before the schedule begins."""
+    """Epochs in which the learning rate rises from 0, before the schedule begins."""
     init_weights: str | None = None
     """A run or a file of weights of the same model to begin with. The last layer is new if the classes are others."""
     ema: float | None = None
@@ -103,17 +103,17 @@ class Config:
     freeze_statistics: bool = False
     """Batch normalisation keeps the running statistics that it began with, and normalises by them in training too."""
     label_smoothing: float = 0.0
-    """Of softmax_cross_entropy while training: this share of every label is spread over all classes."""
+    """Of softmax_cross_entropy in training: this share of every label is spread over all classes."""
     class_weights: ClassWeights = "none"
     """balanced: a class with few images weighs as much as one with many, in the loss while training."""
     augmentation: str = "warp"
     """What is done to training images, anew every time: none, or some of resized_crop, warp, flip, …, joined by +."""
     crop_area: float = 0.08
-    """Of resized_crop: the least share of an image that is taken."""
+    """The smallest share of an image that resized_crop takes."""
     mixup: float = 0.0
-    """α: training images and labels in pairs, λ of one and 1 − λ of the other, λ from Beta(α, α). 0: not at all."""
+    """α of mixup: images and labels are mixed in pairs by λ and 1 − λ, with λ from Beta(α, α). 0: off."""
     cutmix: float = 0.0
-    """α: in each training image a rectangle of another, and as much of its label. With mixup: either, by chance."""
+    """α of cutmix: a rectangle of another image, and that share of its label. With mixup: one of both, at random."""
     precision: Precision = "auto"
     """bfloat16: passes in 16 bits; weights, loss, update, sums stay float32. auto: where hardware multiplies in it."""
     deterministic: bool = False
@@ -121,17 +121,17 @@ class Config:
     until_converged: bool = False
     """Stop before the last epoch once the training loss has settled."""
     early_stopping: bool = False
-    """Stop before the last epoch once the val loss falls no more. The best weights are handed on in any case."""
+    """Stop before the last epoch once the validation loss no longer falls. The best weights are used in any case."""
     patience: int = 5
-    """Settled: in this many epochs …"""
+    """Of both: stop after this many epochs without progress."""
     tolerance: float = 0.001
-    """… the loss fell by no more than this share of itself."""
+    """Of both: progress is a loss that is lower by more than this share."""
     steps_per_dispatch: int = 64
-    """Steps the device does at one go before it reports; the result is the same."""
+    """Steps in one dispatch to the device; the result is the same."""
     checkpoint_every: float = 15.0
     """Seconds of work that a killed run loses at most; 0: one dispatch. Saved at the end and on Ctrl-C in any case."""
     seed: int = 0
-    """Of the initial weights, the order of the images, augmentation and dropout. The test images stay the same."""
+    """Seed of initial weights, order of images, augmentation and dropout. The test images stay the same."""
     log: Log = "none"
     """tensorboard: the metrics of every epoch as its events too, in the run's folder."""
     run_dir: str | None = None
@@ -177,11 +177,11 @@ CHOICES = {
     "log": get_args(Log),
 }
 COUNT = (int, lambda v: v >= 1, "an integer, at least 1")
-SHARE = (int | float, lambda v: 0 <= v < 1, "a number from 0 up to, but not, 1")
+SHARE = (int | float, lambda v: 0 <= v < 1, "a number of at least 0 and below 1")
 PART = (int | float, lambda v: 0 < v <= 1, "a number above 0, at most 1")
 POSITIVE = (int | float, lambda v: v > 0, "a finite number above 0")
 NOT_NEGATIVE = (int | float, lambda v: v >= 0, "a finite number, at least 0")
-BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number from 0 up to, but not, {1 - TEST_SHARE}")
+BELOW_TEST = (int | float, lambda v: 0 <= v < 1 - TEST_SHARE, f"a number of at least 0 and below {1 - TEST_SHARE}")
 NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "image_size": COUNT,
     "max_megapixels": COUNT,

@@ -39,7 +39,7 @@ def join(coordinator: str | None, num_processes: int | None, process_id: int | N
     alone = tasks is not None and tasks == nodes and "JAX_LOCAL_DEVICE_IDS" not in os.environ
     sigterm = signal.getsignal(signal.SIGTERM)
     jax.distributed.initialize(coordinator, num_processes, process_id, [] if alone else None)
-    # JAX has put a note of its own in SIGTERM's place: until the training listens, a process would outlive the signal.
+    # JAX handles SIGTERM by only noting it: until the training handles it, the signal would not end the process.
     signal.signal(signal.SIGTERM, sigterm)
 
 
@@ -85,27 +85,26 @@ class Devices:
 
 
 def all_devices() -> Devices:
-    """Every device of every process."""
+    """All devices of all processes."""
     return Devices(jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,)))
 
 
 def is_first_process() -> bool:
-    """The one that writes, and speaks."""
+    """Whether this is the process that prints and writes."""
     return jax.process_index() == 0
 
 
 def any_process(*said: bool) -> tuple[bool, ...]:
-    """For each question whether any process says yes; processes that act apart wait for each other forever."""
+    """For each flag whether it is True in any process; processes that act differently would wait forever."""
     if jax.process_count() == 1:
         return said
     return tuple(bool(yes) for yes in multihost_utils.process_allgather(np.array(said)).any(axis=0))
 
 
 def together(act: Callable[[], T]) -> T:
-    """`act()` of every process; if it fails in one, then in all: who goes on alone waits for the others forever.
+    """`act()` in every process. If it fails in one it raises in all: a process that continues alone waits forever.
 
-    A failure is known to all. Raises OSError in all where that is what it was, in one process at least, else `Refused`;
-    one process alone raises what `act` raises.
+    Raises OSError in all if it was one in any process, else `Refused`; a single process raises what `act` raises.
     """
     if jax.process_count() == 1:
         return act()

@@ -1,4 +1,4 @@
-"""A run's order of images, cut into what the device does at one go."""
+"""A run's order of images, cut into dispatches to the device."""
 
 from __future__ import annotations
 

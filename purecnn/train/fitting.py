@@ -1,4 +1,4 @@
-"""`purecnn.train.fit`: what `purecnn train` calls, for a net and data of one's own. `purecnn.load`: what came of it."""
+"""`purecnn.train.fit`: what `purecnn train` calls, for your own net and data. `purecnn.load`: the trained net."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fit(
     on_epoch: Callable[[dict[str, Any]], None] = lambda line: None,
     **options: Any,
 ) -> Result:
-    """Train `net` on `data` in a run folder of its own, which eval, predict, export, report and `purecnn.load` take.
+    """Train `net` on `data` in a new run folder, for eval, predict, export, report and `purecnn.load`.
 
     `net`: a Chain; a function from the number of classes to one; the name of a model, or "module:function".
     `data`: a folder of images or an .npz file, by its path; a Dataset; (images, labels), arrays or tensors; or anything

@@ -1,4 +1,4 @@
-"""Fine-tuning: which layers of a net a run leaves as they are, and how much slower the early ones learn."""
+"""Fine-tuning: which layers of a net are frozen, and how much slower the early ones learn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_freeze(text: Any) -> bool:
 def frozen_layers(freeze: str | None, params: Sequence[Any]) -> frozenset[int]:
     """The indices of the layers that `freeze` names: "all-but-head" (the last layer with parameters), or "0-12,15".
 
-    Raises ValueError for an index that the net has not, and where nothing would be left to train.
+    Raises ValueError for an index that the net does not have, and if nothing would be left to train.
     """
     if freeze is None:
         return frozenset()
@@ -43,9 +43,9 @@ def frozen_layers(freeze: str | None, params: Sequence[Any]) -> frozenset[int]:
 
 
 def with_frozen(net: Chain, frozen: frozenset[int], statistics: bool = False) -> Chain:
-    """`net`, whose layers at these indices run as they do without `train`: no dropout, statistics that stand still.
+    """`net` with the layers at these indices in inference mode: no dropout, fixed statistics.
 
-    With `statistics` so does every batch normalisation, also inside of blocks: it normalises by the running statistics.
+    With `statistics` every batch normalisation, also inside blocks, normalises by the running statistics.
     """
 
     def still(layer: Layer) -> Layer:
@@ -87,9 +87,9 @@ def _bwd(layer: Layer, residuals, y_bar, train):
 def fine_tuning(
     optimizer: optax.GradientTransformation, freeze: str | None, layer_decay: float
 ) -> optax.GradientTransformation:
-    """`optimizer` for the layers that are not frozen, which alone have a state in it.
+    """`optimizer` for the layers that are not frozen; only these have a state in it.
 
-    The updates of a layer with k layers with parameters behind it are multiplied by layer_decay**k.
+    Updates are multiplied by layer_decay**k, where k counts the later layers with parameters.
     """
     if layer_decay != 1:
         optimizer = optax.chain(optimizer, optax.stateless(lambda updates, _: _by_depth(updates, layer_decay)))

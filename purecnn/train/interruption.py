@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal by which a cluster takes a machine back: the run saves its state and stops."""
+"""Ctrl-C, and SIGTERM from a cluster that takes a machine back: the run saves its state and stops."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from purecnn.train.stopping import Diverged, best_line, reason_to_stop
 
 @dataclass(frozen=True)
 class Result:
-    """Where a run lies, every line of its metrics.jsonl, its steps, and whether it was interrupted.
+    """The folder of a run, every line of its metrics.jsonl, its steps, and whether it was interrupted.
 
     `best` is the line of the epoch whose weights are handed on; `test` has "test_loss" and "test_accuracy" with these
     weights, once the run is over.
@@ -137,7 +137,9 @@ def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
         console.print(f"on {plan.devices.count} devices, {each} images of a batch on each")
     if goes_on:
         at = (
-            f"resuming after step {run.steps:,} of {plan.steps:,}" if found else "nothing was saved yet: from the start"
+            f"resuming after step {run.steps:,} of {plan.steps:,}"
+            if found
+            else "no checkpoint was saved: starting anew"
         )
         console.print(at)
     console.print(run.compile())

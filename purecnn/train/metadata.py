@@ -1,4 +1,4 @@
-"""What a file of weights says of itself, so that it is of use without the run, and the data, that it came from."""
+"""The metadata of a file of weights, so that it can be used without the run and the data that it came from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ModelMetadata:
 
 
 def read_model_metadata(path: Path | str) -> ModelMetadata:
-    """Raises FileNotFoundError, or ValueError where the file is no safetensors file or none of purecnn's."""
+    """Raises FileNotFoundError, or ValueError if the file is not a safetensors file or was not saved by purecnn."""
     try:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}

@@ -1,4 +1,4 @@
-"""A net with the weights of a file: to be asked, or to begin a run from."""
+"""A net with the weights of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in a notebook: one output that redraws itself, and the pictures at its end. Only used where IPython is."""
+"""A run in a notebook: one output that redraws itself, and the pictures at its end. Used only under IPython."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses as training uses them: the pair of a rule, and what it compares the net's output with."""
+"""Losses for training: the pair of a rule, and the target with which it compares the net's output."""
 
 from __future__ import annotations
 

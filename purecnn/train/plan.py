@@ -1,4 +1,4 @@
-"""What a run needs before it begins: data, net, optimiser and devices that fit each other."""
+"""What a run needs before it starts: data, net, optimiser and devices that match each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from purecnn.train.step import Augment, TrainState, initial_state
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can begin: model and data are there and fit each other, and nothing is written yet."""
+    """A run that can start: model and data exist and match each other, and nothing is written yet."""
 
     config: Config
     data: Dataset

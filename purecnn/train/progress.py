@@ -1,4 +1,4 @@
-"""What a run says while it goes: a bar on a terminal, and one line per epoch anywhere."""
+"""The output of a run: a bar on a terminal, and one line per epoch everywhere."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def progress_bar(
 
 
 def opening_lines(net: Chain, data: Dataset, params: Any, hardware: str) -> str:
-    """What is about to be trained, on what."""
+    """The first lines of a run: what is trained, on what."""
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
     first = f"{net.name} on {data.name}: {describe_splits(data)}, {parameters:,} parameters"
     return "\n".join((first, *data.notes, f"hardware: {hardware}"))
@@ -76,7 +76,7 @@ def epoch_line(line: dict[str, Any], epochs: int) -> str:
 
 
 def last_line(best: dict[str, Any], last: dict[str, Any], test: dict[str, Any] | None, seconds: float) -> str:
-    """What came of a run: the test with the best weights, which epoch these are of, and how the last one compares."""
+    """The result of a run: the test with the best weights, their epoch, and the last epoch for comparison."""
     parts = []
     if test is not None:
         parts.append(f"test accuracy {test['test_accuracy']:.2%} with the best weights")

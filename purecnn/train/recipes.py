@@ -1,4 +1,4 @@
-"""Configs for published tasks, by name: what `purecnn train --recipe NAME` begins from."""
+"""Configs for published tasks, by name: the defaults of `purecnn train --recipe NAME`."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ class Run:
     def end_epoch(self) -> dict[str, Any]:
         """Validate, keep the weights, and write the epoch's line of metrics.jsonl, which is returned.
 
-        Raises `Diverged` where the loss of the images that validate is not finite.
+        Raises `Diverged` if the validation loss is not finite.
         """
         plan, progress = self.plan, self.progress
         trained = [i for i, each in enumerate(self.now.params) if jax.tree.leaves(each) and i not in plan.frozen]

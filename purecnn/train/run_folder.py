@@ -1,4 +1,4 @@
-"""The folder of one run. It is made once, and never written over by another run."""
+"""The folder of one run. Another run never overwrites it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def read_config(path: Path) -> Config:
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     try:
         require("the file", fields, isinstance(fields, dict), "lines of NAME: VALUE")
         known = [field.name for field in dataclasses.fields(Config)]

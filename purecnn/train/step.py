@@ -1,7 +1,7 @@
 """One training step for any optax optimiser, and several of them in one dispatch.
 
-The gradient is the chain's own: its forward list, the loss's pair, its backward list. Nothing here is differentiated.
-The data set lies on the device as a whole, and a step is told which samples to take; or a dispatch is given its own.
+The gradient comes from the chain: its forward list, the loss's pair, its backward list. JAX differentiates nothing.
+The whole data set is on the device and a step is told which samples to take, or a dispatch is given its own samples.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NORMS_EVERY = 8  # steps: so they take 0.5 % of LeNet's on a CPU, and at every s
 
 
 class TrainState(NamedTuple):
-    """All that a step changes: a run resumes from here as if it had never stopped."""
+    """All that a step changes; a run resumes from it as if it had never stopped."""
 
     params: list[Params]
     state: list[Params]  # running statistics, see Chain.init_state
@@ -39,8 +39,8 @@ class TrainState(NamedTuple):
 class Measured(NamedTuple):
     """Of one step: the mean loss of its batch before the update, and how many predictions were right.
 
-    `norms` has an entry for every layer with parameters that are trained, in the chain's order: the length of its
-    gradient, or −1 at steps where it is not measured.
+    `norms` has an entry for every layer with trained parameters, in the chain's order: its gradient norm, or −1 at
+    steps where it is not measured.
     """
 
     loss: Array
@@ -79,8 +79,8 @@ def training_step(
 
     With the `precision` bfloat16 the two lists are computed in it, sums inside the rules in float32; the weights that
     are kept, the loss, running statistics and the optimiser's update stay float32. Layers whose indices are in `frozen`
-    run as they do without `train`; that `optimizer` leaves their parameters alone is its affair. With
-    `frozen_statistics` every batch normalisation does so. What `mix` makes of the labels is the `objective`'s to take.
+    run as they do without `train`; `optimizer` must not change their parameters. With `frozen_statistics` every batch
+    normalisation does so too. `objective` must take the labels that `mix` returns.
     """
     net = with_frozen(net, frozen, frozen_statistics)
 

@@ -10,7 +10,7 @@ from purecnn.train.config import Config
 
 
 class Diverged(ArithmeticError):
-    """The loss became NaN or infinite; `step` is the first step, counted from 1, at which it was seen."""
+    """The loss became NaN or infinite; `step` is the first such step, counted from 1."""
 
     def __init__(self, step: int, loss: float):
         super().__init__(f"the loss became {loss} at step {step}")
@@ -18,7 +18,7 @@ class Diverged(ArithmeticError):
 
 
 def converged(losses: Sequence[float], *, patience: int, tolerance: float) -> bool:
-    """Whether the last `patience` losses brought no real progress.
+    """Whether the last `patience` losses made no real progress.
 
     True when the best of them is not below (1 − `tolerance`) times the best of all before; never before there are
     more than `patience` losses. A loss here is that of an epoch: a single batch's is too noisy to stop by.
@@ -37,14 +37,14 @@ def reason_to_stop(metrics: Sequence[dict[str, Any]], config: Config) -> str:
     if config.until_converged and converged([line["train_loss"] for line in metrics], **rule):
         return f"converged: {epochs}"
     if config.early_stopping and converged([line["val_loss"] for line in metrics], **rule):
-        return f"stopped early: {epochs} on the images that validate"
+        return f"stopped early: {epochs} on the validation images"
     return ""
 
 
 def best_line(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The line of the epoch whose weights are handed on: of the highest accuracy of the images that validate.
+    """The line of the best epoch: the one with the highest validation accuracy.
 
-    Of equal ones the lowest loss counts, then the first. Without images that validate it is the last line. Before the
+    Among equal ones the lowest loss decides, then the first. Without validation images it is the last line. Before the
     first epoch is over it is {"epoch": 0}.
     """
     if not metrics or "val_accuracy" not in metrics[-1]:

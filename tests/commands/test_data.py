@@ -30,7 +30,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves a small MNIST; yields the code by which a process takes it for the published one."""
+    """Serves a small MNIST; yields the code that makes a process fetch this one instead of the published one."""
     write_mnist(tmp_path / "served")
     checksums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (tmp_path / "served").iterdir()}
     handler = partial(Quiet, directory=str(tmp_path / "served"))
@@ -65,7 +65,7 @@ def test_what_fails_is_one_line_and_exit_code_1(tmp_path, server):
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("purecnn: http://127.0.0.1:")
-    assert "t10k-labels-idx1-ubyte.gz: what came has not the published checksum" in done.stderr
+    assert "t10k-labels-idx1-ubyte.gz: the download's checksum is not the published md5" in done.stderr
     assert done.stderr.count("\n") == 1
     assert "t10k-labels-idx1-ubyte.gz" not in os.listdir(tmp_path / "mine")
 

@@ -8,7 +8,7 @@ from verify.oracle import canary
 def test_doctor_says_what_computes_and_that_it_computes_right(tmp_path):
     done = purecnn("doctor", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for words in (f"JAX {jax.__version__}", "jaxlib ", "devices: ", "XLA_FLAGS: ", "this backend computes right"):
+    for words in (f"JAX {jax.__version__}", "jaxlib ", "devices: ", "XLA_FLAGS: ", "this backend computes correctly"):
         assert words in done.stdout
 
 

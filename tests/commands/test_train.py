@@ -196,4 +196,4 @@ def test_a_recipe_is_what_the_command_line_leaves_open(tmp_path, monkeypatch, ca
     assert "imagenet" in capsys.readouterr().err
     (tmp_path / "config.yaml").write_text("epochs: 2\n")
     assert main(("train", "--recipe", "imagenet", "--config", str(tmp_path / "config.yaml"))) == 2
-    assert "got a file beside --recipe" in capsys.readouterr().err
+    assert "got a file together with --recipe" in capsys.readouterr().err

@@ -107,8 +107,8 @@ ARCHIVES = {
     "gzip of text": (lambda: gzip.compress(b"this is a text" * 100), "invalid header|truncated header|bad checksum"),
     "leads up": (lambda: with_member("../../data_batch_1.bin", b"x"), "leads out of the archive"),
     "absolute": (lambda: with_member("/etc/passwd", b"x"), "leads out of the archive"),
-    "a link": (lambda: with_member("test_batch.bin", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "no plain file"),
-    "twice": (lambda: with_member("again/data_batch_1.bin", b"x"), "is there twice"),
+    "a link": (lambda: with_member("test_batch.bin", type=tarfile.SYMTYPE, linkname="/etc/passwd"), "not a regular"),
+    "twice": (lambda: with_member("again/data_batch_1.bin", b"x"), "is in it twice"),
     "a bomb": (lambda: with_member("zeros", bytes(2**27)), "decompression bomb"),
 }
 

@@ -127,7 +127,7 @@ CORRUPT = {
         lambda path: path.with_suffix(".heic").write_bytes(b"\0\0\0\x18ftypheic"),
         "3.heic: is HEIC, which is not",
     ),
-    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is no plain file"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is not a regular file"),
     "a dead link": (lambda path: (path.unlink(), path.symlink_to("nowhere")), "there is no such file"),
 }
 
@@ -158,7 +158,7 @@ def test_a_set_that_is_nearly_black_is_a_warning(tmp_path):
     for n, path in enumerate(sorted(tmp_path.rglob("*.png"))):
         Image.new("RGB", (8, 6), (n, 1, 0)).save(path)
     with pytest.warns(
-        UserWarning, match="no value of any image is above 14 of 255; of colours with 16 bits the upper 8"
+        UserWarning, match="no pixel of any image is above 14 of 255; of 16-bit colours only the upper 8"
     ):
         read("folder", str(tmp_path))
 
@@ -227,8 +227,8 @@ def test_twelve_bits_in_files_of_sixteen_are_seen_in_the_whole_set(tmp_path):
     data = read("folder", str(tmp_path))
     assert set(np.unique(data.train.images)) == {51, 255}
     assert data.decoding.white == 4095
-    assert data.notes[-1] == "files of 16 bits: none has a value above 4,095, so 4,095 is white, as of 12 bits"
-    with pytest.warns(UserWarning, match="no value of any image is above 15 of 255"):
+    assert data.notes[-1] == "16-bit files: no value is above 4,095, so they are read as 12 bits (4,095 is white)"
+    with pytest.warns(UserWarning, match="no pixel of any image is above 15 of 255"):
         assert set(np.unique(read("folder", str(tmp_path), white=65535).train.images)) == {3, 15}
     Image.fromarray(np.full((2, 3), 60000, np.uint16)).save(tmp_path / "a" / "0.png")
     assert read("folder", str(tmp_path)).decoding.white == 65535
@@ -243,5 +243,5 @@ def test_a_complaint_stays_one_line_whatever_a_file_is_called(tmp_path):
 
 def test_more_than_the_memory_is_refused_before_it_is_taken(tmp_path):
     write_folder(tmp_path)
-    with pytest.raises(ValueError, match="expected at most half of the memory there is"):
+    with pytest.raises(ValueError, match="expected at most half of the available memory"):
         read("folder", str(tmp_path), image_size=(200_000, 200_000))

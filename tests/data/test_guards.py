@@ -27,6 +27,6 @@ def test_version_1_of_control_groups(tmp_path):
 
 
 def test_what_does_not_fit_is_refused_before_it_is_taken():
-    with pytest.raises(ValueError, match=r"x\.png: declares .* expected at most half of the memory there is"):
+    with pytest.raises(ValueError, match=r"x\.png: declares .* expected at most half of the available memory"):
         require_room("x.png", 2**60)
     require_room("x.png", 2**20)

@@ -81,7 +81,7 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
             tmp_path / "train", classes=(unicodedata.normalize(form, "Käfer"), "家族 👨\u200d👩"), suffix=suffix
         )
     write_folder(tmp_path / "test", classes=(unicodedata.normalize("NFD", "Käfer"), os.fsdecode(b"caf\xe9")), each=2)
-    with pytest.raises(ValueError, match=r"class caf\\xe9 is in test alone"):
+    with pytest.raises(ValueError, match=r"class caf\\xe9 is only in test"):
         read("folder", str(tmp_path))
     os.rename(os.fsencode(tmp_path) + b"/test/caf\xe9", tmp_path / "test" / "家族 👨\u200d👩")
     data = read("folder", str(tmp_path))
@@ -115,7 +115,7 @@ LAYOUTS = {
     "empty class": (lambda root: (root / "yak").mkdir(), "yak: got no images, expected at least one"),
     "lonely image": (lambda root: [(root / "owl" / f"{n}.png").unlink() for n in range(4)], "owl: got one image"),
     "train beside classes": (lambda root: (root / "train").mkdir(), "got train beside cat, dog, owl; expected train"),
-    "val alone": (lambda root: (root / "val").mkdir(), "got val alone, expected train beside, or classes"),
+    "val alone": (lambda root: (root / "val").mkdir(), "got only val, expected train beside them"),
     "two of a kind": (
         lambda root: [(root / name).mkdir() for name in ("train", "val", "Valid")],
         "got Valid and val, expected one folder of val images",
@@ -130,7 +130,7 @@ LAYOUTS = {
     ),
     "other classes": (
         lambda root: (write_folder(root / "train"), write_folder(root / "test", classes=("cat", "dog", "yak"))),
-        "class yak is in test alone, expected those of the training images",
+        "class yak is only in test, expected the classes of the training images",
     ),
 }
 

@@ -56,7 +56,7 @@ CORRUPT = {
     "a page of HTML": (lambda path: path.write_text("<html>not found, try another mirror"), "begins with 0x3c68746d"),
     "no images": (lambda path: path.write_bytes(idx(np.zeros((0, 28, 28), np.uint8))), "declares 0 × 28 × 28 bytes"),
     "fewer": (lambda path: path.write_bytes(idx(np.zeros((59, 28, 28), np.uint8))), "60 labels for the 59 images"),
-    "absurd size": (huge, "expected at most half of the memory there is"),
+    "absurd size": (huge, "expected at most half of the available memory"),
     "bomb": (bomb, "decompression bomb"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "there is no such file"),
 }  # fmt: skip

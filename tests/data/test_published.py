@@ -123,7 +123,7 @@ def test_a_wrong_checksum_is_refused_and_the_file_removed(server, tmp_path, star
     else:
         server.files["a.bin"] = b"<html>moved"
     with pytest.raises(
-        OSError, match=rf"{server.address}a.bin: what came has not the published checksum, md5 [0-9a-f]+"
+        OSError, match=rf"{server.address}a.bin: the download's checksum is not the published md5 [0-9a-f]+"
     ):
         fetch("mnist", tmp_path)
     assert list(tmp_path.iterdir()) == []

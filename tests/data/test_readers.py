@@ -13,7 +13,7 @@ from purecnn.data.readers import DATA_NAMES, read
         (("npz", "x.npz", (8, 8)), "image_size: got (8, 8), expected none: only the images of a folder"),
         (("folder", "x", (0, 8)), "image_size: got (0, 8), expected two integers, at least 1"),
         (("folder", "x", 0), "image_size: got 0, expected two integers, at least 1"),
-        (("digits", None, None, 0.8), "val_share: got 0.8, expected a number from 0 up to, but not, 0.8"),
+        (("digits", None, None, 0.8), "val_share: got 0.8, expected a number of at least 0 and below 0.8"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_said(arguments, message):
@@ -32,7 +32,5 @@ def test_digits_need_no_path():
     ("skip_unreadable", True), ("background", "white"), ("max_megapixels", 1), ("labels", "labels.csv"), ("white", 255),
 ])  # fmt: skip
 def test_options_of_files_are_for_folders_alone(option, value):
-    with pytest.raises(
-        ValueError, match=f"{option}: got {value!r}, expected .*: it is for the files of a folder alone"
-    ):
+    with pytest.raises(ValueError, match=f"{option}: got {value!r}, expected .*: it applies only to --data folder"):
         read("digits", **{option: value})

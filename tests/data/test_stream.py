@@ -11,7 +11,7 @@ BATCHES = [(IMAGES[:4], LABELS[:4]), (IMAGES[4:8], LABELS[4:8]), (IMAGES[8:], LA
 
 
 class Loader:
-    """The like of a DataLoader: it has a length and may be iterated again."""
+    """Like a DataLoader: it has a length and may be iterated again."""
 
     def __init__(self, items):
         self.items, self.begun = items, 0

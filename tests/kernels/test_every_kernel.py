@@ -97,7 +97,7 @@ def test_a_kernel_is_the_loops_where_it_claims_to_be_and_raises_elsewhere(name, 
     dims, (x, w, y_bar), expected = made(geometry)
     if kernel.unknown(dims):
         options = {key: getattr(dims, key) for key in ("stride", "padding", "dilation", "groups")}
-        with pytest.raises(ValueError, match=f"algorithm: got '{name}', expected one that knows this convolution"):
+        with pytest.raises(ValueError, match=f"algorithm: got '{name}', expected one that covers this convolution"):
             purecnn.conv2d(x, w, algorithm=name, **options)
         return
     functions = {e: getattr(kernel, e) for e in EQUATIONS if hasattr(kernel, e)}

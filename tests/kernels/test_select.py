@@ -213,8 +213,8 @@ def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
 @pytest.mark.parametrize(
     ("algorithm", "options", "message"),
     [
-        ("banded", {"stride": 2}, "got 'banded', expected one that knows this convolution: stride 1 and 1 group"),
-        ("banded", {"groups": 2}, "got 'banded', expected one that knows this convolution: stride 1 and 1 group"),
+        ("banded", {"stride": 2}, "got 'banded', expected one that covers this convolution: stride 1 and 1 group"),
+        ("banded", {"groups": 2}, "got 'banded', expected one that covers this convolution: stride 1 and 1 group"),
         (
             "winograd",
             {"stride": 2},
@@ -223,9 +223,9 @@ def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
         (
             "winograd",
             {"dilation": 2},
-            "got 'winograd', expected one that knows this convolution: stride and dilation 1",
+            "got 'winograd', expected one that covers this convolution: stride and dilation 1",
         ),
-        ("winograd", {"size": (6, 1)}, "got 'winograd', expected one that knows this convolution: .* kernels to 5×5"),
+        ("winograd", {"size": (6, 1)}, "got 'winograd', expected one that covers this convolution: .* kernels to 5×5"),
     ],
 )
 def test_a_kernel_that_does_not_know_the_convolution_raises(taken, algorithm, options, message):

@@ -151,7 +151,7 @@ def test_vmap_over_kernels_is_an_ensemble():
         ),
         ({"padding": 3}, "padding: got 3, which leaves (-1, -1) of y"),
         ({"padding": "FULL"}, "padding: got 'FULL'"),
-        ({"algorithm": "winograd", "stride": 2}, "algorithm: got 'winograd', expected one that knows this convolution"),
+        ({"algorithm": "winograd", "stride": 2}, "algorithm: got 'winograd', expected one that covers"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -34,7 +34,7 @@ def test_bands_of_every_width(size):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bit_squares_do_not_overflow(dtype):
-    """300² is beyond float16; the sum is formed in float32."""
+    """300² is beyond float16; the sum accumulates in float32."""
     y = purecnn.local_response_norm(jnp.full((1, 1, 1, 1), 300, dtype), alpha=1.0, beta=0.5, k=1.0)
     assert y == 1
 

@@ -112,7 +112,7 @@ def test_keeps_one_byte_an_output(ties):
     assert (winner.dtype, winner.shape, carrier.nbytes) == (jnp.uint8, (2, 2, 2, 3), 0)
 
 
-def test_a_window_of_more_than_256_places_keeps_a_wider_index():
+def test_a_window_of_more_than_256_offsets_keeps_a_wider_index():
     x = jax.ShapeDtypeStruct((1, 1, 257, 1), jnp.float32)
     _, (winner, _) = jax.eval_shape(lambda x: purecnn.max_pool2d_fwd(x, window=(1, 257)), x)
     assert winner.dtype == jnp.int32

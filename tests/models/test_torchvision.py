@@ -1,5 +1,5 @@
-"""The tables of names against what torchvision and timm themselves say, and the conversion against a second AlexNet and
-a second VGG head: NumPy in float64, in PyTorch's layout, N C H W and O I kh kw."""
+"""The tables of names are compared with torchvision's and timm's own, and the conversion with a second AlexNet and a
+second VGG head in NumPy, in float64 and PyTorch's layout, N C H W and O I kh kw."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ CLASSES = 7
 
 
 def shaped(shapes):
-    """Arrays of these shapes, which are nowhere."""
+    """Arrays of these shapes that take no memory."""
     kind = {"num_batches_tracked": np.int32}
     return {
         name: jax.ShapeDtypeStruct(tuple(shape), kind.get(name.split(".")[-1], np.float32))
@@ -41,7 +41,7 @@ def counted(shapes):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_names_and_shapes_are_torchvisions_both_ways(name):
-    """And timm's, where they differ, the one way. What comes of them has the shapes that the net begins with."""
+    """timm's too, where they differ, when reading. The result has the shapes of the net's initial weights."""
     ours = _built(name)[1]
     theirs = [SHAPES["torchvision"][name]]
     if name in SHAPES["timm"] and SHAPES["timm"][name] != theirs[0]:
@@ -87,7 +87,7 @@ def test_where_each_kind_of_array_goes():
 
 @pytest.fixture(scope="module")
 def arrays():
-    """AlexNet's, all different, and as large as keeps the signal's size."""
+    """AlexNet's arrays, all different, scaled so that activations keep their size."""
     rng = np.random.default_rng(0)
 
     def drawn(*shape):
@@ -112,7 +112,7 @@ def pooled(x):
 
 
 def alexnet_of_numpy(arrays, x):
-    """As torchvision's source says it: features, then C, H, W flattened, then the classifier."""
+    """As in torchvision's source: features, then C, H, W flattened, then the classifier."""
     w = {name: array.astype(np.float64) for name, array in arrays.items() if name.startswith("features")}
     for i, *_ in CONVOLUTIONS:
         stride, padding = {0: (4, 2), 3: (1, 2)}.get(i, (1, 1))
@@ -183,7 +183,7 @@ def test_another_name_or_the_parameters_of_another_net_are_refused():
 
 
 class Tensor:
-    """Of PyTorch: an array with a dtype that is not NumPy's."""
+    """Like PyTorch's: an array with a dtype that is not NumPy's."""
 
     dtype = "torch.float32"
 

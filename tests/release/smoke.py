@@ -106,7 +106,7 @@ def try_release(folder: Path, newest: bool = False) -> None:
     install(f"{wheel}[train]")
     print("with the extra train:")
     expect("107,550", "purecnn", "summary", "--model", "lenet")
-    expect("this backend computes right", "purecnn", "doctor")
+    expect("this backend computes correctly", "purecnn", "doctor")
 
 
 if __name__ == "__main__":

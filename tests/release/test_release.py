@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 
 
-def test_version_and_date_are_the_same_in_all_places():
+def test_version_and_date_are_the_same_everywhere():
     releases = re.findall(r"^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert releases[0] == (purecnn.__version__, str(CITATION["date-released"]))
     assert CITATION["version"] == purecnn.__version__

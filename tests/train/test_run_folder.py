@@ -67,9 +67,9 @@ def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
         ("frobnicate: 1", "got the unknown name 'frobnicate', expected some of model, data, "),
         ("- epochs", "the file: got .'epochs'., expected lines of NAME: VALUE"),
         ("", "the file: got None"),
-        ("epochs: [1", "is no YAML: while parsing"),
-        ("epochs: 1\nseed: 3\nepochs: 2", "is no YAML: epochs is given twice"),
-        ("epochs: \x00", "is no YAML"),
+        ("epochs: [1", "is not valid YAML: while parsing"),
+        ("epochs: 1\nseed: 3\nepochs: 2", "is not valid YAML: epochs is given twice"),
+        ("epochs: \x00", "is not valid YAML"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_by_name_and_reason(tmp_path, text, words):

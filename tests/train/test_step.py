@@ -95,7 +95,7 @@ def test_running_statistics_come_back_and_follow_the_batches():
 
 
 def test_every_step_has_its_own_noise():
-    """A net that only drops out: two steps on one batch lose different units, and a second run the same ones."""
+    """A net of dropout only: two steps on one batch drop different units, and a second run drops the same ones."""
     net = Chain("noisy", (nn.flatten(), nn.dropout(0.5), nn.dense(10)))
     (images, labels), still = digits(8), optax.sgd(0.0)
     steps = steps_in_one_dispatch(training_step(net, CROSS_ENTROPY, still))
@@ -185,7 +185,7 @@ def test_smoothed_labels_change_the_training_loss_alone():
 
 
 def test_a_step_trains_on_the_images_and_labels_that_mix_makes():
-    """Of a mixing that only reverses the batch: as a step on the reversed batch."""
+    """A mixing that only reverses the batch gives the step on the reversed batch."""
     x, labels = digits(6)
     start = initial_state(SMALL, SGD, x.shape[1:], 0)
 

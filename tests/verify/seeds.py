@@ -14,7 +14,7 @@ COMPARING = ("gradient", "finite", "forward", "linearity", "adjoint", "exact", "
 
 
 def alarms(rule, args, reference, seeds, every_content=3):
-    """The findings on a right rule, over fresh numbers for each seed; every so many seeds all contents as well."""
+    """The findings on a right rule for each seed; every `every_content` seeds on all generated inputs too."""
     tested = describe(rule, args, reference, None)
     arrays = tuple(tested.leaves[k].value for k in tested.arrays)
     first = with_cotangent(CallUnderTest(tested, "example", arrays, {}, 0, example=True), np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Rules as people write them, of kinds that once got the wrong verdict: right ones and faulty ones side by side."""
+"""Rules as people write them, of kinds that once got a wrong verdict: right ones and faulty ones side by side."""
 
 import functools
 
@@ -33,7 +33,7 @@ def rule(fun, fwd, bwd, **options):
 
 
 def with_arguments(fun, bwd):
-    """`fun` with all arguments for residuals."""
+    """`fun` with all its arguments as residuals."""
     return rule(fun, lambda *args: (fun(*args), args), bwd)
 
 
@@ -174,7 +174,7 @@ def fixed_point(function, a, x):
 
 
 def solve(factor):
-    """JAX's tutorial: a fixed point whose cotangent is a fixed point as well; `factor` 1 is right."""
+    """From JAX's tutorial: a fixed point whose cotangent is a fixed point too; `factor` 1 is right."""
     solver = jax.custom_vjp(fixed_point, nondiff_argnums=(0,))
 
     def fwd(function, a, x):

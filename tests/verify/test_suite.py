@@ -24,7 +24,7 @@ def test_every_rule_of_purecnn_is_an_entry():
     assert len({e.name for e in suite.ENTRIES}) == len(suite.ENTRIES)
 
 
-def test_a_name_that_is_nobodys_is_refused():
+def test_an_unknown_name_is_refused():
     with pytest.raises(UncheckableError, match=r"no rule of the suite is called 'convolve'; there are .*conv2d"):
         suite.chosen(["convolve"])
 

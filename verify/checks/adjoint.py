@@ -49,13 +49,13 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 raise NotRunError("forward mode of the function is not finite here")
             room = ROOM * unit * np.sqrt(bar.size) * (terms + float(np.sum(np.abs(u * bar))))
             room += float(np.sum(np.abs(u) * _allowed(case, k, bar, unit)))
-            # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
+            # A difference below a roundoff of the call's own dtype is not a fault; the check `gradient` notes it.
             room = max(room, room * unit_roundoff(case.tested.dtype) / unit / ROOM)
-            # A start value has no share in what has converged: noise is relative to the largest of all cotangents.
+            # The cotangent of a converged loop's start is zero: noise is relative to the largest of all cotangents.
             room = max(room, loop_noise(case) * (terms + float(np.sum(np.abs(u))) * max(map(largest, bars))))
             if not abs(got - expected) <= room:
                 if case.tested.reference is None and _at_kink(case, k, u):
-                    raise NotRunError("the function has a kink here, where forward mode keeps its own convention")
+                    raise NotRunError("the function has a kink here, where forward mode has a convention of its own")
                 where = "along a random direction" if index is None else "at one element"
                 text = f"⟨u, x̄⟩ differs from ⟨J u, ȳ⟩ {where}, by {abs(got - expected):.3g} where {room:.2g} is allowed"
                 return [Finding(NAME, name, index, expected, got, "one direction", text, case.label)]

@@ -47,9 +47,9 @@ def findings(case: CallUnderTest) -> list[Finding]:
         if any(words in str(error) for words in UNDIFFERENTIABLE):
             raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error
         if case.reshaped and _apart(case):
-            raise NotRunError("at sizes that differ where the example's are equal the rule is not defined") from error
+            raise NotRunError("the rule is not defined for sizes that differ where the example's are equal") from error
         if case.reshaped and _fixed(case):
-            raise NotRunError("the function knows the example's size of an axis alone") from error
+            raise NotRunError("the function accepts only the example's size of an axis") from error
         text = f"differentiating the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
     for name, position, bar in zip(case.names, case.perturbed, bars, strict=True):

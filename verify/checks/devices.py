@@ -1,4 +1,4 @@
-"""Many devices: where the arrays lie must not change the numbers.
+"""Many devices: the placement of the arrays must not change the numbers.
 
 A sum over the batch, as in a weight's cotangent, becomes a sum over devices. Under `jit` with arrays laid out over a
 mesh the compiler inserts it, unless the rule itself says otherwise; under `shard_map` each device sees its part of the

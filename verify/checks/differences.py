@@ -78,9 +78,9 @@ def findings(case: CallUnderTest) -> list[Finding]:
             if slope.bar > 1e-2 * size and slope.bar > 1e-9:
                 kinked += 1
                 continue
-            # Below a roundoff of the call's own dtype a difference is `gradient`'s to note, and no fault.
+            # A difference below a roundoff of the call's own dtype is not a fault; the check `gradient` notes it.
             own = unit_roundoff(case.tested.dtype) * (slope.terms + float(np.sum(np.abs(u * np.asarray(bar, WIDE)))))
-            # A start value has no share in what has converged: noise is relative to the largest of all cotangents.
+            # The cotangent of a converged loop's start is zero: noise is relative to the largest of all cotangents.
             loudest = max(largest(np.asarray(b, WIDE)) for b in bars)
             room = max(room, 2 * own, loop_noise(case) * (size + float(np.sum(np.abs(u))) * loudest))
             if abs(got - slope.value) > room and slope.exponent(got) < 1.5:
@@ -99,7 +99,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 )
                 return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
     if declared:
-        raise NotRunError("what is declared, by a stop_gradient or at a tie, is no slope of the values")
+        raise NotRunError("the gradient that a stop_gradient or a tie declares is not the slope of the values")
     if kinked:
         raise NotRunError("a kink lies within every step along some direction")
     return []

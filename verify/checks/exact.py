@@ -82,7 +82,7 @@ def _more_than_integers(case: CallUnderTest) -> str:
             return f"the rule does more than add, multiply and select ({name})"
         for v in eqn.invars:
             if isinstance(v, core.Literal) and _floating(v) and not _whole(v.val):
-                return f"the rule uses a number that is no integer ({v.val})"
+                return f"the rule uses a number that is not an integer ({v.val})"
     if not all(_whole(c) for c in closed.consts if hasattr(c, "dtype") and jnp.issubdtype(c.dtype, jnp.floating)):
         return "the rule uses a constant array that is not of integers"
     return ""

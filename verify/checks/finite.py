@@ -20,9 +20,9 @@ EVERY_CASE = True
 
 def findings(case: CallUnderTest) -> list[Finding]:
     if case.reshaped:
-        raise NotRunError("not asked at other shapes, where every program is compiled for one run")
+        raise NotRunError("not run at other shapes, each of which would compile a program for one run")
     if case.flushed:
-        raise NotRunError("the backend may take these numbers for zero")
+        raise NotRunError("the backend may flush these numbers to zero")
     try:
         bars = case.own[1]
     except NotRunError:

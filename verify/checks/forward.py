@@ -28,7 +28,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
         except NotRunError:
             return _without_gradient(case)
     if case.flushed:
-        raise NotRunError("the backend may take these numbers for zero")
+        raise NotRunError("the backend may flush these numbers to zero")
     flat = case.tested.flat(case.tested.rule, case.options)
     run = compiled(case, "plain", OWN, lambda: lambda arrays: flat(*arrays), once=True)
     plain = [np.asarray(y) for y in call(run, OWN, list(case.arrays))]

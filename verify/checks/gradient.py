@@ -29,14 +29,14 @@ def findings(case: CallUnderTest) -> list[Finding]:
     if not any(mask.any() for mask in _finite(case)):
         raise NotRunError("the oracle itself is not finite here")
     if singular(case):
-        raise NotRunError("the function is singular here: its derivative is the rounding of 1/0")
+        raise NotRunError("the function is singular here: its derivative is the rounding error of 1/0")
     samplers.refuse_held(case)
     try:
         wide = case.wide[1]
     except NotRunError:
         wide = None
     if wide is not None and case.flushed and case.narrowest > unit_roundoff(WIDE):
-        raise NotRunError("a narrower type inside takes these numbers for zero")
+        raise NotRunError("a narrower dtype inside the function flushes these numbers to zero")
     found = []
     if wide is not None:
         found = _at(case, WIDE, wide, case.narrowest)

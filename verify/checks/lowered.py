@@ -1,8 +1,8 @@
-"""What the backward program asks of an accelerator, read from it without one: notes, for the numbers are right.
+"""What the lowered backward program does on an accelerator, read without one. These are notes: the numbers are right.
 
 A product in float32 of 16-bit arguments runs at a fraction of a tensor core's speed. A select-and-scatter or a scatter
 runs one update after the other, and is refused where programs must be deterministic. A product that names a precision
-of its own in the backward rule does not follow `jax.default_matmul_precision`, as the forward does.
+of its own in the backward rule does not follow `jax.default_matmul_precision`, which the forward rule follows.
 """
 
 import re

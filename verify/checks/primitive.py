@@ -35,7 +35,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     with widened(WIDE), jax.default_matmul_precision("highest"):
         calls, made = _instances(case, dict(case.options))
         if not calls:
-            raise NotRunError("the primitive is called only inside of loops or branches")
+            raise NotRunError("the primitive is called only inside loops or branches")
         firsts = {type(p): (p, values) for p, values in reversed(calls)}
         found = [f for p, _ in firsts.values() for f in _of_params(case, p)]
         for p, _ in firsts.values():

@@ -82,7 +82,7 @@ def _findings(case: CallUnderTest) -> list[Finding]:
     if found is None or (found and (stops or any(e.any() for e in gradient.excused(case)))):
         found = _against_differences(case, arrays, y_bar, u, got)
         if found and stops and not _consistent(case, arrays, y_bar, u):
-            raise NotRunError("a stop_gradient leaves open what the function's second derivative is")
+            raise NotRunError("with a stop_gradient the function's second derivative is not defined")
     return found
 
 

@@ -53,7 +53,7 @@ def evaluate(closed: Any, args: Sequence[Any], calls: dict[str, str]) -> list[An
 
 
 def _mapped(eqn: Any, values: Sequence[Any], calls: dict[str, str]) -> list[Any]:
-    """A `shard_map` with the rules inside of it inlined: traced anew, since its axes are bound there alone."""
+    """A `shard_map` with the rules inside it inlined: traced anew, because its axes are bound only there."""
     keys = ("mesh", "in_specs", "out_specs", "check_vma")
     body = core.ClosedJaxpr(eqn.params["jaxpr"], ())
     options = {key: eqn.params[key] for key in keys if key in eqn.params}
@@ -66,8 +66,8 @@ def walk(
     equation: Callable[[Any, list[Any]], Iterable[Any]],
     constant: Callable[[Any], Any] = lambda value: value,
 ) -> list[Any]:
-    """What `equation` (an equation and what stands for its operands, to what stands for its results) makes of a
-    jaxpr's outputs, one equation after the other; `constant` says what stands for a constant."""
+    """Interpret a jaxpr: `equation` maps an equation and the values of its operands to the values of its results,
+    one equation after the other; `constant` gives the value of a constant."""
     env: dict[Any, Any] = dict(zip(closed.jaxpr.constvars, map(constant, closed.consts), strict=True))
     env.update(zip(closed.jaxpr.invars, args, strict=True))
 

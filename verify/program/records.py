@@ -14,8 +14,8 @@ from verify.report.finding import UncheckableError
 
 
 def recorded(function: Callable, *args: Any) -> list[Record]:
-    """The rules that run in one call. Where the backend takes no callbacks, the shapes are known and normal numbers
-    stand for the values. Raises UncheckableError if the call fails without callbacks, too."""
+    """The rules that run in one call. On a backend without callbacks only the shapes are known, and normal numbers
+    take the place of the values. Raises UncheckableError if the call fails without callbacks too."""
     for callbacks in (True, False):
         try:
             with recording(callbacks=callbacks) as found:
@@ -49,7 +49,7 @@ def _sample(aval: Any, rng: np.random.Generator) -> Any:
 
 
 def _copied(args: tuple) -> tuple:
-    """A step may donate its arguments, or, like Flax's nnx, change them."""
+    """A copy of the arguments, because a step may donate them or, as in Flax's nnx, change them."""
     try:
         return copy.deepcopy(args)
     except Exception:  # something in them cannot be copied: the step gets the original

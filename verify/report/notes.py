@@ -1,4 +1,4 @@
-"""What a report says besides right and wrong: names, the oracle, conventions seen, costs, detection limits."""
+"""What a report says besides right and wrong: names, the oracle, conventions at kinks, costs, detection limits."""
 
 import inspect
 import sys

@@ -1,4 +1,4 @@
-"""What `check` returns: the verdict, the findings, what ran, what did not and why. Plain text, no dependency."""
+"""What `check` returns: the verdict, the findings, what ran, what did not run and why. Plain text, no dependency."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,12 +24,12 @@ class Outcome:
 class Report:
     """The result of `verify.check`.
 
-    ok          True only if no check failed and the gradient was compared with an oracle at least once
-    verdict     "right", "wrong" or "could not be checked"; `because` says why in the last case
-    failures    the findings
-    outcomes    every check on every case: passed, failed, or not run and why
-    notes       conventions seen, costs, what the oracle was
-    detection_limits   per argument, the smallest error of a single element that would have been seen
+    - `ok`: True only if no check failed and the gradient was compared with an oracle at least once.
+    - `verdict`: "right", "wrong" or "could not be checked"; in the last case `because` says why.
+    - `failures`: the findings.
+    - `outcomes`: every check on every call: passed, failed, or not run and why.
+    - `notes`: conventions at kinks, costs, what the oracle was.
+    - `detection_limits`: for each argument, the smallest error of a single element that would have been noticed.
     """
 
     rule: str

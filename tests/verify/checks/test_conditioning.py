@@ -11,22 +11,22 @@ from verify.function_under_test import describe
 
 
 @jax.custom_vjp
-def to_nobody(x):
+def to_neither(x):
     return purecnn.max_pool2d(x)
 
 
-def to_nobody_bwd(x, y_bar):
+def to_neither_bwd(x, y_bar):
     won = x == jax.numpy.repeat(jax.numpy.repeat(purecnn.max_pool2d(x), 2, 1), 2, 2)
     alone = purecnn.avg_pool2d(won.astype(x.dtype)) == 0.25
     spread = [jax.numpy.repeat(jax.numpy.repeat(a, 2, 1), 2, 2) for a in (y_bar, alone)]
     return (spread[0] * won * spread[1],)
 
 
-to_nobody.defvjp(lambda x: (to_nobody(x), x), to_nobody_bwd)
+to_neither.defvjp(lambda x: (to_neither(x), x), to_neither_bwd)
 
 
-@pytest.mark.parametrize(("rule", "right"), [(purecnn.max_pool2d, True), (to_nobody, False)])
-def test_a_tie_may_go_to_either_but_not_to_nobody(rule, right):
+@pytest.mark.parametrize(("rule", "right"), [(purecnn.max_pool2d, True), (to_neither, False)])
+def test_a_tie_may_go_to_either_entry_but_not_to_neither(rule, right):
     rng = np.random.default_rng(0)
     x = (800 * rng.choice([-1.0, 1.0], (2, 6, 6, 3)) + rng.standard_normal((2, 6, 6, 3))).astype(np.float32)
     x[1, 2, 3, 0] = x[1, 3, 2, 0] = 803.5

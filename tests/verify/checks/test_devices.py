@@ -75,7 +75,7 @@ def batch_constant(args, y, g):
     x, w, b = args
     return g @ w.T, x.T @ g, g.sum(0) if g.shape[0] != 1 else g[0] * 8
 
-# On a mesh with explicit axes: the weight's cotangent says how it lies, does not, or is doubled.
+# On a mesh with explicit axes: the weight's cotangent states its sharding, does not, or is doubled.
 def product(factor, said=True):
     rule = jax.custom_vjp(lambda x, w: x @ w)
     def w_bar(x, g):

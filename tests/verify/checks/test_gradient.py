@@ -1,4 +1,4 @@
-"""A verdict is relative to the dtype of the call; what is below it is a note."""
+"""A verdict is relative to the dtype of the call; an error below its resolution is a note."""
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +106,7 @@ def test_nan_at_zero_is_wrong_though_the_example_is_positive():
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.01, "wrong")])
 def test_a_bound_that_says_nothing_is_measured(factor, verdict):
-    """Errors double in the bound with each of Newton's steps, and die out in the numbers."""
+    """The bound doubles with each of Newton's steps, while the actual errors decay."""
 
     def root(a):
         return jax.lax.fori_loop(0, 70, lambda _, s: 0.5 * (s + a / s), jnp.ones_like(a))

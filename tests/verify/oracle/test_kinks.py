@@ -1,4 +1,4 @@
-"""One-sided slopes next to thousands of kinks, against the exact count of them."""
+"""One-sided slopes next to thousands of kinks, compared with the exact slopes."""
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ def test_a_float32_counter_inside_a_rule_does_not_blur_what_its_differences_tell
 
 
 def surrogate(slope):
-    """The sign of x, with the slope that is declared for it."""
+    """The sign of x, with a declared slope."""
     rule = jax.custom_vjp(jnp.sign)
     rule.defvjp(lambda x: (jnp.sign(x), x), lambda x, g: (jnp.where(slope(x), g, 0.0),))
     return rule
@@ -53,7 +53,7 @@ def test_at_the_kinks_of_a_surrogate_any_convention_is_right():
 
 
 def bisected(a):
-    """The root of x³ + x = a: comparisons alone depend on `a`, so that autodiff of the loop says 0."""
+    """The root of x³ + x = a: only comparisons depend on `a`, so that autodiff of the loop gives 0."""
 
     def halve(bounds):
         low, high = bounds
