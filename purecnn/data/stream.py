@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
+from purecnn.data.suspicions import warn_of_pixels
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 LABELS = ("label", "labels", "fine_label", "target", "y")
@@ -72,6 +73,7 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
         source = _Once(chain([first], iterator))
     pair, single = _pair(first), np.ndim(_pair(first)[1]) == 0
     images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
+    warn_of_pixels(images, "data")
     batch_size = batch_size if single else len(images)
     length = len(source) if hasattr(source, "__len__") else None  # type: ignore[arg-type]
     if steps_per_epoch is None and length is None:

@@ -43,7 +43,6 @@ Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
 Log = Literal["none", "tensorboard"]
 Precision = Literal["auto", "float32", "bfloat16"]
-BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ class Config:
     """Of every class, held out to validate where the data have none for it. 0: none, and the last weights count."""
     epochs: int = 60
     """Passes over the training set, at most."""
-    batch_size: int = BATCH_SIZE
-    """Images per step, over all devices together. Where fewer are there to train on than the default: all of them."""
+    batch_size: int = 32
+    """Images per step, over all devices together. Where fewer are there to train on: all of them."""
     accumulate: int = 1
     """Steps whose gradients are averaged into one update: as a batch so many times as large, in the memory of one."""
     optimizer: Optimizer = "sgd"

@@ -18,6 +18,7 @@ from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, open_stream, read_all
+from purecnn.data.suspicions import warn_of_pixels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
@@ -77,6 +78,7 @@ def fit(
             raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(names) - 1}")
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
+        warn_of_repeats(found)
     plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
@@ -113,10 +115,13 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
             found = read(_kind(data), str(data), **how)
     elif isinstance(data, Mapping | tuple | Split):
         found = Dataset("arrays", read_all(data), None, ())
+        warn_of_pixels(found.train.images, "data")
     elif isinstance(data, Iterable):
         found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, ())  # type: ignore[arg-type]
     else:
-        raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over")
+        hint = "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
+        more = hint if hasattr(data, "__getitem__") else ""
+        raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
     more = {name: read_all(each) for name, each in (("val", val), ("test", test)) if each is not None}
     found = dataclasses.replace(found, **more)
     return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)
