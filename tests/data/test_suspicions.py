@@ -59,7 +59,10 @@ def test_only_what_is_in_memory_is_compared(tmp_path):
     [
         (np.full((2, 8, 8, 3), 255, np.float32), "data: got floating numbers from 255 to 255, expected [0, 1], norm"),
         (np.linspace(0, 16, 128, dtype=np.float32).reshape(2, 8, 8, 1), "data: got floating numbers from 0 to 16, exp"),
-        (np.zeros((2, 3, 8, 9), np.uint8), "data: got shape (2, 3, 8, 9), taken as (N, H, W, C); of N C H W: images.tr"),
+        (
+            np.zeros((2, 3, 8, 9), np.uint8),
+            "data: got shape (2, 3, 8, 9), taken as (N, H, W, C); of N C H W: images.tr",
+        ),
         (np.zeros((2, 1, 8, 8), np.uint8), "data: got shape (2, 1, 8, 8), taken as"),
     ],
 )
