@@ -17,6 +17,7 @@ from purecnn.data.labels import read_labels
 from purecnn.data.layout import split_folders
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
+DEEP = 8  # folders in one another in which those of the classes are looked for
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,15 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
 
 
 def _hint(root: Path) -> str:
-    """What was meant, if that is clear: a folder below, or images without folders."""
-    inside = subfolders(root)
-    if len(inside) == 1 and len(subfolders(root / inside[0])) > 1:
-        return f"; did you mean {root / inside[0]}?"
-    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(root))
-    return "; --labels names a table of images that lie in no folders" if loose else ""
+    """What was meant, if that is clear: a folder below, or images without folders of their classes."""
+    place, inside = root, subfolders(root)
+    while len(inside) == 1 and len(place.parts) < len(root.parts) + DEEP:  # a link may lead in a circle
+        place /= inside[0]
+        inside = subfolders(place)
+    if len(inside) > 1:
+        return f"; did you mean {place}?" if place != root else ""
+    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(place))
+    return "; --labels names a table of images that lie in no folders of their classes" if loose else ""
 
 
 def _labelled(root: Path, table: Path) -> Listing:

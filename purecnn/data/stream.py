@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import warn_of_pixels
+from purecnn.data.suspicions import warn_of_order, warn_of_pixels
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 LABELS = ("label", "labels", "fine_label", "target", "y")
@@ -49,6 +49,8 @@ class Stream:
                 if images.shape[1:] != self.images.shape[1:] or len(images) > self.batch_size:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
+                if count == 1:
+                    warn_of_order(labels)
                 rows = np.arange(self.batch_size) % len(images)
                 yield images[rows].astype(self.images.dtype, copy=False), labels[rows]
             if not count:

@@ -12,6 +12,7 @@ from purecnn.data.dataset import Dataset, Split
 
 BRIGHT = 10.0  # floating pixels without a sign that go beyond this are hardly what a net should see
 FEW = (1, 3, 4)  # channels
+MANY = 16  # images that are hardly of one class by chance
 
 
 def warn_of_repeats(data: Dataset) -> None:
@@ -61,3 +62,10 @@ def warn_of_pixels(images: np.ndarray, where: str) -> None:
     if channels > max(FEW) and height in FEW and (height > 1 or width == channels):
         message = f"got shape {images.shape}, taken as (N, H, W, C); of N C H W: images.transpose(0, 2, 3, 1)"
         warnings.warn(f"{where}: {message}", stacklevel=3)
+
+
+def warn_of_order(labels: np.ndarray) -> None:
+    """Of the first batch of an epoch: a set that comes class by class trains badly, and nothing here shuffles it."""
+    if len(labels) >= MANY and (labels == labels[0]).all():
+        message = f"all {len(labels)} images of the first batch are of class {labels[0]}, expected them shuffled"
+        warnings.warn(f"data: {message}", stacklevel=3)

@@ -1,12 +1,14 @@
 import dataclasses
 import re
 import warnings
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from purecnn.data.dataset import Dataset, Split
-from purecnn.data.suspicions import warn_of_pixels, warn_of_repeats
+from purecnn.data.stream import open_stream
+from purecnn.data.suspicions import warn_of_order, warn_of_pixels, warn_of_repeats
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(12, (4, 5, 1), 3)
@@ -31,8 +33,8 @@ def test_images_that_are_trained_on_and_tested_with_are_counted():
     labels = np.concatenate([TEST.labels[:2], TRAIN.labels[2:4]])
     leak = dataclasses.replace(DATA, test=dataclasses.replace(known, labels=labels))
     assert said(warn_of_repeats, leak) == [
-        "pets: 2 of 4 images to test with are also among those to train on, such as t2.png: the accuracy says little of "
-        "new images"
+        "pets: 2 of 4 images to test with are also among those to train on, such as t2.png: the accuracy says "
+        "little of new images"
     ]
     whole = dataclasses.replace(DATA, val=TRAIN, test=None)
     assert said(warn_of_repeats, whole)[0].startswith("pets: 8 of 8 images to validate are also among those to train")
@@ -83,3 +85,15 @@ def test_what_is_hardly_meant_is_a_warning(images, message):
 )
 def test_what_may_well_be_meant_is_none(images):
     assert said(warn_of_pixels, images, "data") == []
+
+
+def test_a_first_batch_of_one_class_is_a_warning():
+    assert said(warn_of_order, np.full(32, 2)) == [
+        "data: all 32 images of the first batch are of class 2, expected them shuffled"
+    ]
+    assert said(warn_of_order, np.full(4, 2)) == []
+    assert said(warn_of_order, np.append(np.full(31, 2), 1)) == []
+    in_order = open_stream([(IMAGES[[0] * 16], np.zeros(16, np.int32)), (IMAGES[[1] * 16], np.ones(16, np.int32))], 16)
+    taken = []
+    assert len(said(lambda: taken.extend(islice(in_order.batches(), 4)))) == 2  # in every epoch
+    assert [labels[0] for _, labels in taken] == [0, 1, 0, 1]
