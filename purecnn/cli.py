@@ -84,9 +84,16 @@ def _main(arguments: Sequence[str] | None) -> int:
         return complain(f'{name} needs {missing.name}, of the extra "train": pip install "purecnn[train]"', 2)
 
 
+def _at_home(word: str) -> str:
+    """With the home folder for ~, which a shell puts there only where a word begins with it: not in --data-dir=~/a."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{os.path.expanduser(value)}" if value.startswith("~/") else word
+
+
 def _run(name: str, rest: list[str]) -> int:
     import tyro
 
+    rest = [_at_home(word) for word in rest]
     module_name, options = COMMANDS[name][0].split(":")
     module = importlib.import_module(f"purecnn.commands.{module_name}")
     try:

@@ -55,11 +55,22 @@ class Train:
     """Which of them this is, from 0."""
 
 
+CALLED = {  # elsewhere, what is here
+    "lr": "learning-rate", "lr0": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "img": "image-size",
+    "imgsz": "image-size", "img-size": "image-size", "dataset": "data", "arch": "model", "opt": "optimizer",
+    "output": "run-dir", "out-dir": "run-dir", "output-dir": "run-dir", "warmup": "warmup-epochs",
+    "smoothing": "label-smoothing", "aug": "augmentation", "pretrained": "init-weights", "weights": "init-weights",
+}  # fmt: skip
+
+
 def defaults(arguments: Sequence[str]) -> Train:
     """What holds where the command line says nothing: a file's values, or with --resume the run's own.
 
     Raises ValueError or OSError for a file that cannot be read.
     """
+    for word in arguments:
+        if word.startswith("--") and (known := CALLED.get(word[2:].split("=")[0].replace("_", "-"))):
+            raise ValueError(f"got the unknown option {word.split('=')[0]}, did you mean --{known}?")
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
     look.add_argument("--data")

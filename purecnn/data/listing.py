@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from purecnn.data.dataset import SPLIT_NAMES, SplitName
 from purecnn.data.file_kinds import SIGNATURES, kind_of, reason_of
 from purecnn.data.file_tree import has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
@@ -53,15 +54,24 @@ class Listing:
 def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
     """What is in `root`, without opening what is called an image.
 
-    With folders of all three splits nothing is held out. Of two, the second is the test set, whichever it is called,
-    and a share of train validates. Of train alone, of classes, or of a table of labels, both are held out by the files'
-    names. Raises ValueError where it is laid out otherwise.
+    With all three splits, folders or those of a table of labels, nothing is held out. Of two, the second is the test
+    set, whichever it is called, and a share of train validates. Of train alone, or of classes, both are held out by the
+    files' names. Raises ValueError where it is laid out otherwise.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
-    found = {} if labels is not None else split_folders(root, subfolders(root))
-    train = root / found.get("train", "")
-    listing = _files(train) if labels is None else _labelled(root, labels)
+    if labels is None:
+        found = split_folders(root, subfolders(root))
+        train = root / found.get("train", "")
+        parts: dict[SplitName, Listing] = {"train": _files(train)}
+        others = {
+            name: _files(root / folder, parts["train"].classes) for name, folder in found.items() if name != "train"
+        }
+        parts |= others
+    else:
+        parts, train = _labelled(root, labels), root
+        found = {name: name for name in parts} if len(parts) > 1 else {}
+    listing = parts["train"]
     where = f" of {found['train']}" if found else ""
     second = found.get("test", found.get("val"))
     lonely = np.flatnonzero(np.bincount(listing.labels, minlength=len(listing.classes)) == 1)
@@ -74,11 +84,11 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     )
     notes = [f"held out of every class{where}, by file name: {' and '.join(held)}"] if held else []
     if len(found) == 2 and second == found.get("val"):
-        notes.insert(0, f"of the two folders, {second} is the one to test with")
-    listing = dataclasses.replace(listing, part=part, notes=tuple(notes))
+        notes.insert(0, f"of the two {'folders' if labels is None else 'splits'}, {second} is the one to test with")
+    listing = dataclasses.replace(listing, part=part, notes=(*listing.notes, *notes))
     for split, code in (("val", VAL if "test" in found else TEST), ("test", TEST)):
         if split in found:
-            listing = _joined(listing, _files(root / found[split], listing.classes), code)
+            listing = _joined(listing, parts[split], code)
     return listing
 
 
@@ -133,15 +143,27 @@ def _hint(root: Path) -> str:
     return "; --labels names a table of images that lie in no folders of their classes" if loose else ""
 
 
-def _labelled(root: Path, table: Path) -> Listing:
-    """The files that a table of labels names, as training images."""
+def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
+    """The files that a table of labels names, by its splits; where it names none, as training images."""
     found = read_labels(table, root)
-    classes = tuple(sorted(set(found.values())))
+    classes = tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
-        raise Refused(f"{table}: got {len(classes)} classes, expected at least 2")
-    paths = [str(root / name) for name in found]
-    labels = np.array([classes.index(label) for label in found.values()], np.int32)
-    return Listing(classes, paths, [readable_name(name) for name in found], labels, np.full(len(paths), TRAIN), [])
+        raise Refused(f"{table}: got {len(classes)} classes to train on, expected at least 2")
+    for label, split in found.values():
+        if label not in classes:
+            raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")
+    parts = {}
+    for name in (name for name in SPLIT_NAMES if any(split == name for _, split in found.values())):
+        files = {file: label for file, (label, split) in found.items() if split == name}
+        paths, labels = [str(root / file) for file in files], [classes.index(label) for label in files.values()]
+        names, part = [readable_name(file) for file in files], np.full(len(paths), TRAIN)
+        parts[name] = Listing(classes, paths, names, np.array(labels, np.int32), part, [])
+    images = (path for path in walk(root) if path.suffix.lower() in SUFFIXES)
+    beside = sum(str(path.relative_to(root)) not in found for path in images)
+    if beside:
+        note = f"{beside:,} images of {root} are not in {table} and left out"
+        parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
+    return parts
 
 
 def _complaint(path: Path) -> str:

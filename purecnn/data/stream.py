@@ -87,6 +87,16 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
 
 
+def class_names(source: Any) -> tuple[str, ...]:
+    """As a Hugging Face set, or the set behind a PyTorch DataLoader, has them; () where it has none."""
+    features = getattr(source, "features", None)
+    column = next((name for name in LABELS if name in features), "") if isinstance(features, Mapping) else ""
+    names = getattr(features[column], "names", None) if features and column else None
+    names = names or getattr(getattr(source, "dataset", None), "classes", None)
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return tuple(names) if named and names else ()
+
+
 def read_all(source: Any) -> Split:
     """Arrays (images, labels), or all of an iterable, in memory."""
     if isinstance(source, Split):
@@ -146,9 +156,9 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if pixels.ndim != 4 or 0 in pixels.shape:
         raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C)")
     if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
-        raise ValueError(
-            f"data: labels: got {classes.dtype}{classes.shape}, expected integers, one for each of {len(pixels)}"
-        )
+        hint = "; of one row for each, labels.argmax(1) makes them" if classes.ndim == 2 else ""
+        expected = f"expected integers, one for each of {len(pixels)}{hint}"
+        raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
     if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
         raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32

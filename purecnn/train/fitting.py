@@ -17,7 +17,7 @@ from purecnn.chain import Chain, Params
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.readers import DATA_NAMES, read
-from purecnn.data.stream import Stream, open_stream, read_all
+from purecnn.data.stream import Stream, class_names, open_stream, read_all
 from purecnn.data.suspicions import warn_of_pixels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
@@ -117,7 +117,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         found = Dataset("arrays", read_all(data), None, ())
         warn_of_pixels(found.train.images, "data")
     elif isinstance(data, Iterable):
-        found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, ())  # type: ignore[arg-type]
+        found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, class_names(data))  # type: ignore[arg-type]
     else:
         hint = "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
         more = hint if hasattr(data, "__getitem__") else ""
