@@ -140,7 +140,8 @@ def _hint(root: Path) -> str:
     if len(inside) > 1:
         return f"; did you mean {place}?" if place != root else ""
     loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(place))
-    return "; --labels names a table of images that lie in no folders of their classes" if loose else ""
+    table = "; --labels names a table of images that lie in no folders of their classes"
+    return f"{table}; purecnn predict needs no classes" if loose else ""
 
 
 def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
