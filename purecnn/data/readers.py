@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
-from purecnn.data.suspicions import warn_of_pixels, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, warn_of_repeats
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
@@ -76,7 +76,7 @@ def read(
     if name in ("folder", "npz"):  # the published sets are as they are
         warn_of_repeats(data)
     if name == "npz":
-        warn_of_pixels(data.train.images, str(path))
+        check_pixels(data.train.images, str(path))
     return data
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import warn_of_order, warn_of_pixels
+from purecnn.data.suspicions import check_pixels, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
+ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
 LABELS = ("label", "labels", "fine_label", "target", "y")
 
 
@@ -75,9 +76,11 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
         source = _Once(chain([first], iterator))
     pair, single = _pair(first), np.ndim(_pair(first)[1]) == 0
     images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
-    warn_of_pixels(images, "data")
+    check_pixels(images, "data")
     batch_size = batch_size if single else len(images)
     length = len(source) if hasattr(source, "__len__") else None  # type: ignore[arg-type]
+    if length is not None and length > ENDLESS:
+        length = None
     if steps_per_epoch is None and length is None:
         raise ValueError(
             "steps_per_epoch: got none, expected the number of batches in an epoch: the data do not say it"
@@ -109,9 +112,9 @@ def read_all(source: Any) -> Split:
 
 
 def _is_arrays(source: Any) -> bool:
-    """(images, labels), or a dict of both, with arrays or tensors in it."""
+    """(images, labels), or a dict of both, with arrays, tensors or lists in it."""
     pair = isinstance(source, Mapping) or (isinstance(source, tuple) and len(source) == 2)
-    return pair and all(hasattr(each, "shape") for each in _pair(source))
+    return pair and all(hasattr(each, "shape") or isinstance(each, list) for each in _pair(source))
 
 
 def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

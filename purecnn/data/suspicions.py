@@ -53,11 +53,18 @@ def _in_memory(split: Any) -> bool:
     return isinstance(split, Split) and type(split.images) is np.ndarray
 
 
-def warn_of_pixels(images: np.ndarray, where: str) -> None:
-    """Of arrays that a program made: bytes as floating numbers, and channels before height and width."""
-    if images.dtype.kind == "f" and images.min() >= 0 and (high := images.max()) > BRIGHT:
-        message = f"got floating numbers from {images.min():g} to {high:g}, expected [0, 1], normalised ones, or uint8"
-        warnings.warn(f"{where}: {message}", stacklevel=3)
+def check_pixels(images: np.ndarray, where: str) -> None:
+    """Of arrays that a program made, warn of bytes as floating numbers, and of channels before height and width.
+
+    Raises ValueError for what is no number, or infinite.
+    """
+    if images.dtype.kind == "f":
+        low, high = float(images.min()), float(images.max())  # NaN if there is one anywhere
+        if not np.isfinite(high - low):
+            raise ValueError(f"{where}: images: got values from {low:g} to {high:g}, expected finite ones")
+        if low >= 0 and high > BRIGHT:
+            message = f"got floating numbers from {low:g} to {high:g}, expected [0, 1], normalised ones, or uint8"
+            warnings.warn(f"{where}: {message}", stacklevel=3)
     _, height, width, channels = images.shape
     if channels > max(FEW) and height in FEW and (height > 1 or width == channels):
         message = f"got shape {images.shape}, taken as (N, H, W, C); of N C H W: images.transpose(0, 2, 3, 1)"

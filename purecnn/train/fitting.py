@@ -19,7 +19,7 @@ from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, class_names, open_stream, read_all
-from purecnn.data.suspicions import warn_of_pixels, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
@@ -121,7 +121,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
             found = read(_kind(data), str(data), **how)
     elif isinstance(data, Mapping | tuple | Split):
         found = Dataset("arrays", read_all(data), None, ())
-        warn_of_pixels(found.train.images, "data")
+        check_pixels(found.train.images, "data")
     elif isinstance(data, Iterable):
         found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, class_names(data))  # type: ignore[arg-type]
     else:

@@ -36,7 +36,8 @@ class ModelMetadata:
 
 
 def read_model_metadata(path: Path | str) -> ModelMetadata:
-    """Raises FileNotFoundError, or ValueError where the file is no safetensors file or none of purecnn's."""
+    """Raises OSError, or ValueError where the file is no safetensors file or none of purecnn's."""
+    open(path, "rb").close()  # safetensors says of a file that may not be read that it is not there
     try:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}

@@ -1,3 +1,4 @@
+import sys
 from itertools import islice
 from types import SimpleNamespace
 
@@ -123,3 +124,19 @@ def test_names_of_classes_are_those_of_a_hugging_face_set_or_of_the_set_behind_a
     assert class_names(SimpleNamespace(dataset=SimpleNamespace(classes=["cat", "dog"]))) == ("cat", "dog")
     assert class_names(SimpleNamespace(dataset=SimpleNamespace(classes=[0, 1]))) == ()
     assert class_names(BATCHES) == ()
+
+
+def test_what_has_no_end_has_no_length():
+    class Endless(Loader):
+        def __len__(self):
+            return sys.maxsize
+
+    with pytest.raises(ValueError, match="steps_per_epoch: got none, expected the number of batches in an epoch"):
+        open_stream(Endless(BATCHES), batch_size=4)
+    assert open_stream(Endless(BATCHES), batch_size=4, steps_per_epoch=2).steps == 2
+
+
+def test_lists_are_arrays():
+    found = read_all((list(IMAGES), LABELS.tolist()))
+    np.testing.assert_array_equal(found.images, IMAGES)
+    np.testing.assert_array_equal(found.labels, LABELS)

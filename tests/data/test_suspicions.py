@@ -8,7 +8,7 @@ import pytest
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.stream import open_stream
-from purecnn.data.suspicions import warn_of_order, warn_of_pixels, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, warn_of_order, warn_of_repeats
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(12, (4, 5, 1), 3)
@@ -70,7 +70,15 @@ def test_only_what_is_in_memory_is_compared(tmp_path):
 )
 def test_what_is_hardly_meant_is_a_warning(images, message):
     with pytest.warns(UserWarning, match=re.escape(message)):
-        warn_of_pixels(images, "data")
+        check_pixels(images, "data")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused(bad):
+    images = np.zeros((2, 8, 8, 3), np.float32)
+    images[1, 2, 3, 0] = bad
+    with pytest.raises(ValueError, match="data: images: got values from .*, expected finite ones"):
+        check_pixels(images, "data")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ def test_what_is_hardly_meant_is_a_warning(images, message):
     ],
 )
 def test_what_may_well_be_meant_is_none(images):
-    assert said(warn_of_pixels, images, "data") == []
+    assert said(check_pixels, images, "data") == []
 
 
 def test_a_first_batch_of_one_class_is_a_warning():

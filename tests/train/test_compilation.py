@@ -72,9 +72,13 @@ def test_what_is_kept_of_a_program_and_cannot_be_read_is_removed_and_all_else_st
             warnings.warn(f"{reading} 'jit_step': error: Error -5 while decompressing data", stacklevel=1)
             warnings.warn(f"{reading} 'jit_[s]teps': error: Error -5 while decompressing data", stacklevel=1)
             warnings.warn("something else", stacklevel=1)
+            for name in ("jit_a", "jit_b"):
+                writing = f"Error writing persistent compilation cache entry for '{name}'"
+                warnings.warn(f"{writing}: PermissionError: [Errno 13] Permission denied", stacklevel=1)
     assert [file.exists() for file in kept] == [False, True, True]
     removed = "what was kept of the program jit_step is damaged and removed; it is compiled anew"
-    assert (shown[0], shown[2:]) == (removed, ["something else"])
+    unwritten = "compiled programs are not kept: PermissionError: [Errno 13] Permission denied"
+    assert (shown[0], shown[2:]) == (removed, ["something else", unwritten])
 
 
 def test_jax_warns_of_a_damaged_program_in_these_words(tmp_path, monkeypatch):
