@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import os
 import sys
 import warnings
@@ -72,6 +73,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         # JAX is imported already, but reads this only when it first computes.
         os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
         warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns, at length, where there is no home folder
     if name == "verify":  # a command of its own, with its own options
         from verify.cli import main as verify
 
@@ -84,9 +86,16 @@ def _main(arguments: Sequence[str] | None) -> int:
         return complain(f'{name} needs {missing.name}, from the extra "train": pip install "purecnn[train]"', 2)
 
 
+def _at_home(word: str) -> str:
+    """With the home folder for ~, which a shell puts there only where a word begins with it: not in --data-dir=~/a."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{os.path.expanduser(value)}" if value.startswith("~/") else word
+
+
 def _run(name: str, rest: list[str]) -> int:
     import tyro
 
+    rest = [_at_home(word) for word in rest]
     module_name, options = COMMANDS[name][0].split(":")
     module = importlib.import_module(f"purecnn.commands.{module_name}")
     try:

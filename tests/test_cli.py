@@ -33,7 +33,12 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--config", "no.yaml"), "purecnn: no.yaml: there is no such file"),
         (("train", "--resume"), "run_dir: got none, expected the folder of the run to resume"),
         (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file together with --resume"),
-        (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1295"),
+        (
+            ("train", "--resume", "--run-dir", "a", "--quiet"),
+            "run_dir: there is no run to resume in a; with options such",
+        ),
+        (("train", "--lr=0.1"), "purecnn: got the unknown option --lr, did you mean --learning-rate?"),
+        (("train", "--data", "folder", "--data-dir=~/none"), "/no/home/none: there is no such folder"),
         (("train", "--model", "alexnet"), "alexnet: layer"),
         (("summary", "--input-shape", 0, 8, 1), "input_shape: got (0, 8, 1), expected three integers"),
         (("summary", "--model", "alexnet", "--input-shape", 8, 8, 3), "alexnet: layer"),
@@ -47,6 +52,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
 def test_what_cannot_be_done_is_said_in_words_and_nothing_is_written(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command sets it for its process
+    monkeypatch.setenv("HOME", "/no/home")
     assert main([str(word) for word in arguments]) == 2
     said = capsys.readouterr()
     assert words in " ".join(said.err.split())

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -28,8 +28,8 @@ class Eval:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of a run, or a file of weights: one of a run's, or with --data any."""
-    split: SplitName = "test"
-    """The images to look at."""
+    split: SplitName | Literal["all"] = "test"
+    """The images to look at; all: every one of other data, which nothing was trained on."""
     data: DataName | None = None
     """Other images than the run's, of the same classes; with --data-dir alone they are of the run's kind."""
     data_dir: str | None = None
@@ -41,7 +41,7 @@ class Eval:
 
 
 def run(command: Eval) -> int:
-    from purecnn.results.evaluation import as_json, evaluate, load_data
+    from purecnn.results.evaluation import all_splits, as_json, evaluate, load_data
     from purecnn.results.pictures import draw_worst
     from purecnn.results.trained import load_trained, require_run
     from purecnn.train.config import Config
@@ -57,15 +57,17 @@ def run(command: Eval) -> int:
             require_run(folder)
             config = read_config(folder)
         trained = load_trained(command.folder, last=command.last)
-        if command.data is not None or command.data_dir is not None:
+        others = command.data is not None or command.data_dir is not None
+        if others:
             config = dataclasses.replace(config, data=command.data or config.data, data_dir=command.data_dir)
         data = load_data(config, trained)
-        split = data.split(command.split)
+        split = all_splits(data) if command.split == "all" else data.split(command.split)
     except (ValueError, TypeError, OSError) as error:
         return complain(error, 2)
     result = evaluate(trained, split)
     picture = folder / ("worst.png" if command.split == "test" else f"worst-{command.split}.png")
-    title = f"{trained.net.name} on {data.name}: least sure of the true class, of {len(split):,} {command.split} images"
+    images = f"{len(split):,} {'' if command.split == 'all' else f'{command.split} '}images"
+    title = f"{trained.net.name} on {data.name}: least sure of the true class, of {images}"
     try:
         draw_worst(picture, result, split.images, title)
     except OSError as error:  # the folder of a run may be another's, or on a disk that is only read
@@ -74,11 +76,14 @@ def run(command: Eval) -> int:
     if command.json:
         print(json.dumps({"run": str(command.folder), "split": command.split, **as_json(result, picture)}))
         return 0
-    _print(result, command.split, picture)
+    held = next((note for note in data.notes if note.startswith("held out of every class")), None)
+    if held and others and command.split != "all":  # of its own images the run has said it
+        print(f"{held}; --split all looks at all")
+    _print(result, images, picture)
     return 0
 
 
-def _print(result: Evaluation, split: str, picture: Path | None) -> None:
+def _print(result: Evaluation, images: str, picture: Path | None) -> None:
     """Precision and recall by class and, where the columns are few enough, what each class was predicted as."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -87,7 +92,7 @@ def _print(result: Evaluation, split: str, picture: Path | None) -> None:
 
     console = Console(highlight=False, soft_wrap=True, markup=False, width=WIDTH)
     top5 = "" if result.top5 is None else f", top-5 {result.top5:.2%}"
-    console.print(f"{len(result.labels):,} {split} images: top-1 {result.accuracy():.2%}{top5}")
+    console.print(f"{images}: top-1 {result.accuracy():.2%}{top5}")
     counts, shown = result.confusion, result.classes if len(result.classes) <= MOST_COLUMNS else ()
     heads = ("class", "images", "precision", "recall", *(f"→ {name[:6]}" for name in shown))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

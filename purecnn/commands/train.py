@@ -55,18 +55,29 @@ class Train:
     """The index of this process, from 0."""
 
 
+CALLED = {  # elsewhere, what is here
+    "lr": "learning-rate", "lr0": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "img": "image-size",
+    "imgsz": "image-size", "img-size": "image-size", "dataset": "data", "arch": "model", "opt": "optimizer",
+    "output": "run-dir", "out-dir": "run-dir", "output-dir": "run-dir", "warmup": "warmup-epochs",
+    "smoothing": "label-smoothing", "aug": "augmentation", "pretrained": "init-weights", "weights": "init-weights",
+}  # fmt: skip
+
+
 def defaults(arguments: Sequence[str]) -> Train:
     """What holds where the command line says nothing: a file's values, or with --resume the run's own.
 
     Raises ValueError or OSError for a file that cannot be read.
     """
+    for word in arguments:
+        if word.startswith("--") and (known := CALLED.get(word[2:].split("=")[0].replace("_", "-"))):
+            raise ValueError(f"got the unknown option {word.split('=')[0]}, did you mean --{known}?")
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
     look.add_argument("--data")
     look.add_argument("--recipe")
     look.add_argument("--run-dir", "--run_dir", type=Path)
     look.add_argument("--resume", action="store_true")
-    seen, _ = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
+    seen, rest = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
     if seen.data is not None and seen.data not in DATA_NAMES and Path(seen.data).exists():
         kind = "folder" if Path(seen.data).is_dir() else "npz"
         raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {seen.data}")
@@ -79,6 +90,12 @@ def defaults(arguments: Sequence[str]) -> Train:
             from purecnn.train.run_folder import read_config
 
             return Train(run=dataclasses.replace(read_config(seen.run_dir), run_dir=str(seen.run_dir)))
+        if not (seen.data or seen.recipe or _names_options(rest)):  # nothing says what a new run would be
+            from purecnn.train.run_folder import no_run
+
+            raise ValueError(
+                f"run_dir: {no_run(seen.run_dir)}; with options such as --model and --data one begins there"
+            )
     if seen.config is not None:
         if seen.recipe is not None:
             raise ValueError("config: got a file together with --recipe, expected only one of them")
@@ -88,6 +105,12 @@ def defaults(arguments: Sequence[str]) -> Train:
     if seen.recipe in RECIPES:  # of others the command line says which there are
         return Train(run=RECIPES[seen.recipe])
     return Train()
+
+
+def _names_options(words: Sequence[str]) -> bool:
+    """Whether some of them are options of a run, and not only of how it is told."""
+    names = {word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+    return not names.isdisjoint(field.name for field in dataclasses.fields(Config))
 
 
 def run(command: Train) -> int:
@@ -100,7 +123,7 @@ def run(command: Train) -> int:
 def _run(command: Train) -> int:
     from rich.console import Console
 
-    from purecnn.train.compilation import keep_compiled
+    from purecnn.train.compilation import damaged_removed, keep_compiled
     from purecnn.train.devices import is_first_process, join
     from purecnn.train.run_folder import config_text, has_config, read_config
 
@@ -115,7 +138,8 @@ def _run(command: Train) -> int:
             if got != value and name not in FREE:
                 return complain(f"{name}: got {got!r}, expected {value!r}, as the run in {own.run_dir} has it", 2)
     keep_freed_memory()
-    keep_compiled(None if command.no_cache else command.cache_dir or default_cache())
+    cache = None if command.no_cache else command.cache_dir or default_cache()
+    keep_compiled(cache)
     if command.distributed or command.coordinator is not None:  # before anything asks which devices there are
         try:
             join(command.coordinator, command.num_processes, command.process_id)
@@ -134,11 +158,14 @@ def _run(command: Train) -> int:
     )
     tell_script = _print_json if command.json_lines and first else lambda line: None
     try:
-        result = fit(config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script)
-        if first and not result.interrupted:
-            from purecnn.results.report import write_report  # which takes two seconds: no first step waits for it
+        with damaged_removed(cache):
+            result = fit(
+                config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script
+            )
+            if first and not result.interrupted:
+                from purecnn.results.report import write_report  # which takes two seconds: no first step waits for it
 
-            write_report(result.folder, result.data)
+                write_report(result.folder, result.data)
     except (ValueError, TypeError, FileExistsError) as error:
         return complain(error, 2)
     except (Diverged, OSError) as error:

@@ -67,12 +67,13 @@ def with_validation(data: Dataset, val_share: float) -> Dataset:
 
 
 def warn_of_absent_classes(data: Dataset) -> None:
-    """Warn of classes without validation images, which do not count in the choice of the best weights."""
-    if data.val is None:
-        return
-    absent = np.flatnonzero(np.bincount(data.val.labels, minlength=len(data.classes)) == 0)
-    if len(absent):
-        names = ", ".join(data.classes[n] for n in absent[:NAMED])
-        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
-        what = "class has" if len(absent) == 1 else "classes have"
-        warnings.warn(f"{data.name}: {what} no image to validate: {names}{more}", stacklevel=3)
+    """Warn of classes without validation images, which do not count in the choice of weights, or without test images."""
+    for split, what in ((data.val, "validate"), (data.test, "test with")):
+        if split is None:
+            continue
+        absent = np.flatnonzero(np.bincount(split.labels, minlength=len(data.classes)) == 0)
+        if len(absent):
+            names = ", ".join(data.classes[n] for n in absent[:NAMED])
+            more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
+            have = "class has" if len(absent) == 1 else "classes have"
+            warnings.warn(f"{data.name}: {have} no image to {what}: {names}{more}", stacklevel=3)

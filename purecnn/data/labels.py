@@ -1,4 +1,4 @@
-"""A table of labels, as CSV: the columns `file`, a path from the folder of the images on, and `class`."""
+"""A table of labels, as CSV: columns `file`, a path from the folder of the images on, `class`, and perhaps `split`."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import csv
 import os
 from pathlib import Path, PurePath
 
+from purecnn.data.dataset import SplitName
 from purecnn.data.file_tree import has_control_signs, readable_name
 from purecnn.data.guards import Refused, naming, require_inside
+from purecnn.data.layout import NAMES
 
 FILE = ("file", "file_name", "filename")
 CLASS = ("class", "label")
+SPLIT = "split"
 
 
-def read_labels(table: Path, root: Path) -> dict[str, str]:
-    """{file: class} in the order of the lines, files from `root`, the folder of the images, on.
+def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
+    """{file: (class, split)} in the order of the lines, files from `root`, the folder of the images, on.
 
     Commas, semicolons or tabs divide the columns, whose names are found in any case and order; others are passed over.
-    Files may be named by whole paths, and in Windows' spelling. Raises ValueError, naming the line, for a file that
-    leads out of the folder or has two classes, and an empty cell.
+    Without a column `split` all are to train on. Files may be named by whole paths, and in Windows' spelling. Raises
+    ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
     """
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, SplitName]] = {}
     with naming(table), open(table, newline="", encoding=_encoding(table), errors="surrogateescape") as lines:
         first = lines.readline()
         lines.seek(0)
@@ -37,9 +40,13 @@ def read_labels(table: Path, root: Path) -> dict[str, str]:
             where = f"{table}: line {rows.line_num}"
             if not file or not label or has_control_signs(file + label):
                 raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
-            file, label = _inside(table, root, file), readable_name(label)
-            if found.setdefault(file, label) != label:
-                raise Refused(f"{where}: {file} has the class {label} here and {found[file]} in an earlier line")
+            split = (row[SPLIT] or "").strip() if SPLIT in head else "train"
+            if split.casefold() not in NAMES:
+                raise Refused(f"{where}: got the split {split!r}, expected train, val or test")
+            file, line = _inside(table, root, file), (readable_name(label), NAMES[split.casefold()])
+            if found.setdefault(file, line) != line:
+                now, before = (" of ".join(each) if SPLIT in head else each[0] for each in (line, found[file]))
+                raise Refused(f"{where}: {file} has the class {now} here and {before} in an earlier line")
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from purecnn.data.dataset import SPLIT_NAMES, SplitName
 from purecnn.data.file_kinds import SIGNATURES, kind_of, reason_of
 from purecnn.data.file_tree import has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
@@ -17,6 +18,7 @@ from purecnn.data.labels import read_labels
 from purecnn.data.layout import split_folders
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
+DEEP = 8  # folders in one another in which those of the classes are looked for
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,24 @@ class Listing:
 def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
     """What is in `root`, without opening files whose names are those of images.
 
-    With folders of all three splits nothing is held out. With two, the second is the test set, whatever its name, and
-    a share of train is held out for validation. With train alone, with classes, or with a table of labels, both are
+    With all three splits, folders or those of a table of labels, nothing is held out. With two, the second is the test
+    set, whatever its name, and a share of train is held out for validation. With train alone, or with classes, both are
     held out by the files' names. Raises ValueError for any other layout.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
-    found = {} if labels is not None else split_folders(root, subfolders(root))
-    train = root / found.get("train", "")
-    listing = _files(train) if labels is None else _labelled(root, labels)
+    if labels is None:
+        found = split_folders(root, subfolders(root))
+        train = root / found.get("train", "")
+        parts: dict[SplitName, Listing] = {"train": _files(train)}
+        others = {
+            name: _files(root / folder, parts["train"].classes) for name, folder in found.items() if name != "train"
+        }
+        parts |= others
+    else:
+        parts, train = _labelled(root, labels), root
+        found = {name: name for name in parts} if len(parts) > 1 else {}
+    listing = parts["train"]
     where = f" of {found['train']}" if found else ""
     second = found.get("test", found.get("val"))
     lonely = np.flatnonzero(np.bincount(listing.labels, minlength=len(listing.classes)) == 1)
@@ -73,11 +84,11 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     )
     notes = [f"held out of every class{where}, by file name: {' and '.join(held)}"] if held else []
     if len(found) == 2 and second == found.get("val"):
-        notes.insert(0, f"of the two folders, {second} is the one to test with")
-    listing = dataclasses.replace(listing, part=part, notes=tuple(notes))
+        notes.insert(0, f"of the two {'folders' if labels is None else 'splits'}, {second} is the one to test with")
+    listing = dataclasses.replace(listing, part=part, notes=(*listing.notes, *notes))
     for split, code in (("val", VAL if "test" in found else TEST), ("test", TEST)):
         if split in found:
-            listing = _joined(listing, _files(root / found[split], listing.classes), code)
+            listing = _joined(listing, parts[split], code)
     return listing
 
 
@@ -121,23 +132,39 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
 
 
 def _hint(root: Path) -> str:
-    """A hint if it is clear what was meant: a folder below, or images without folders."""
-    inside = subfolders(root)
-    if len(inside) == 1 and len(subfolders(root / inside[0])) > 1:
-        return f"; did you mean {root / inside[0]}?"
-    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(root))
-    return "; --labels names a table of images that lie in no folders" if loose else ""
+    """What was meant, if that is clear: a folder below, or images without folders of their classes."""
+    place, inside = root, subfolders(root)
+    while len(inside) == 1 and len(place.parts) < len(root.parts) + DEEP:  # a link may lead in a circle
+        place /= inside[0]
+        inside = subfolders(place)
+    if len(inside) > 1:
+        return f"; did you mean {place}?" if place != root else ""
+    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(place))
+    table = "; --labels names a table of images that lie in no folders of their classes"
+    return f"{table}; purecnn predict needs no classes" if loose else ""
 
 
-def _labelled(root: Path, table: Path) -> Listing:
-    """The files that a table of labels names, as training images."""
+def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
+    """The files that a table of labels names, by its splits; where it names none, as training images."""
     found = read_labels(table, root)
-    classes = tuple(sorted(set(found.values())))
+    classes = tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
-        raise Refused(f"{table}: got {len(classes)} classes, expected at least 2")
-    paths = [str(root / name) for name in found]
-    labels = np.array([classes.index(label) for label in found.values()], np.int32)
-    return Listing(classes, paths, [readable_name(name) for name in found], labels, np.full(len(paths), TRAIN), [])
+        raise Refused(f"{table}: got {len(classes)} classes to train on, expected at least 2")
+    for label, split in found.values():
+        if label not in classes:
+            raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")
+    parts = {}
+    for name in (name for name in SPLIT_NAMES if any(split == name for _, split in found.values())):
+        files = {file: label for file, (label, split) in found.items() if split == name}
+        paths, labels = [str(root / file) for file in files], [classes.index(label) for label in files.values()]
+        names, part = [readable_name(file) for file in files], np.full(len(paths), TRAIN)
+        parts[name] = Listing(classes, paths, names, np.array(labels, np.int32), part, [])
+    images = (path for path in walk(root) if path.suffix.lower() in SUFFIXES)
+    beside = sum(str(path.relative_to(root)) not in found for path in images)
+    if beside:
+        note = f"{beside:,} images of {root} are not in {table} and left out"
+        parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
+    return parts
 
 
 def _complaint(path: Path) -> str:

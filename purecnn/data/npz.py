@@ -94,7 +94,9 @@ def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        raise Refused(f"{y}: got {labels.dtype}{labels.shape}, expected integers, one for each of {len(images)} images")
+        hint = "; of one row for each, labels.argmax(1) makes them" if labels.ndim == 2 else ""
+        expected = f"expected integers, one for each of {len(images)} images{hint}"
+        raise Refused(f"{y}: got {labels.dtype}{labels.shape}, {expected}")
     if labels.min() < 0 or labels.max() >= MAX_CLASSES:
         raise Refused(f"{y}: got labels from {labels.min()} to {labels.max()}, expected 0, 1, …, each of them used")
     return Split(np.ascontiguousarray(images), labels.astype(np.int32))
@@ -119,7 +121,8 @@ def _classes(path: Path, named: np.ndarray | None, *splits: Split) -> tuple[str,
     if len(used) != count or highest >= count:
         raise Refused(f"{path}: classes: {count} names for labels up to {highest}")
     if not used.all():
-        raise Refused(f"{path}: class {int(np.argmin(used))} has no image to train on")
+        hint = "; labels count from 0" if not used[0] else ""
+        raise Refused(f"{path}: class {int(np.argmin(used))} has no image to train on{hint}")
     names = tuple(str(n) for n in (range(count) if named is None else named))
     if not all(name.isprintable() and name for name in names):
         raise Refused(f"{path}: classes: expected names that can be printed")

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
+from purecnn.data.suspicions import check_pixels, warn_of_repeats
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
@@ -72,6 +73,10 @@ def read(
     # A folder may be called anything; this goes into titles and lines that others format.
     data = dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
     warn_of_absent_classes(data)
+    if name in ("folder", "npz"):  # the published sets are as they are
+        warn_of_repeats(data)
+    if name == "npz":
+        check_pixels(data.train.images, str(path))
     return data
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
+from purecnn.data.suspicions import check_pixels, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
+ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
 LABELS = ("label", "labels", "fine_label", "target", "y")
 
 
@@ -48,6 +50,8 @@ class Stream:
                 if images.shape[1:] != self.images.shape[1:] or len(images) > self.batch_size:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
+                if count == 1:
+                    warn_of_order(labels)
                 rows = np.arange(self.batch_size) % len(images)
                 yield images[rows].astype(self.images.dtype, copy=False), labels[rows]
             if not count:
@@ -72,8 +76,11 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
         source = _Once(chain([first], iterator))
     pair, single = _pair(first), np.ndim(_pair(first)[1]) == 0
     images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
+    check_pixels(images, "data")
     batch_size = batch_size if single else len(images)
     length = len(source) if hasattr(source, "__len__") else None  # type: ignore[arg-type]
+    if length is not None and length > ENDLESS:
+        length = None
     if steps_per_epoch is None and length is None:
         raise ValueError(
             "steps_per_epoch: got none, expected the number of batches in an epoch: the data do not say it"
@@ -81,6 +88,16 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     steps = steps_per_epoch or -(-int(length or 1) // (batch_size if single else 1))
     shape = (steps * batch_size, *images.shape[1:])
     return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
+
+
+def class_names(source: Any) -> tuple[str, ...]:
+    """As a Hugging Face set, or the set behind a PyTorch DataLoader, has them; () where it has none."""
+    features = getattr(source, "features", None)
+    column = next((name for name in LABELS if name in features), "") if isinstance(features, Mapping) else ""
+    names = getattr(features[column], "names", None) if features and column else None
+    names = names or getattr(getattr(source, "dataset", None), "classes", None)
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    return tuple(names) if named and names else ()
 
 
 def read_all(source: Any) -> Split:
@@ -95,9 +112,9 @@ def read_all(source: Any) -> Split:
 
 
 def _is_arrays(source: Any) -> bool:
-    """(images, labels), or a dict of both, with arrays or tensors in it."""
+    """(images, labels), or a dict of both, with arrays, tensors or lists in it."""
     pair = isinstance(source, Mapping) or (isinstance(source, tuple) and len(source) == 2)
-    return pair and all(hasattr(each, "shape") for each in _pair(source))
+    return pair and all(hasattr(each, "shape") or isinstance(each, list) for each in _pair(source))
 
 
 def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -142,9 +159,9 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if pixels.ndim != 4 or 0 in pixels.shape:
         raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C)")
     if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
-        raise ValueError(
-            f"data: labels: got {classes.dtype}{classes.shape}, expected integers, one for each of {len(pixels)}"
-        )
+        hint = "; of one row for each, labels.argmax(1) makes them" if classes.ndim == 2 else ""
+        expected = f"expected integers, one for each of {len(pixels)}{hint}"
+        raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
     if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
         raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.pipeline import in_files
 from purecnn.data.readers import read
 from purecnn.results.trained import Trained, make_classifier
 from purecnn.train.config import Config, how_to_read
@@ -82,9 +85,12 @@ class Evaluation:
 
 
 def load_data(config: Config, trained: Trained) -> Dataset:
-    """The data of a run. Raises ValueError if it has other classes or shapes than the run was trained on."""
+    """The data of a run, or others of its classes, or of some of them: labels are the run's, whatever their order.
+
+    Raises ValueError if a class or the images' shape is none that the run was trained on.
+    """
     files = {"white": trained.metadata.white} if config.data == "folder" else {}
-    data = read(config.data, config.data_dir, **how_to_read(config), **files)
+    data = with_classes(read(config.data, config.data_dir, **how_to_read(config), **files), trained.metadata.classes)
     for name, got, expected in (
         ("classes", data.classes, trained.metadata.classes),
         ("input_shape", data.train.images.shape[1:], trained.metadata.input_shape),
@@ -92,6 +98,27 @@ def load_data(config: Config, trained: Trained) -> Dataset:
         if got != expected:
             raise ValueError(f"data: {name}: got {got}, expected {expected}, as when the run was trained")
     return data
+
+
+def with_classes(data: Dataset, classes: tuple[str, ...]) -> Dataset:
+    """The same images, their labels as numbers of `classes`; as they are where one of them is not among these."""
+    if data.classes == classes or not set(data.classes) <= set(classes):
+        return data
+    numbers = np.array([classes.index(name) for name in data.classes], np.int32)
+    splits: dict[str, Any] = {
+        name: dataclasses.replace(split, labels=numbers[split.labels]) for name, split in data.splits().items()
+    }
+    return dataclasses.replace(data, classes=classes, **splits)
+
+
+def all_splits(data: Dataset) -> Split:
+    """The images of all splits, as one."""
+    parts = list(data.splits().values())
+    labels, names = np.concatenate([part.labels for part in parts]), tuple(chain(*(part.names for part in parts)))
+    if in_files(parts[0]):
+        numbers = np.concatenate([part.images.numbers for part in parts])
+        return Split(dataclasses.replace(parts[0].images, numbers=numbers), labels, names)
+    return Split(np.concatenate([part.images for part in parts]), labels, names)
 
 
 def evaluate(trained: Trained, split: Split) -> Evaluation:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import math
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,37 @@ def keep_compiled(folder: Path | None) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.monitoring.register_event_listener(_listen)
+
+
+@contextmanager
+def damaged_removed(folder: Path | None) -> Iterator[None]:
+    """Inside, what is kept in `folder` and cannot be read is removed when JAX warns of it.
+
+    JAX compiles such a program anew, but writes over no file: it would warn of it, and compile, in every run. What
+    cannot be written is said once.
+    """
+    show, said = warnings.showwarning, []
+
+    def remove(message, *rest, **more) -> None:
+        if unwritten := re.match(r"Error writing persistent compilation cache entry for '[^']+': (.*)", str(message)):
+            if not said:  # the disk is full, or the folder another's: the same for every program
+                show(f"compiled programs are not kept: {unwritten[1]}", *rest, **more)
+            return said.append(unwritten)
+        damaged = re.match(r"Error reading persistent compilation cache entry for '([^']+)'", str(message))
+        if damaged is None or folder is None:
+            return show(message, *rest, **more)
+        try:
+            for file in folder.glob(f"{glob.escape(damaged[1])}-*"):  # which of them it was, JAX does not say
+                file.unlink(missing_ok=True)
+        except OSError:  # the folder is another's
+            return show(message, *rest, **more)
+        show(f"what was kept of the program {damaged[1]} is damaged and removed; it is compiled anew", *rest, **more)
+
+    warnings.showwarning = remove
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def loaded_programs() -> int:

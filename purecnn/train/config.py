@@ -43,7 +43,6 @@ Given = Literal["given"]  # by a program, to purecnn.train.fit
 ClassWeights = Literal["none", "balanced"]
 Log = Literal["none", "tensorboard"]
 Precision = Literal["auto", "float32", "bfloat16"]
-BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ class Config:
     """Share of every class held out for validation if the data have no such set. 0: none; the last weights count."""
     epochs: int = 60
     """Passes over the training set, at most."""
-    batch_size: int = BATCH_SIZE
-    """Images per step, over all devices. A training set smaller than the default is one batch."""
+    batch_size: int = 32
+    """Images per step, over all devices. A smaller training set is one batch."""
     accumulate: int = 1
     """Steps whose gradients are averaged into one update: like a batch that many times larger, in the memory of one."""
     optimizer: Optimizer = "sgd"

@@ -16,8 +16,10 @@ from purecnn import models
 from purecnn.chain import Chain, Params
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
+from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
-from purecnn.data.stream import Stream, open_stream, read_all
+from purecnn.data.stream import Stream, class_names, open_stream, read_all
+from purecnn.data.suspicions import check_pixels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
@@ -47,7 +49,8 @@ def fit(
     `net`: a Chain; a function from the number of classes to one; the name of a model, or "module:function".
     `data`: a folder of images or an .npz file, by its path; a Dataset; (images, labels), arrays or tensors; or anything
     that gives batches of these, or dicts of both, whenever it is iterated: a DataLoader, tf.data, grain, a Hugging Face
-    set. `steps_per_epoch` is for what does not say its length. Images are uint8 or floating, as the net is to see them.
+    set; or a dict of such by split, {"train": …, "val": …, "test": …}. `steps_per_epoch` is for what does not say its
+    length. Images are uint8 or floating, as the net is to see them.
     `val` and `test` are the like, read into memory; without `val`, arrays hold out `val_share`, and of batches the last
     weights are the best. `config` and `options` are those of the command: epochs=10, learning_rate=0.1, run_dir="run".
     A resumed run takes from an iterable what is left of its epoch, in the order in which that gives it.
@@ -77,6 +80,7 @@ def fit(
             raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(names) - 1}")
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
+        warn_of_repeats(found)
     plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
@@ -103,6 +107,10 @@ def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Lo
 
 def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoch: int | None = None) -> Dataset:
     """What `fit` takes, as three splits. Classes are () where the data do not name them."""
+    if isinstance(data, Mapping) and "train" in data:  # a DatasetDict, or loaders by split
+        splits = {NAMES[name]: each for name, each in data.items() if name in NAMES}
+        val, test = (splits.get(name) if given is None else given for name, given in (("val", val), ("test", test)))
+        return as_dataset(splits["train"], val, test, config, steps_per_epoch=steps_per_epoch)
     if isinstance(data, Dataset):
         found = data
     elif isinstance(data, str | Path):
@@ -113,10 +121,13 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
             found = read(_kind(data), str(data), **how)
     elif isinstance(data, Mapping | tuple | Split):
         found = Dataset("arrays", read_all(data), None, ())
+        check_pixels(found.train.images, "data")
     elif isinstance(data, Iterable):
-        found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, ())  # type: ignore[arg-type]
+        found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, class_names(data))  # type: ignore[arg-type]
     else:
-        raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over")
+        hint = "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
+        more = hint if hasattr(data, "__getitem__") else ""
+        raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
     more = {name: read_all(each) for name, each in (("val", val), ("test", test)) if each is not None}
     found = dataclasses.replace(found, **more)
     return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)

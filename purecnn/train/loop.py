@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,19 @@ from purecnn.train.devices import any_process, is_first_process, together, wait_
 from purecnn.train.events import event_log
 from purecnn.train.interruption import graceful_shutdown
 from purecnn.train.notebook import in_notebook, notebook_progress, show
+from purecnn.train.occupied import alone_in
 from purecnn.train.plan import Plan, prepare
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
 from purecnn.train.run import Run
-from purecnn.train.run_folder import has_config, make_run_folder, write_config, write_skipped, write_test
+from purecnn.train.run_folder import (
+    has_config,
+    make_run_folder,
+    no_run,
+    require_checkpoints,
+    write_config,
+    write_skipped,
+    write_test,
+)
 from purecnn.train.stopping import Diverged, best_line, reason_to_stop
 
 
@@ -57,18 +67,29 @@ def train(
     model, config or other data, OSError if something cannot be written, and `Diverged`, with the step, at a non-finite
     loss; in the folder are then the weights of the last good epoch.
     """
-    run = begin(plan, console, resume=resume)
+    config = plan.config
+    named = None if config.run_dir is None else Path(config.run_dir)
+    goes_on = resume and named is not None and has_config(named)
+    missing = no_run(named) if resume and named and not goes_on else None
+    folder = named if named and goes_on else make_run_folder(config)
+    with alone_in(folder) if is_first_process() else nullcontext():
+        if missing:
+            console.print(f"{missing}: a new one begins")
+        return _train(begin(plan, console, folder, goes_on=goes_on), console, on_epoch)
+
+
+def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> Result:
     try:
         if advance(run, console, on_epoch):
             return finish(run)
-        return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), plan.data)
+        return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), run.plan.data)
     except Refused as fault:  # an image that is read only now
         raise run.stopped_by(fault) from fault
     except Diverged:
         if run.progress.metrics and is_first_process():
             from purecnn.train.plots import draw_curves
 
-            title = f"{plan.net.name} on {plan.data.name}, until it diverged"
+            title = f"{run.plan.net.name} on {run.plan.data.name}, until it diverged"
             draw_curves(run.folder / "curves.png", run.progress.metrics, title)
         raise
 
@@ -106,15 +127,16 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
     return bool(over)
 
 
-def begin(plan: Plan, console: Console, *, resume: bool) -> Run:
-    """A new run in a new folder, or the one to resume as it was last saved; compiled, its folder brought up to date."""
+def begin(plan: Plan, console: Console, folder: Path, *, goes_on: bool) -> Run:
+    """A new run in `folder`, or the one there as it was last saved; compiled, its folder brought up to date."""
     started, config = time.perf_counter(), plan.config
-    goes_on = resume and config.run_dir is not None and has_config(Path(config.run_dir))
-    folder = Path(config.run_dir) if goes_on and config.run_dir else make_run_folder(config)
     wait_for_all("every process has seen the folder as it was")
     identity = together(lambda: saved.identity_of(plan.data, plan.start, config))
     if is_first_process() and not goes_on:  # before anything else: a folder without a config is not one to resume
         write_config(folder, config)
+    if goes_on:
+        require_checkpoints(folder)
+    wait_for_all("every process has looked for checkpoints")
     checkpoints = saved.open_checkpoints(folder)
     found = saved.restore(checkpoints, plan.start, identity, lambda what: console.print(f"warning: {what}"))
     if goes_on and not found and config.init_weights is not None:

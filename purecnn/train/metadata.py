@@ -36,7 +36,8 @@ class ModelMetadata:
 
 
 def read_model_metadata(path: Path | str) -> ModelMetadata:
-    """Raises FileNotFoundError, or ValueError if the file is not a safetensors file or was not saved by purecnn."""
+    """Raises OSError, or ValueError if the file is not a safetensors file or was not saved by purecnn."""
+    open(path, "rb").close()  # safetensors says of a file that may not be read that it is not there
     try:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}

@@ -15,7 +15,7 @@ from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.pipeline import in_files, lies_on_device, steps_in_a_block
 from purecnn.data.readers import read
-from purecnn.train.config import BATCH_SIZE, Config, how_to_read, require, resolved
+from purecnn.train.config import Config, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
 from purecnn.train.metadata import ModelMetadata
@@ -58,16 +58,17 @@ def prepare(
 ) -> Plan:
     """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other.
 
-    A set of fewer images than a batch has by default is one batch. `net`, `data` and `augment` stand in for what the
+    A set of fewer images than a batch is one batch. `net`, `data` and `augment` stand in for what the
     config names. With `resume`, a run that has weights of its own does not ask for the file that it began from.
     """
     config, devices = resolved(config), all_devices()
     if data is None:
         data = read(config.data, config.data_dir, **how_to_read(config))
     samples = len(data.train)
-    if config.batch_size == BATCH_SIZE and devices.count <= samples < BATCH_SIZE:
-        config = dataclasses.replace(config, batch_size=samples - samples % devices.count)
-        note = f"batches of {config.batch_size} images instead of {BATCH_SIZE}: there are {samples} to train on"
+    if devices.count <= samples < config.batch_size:
+        fits = samples - samples % devices.count
+        note = f"batches of {fits} images instead of {config.batch_size}: there are {samples} to train on"
+        config = dataclasses.replace(config, batch_size=fits)
         data = dataclasses.replace(data, notes=(*data.notes, note))
     batch_size = config.batch_size
     require("batch_size", batch_size, batch_size <= samples, f"at most {samples}, the training images")

@@ -69,6 +69,22 @@ def has_config(folder: Path) -> bool:
     return (folder / "config.yaml").is_file()
 
 
+def no_run(folder: Path) -> str:
+    """That there is none to resume, and which one beside it may be meant."""
+    beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+    near = difflib.get_close_matches(folder.name, [run.name for run in beside if has_config(run)], n=1)
+    hint = f"; did you mean {folder.parent / near[0]}?" if near else ""
+    return f"there is no run to resume in {folder}{hint}"
+
+
+def require_checkpoints(folder: Path) -> None:
+    """Raise ValueError where epochs were trained and their checkpoints taken away: to begin anew would undo them."""
+    metrics = folder / "metrics.jsonl"
+    if metrics.is_file() and metrics.stat().st_size and not (folder / "checkpoints").is_dir():
+        raise ValueError(f"{folder / 'checkpoints'}: there is no such folder to resume from; a new run may begin with "
+                         f"--init-weights {shlex.quote(str(folder))}")  # fmt: skip
+
+
 def write_config(folder: Path, config: Config) -> None:
     """With whole paths, so that the run is evaluated and resumed from any working directory."""
     whole = {

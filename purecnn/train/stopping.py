@@ -13,7 +13,7 @@ class Diverged(ArithmeticError):
     """The loss became NaN or infinite; `step` is the first such step, counted from 1."""
 
     def __init__(self, step: int, loss: float):
-        super().__init__(f"the loss became {loss} at step {step}")
+        super().__init__(f"the loss became {loss} at step {step}; a lower learning rate or a clip_norm may prevent it")
         self.step, self.loss = step, loss
 
 

@@ -85,6 +85,19 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     found = [evaluated(capsys, "../run", "--split", split)["images"] for split in ("train", "val", "test")]
     assert found == [42, 6, 12]
     assert evaluated(capsys, "../run", "--data-dir", "../others")["images"] == 6
+    assert main(["eval", "../run", "--data-dir", "../others"]) == 0
+    held, first, *_ = capsys.readouterr().out.splitlines()
+    assert held.startswith("held out of every class, by file name: ")
+    assert held.endswith("; --split all looks at all")
+    assert first.startswith("6 test images: top-1 ")
+    assert main(["eval", "../run", "--data-dir", "../others", "--split", "all"]) == 0
+    assert capsys.readouterr().out.startswith("30 images: top-1 ")
+    write_folder(tmp_path / "some", classes=("owl", "cat"), each=10)
+    found = evaluated(capsys, "../run", "--data-dir", "../some", "--split", "all")
+    assert {row["class"]: row["images"] for row in found["classes"]} == {"cat": 10, "dog": 0, "owl": 10}
+    write_folder(tmp_path / "birds", classes=("owl", "crow"), each=10)
+    assert main(["eval", "../run", "--data-dir", "../birds"]) == 2
+    assert "data: classes: got ('crow', 'owl'), expected ('cat', 'dog', 'owl')" in capsys.readouterr().err
     (tmp_path / "pets").rename(tmp_path / "cats")
     assert main(["eval", "../run"]) == 2
     assert "pets: there is no such folder" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from safetensors.numpy import load_file
 
 from purecnn import models
 from purecnn.cli import main
+from purecnn.commands.train import CALLED
+from purecnn.train.config import Config
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
 from purecnn.train.weights import load_weights
@@ -136,7 +139,7 @@ def test_a_non_finite_loss_ends_the_run_and_keeps_the_last_good_weights(tmp_path
     done = purecnn("train", *absurd, "--epochs", 3, "--run-dir", "run", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("purecnn: the loss became ")
-    step = int(done.stderr.split(" at step ")[1])
+    step = int(done.stderr.split(" at step ")[1].split(";")[0])
     assert 1 <= step <= 3 * 41
     saved = load_file(tmp_path / "run" / "weights.safetensors")
     assert saved
@@ -168,6 +171,12 @@ def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
     assert "--epohcs" in done.stderr
     assert "Perhaps you meant" in done.stderr
     assert "--epochs" in done.stderr
+
+
+def test_what_other_programs_call_an_option_is_no_name_of_one_here():
+    names = {field.name.replace("_", "-") for field in dataclasses.fields(Config)}
+    assert set(CALLED.values()) <= names
+    assert names.isdisjoint(CALLED)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import struct
 import tarfile
 import zlib
@@ -80,12 +81,13 @@ def cifar_archive(files, kind="cifar10"):
 
 
 def write_folder(root, *, classes=("cat", "dog", "owl"), each=5, side=(6, 8), suffix=".png", mode="RGB"):
-    """root/CLASS/N.suffix; returns {path: pixels}."""
+    """root/CLASS/N.suffix; returns {path: pixels}. No two are alike, not even in train and test."""
     made = {}
-    for label, name in enumerate(classes):
+    for name in classes:
         (Path(root) / name).mkdir(parents=True, exist_ok=True)
         for n in range(each):
-            pixels, _ = pictures(1, (*side, 3), 1, seed=10 * label + n)
+            seed = zlib.crc32(os.fsencode(f"{Path(root).name}/{name}/{n}"))
+            pixels, _ = pictures(1, (*side, 3), 1, seed)
             image = Image.fromarray(pixels[0]).convert(mode)
             path = Path(root) / name / f"{n}{suffix}"
             image.save(path)

@@ -53,18 +53,18 @@ def test_what_validates_already_stays_and_of_single_images_none_is_taken():
     assert alone.notes == ("no class has two images: none is held out to validate",)
 
 
-def test_a_class_without_an_image_to_validate_is_a_warning(tmp_path):
-    write_folder(tmp_path / "train")
-    write_folder(tmp_path / "val", classes=("cat", "owl"), each=1)
-    write_folder(tmp_path / "test", each=1)
-    with pytest.warns(UserWarning, match="class has no image to validate: dog"):
+@pytest.mark.parametrize(("split", "what"), [("val", "validate"), ("test", "test with")])
+def test_a_class_without_an_image_to_validate_or_to_test_with_is_a_warning(tmp_path, split, what):
+    for name in ("train", "val", "test"):
+        write_folder(tmp_path / name, classes=("cat", "owl") if name == split else ("cat", "dog", "owl"), each=1)
+    with pytest.warns(UserWarning, match=f"class has no image to {what}: dog"):
         data = read("folder", str(tmp_path))
-    np.testing.assert_array_equal(data.val.labels, [0, 2])
+    np.testing.assert_array_equal(data.split(split).labels, [0, 2])
 
 
 def test_arrays_to_validate_with_are_taken_from_the_file(tmp_path):
-    (x, y), (v, w) = pictures(12, (2, 2, 1), 3), pictures(6, (2, 2, 1), 3, seed=1)
-    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, x_val=v, y_val=w)
+    (x, y), (v, w), (s, t) = (pictures(n, (2, 2, 1), 3, seed) for seed, n in enumerate((12, 6, 3)))
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=s, y_test=t, x_val=v, y_val=w)
     data = read("npz", str(tmp_path / "a.npz"))
     np.testing.assert_array_equal(data.val.images, v)
     assert (len(data.train), data.notes) == (12, ())

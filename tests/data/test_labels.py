@@ -10,7 +10,7 @@ from tests.data.making import write_folder
 def test_columns_are_found_by_name_and_others_passed_over(tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("\ufeffclass, who ,file\ncat,me,a.png\n dog ,you,sub/b.png\n", encoding="utf-8")
-    assert read_labels(table, tmp_path) == {"a.png": "cat", "sub/b.png": "dog"}
+    assert read_labels(table, tmp_path) == {"a.png": ("cat", "train"), "sub/b.png": ("dog", "train")}
 
 
 ROWS = ("file,class", "a.png,cat", '"sub/b.png","dog, wet"')
@@ -30,7 +30,10 @@ TABLES = {
 def test_tables_as_other_programs_write_them_are_read(tmp_path, kind):
     table = tmp_path / "labels.csv"
     table.write_bytes(TABLES[kind].replace(b"ROOT", os.fsencode(tmp_path)))
-    assert read_labels(table, tmp_path) == {"a.png": "cat", "sub/b.png": "dog, wet"}
+    assert read_labels(table, tmp_path) == {
+        "a.png": ("cat", "train"),
+        "sub/b.png": ("dog, wet", "train"),
+    }
 
 
 WRONG = {
@@ -42,6 +45,19 @@ WRONG = {
     "upwards": ("file,class\n../a.png,cat\n", "'../a.png' leads out of"),
     "elsewhere": ("file,class\n/etc/a.png,cat\n", "'/etc/a.png' leads out of"),
     "no first line": ("a.png,cat\n", "got the columns a.png, cat; expected file and class in the first line"),
+    "a split of none": (
+        "file,class,split\na.png,cat,dev\n",
+        "line 2: got the split 'dev', expected train, val or test",
+    ),
+    "two splits": (
+        "file,class,split\na.png,cat,train\na.png,cat,Test\n",
+        "line 3: a.png has the class cat of test here and cat of train in an earlier line",
+    ),
+    "a class only tested": (
+        "file,class,split\na.png,cat,train\nb.png,dog,train\nc.png,owl,test\n",
+        "class owl is in test alone, expected those of the training images",
+    ),
+    "nothing to train on": ("file,class,split\na.png,cat,test\n", "got 0 classes to train on, expected at least 2"),
     "a null": ("file,class\na\0.png,cat\n", "labels.csv: line 2: got 'a\\x00.png' and 'cat', expected"),
 }
 
@@ -69,3 +85,34 @@ def test_images_in_any_folder_have_the_classes_of_the_table(tmp_path):
     next(iter(made)).unlink()
     with pytest.raises(ValueError, match=r"cat/0\.png: there is no such file; --skip-unreadable"):
         read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "labels.csv"))
+
+
+@pytest.mark.parametrize(
+    ("names", "counts", "notes"),
+    [
+        (("train", "Validation", "TEST"), {"train": 9, "val": 3, "test": 3}, ()),
+        (
+            ("train", "train", "valid"),
+            {"train": 9, "val": 3, "test": 3},
+            (
+                "of the two splits, val is the one to test with",
+                "held out of every class of train, by file name: 10 % to validate",
+            ),
+        ),
+    ],
+)
+def test_a_column_of_splits_divides_the_images_and_those_it_does_not_name_are_counted(tmp_path, names, counts, notes):
+    made = write_folder(tmp_path / "pets", each=6)
+    numbers = {0: names[1], 1: names[2]}
+    lines = [
+        f"{path.relative_to(tmp_path / 'pets')},{path.parent.name},{numbers.get(int(path.stem), names[0])}"
+        for path in made
+        if path.stem != "5"
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,class,split", *lines]))
+    data = read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "labels.csv"))
+    assert {name: len(split) for name, split in data.splits().items()} == counts
+    left_out = f"3 images of {tmp_path}/pets are not in {tmp_path}/labels.csv and left out"
+    assert data.notes == (left_out, *notes)
+    assert sorted(data.test.names) == [f"{name}/1.png" for name in ("cat", "dog", "owl")]
+    assert data.test.labels.tolist() == [0, 1, 2]

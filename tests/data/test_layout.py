@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -45,8 +47,8 @@ def test_of_two_folders_the_second_tests_and_a_share_of_the_first_validates(tmp_
 
 
 def test_train_alone_and_classes_alone_hold_out_both_the_same_by_name(tmp_path):
-    write_folder(tmp_path / "a" / "Training", each=20)
-    made = write_folder(tmp_path / "b", each=20)
+    made = write_folder(tmp_path / "a" / "Training", each=20)
+    shutil.copytree(tmp_path / "a" / "Training", tmp_path / "b")
     one, other = (read("folder", str(tmp_path / name)) for name in "ab")
     assert counts(one) == counts(other) == {"train": 42, "val": 6, "test": 12}
     for split in ("train", "val", "test"):

@@ -97,6 +97,24 @@ LAYOUTS = {
         lambda root: (write_folder(root / "pets"), [shutil.rmtree(root / name) for name in ("cat", "dog", "owl")]),
         r"got 1 folder, expected one for every class, at least 2; did you mean .*root/pets\?",
     ),
+    "three levels too high": (
+        lambda root: (
+            [shutil.rmtree(root / name) for name in ("cat", "dog", "owl")],
+            [write_folder(root / "archive" / "data" / name) for name in ("train", "test")],
+        ),
+        r"got 1 folder, expected one for every class, at least 2; did you mean .*root/archive/data\?",
+    ),
+    "a split without folders": (
+        lambda root: [(root / "cat").rename(root / "train"), *(shutil.rmtree(root / name) for name in ("dog", "owl"))],
+        "got 1 folder, .*; --labels names a table of images that lie in no folders of their classes",
+    ),
+    "a link in a circle": (
+        lambda root: (
+            [shutil.rmtree(root / name) for name in ("cat", "dog", "owl")],
+            (root / "loop").symlink_to(root),
+        ),
+        "got 1 folder, expected one for every class, at least 2$",
+    ),
     "no folders": (
         lambda root: (
             [shutil.rmtree(root / name) for name in ("dog", "owl")]

@@ -1,9 +1,11 @@
+import sys
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from purecnn.data.stream import as_batch, open_stream, read_all
+from purecnn.data.stream import as_batch, class_names, open_stream, read_all
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(10, (4, 3, 2), 3)
@@ -111,3 +113,30 @@ def test_a_batch_of_another_shape_is_refused_and_nothing_at_all():
         taken(odd, 2)
     with pytest.raises(ValueError, match="data: got nothing to iterate over"):
         open_stream([], batch_size=4)
+
+
+def test_names_of_classes_are_those_of_a_hugging_face_set_or_of_the_set_behind_a_loader():
+    label = SimpleNamespace(names=["cat", "dog"])
+    assert class_names(SimpleNamespace(features={"image": None, "label": label})) == ("cat", "dog")
+    assert class_names(SimpleNamespace(features={"image": None, "label": SimpleNamespace(dtype="int64")})) == ()
+    assert class_names(SimpleNamespace(features={"image": label})) == ()
+    assert class_names(SimpleNamespace(features=None)) == ()
+    assert class_names(SimpleNamespace(dataset=SimpleNamespace(classes=["cat", "dog"]))) == ("cat", "dog")
+    assert class_names(SimpleNamespace(dataset=SimpleNamespace(classes=[0, 1]))) == ()
+    assert class_names(BATCHES) == ()
+
+
+def test_what_has_no_end_has_no_length():
+    class Endless(Loader):
+        def __len__(self):
+            return sys.maxsize
+
+    with pytest.raises(ValueError, match="steps_per_epoch: got none, expected the number of batches in an epoch"):
+        open_stream(Endless(BATCHES), batch_size=4)
+    assert open_stream(Endless(BATCHES), batch_size=4, steps_per_epoch=2).steps == 2
+
+
+def test_lists_are_arrays():
+    found = read_all((list(IMAGES), LABELS.tolist()))
+    np.testing.assert_array_equal(found.images, IMAGES)
+    np.testing.assert_array_equal(found.labels, LABELS)

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from purecnn.results.evaluation import Evaluation, as_json
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.readers import read
+from purecnn.results.evaluation import Evaluation, all_splits, as_json, with_classes
+from tests.data.making import write_folder
 
 # Six images of three classes; 2 is never predicted, and image 3 has two outputs that are equal.
 OUTPUTS = np.array(
@@ -63,3 +66,30 @@ def test_json_has_it_all_in_plain_numbers():
     assert found["worst"][0]["image"] == 4
     assert (found["worst"][0]["class"], found["worst"][0]["predicted"]) == ("cat", "ant")
     assert found["classes"][2]["precision"] is None
+
+
+def test_labels_are_numbers_of_the_nets_classes_whatever_order_the_data_have_them_in():
+    train, test = (
+        Split(np.zeros((3, 2, 2, 1), np.uint8), np.array(labels, np.int32)) for labels in ([0, 1, 2], [2, 2, 0])
+    )
+    data = Dataset("animals", train, test, ("cat", "ant", "bee"))
+    found = with_classes(data, ("ant", "bee", "cat", "dog"))
+    assert found.classes == ("ant", "bee", "cat", "dog")
+    assert (found.train.labels.tolist(), found.test.labels.tolist(), found.val) == ([2, 0, 1], [1, 1, 2], None)
+    assert with_classes(data, ("ant", "bee")) is data  # which is then refused
+    assert with_classes(data, data.classes) is data
+
+
+def test_all_splits_are_every_file_once_in_memory_and_in_files(tmp_path):
+    made = write_folder(tmp_path, each=10)
+    in_memory, in_files = (
+        all_splits(read("folder", str(tmp_path), image_size=6, streaming=streaming))
+        for streaming in ("never", "always")
+    )
+    assert sorted(in_memory.names) == sorted(path.relative_to(tmp_path).as_posix() for path in made)
+    assert tuple(in_files.names) == in_memory.names
+    np.testing.assert_array_equal(in_files.labels, in_memory.labels)
+    assert [("cat", "dog", "owl")[label] for label in in_memory.labels] == [
+        name.split("/")[0] for name in in_memory.names
+    ]
+    np.testing.assert_array_equal(np.asarray(in_files.images), in_memory.images)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Iterable
 
 import jax
 import numpy as np
@@ -146,5 +147,37 @@ def test_paths_names_and_data_sets_are_data(tmp_path):
     assert len(given.train) == len(undivided.train)  # nothing more is held out
     assert as_dataset("digits", None, None, config).name == "digits"
     assert as_dataset(given, None, None, config).train is given.train
-    with pytest.raises(TypeError, match="data: got int, expected arrays, a path, or batches"):
+    with pytest.raises(TypeError, match=r"data: got int, expected arrays, a path, or batches to iterate over$"):
         as_dataset(3, None, None, config)
+
+
+def test_splits_may_come_in_a_dict():
+    by_split = {"train": batches(), "validation": TEST, "test": TRAIN}
+    found = as_dataset(by_split, None, None, Config())
+    np.testing.assert_array_equal(found.val.images, TEST[0])
+    np.testing.assert_array_equal(found.test.labels, TRAIN[1])
+    assert (len(found.train), found.train.batch_size) == (320, 32)
+    np.testing.assert_array_equal(as_dataset(by_split, TRAIN, None, Config()).val.images, TRAIN[0])  # given beside
+    assert as_dataset({"train": TRAIN}, None, None, Config(val_share=0.0)).splits().keys() == {"train"}
+
+
+def test_a_set_that_is_asked_for_its_images_by_number_is_refused_with_what_makes_batches_of_it():
+    class Own:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            raise AssertionError("nothing is read")
+
+    assert not isinstance(Own(), Iterable)
+    with pytest.raises(
+        TypeError, match=r"data: got Own, expected .*; torch.utils.data.DataLoader\(data, batch_size=32,"
+    ):
+        as_dataset(Own(), None, None, Config())
+
+
+def test_likely_mistakes_in_arrays_are_warnings():
+    with pytest.warns(UserWarning, match="data: got floating numbers from 0 to 255, expected"):
+        as_dataset((TRAIN[0] * 255, TRAIN[1]), None, None, Config())
+    with pytest.warns(UserWarning, match="data: got floating numbers from 0 to 255, expected"):
+        as_dataset([(TRAIN[0] * 255, TRAIN[1])], None, None, Config())

@@ -7,8 +7,10 @@ from purecnn.train.config import Config
 from purecnn.train.run_folder import (
     append_metrics,
     make_run_folder,
+    no_run,
     read_config,
     read_metrics,
+    require_checkpoints,
     resume_command,
     write_config,
     write_metrics,
@@ -106,6 +108,26 @@ def test_metrics_are_one_line_each(tmp_path):
         append_metrics(tmp_path, line)
     assert read_metrics(tmp_path) == lines
     assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 2
+
+
+def test_a_run_that_is_not_there_is_said_with_the_one_that_may_be_meant(tmp_path):
+    assert no_run(tmp_path / "runs" / "pets") == f"there is no run to resume in {tmp_path}/runs/pets"
+    for name in ("pets-1", "cars"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert "did you mean" not in no_run(tmp_path / "runs" / "pets")  # folders, but none of a run
+    (tmp_path / "runs" / "pets-1" / "config.yaml").write_text("")
+    assert no_run(tmp_path / "runs" / "pest-1").endswith(f"pest-1; did you mean {tmp_path}/runs/pets-1?")
+
+
+def test_trained_epochs_without_checkpoints_are_not_begun_anew(tmp_path):
+    require_checkpoints(tmp_path)
+    write_metrics(tmp_path, [])
+    require_checkpoints(tmp_path)
+    append_metrics(tmp_path, {"epoch": 1})
+    with pytest.raises(ValueError, match=f"checkpoints: there is no such .* --init-weights {tmp_path}$"):
+        require_checkpoints(tmp_path)
+    (tmp_path / "checkpoints").mkdir()  # killed before it saved anything
+    require_checkpoints(tmp_path)
 
 
 def test_the_command_that_resumes_can_be_pasted_into_a_shell():

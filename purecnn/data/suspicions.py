@@ -1,0 +1,78 @@
+"""What is likely a mistake in data that can be read: warnings, as only their owner knows."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from typing import Any
+
+import numpy as np
+
+from purecnn.data.dataset import Dataset, Split
+
+BRIGHT = 10.0  # floating pixels without a sign that go beyond this are hardly what a net should see
+FEW = (1, 3, 4)  # channels
+MANY = 16  # images that are hardly of one class by chance
+
+
+def warn_of_repeats(data: Dataset) -> None:
+    """An image that is trained on says nothing of new ones when it is tested with; one of two classes misleads.
+
+    Only images in memory are compared: the others would have to be decoded for it.
+    """
+    known: dict[bytes, int] = {}  # of the images seen so far, the first with these pixels
+    splits = {name: split for name, split in data.splits().items() if _in_memory(split)}
+    if "train" not in splits:
+        return
+    both: list[str] = []
+    labels, places = [], []
+    for name, split in splits.items():
+        repeated = []
+        for n, image in enumerate(split.images):
+            key = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+            first = known.setdefault(key, len(places))
+            places.append(f"{name} {n}" if not split.names else split.names[n])
+            labels.append(int(split.labels[n]))
+            if labels[first] != labels[-1]:
+                both.append(f"{places[first]} and {places[-1]}")
+            if name != "train" and first < len(splits["train"]):
+                repeated.append(places[-1])
+        if repeated:
+            what = {"val": "validate", "test": "test with"}[name]
+            warnings.warn(
+                f"{data.name}: {len(repeated):,} of {len(split):,} images to {what} are also among those to train on, "
+                f"such as {repeated[0]}: the accuracy says little of new images",
+                stacklevel=3,
+            )
+    if both:
+        pairs = "pair of equal images has" if len(both) == 1 else "pairs of equal images have"
+        warnings.warn(f"{data.name}: {len(both):,} {pairs} two classes, such as {both[0]}", stacklevel=3)
+
+
+def _in_memory(split: Any) -> bool:
+    return isinstance(split, Split) and type(split.images) is np.ndarray
+
+
+def check_pixels(images: np.ndarray, where: str) -> None:
+    """Of arrays that a program made, warn of bytes as floating numbers, and of channels before height and width.
+
+    Raises ValueError for what is no number, or infinite.
+    """
+    if images.dtype.kind == "f":
+        low, high = float(images.min()), float(images.max())  # NaN if there is one anywhere
+        if not np.isfinite(high - low):
+            raise ValueError(f"{where}: images: got values from {low:g} to {high:g}, expected finite ones")
+        if low >= 0 and high > BRIGHT:
+            message = f"got floating numbers from {low:g} to {high:g}, expected [0, 1], normalised ones, or uint8"
+            warnings.warn(f"{where}: {message}", stacklevel=3)
+    _, height, width, channels = images.shape
+    if channels > max(FEW) and height in FEW and (height > 1 or width == channels):
+        message = f"got shape {images.shape}, taken as (N, H, W, C); of N C H W: images.transpose(0, 2, 3, 1)"
+        warnings.warn(f"{where}: {message}", stacklevel=3)
+
+
+def warn_of_order(labels: np.ndarray) -> None:
+    """Of the first batch of an epoch: a set that comes class by class trains badly, and nothing here shuffles it."""
+    if len(labels) >= MANY and (labels == labels[0]).all():
+        message = f"all {len(labels)} images of the first batch are of class {labels[0]}, expected them shuffled"
+        warnings.warn(f"data: {message}", stacklevel=3)
