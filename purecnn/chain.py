@@ -23,7 +23,7 @@ from purecnn.annotations import Array
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.signatures import Partial, described, is_hashable, sample_shape
+from purecnn.signatures import Partial, described, folded, is_hashable, sample_shape, several
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
@@ -31,6 +31,7 @@ Shape = tuple[int, ...]
 NO_PAIR = (
     "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) leaves a plain f to autodiff"
 )
+RETURNS = {"apply": "y, state", "fwd": "y, state, residuals", "bwd": "x_bar, params_bar"}
 NO_LAYER = "{}: layer {}: got {}, expected a Layer: nn.relu(), nn.from_rule(rule), nn.function(f), or *chain.layers"
 
 
@@ -115,7 +116,7 @@ class Chain:
         warn_if_miscompiling()
         params = []
         for i, shape in enumerate(self.shapes(input_shape, dtype)[:-1]):
-            params.append(self.layers[i].init(jax.random.fold_in(key, i), shape, dtype))
+            params.append(self.layers[i].init(folded(key, i), shape, dtype))
         return params
 
     def init_state(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Params]:
@@ -135,7 +136,7 @@ class Chain:
         """The output, and the state after it: with the batch's statistics folded in if `train`."""
         new_state = []
         for i, (layer, p, s) in enumerate(self._links(params, state)):
-            x, s = self._at(i, x.shape[1:], layer.apply, p, s, x, train, _key(key, i))
+            x, s = self._at(i, x.shape[1:], layer.apply, p, s, x, train, folded(key, i))
             new_state.append(s)
         return x, new_state
 
@@ -143,7 +144,7 @@ class Chain:
         """The first list: the output, the state after it, and the residuals of every layer."""
         new_state, residuals = [], []
         for i, (layer, p, s) in enumerate(self._links(params, state)):
-            x, s, r = self._at(i, x.shape[1:], layer.fwd, p, s, x, train, _key(key, i))
+            x, s, r = self._at(i, x.shape[1:], layer.fwd, p, s, x, train, folded(key, i))
             new_state.append(s)
             residuals.append(r)
         return x, new_state, residuals
@@ -193,7 +194,8 @@ class Chain:
         """Call `function`, and have an error say at which layer of the chain it arose."""
         try:
             with self._scope(i):
-                return function(*args)
+                name = next((name for name in RETURNS if getattr(self.layers[i], name) is function), None)
+                return several(name, function(*args), RETURNS[name]) if name else function(*args)
         except (ValueError, TypeError, KeyError) as error:  # a KeyError: params or state lack an entry
             place = f"{self.name}: layer {i} ({self.layers[i].name}), {fed} of shape {tuple(shape)}"
             error.add_note(place)
@@ -243,7 +245,3 @@ def _traced_shape(layer: Layer, shape: Shape, dtype: Any) -> Shape:
 
 
 _remembered_shape = functools.lru_cache(maxsize=4096)(_traced_shape)  # a deep net has few different layers
-
-
-def _key(key, i):
-    return None if key is None else jax.random.fold_in(key, i)

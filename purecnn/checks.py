@@ -6,6 +6,7 @@ dtypes are static, so the checks cost nothing in a compiled step.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import jax.numpy as jnp
@@ -47,14 +48,22 @@ def require_channels(layer: str, x, scale, bias, epsilon: float, *, batch: bool 
         expected = "a batch axis and a last axis" if batch else "a last axis"
         raise ValueError(f"{layer}: x: got shape {x.shape}, expected {expected} of channels")
     require_shape(layer, x.shape[-1:], "one per channel of x", scale=scale, bias=bias)
+    require_number(layer, "epsilon", epsilon)
     if not epsilon > 0:
         raise ValueError(f"{layer}: epsilon: got {epsilon}, expected above 0")
+
+
+def require_number(layer: str, name: str, value) -> None:
+    if not isinstance(value, Real):
+        raise TypeError(f"{layer}: {name}: got {value!r}, expected a number")
 
 
 def require_fraction(layer: str, name: str, value) -> None:
     """A number of at least 0 and below 1, or an array that is one number; of a traced one the value is unknown."""
     if getattr(value, "shape", ()) != ():
         raise ValueError(f"{layer}: {name}: got shape {value.shape}, expected one number")
+    if not hasattr(value, "shape"):
+        require_number(layer, name, value)
     if not isinstance(value, Tracer) and not 0 <= value < 1:
         raise ValueError(f"{layer}: {name}: got {value}, expected at least 0 and below 1")
 

@@ -87,7 +87,7 @@ def _row_init(name, init, key, shape, dtype):
 
 
 def _chain(name: str, way: Way) -> Chain:
-    return Chain(name, (way,) if isinstance(way, Layer) else way.layers if isinstance(way, Chain) else way)
+    return Chain(name, way.layers if isinstance(way, Chain) else way if isinstance(way, Iterable) else (way,))
 
 
 def _parallel(name: str, ways: tuple[Chain, ...], join, plain, join_fwd, join_bwd) -> Layer:

@@ -42,7 +42,7 @@ from purecnn.layers.tanh import tanh as tanh_rule
 from purecnn.layers.upsample2d import upsample2d as upsample2d_rule
 from purecnn.ops import swap_groups
 from purecnn.rules import Rule
-from purecnn.signatures import Partial, static_value
+from purecnn.signatures import Partial, described, static_value
 from purecnn.training_modes import batch_norm as batch_norm
 from purecnn.training_modes import drop_path as drop_path
 from purecnn.training_modes import dropout as dropout
@@ -55,6 +55,9 @@ def from_rule(rule: Rule, *, init=no_params, names: tuple[str, ...] = (), **opti
     `init(key, shape, dtype)` makes the dict of parameters, where there are some. For the layer to pickle, rule and
     `init` are functions of a module (or a `Partial` of one).
     """
+    if not isinstance(rule, Rule) or None in (rule.fwd, rule.bwd):
+        expected = "a rule and its pair, by purecnn.rules.rule; nn.function(f) is for any other f"
+        raise TypeError(f"from_rule: rule: got {described(rule)}, expected {expected}")
     options = {name: static_value(rule.__name__, name, value) for name, value in options.items()}
     return Layer(
         rule.__name__,
@@ -87,7 +90,7 @@ def _forward(rule, params, state, x, train, key, /, **options):
 
 def _backward(rule, names, residuals, y_bar, train, /, **options):
     x_bar, *bars = rule.bwd(residuals, y_bar, **options)
-    return x_bar, dict(zip(names, bars, strict=False))
+    return x_bar, {name: bar for name, bar in zip(names, bars, strict=False) if bar is not None}
 
 
 def conv2d(

@@ -34,7 +34,7 @@ import jax.numpy as jnp
 
 from purecnn.mapped_axes import mapped_axes, within
 from purecnn.shardings import Placement, cast_to_common, like_primals, on_any_mesh, placements
-from purecnn.signatures import Checks, splitter, unsplit
+from purecnn.signatures import Checks, forward_mode_explained, one_each, splitter, unsplit
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -124,7 +124,7 @@ def rule(primal: Callable[P, R_co], *, static: tuple[str, ...] = (), traceable: 
                 return _backward(bwd, options, None, *arguments)
             with jax.default_matmul_precision(residuals.call.precision):
                 bars = _backward(bwd, options, residuals.call.primals, *arguments)
-            return like_primals(bars, residuals.call.primals)
+            return like_primals(one_each(name, bars, residuals.call.primals), residuals.call.primals)
 
         call.define(call.fwd, run_bwd)
         return run_bwd
@@ -184,7 +184,8 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Chec
     @functools.wraps(primal)
     def call(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
-        return joined(options, mapped_axes(dict(options)), *arguments)
+        with forward_mode_explained(primal.__name__):
+            return joined(options, mapped_axes(dict(options)), *arguments)
 
     def without(*args, **kwargs):
         options, arguments = split(*args, **kwargs)
@@ -207,8 +208,8 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Chec
         joined.defvjp(forward, backward)
         call.fwd, call.bwd = fwd, bwd  # type: ignore[attr-defined]
 
-    call.fwd = call.bwd = None  # type: ignore[attr-defined]  # until defined
     call.define, call.static, call.traceable = define, static, traceable  # type: ignore[attr-defined]
+    call.fwd = call.bwd = None  # type: ignore[attr-defined]  # until defined
     return call
 
 

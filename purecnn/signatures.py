@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -89,6 +90,40 @@ def sample_shape(name: str, shape: Any) -> tuple[Any, ...]:
         got = f"an array of shape {shape.shape}" if hasattr(shape, "shape") else repr(shape)
         raise TypeError(f"{name}: input_shape: got {got}, expected the shape of one sample, (H, W, C) for images")
     return tuple(shape)
+
+
+def several(what: str, value: Any, parts: str) -> Any:
+    """`value`, which a user's function returned. TypeError unless it is a tuple of as many as there are in `parts`."""
+    if not isinstance(value, tuple | list) or len(value) != len(parts.split(", ")):
+        got = f"{len(value)} values" if isinstance(value, tuple | list) else described(value)
+        raise TypeError(f"{what}: got {got}, expected a tuple ({parts})")
+    return value
+
+
+def one_each(rule: str, cotangents: Any, arguments: Sequence[Any]) -> Any:
+    """`cotangents`, which a backward rule returned. TypeError unless it is a tuple with one for each argument."""
+    if not isinstance(cotangents, tuple) or len(cotangents) != len(arguments):
+        got = f"a tuple of {len(cotangents)}" if isinstance(cotangents, tuple) else described(cotangents)
+        raise TypeError(f"{rule}: bwd: got {got}, expected a tuple of {len(arguments)}, a cotangent for each argument")
+    return cotangents
+
+
+@contextlib.contextmanager
+def forward_mode_explained(rule: str) -> Iterator[None]:
+    """Add to JAX's refusal of forward mode what has it. (Under `jit` JAX refuses when it compiles, out of reach.)"""
+    try:
+        yield
+    except TypeError as error:
+        if "forward-mode" in str(error):
+            error.add_note(f"{rule}: rule.primal and Chain.without_rules() have forward mode")
+        raise
+
+
+def folded(key: Any, i: int) -> Any:
+    """The key of layer i; None of None."""
+    if isinstance(key, int):
+        raise TypeError(f"key: got {key}, expected a key from jax.random.key")
+    return None if key is None else jax.random.fold_in(key, i)
 
 
 def described(value: Any) -> str:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import core
 
 from purecnn.chain import Layer
+from purecnn.checks import require_fraction
 from purecnn.initializers import ones, zeros
 from purecnn.layers.batch_norm import batch_norm as batch_norm_rule
 from purecnn.layers.batch_norm_inference import batch_norm_inference as batch_norm_inference_rule
@@ -30,6 +31,7 @@ def drop_path(rate: float) -> Layer:
 
 
 def _random(rule, rate) -> Layer:
+    require_fraction(rule.__name__, "rate", rate)
     return Layer(
         rule.__name__,
         Partial(_drop, rule, rate),
@@ -74,9 +76,12 @@ def batch_norm(
 
     The state after a training step holds the running statistics momentum · old + (1 − momentum) · batch; no gradient
     flows through them. Their variance is the biased one, or with `unbiased`, as in PyTorch, m / (m−1) times that, for
-    m entries per channel. They are float32 or wider. With `axis_name` the statistics are those of all devices along an
-    axis of `pmap`, `shard_map` or a named `vmap`.
+    m entries per channel. They are float32 or wider. PyTorch's momentum 0.1 is 0.9 here. With `axis_name` the
+    statistics are those of all devices along an axis of `pmap`, `shard_map` or a named `vmap`. Raises ValueError for a
+    momentum outside [0, 1].
     """
+    if isinstance(momentum, int | float) and not 0 <= momentum <= 1:
+        raise ValueError(f"batch_norm: momentum: got {momentum}, expected from 0 to 1, the share of the old statistics")
     devices = {"axis_name": static_value("batch_norm", "axis_name", axis_name)}
     update = Partial(_updated, momentum, unbiased, **devices)
     return Layer(

@@ -1,6 +1,7 @@
 """What a user does wrong with a chain, and what purecnn says: the layer, its place, what came, what was expected."""
 
 import re
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -128,3 +129,67 @@ def test_what_is_no_shape_of_a_sample(given, got):
     for call in (lambda: net.init(jax.random.key(0), given), lambda: net.init_state(given), lambda: net.summary(given)):
         with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
             call()
+
+
+def wrong(**functions):
+    """A layer with these for `apply`, `fwd` and `bwd`."""
+    right = {
+        "apply": lambda params, state, x, train, key: (x, state),
+        "fwd": lambda params, state, x, train, key: (x, state, ()),
+        "bwd": lambda residuals, y_bar, train: (y_bar, {}),
+    }
+    return purecnn.Chain("net", (purecnn.chain.Layer("mine", **right | functions),))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_layer_of_ones_own_that_returns_too_little_is_named(batch):
+    """A batch of two alone would be taken for y and the state, each an image."""
+    x = jnp.ones((batch, 2))
+    place = r"^net: layer 0 \(mine\), fed samples of shape \(2,\): "
+    net = wrong(apply=lambda params, state, x, train, key: x)
+    with pytest.raises(TypeError, match=place + r"apply: got .*, expected a tuple \(y, state\)"):
+        net.apply([{}], x)
+    net = wrong(fwd=lambda params, state, x, train, key: (x, state))
+    with pytest.raises(TypeError, match=place + r"fwd: got 2 values, expected a tuple \(y, state, residuals\)"):
+        net.forward([{}], x)
+    net = wrong(bwd=lambda residuals, y_bar, train: y_bar)
+    with pytest.raises(TypeError, match=r"mine\), sent cot.* bwd: got .*, expected a tuple \(x_bar, params_bar\)"):
+        net.backward([()], x)
+
+
+def test_what_is_no_key():
+    message = r"^key: got 0, expected a key from jax\.random\.key"
+    net, seed = purecnn.Chain("net", (nn.dropout(0.5),)), cast("Any", 0)
+    for call in (net.apply, net.forward):
+        with pytest.raises(TypeError, match=message):
+            call([{}], ROW, train=True, key=seed)
+    with pytest.raises(TypeError, match=message):
+        net.init(seed, (5,))
+
+
+def test_a_way_that_is_no_layer():
+    constructor: Any = nn.relu
+    for others in ((), (nn.relu(),)):
+        with pytest.raises(TypeError, match=r": layer 0: got function relu, expected a Layer: nn\.relu\(\)"):
+            nn.branches(*others, constructor)
+    with pytest.raises(TypeError, match=r"^shortcut: layer 0: got function relu, expected a Layer"):
+        nn.residual(nn.relu(), shortcut=constructor)
+
+
+def test_numbers_that_a_layer_can_never_take_are_refused_when_it_is_made():
+    """Inference, which drops nothing, would not notice."""
+    text: Any = "0.5"
+    for make in (nn.dropout, nn.drop_path):
+        with pytest.raises(ValueError, match=rf"^{make.__name__}: rate: got 1\.5, expected at least 0 and below 1"):
+            make(1.5)
+        with pytest.raises(TypeError, match=rf"^{make.__name__}: rate: got '0\.5', expected a number"):
+            make(text)
+    with pytest.raises(ValueError, match=r"^batch_norm: momentum: got 1\.5, expected from 0 to 1"):
+        nn.batch_norm(momentum=1.5)
+
+
+def test_from_rule_takes_rules_alone():
+    message = r"^from_rule: rule: got .*, expected a rule and its pair, .*nn\.function\(f\) is for any other f"
+    function: Any = jax.custom_vjp(jnp.sin)
+    with pytest.raises(TypeError, match=message):
+        nn.from_rule(function)

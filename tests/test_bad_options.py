@@ -1,5 +1,7 @@
 """Wrong options, and the messages for them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -103,6 +105,30 @@ def test_negative_padding():
 )
 def test_unknown_options(message, function, args, options):
     refused(ValueError, message, function, *args, **options)
+
+
+@ANY(
+    ("function", "args", "name"),
+    [
+        (purecnn.relu, (X,), "slope_at_zero"),
+        (purecnn.leaky_relu, (X,), "negative_slope"),
+        (purecnn.local_response_norm, (X,), "alpha"),
+        (purecnn.local_response_norm, (X,), "beta"),
+        (purecnn.local_response_norm, (X,), "k"),
+        (purecnn.layer_norm, (ROW, ROW[0], ROW[0]), "epsilon"),
+        (purecnn.batch_norm, (ROW, ROW[0], ROW[0]), "epsilon"),
+        (purecnn.batch_norm_inference, (ROW, *[ROW[0]] * 4), "epsilon"),
+        (functools.partial(purecnn.group_norm, groups=1), (ROW, ROW[0], ROW[0]), "epsilon"),
+        (purecnn.softmax_cross_entropy, (ROW, ROW), "label_smoothing"),
+        (functools.partial(purecnn.dropout, X, jax.random.key(0)), (), "rate"),
+        (functools.partial(purecnn.drop_path, X, jax.random.key(0)), (), "rate"),
+    ],
+)
+@ANY("value", ["0.1", None])
+def test_what_is_no_number_for_one(function, args, name, value):
+    rule = getattr(function, "func", function)
+    message = f"{rule.__name__}: {name}: got {value!r}, expected a number"
+    refused(TypeError, message, function, *args, **{name: value})
 
 
 def test_an_array_is_no_option():

@@ -67,7 +67,7 @@ def with_validation(data: Dataset, val_share: float) -> Dataset:
 
 
 def warn_of_absent_classes(data: Dataset) -> None:
-    """Warn of classes without validation images, which do not count in the choice of weights, or without test images."""
+    """Warn of classes without validation images, which do not count in the choice of weights, or test images."""
     for split, what in ((data.val, "validate"), (data.test, "test with")):
         if split is None:
             continue

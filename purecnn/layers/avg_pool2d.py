@@ -1,10 +1,10 @@
 """Average pooling.
 
-    y[n, o, p, c] = (1/m[o, p]) Σ over kernel offsets (i, j) of x[n, s·o + d·i − top, s·p + d·j − left, c]
+    y[n, o, p, c] = (1/m[o, p]) Σ over kernel offsets (i, j) of x[n, s·o + i − top, s·p + j − left, c]
 
-with m the number of entries averaged: those of the input under the window, or with `count_include_pad` all kh·kw of
-them. The lecture pools by the maximum (row 10); here every entry under a window has the same share in it, 1/m, and gets
-it back from each window it is in:
+with stride s, `top` and `left` the padding in front of the rows and columns, and m the number of entries averaged:
+those of the input under the window, or with `count_include_pad` all kh·kw of them. The lecture pools by the maximum
+(row 10); here every entry under a window has the same share in it, 1/m, and gets it back from each window it is in:
 
     x̄[entry] = Σ over the windows it is in of ȳ[o, p] / m[o, p]
 """

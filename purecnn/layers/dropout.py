@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats, require_fraction
+from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 
 
@@ -24,10 +25,10 @@ from purecnn.rules import rule
 def dropout(x: Float[Array, "*shape"], key: Array, rate: float | Array) -> Float[Array, "*shape"]:
     """`x` with a fraction `rate` of its entries set to zero at random and the others divided by 1 − rate.
 
-    x of any shape and floating dtype; `key` from `jax.random.key`; the same key draws the same entries. `rate` may be a
-    traced number. Residuals: the mask, one byte per entry. Neither key nor rate has a cotangent: the expected output
-    depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not looked at), TypeError for a dtype
-    that is not floating.
+    x of any shape and floating dtype, 16 bits computed in float32; `key` from `jax.random.key`; the same key draws the
+    same entries. `rate` may be a traced number. Residuals: the mask, one byte per entry. Neither key nor rate has a
+    cotangent: the expected output depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not
+    looked at), TypeError for a dtype that is not floating.
     """
     return _drop(x, _survivors(x, key, rate), rate)
 
@@ -53,4 +54,6 @@ def _survivors(x, key, rate):
 
 
 def _drop(x, mask, rate):
-    return jnp.where(mask, x / jnp.asarray(1 - rate, x.dtype), jnp.zeros_like(x))
+    wide = accumulation_dtype(x.dtype)  # 16 bits would round 1 − rate, and every survivor with it
+    scaled = x.astype(wide) / jnp.asarray(1 - rate, wide)
+    return jnp.where(mask, scaled.astype(x.dtype), jnp.zeros_like(x))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float
-from purecnn.checks import require_floats
+from purecnn.checks import require_floats, require_number
 from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 
@@ -28,6 +28,7 @@ def leaky_relu(x: Float[Array, "*shape"], *, negative_slope: float = 0.01) -> Fl
     for a negative `negative_slope`. Raises TypeError for a dtype that is not floating.
     """
     require_floats("leaky_relu", x=x)
+    require_number("leaky_relu", "negative_slope", negative_slope)
     return jnp.where(x > 0, x, _scaled(x, negative_slope))
 
 

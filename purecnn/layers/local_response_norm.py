@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from purecnn.annotations import Array, Float
-from purecnn.checks import require_floats, require_rank
+from purecnn.checks import require_floats, require_number, require_rank
 from purecnn.geometry import integer
 from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
@@ -40,6 +40,8 @@ def local_response_norm(
     require_floats("local_response_norm", x=x)
     require_rank("local_response_norm", "N H W C", x=x)
     integer("local_response_norm", "size", size, 1)
+    for name, value in {"alpha": alpha, "beta": beta, "k": k}.items():
+        require_number("local_response_norm", name, value)
     if not k > 0 or alpha < 0:
         raise ValueError(f"local_response_norm: k, alpha: got {k}, {alpha}, expected k > 0 and alpha ≥ 0")
     wide = x.astype(accumulation_dtype(x.dtype))

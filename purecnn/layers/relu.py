@@ -16,7 +16,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float
-from purecnn.checks import require_floats
+from purecnn.checks import require_floats, require_number
+from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 
 
@@ -29,6 +30,7 @@ def relu(x: Float[Array, "*shape"], *, slope_at_zero: float = 0.0) -> Float[Arra
     not floating, ValueError for a slope outside [0, 1].
     """
     require_floats("relu", x=x)
+    require_number("relu", "slope_at_zero", slope_at_zero)
     if not 0 <= slope_at_zero <= 1:
         raise ValueError(f"relu: slope_at_zero: got {slope_at_zero}, expected between 0 and 1, the one-sided slopes")
     return jnp.maximum(x, jnp.zeros((), x.dtype))
@@ -48,5 +50,6 @@ def relu_bwd(residuals, y_bar, *, slope_at_zero=0.0):
     # XLA turns y > 0 into x > 0 and keeps x for it: then cuDNN's convolution cannot apply the ReLU itself.
     x_bar = jnp.where(jnp.sign(kept) > 0, y_bar, jnp.zeros_like(y_bar))
     if slope_at_zero != 0:
-        x_bar = jnp.where(kept == 0, y_bar * jnp.asarray(slope_at_zero, y_bar.dtype), x_bar)
+        scaled = y_bar.astype(accumulation_dtype(y_bar.dtype)) * slope_at_zero
+        x_bar = jnp.where(kept == 0, scaled.astype(y_bar.dtype), x_bar)
     return (x_bar,)

@@ -18,6 +18,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats
+from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 
 
@@ -25,10 +26,11 @@ from purecnn.rules import rule
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """1 / (1 + exp(−x)), elementwise, for x of any shape and floating dtype.
 
-    Smooth everywhere, no overflow for large |x|. Residuals: x. Raises TypeError for a dtype that is not floating.
+    Smooth everywhere, no overflow for large |x|. 16-bit inputs are computed in float32. Residuals: x. Raises TypeError
+    for a dtype that is not floating.
     """
     require_floats("sigmoid", x=x)
-    return lax.logistic(x)
+    return lax.logistic(x.astype(accumulation_dtype(x.dtype))).astype(x.dtype)
 
 
 @sigmoid.def_fwd
@@ -41,5 +43,6 @@ def sigmoid_fwd(x):
 def sigmoid_bwd(residuals, y_bar):
     """x̄, of the shape and dtype of x."""
     (x,) = residuals
-    y = lax.logistic(jnp.where(x > 0, -x, x))  # at −|x|, which JAX would differentiate to 0 at 0
-    return (y_bar * (y * (1 - y)),)
+    wide = x.astype(accumulation_dtype(x.dtype))
+    y = lax.logistic(jnp.where(wide > 0, -wide, wide))  # at −|x|, which JAX would differentiate to 0 at 0
+    return ((y_bar.astype(wide.dtype) * (y * (1 - y))).astype(x.dtype),)

@@ -33,10 +33,11 @@ def softmax_cross_entropy(
 
     logits (N, ..., K), labels integers (N, ...) or probabilities (N, ..., K). 16-bit logits are computed in float32.
     Smooth everywhere. A label outside 0 … K−1 gives a NaN loss and NaN cotangents (nothing can raise inside a compiled
-    step), but cotangents of 0 where L̄ is 0: `jnp.where(labels == 255, 0, losses)` leaves pixels out. So do labels with
-    a row of zeros, as `jax.nn.one_hot(255, K)` is: loss 0 and cotangents of 0. Residuals: logits and labels. Integer
-    labels have no cotangent. `label_smoothing` may be a traced number; it is held constant and has no cotangent. Raises
-    ValueError or TypeError for other shapes or dtypes, or a smoothing outside [0, 1) (a traced one is not looked at).
+    step), but cotangents of 0 where L̄ is 0: `jnp.where(labels == 255, 0, losses)` leaves pixels out. So do, without
+    label smoothing, labels with a row of zeros, as `jax.nn.one_hot(255, K)` is: their loss is 0 and so is x̄. Residuals:
+    logits and labels. Integer labels have no cotangent. `label_smoothing` may be a traced number; it is held constant
+    and has no cotangent. Raises ValueError or TypeError for other shapes or dtypes, or a smoothing outside [0, 1) (a
+    traced one is not looked at).
     """
     log_probabilities, targets = _parts(logits, labels, label_smoothing)
     # Where a target is 0 its term is 0, even for a logit of −inf.
@@ -76,6 +77,9 @@ def _parts(logits, labels, smoothing):
     wide = logits.astype(accumulation_dtype(logits.dtype))
     shifted = wide - wide.max(axis=-1, keepdims=True)
     log_probabilities = shifted - jnp.log(jnp.exp(shifted).sum(axis=-1, keepdims=True))
+    if not hasattr(labels, "dtype"):
+        got = type(labels).__name__
+        raise TypeError(f"{layer}: labels: got {got}, expected an array of integers or of probabilities")
     if jnp.issubdtype(labels.dtype, jnp.integer):
         require_shape(layer, logits.shape[:-1], "one class per sample", labels=labels)
         if labels.dtype.itemsize < 4:  # uint8 counts to 255, whatever the number of classes

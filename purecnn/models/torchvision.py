@@ -79,9 +79,17 @@ def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[
 
 
 def to_torchvision(name: str, params: list[Params], state: list[Params]) -> dict[str, Any]:
-    """Arrays by torchvision's names, as `load_state_dict` takes them, from parameters and state of the net `name`."""
+    """Arrays by torchvision's names, as `load_state_dict` takes them, from parameters and state of the net `name`.
+
+    Raises ValueError for those of another net, and where parameters or running statistics are missing.
+    """
     table, arrays = _table(name), {}
-    for array, leaf in _named(table.names, {"params": params, "state": state}):
+    named = dict(_named(table.names, {"params": params, "state": state}))
+    expected = dict(_named(table.names, _built(name)[1]))
+    for array in sorted(expected.keys() ^ named.keys()):
+        got, wanted = ("nothing", "it") if array in expected else ("it", "nothing")
+        raise ValueError(f"params, state: {array}: got {got}, expected {wanted} in {name}")
+    for array, leaf in named.items():
         arrays[array] = _to_torch(leaf, table.flattened).reshape(_shape(array, leaf.shape))
         if _counter(array):
             arrays[_counter(array)] = np.zeros((), np.int64)

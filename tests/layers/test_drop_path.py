@@ -67,3 +67,11 @@ def mask_inverted(residuals, y_bar, rate):
 )
 def test_faulty_rules_are_rejected(faulty):
     assert_rejected(DROP_PATH, faulty)
+
+
+def test_sixteen_bits_do_not_round_the_scale():
+    x = jnp.arange(1, 2000).astype("bfloat16")
+    y, residuals = purecnn.drop_path_fwd(x, jax.random.key(0), 0.1)
+    exact = jnp.where(y != 0, x.astype("float32") / 0.9, 0).astype("bfloat16")
+    assert (y == exact).all()
+    assert (purecnn.drop_path_bwd(residuals, x, 0.1)[0] == exact).all()

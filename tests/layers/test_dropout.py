@@ -79,3 +79,15 @@ def mask_inverted(residuals, y_bar, rate):
 @pytest.mark.parametrize("faulty", [drawn_anew, not_scaled, mask_inverted, faulty_rules.cotangent_ignored(DROPOUT)])
 def test_faulty_rules_are_rejected(faulty):
     assert_rejected(DROPOUT, faulty)
+
+
+def test_sixteen_bits_do_not_round_the_scale():
+    """Every survivor would be off by the same: 1/0.9 is 1.1111, and 1.1130 with 0.9 in bfloat16."""
+    x = jnp.arange(1, 2000).astype("bfloat16")
+    for rate in (0.1, jnp.float32(0.1)):
+        y, residuals = purecnn.dropout_fwd(x, KEY, rate)
+        x_bar, _ = purecnn.dropout_bwd(residuals, x, rate)
+        exact = jnp.where(y != 0, x.astype("float32") / 0.9, 0).astype("bfloat16")
+        assert (y == exact).all()
+        assert (x_bar == exact).all()
+    assert (x / jnp.bfloat16(0.9) != (x.astype("float32") / 0.9).astype("bfloat16")).any()

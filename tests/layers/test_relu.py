@@ -96,3 +96,11 @@ def test_another_slope_at_zero_is_rejected():
 
     subject = RELU.variant("half", slope_at_zero=0.5)
     assert_rejected(subject, other_slope, [AROUND_ZERO], oracles=(AUTODIFF, LOOPS))
+
+
+def test_sixteen_bits_do_not_round_the_slope_at_zero():
+    y_bar = jnp.arange(1, 200).astype("bfloat16")
+    exact = (y_bar.astype("float32") * 0.3).astype("bfloat16")
+    (x_bar,) = purecnn.relu_bwd((jnp.zeros(199, "bfloat16"),), y_bar, slope_at_zero=0.3)
+    assert (x_bar == exact).all()
+    assert (y_bar * jnp.bfloat16(0.3) != exact).any()

@@ -182,6 +182,12 @@ def test_another_name_or_the_parameters_of_another_net_are_refused():
         to_torchvision("resnet18", params, [{} for _ in params])
 
 
+def test_weights_without_running_statistics_are_refused():
+    """PyTorch would refuse the file, or its own model would keep the statistics that it begins with."""
+    with pytest.raises(ValueError, match=r"^params, state: bn1\.running_mean: got nothing, expected it in resnet18"):
+        to_torchvision("resnet18", _built("resnet18")[1]["params"], [{}] * 14)
+
+
 class Tensor:
     """Like PyTorch's: an array with a dtype that is not NumPy's."""
 
