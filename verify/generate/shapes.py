@@ -79,10 +79,12 @@ def class_of(
     tied = tuple(a for a in mates if _correspond(axis, a, shapes))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
+    # An axis of 1 may broadcast against one of 2: only an axis that takes 3 as well is free.
+    larger = (2, 3) if size == 1 else (size + 1,)
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
             group = (axis, *others)
-            if accepted(case, resized(shapes, dict.fromkeys(group, size + 1)), case.options):
+            if all(accepted(case, resized(shapes, dict.fromkeys(group, s)), case.options) for s in larger):
                 return group
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
     for other in related:

@@ -152,3 +152,15 @@ def test_a_square_matrix_that_is_taken_apart_stays_square():
     for function, kept in ((lambda a: jnp.linalg.svd(a)[0], True), (lambda a: jnp.tanh(a), False)):
         case = _example(describe(function, (square,), None, None), "", 0)
         assert (((0, 0), (0, 1)) in shapes.free_classes(case)) is kept
+
+
+def test_an_axis_of_1_that_broadcasts_against_2_stays_1():
+    rule = jax.custom_vjp(lambda x, bias: x * bias)
+    rule.defvjp(
+        lambda x, bias: (x * bias, (x, bias)),
+        lambda r, g: (g * r[1], (g * r[0]).sum(0, keepdims=True)),
+    )
+    report = verify.check(rule, X[:2], Y[:1], checks=("contract", "gradient"))
+    assert report.ok, report
+    assert ((1, 0),) not in shapes.free_classes(example(rule, X[:2], Y[:1]))
+    assert ((0, 0),) in shapes.free_classes(example(lambda a, b: a @ b, X[:1], Y.T))  # one row may be more
