@@ -3,11 +3,12 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
 from verify.call_under_test import CallUnderTest
+from verify.checks import contract
 from verify.function_under_test import first_line
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome
@@ -44,6 +45,16 @@ class Log:
         self.findings += found
         self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
         return not found
+
+    def run_all(self, checks: Sequence[ModuleType], case: CallUnderTest) -> bool:
+        """Run several; a rule that cannot be differentiated at a call is not asked for its gradient there."""
+        right = True
+        for n, check in enumerate(checks):
+            right = self.run(check, case) and right
+            if check is contract and self.outcomes[-1].status != PASSED:
+                self.skip(checks[n + 1 :], case.label, self.outcomes[-1].reason or f"{contract.NAME} failed already")
+                break
+        return right
 
     def tell(self, text: str) -> None:
         """On a terminal, what is being done, once a check takes longer than one waits for without asking."""
