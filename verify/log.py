@@ -38,8 +38,12 @@ class Log:
         except Exception as error:
             reason = f"the check itself failed on this rule: {first_line(error)}"
         if not any(n.startswith(f"{check.NAME}: ") for n in self.notes):  # of other calls the same would be said again
-            said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
-            self.notes += said[: 1 if check.EVERY_CASE else 3]
+            said: dict[str, str] = {}
+            for f in found:
+                if f.note:  # the same in float16 as in bfloat16 once
+                    alike = f"{f.argument}: {f.message}".replace("bfloat16", "float16")
+                    said.setdefault(alike, f"{f.check}: {f.argument}: {f.message}, on {f.case}")
+            self.notes += list(said.values())[: 1 if check.EVERY_CASE else 3]
         found = [f for f in found if not f.note]
         status = NOT_RUN if reason else FAILED if found else PASSED
         self.findings += found
