@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from verify.call_under_test import CallUnderTest, outputs
-from verify.function_under_test import KEY
+from verify.function_under_test import INTEGER, KEY
 from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
 
@@ -76,7 +76,8 @@ def class_of(
     mates += [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] == axis[0]]
     # Axes that correspond and are equal in the example stay equal: who writes a rule for pairs of rows need not have
     # meant any other number of them, though the function may take it.
-    tied = tuple(a for a in mates if _correspond(axis, a, shapes))
+    integers = {n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER}
+    tied = tuple(a for a in mates if _correspond(axis, a, shapes, integers))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
     # An axis of 1 may broadcast against one of 2: only an axis that takes 3 as well is free.
@@ -94,12 +95,17 @@ def class_of(
     return None
 
 
-def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tuple[int, ...]]) -> bool:
+def _correspond(
+    axis: tuple[int, int], other: tuple[int, int], shapes: list[tuple[int, ...]], integers: set[int]
+) -> bool:
     """Whether two axes at one place in two arrays are likely to be one and the same: of arrays of one shape, first axes
-    of arrays of one rank (an image and a kernel apart), and axes of 1, which broadcasting takes alone."""
+    of arrays of one rank (an image and a kernel apart), leading axes of labels and of what they label, and axes of 1,
+    which broadcasting takes alone."""
     (n, k), (m, j) = axis, other
     if n == m or k != j:
         return False
+    if {n, m} & integers and shapes[n][: k + 1] == shapes[m][: k + 1]:  # reading past the end is no error in JAX
+        return True
     rows = k == 0 and len(shapes[n]) == len(shapes[m]) <= 3
     return shapes[n] == shapes[m] or rows or (shapes[n][k] == 1 and k < len(shapes[m]) - 1)
 
