@@ -113,7 +113,9 @@ class CallUnderTest:
         rule = self.trace[0] if self.long else self._wide_trace
 
         def both(arrays, y_bar):
-            given = [*self.at(OWN), *self.y_bar] if self.long else [*arrays, *y_bar]
+            # Of a long case at its own dtypes, and never as constants, with which XLA would compute while it compiles.
+            pairs = zip([*arrays, *y_bar], rule.in_avals, strict=True)
+            given = [a if a.dtype == own.dtype else a.astype(own.dtype) for a, own in pairs]
             outs = core.jaxpr_as_fun(rule)(*given)
             return (outs[:-count], outs[-count:]), oracle(arrays, y_bar)
 

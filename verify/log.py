@@ -3,11 +3,12 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
 from verify.call_under_test import CallUnderTest
+from verify.checks import contract
 from verify.function_under_test import first_line
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome
@@ -37,13 +38,27 @@ class Log:
         except Exception as error:
             reason = f"the check itself failed on this rule: {first_line(error)}"
         if not any(n.startswith(f"{check.NAME}: ") for n in self.notes):  # of other calls the same would be said again
-            said = [f"{f.check}: {f.argument}: {f.message}, on {f.case}" for f in found if f.note]
-            self.notes += said[: 1 if check.EVERY_CASE else 3]
+            said: dict[str, str] = {}
+            for f in found:
+                if f.note:  # the same in float16 as in bfloat16 once
+                    alike = f"{f.argument}: {f.message}".replace("bfloat16", "float16")
+                    said.setdefault(alike, f"{f.check}: {f.argument}: {f.message}, on {f.case}")
+            self.notes += list(said.values())[: 1 if check.EVERY_CASE else 3]
         found = [f for f in found if not f.note]
         status = NOT_RUN if reason else FAILED if found else PASSED
         self.findings += found
         self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
         return not found
+
+    def run_all(self, checks: Sequence[ModuleType], case: CallUnderTest) -> bool:
+        """Run several; a rule that cannot be differentiated at a call is not asked for its gradient there."""
+        right = True
+        for n, check in enumerate(checks):
+            right = self.run(check, case) and right
+            if check is contract and self.outcomes[-1].status != PASSED:
+                self.skip(checks[n + 1 :], case.label, self.outcomes[-1].reason or f"{contract.NAME} failed already")
+                break
+        return right
 
     def tell(self, text: str) -> None:
         """On a terminal, what is being done, once a check takes longer than one waits for without asking."""

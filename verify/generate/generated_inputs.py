@@ -1,6 +1,7 @@
 """What the arrays of a generated call hold. Each filler keeps the example's shape and dtype, so nothing is compiled
 anew: the same program runs on ties, zeros, saturation and the rest."""
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -100,7 +101,35 @@ def fill(
             arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes))
         else:
             arrays.append(leaf.value)
+    for n, m in _ordered(example):
+        arrays[n], arrays[m] = _in_order(arrays[n], arrays[m], alike=example[n].domain == example[m].domain)
     return tuple(arrays)
+
+
+def _ordered(example: list) -> list[tuple[int, int]]:
+    """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Two numbers show
+    it where they stand beside an array, as the bounds of a clip."""
+    numbers = [n for n, leaf in enumerate(example) if leaf.kind in (PERTURBED, FLOAT)]
+    values = {n: np.asarray(example[n].value) for n in numbers}
+    largest = max((v.size for v in values.values()), default=0)
+    return [
+        (n, m)
+        for n, m in itertools.permutations(numbers, 2)
+        if values[n].shape == values[m].shape
+        and (values[n].size >= FEWEST + 1 or values[n].size == 1 < largest)
+        and np.all(values[n] < values[m])
+        and (example[n].domain == example[m].domain or set(example[m].domain) <= {POSITIVE})
+    ]
+
+
+def _in_order(low: np.ndarray, high: np.ndarray, *, alike: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of one domain change places; otherwise the larger one, which any number above is as good for, grows."""
+    if low.shape != high.shape:
+        return low, high
+    if alike:
+        low, high = np.minimum(low, high), np.maximum(low, high)
+    gap = np.abs(high - low)
+    return low, (low + np.where(gap > 0, gap, np.abs(low) + 1)).astype(high.dtype)
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from verify.call_under_test import CallUnderTest, outputs
-from verify.function_under_test import KEY
+from verify.function_under_test import INTEGER, KEY
 from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
 
@@ -76,13 +76,16 @@ def class_of(
     mates += [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] == axis[0]]
     # Axes that correspond and are equal in the example stay equal: a rule for pairs of rows need not be right for other
     # numbers of rows, though the function may accept them.
-    tied = tuple(a for a in mates if _correspond(axis, a, shapes))
+    integers = {n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER}
+    tied = tuple(a for a in mates if _correspond(axis, a, shapes, integers))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
+    # An axis of 1 may broadcast against one of 2: only an axis that takes 3 as well is free.
+    larger = (2, 3) if size == 1 else (size + 1,)
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
             group = (axis, *others)
-            if accepted(case, resized(shapes, dict.fromkeys(group, size + 1)), case.options):
+            if all(accepted(case, resized(shapes, dict.fromkeys(group, s)), case.options) for s in larger):
                 return group
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
     for other in related:
@@ -92,12 +95,17 @@ def class_of(
     return None
 
 
-def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tuple[int, ...]]) -> bool:
+def _correspond(
+    axis: tuple[int, int], other: tuple[int, int], shapes: list[tuple[int, ...]], integers: set[int]
+) -> bool:
     """Whether axes at the same position in two arrays probably belong together: those of arrays of one shape, the first
-    axes of arrays of one rank (except an image and a kernel), and axes of 1, which broadcast by themselves."""
+    axes of arrays of one rank (except an image and a kernel), leading axes of labels and of what they label, and axes
+    of 1, which broadcast by themselves."""
     (n, k), (m, j) = axis, other
     if n == m or k != j:
         return False
+    if {n, m} & integers and shapes[n][: k + 1] == shapes[m][: k + 1]:  # reading past the end is no error in JAX
+        return True
     rows = k == 0 and len(shapes[n]) == len(shapes[m]) <= 3
     return shapes[n] == shapes[m] or rows or (shapes[n][k] == 1 and k < len(shapes[m]) - 1)
 

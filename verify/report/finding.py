@@ -32,7 +32,7 @@ class Finding:
         return asdict(self)
 
     def __str__(self) -> str:
-        where = f"{self.argument}{list(self.index)}" if self.index is not None else self.argument
+        where = f"{self.argument}{list(self.index)}" if self.index else self.argument
         lines = [f"{self.check}: {where}: {self.message}"]
         if self.expected is not None and self.got is not None:
             lines.append(f"  {apart(self.expected, self.got)}")

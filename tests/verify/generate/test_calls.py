@@ -11,7 +11,7 @@ import pytest
 import verify
 from verify.checking import _example
 from verify.function_under_test import describe
-from verify.generate import shapes
+from verify.generate import generated_inputs, shapes
 from verify.generate.options import option_values
 
 RNG = np.random.default_rng(0)
@@ -152,3 +152,64 @@ def test_a_square_matrix_that_is_taken_apart_stays_square():
     for function, kept in ((lambda a: jnp.linalg.svd(a)[0], True), (lambda a: jnp.tanh(a), False)):
         case = _example(describe(function, (square,), None, None), "", 0)
         assert (((0, 0), (0, 1)) in shapes.free_classes(case)) is kept
+
+
+def test_an_axis_of_1_that_broadcasts_against_2_stays_1():
+    rule = jax.custom_vjp(lambda x, bias: x * bias)
+    rule.defvjp(
+        lambda x, bias: (x * bias, (x, bias)),
+        lambda r, g: (g * r[1], (g * r[0]).sum(0, keepdims=True)),
+    )
+    report = verify.check(rule, X[:2], Y[:1], checks=("contract", "gradient"))
+    assert report.ok, report
+    assert ((1, 0),) not in shapes.free_classes(example(rule, X[:2], Y[:1]))
+    assert ((0, 0),) in shapes.free_classes(example(lambda a, b: a @ b, X[:1], Y.T))  # one row may be more
+
+
+def test_labels_stay_as_many_as_what_they_label():
+    labels = np.array([0, -1, 3, 5], np.int32)  # -1: none
+
+    def loss(z, labels):
+        of_label = jax.nn.log_softmax(z)[jnp.arange(len(labels)), jnp.maximum(labels, 0)]
+        return -jnp.where(labels >= 0, of_label, 0).sum()
+
+    def bwd(res, g):
+        z, labels = res
+        z_bar = jax.nn.softmax(z) - jax.nn.one_hot(labels, z.shape[1], dtype=z.dtype)
+        return g * jnp.where(labels[:, None] >= 0, z_bar, 0), None
+
+    rule = jax.custom_vjp(loss)
+    rule.defvjp(lambda z, labels: (loss(z, labels), (z, labels)), bwd)
+    report = verify.check(rule, X, labels, checks=("contract", "gradient"))
+    assert report.ok, report
+    assert ((0, 0), (1, 0)) in shapes.free_classes(example(loss, X, labels))
+
+
+def clip(x, low, high):
+    return jnp.clip(x, low, high)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_the_ends_of_an_interval_stay_in_order(factor):
+    def bwd(res, g):
+        x, low, high = res
+        below, above = x < low, x > high
+        return jnp.where(below | above, 0, g), factor * jnp.where(below, g, 0).sum(), jnp.where(above, g, 0).sum()
+
+    rule = jax.custom_vjp(clip)
+    rule.defvjp(lambda *args: (clip(*args), args), bwd)
+    report = verify.check(rule, X, np.float32(-0.7), np.float32(0.8), checks=("gradient",))
+    assert report.ok is (factor == 1), report
+    if factor == 2:
+        assert report.failures[0].argument == "low"
+        assert "low: " in str(report.failures[0])  # an array without axes has no index
+
+
+def test_intervals_of_arrays_stay_in_order():
+    low, high = np.sort(RNG.standard_normal((2, 8)).astype(np.float32), 0)
+    case = example(lambda low, high: high - low, low, high)
+    for filler in (generated_inputs.normal, generated_inputs.tied, generated_inputs.zero):
+        ends = generated_inputs.fill(case, np.random.default_rng(1), {0: filler, 1: filler}, [(8,), (8,)])
+        assert np.all(ends[0] < ends[1])
+    unordered = example(lambda x, y: x - y, X[0], Y[0])
+    assert not generated_inputs._ordered(unordered.tested.leaves)
