@@ -12,7 +12,7 @@ import numpy as np
 from verify import arguments
 from verify.generate.domain import Domain, said, seen, within
 from verify.oracle import primal
-from verify.oracle.instances import INSTANCE, fits, is_instance
+from verify.oracle.instances import INSTANCE, SYMBOLIC_ZEROS, fits, is_instance
 from verify.program.identity import is_array
 from verify.report.finding import UncheckableError
 
@@ -235,9 +235,10 @@ def unbound(error: BaseException) -> str:
 
 
 def _names(eqn: Any) -> list[str]:
-    """A hijax primitive that is not JAX's own counts as INSTANCE, too."""
-    own = eqn.primitive.name == primal.HIJAX and is_instance(eqn.params["_prim"])
-    return [eqn.primitive.name, *([INSTANCE] if own else [])]
+    """The primitive's name; INSTANCE, too, of a hijax primitive that is not JAX's own, and SYMBOLIC_ZEROS."""
+    prim = eqn.params.get("_prim")
+    told = eqn.params.get("symbolic_zeros", getattr(prim, "symbolic_zeros", False)) is True
+    return [eqn.primitive.name, *[INSTANCE] * is_instance(prim), *[SYMBOLIC_ZEROS] * told]
 
 
 def first_line(error: BaseException) -> str:

@@ -4,10 +4,13 @@ JAX hands `jvp` and `linearized` a symbolic `hijax.Zero` for an argument without
 output without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says
 which: asked here over the first and the second axis, and over one argument alone. `remat` is called only where
 `jax_remat3` is on.
+A `custom_vjp` or `custom_jvp` with `symbolic_zeros=True` is told the same, and asked the same of one argument or output
+alone.
 What the full call gives is the truth: the other checks have looked at it.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,7 +19,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
 from verify.oracle.compare import differences
-from verify.oracle.instances import INSTANCE, UNWRITTEN, method_in
+from verify.oracle.instances import INSTANCE, SYMBOLIC_ZEROS, UNWRITTEN, method_in
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, is_float, linearized, pullback, pushforward, quickly, setting
@@ -26,14 +29,15 @@ EVERY_CASE = False
 MOST = 3  # arguments and outputs looked at one by one
 ROWS = 5  # of a batch
 REMAT = "jax_remat3"
+OF_ZEROS = "what the rule answers to a symbolic zero (symbolic_zeros=True) is not what it answers to zeros"
 
-# (the methods looked at, what was done, function, its arguments, what it must return)
-Run = tuple[str, str, Callable, list, list[np.ndarray]]
+# (the method looked at, what was done, function, its arguments, what it must return, names of that)
+Run = tuple[str, str, Callable, list, list[np.ndarray], list[str]]
 
 
 def applies(tested: FunctionUnderTest) -> bool:
-    """Of hijax primitives only, not of those that JAX makes of a custom_vjp."""
-    return INSTANCE in tested.primitives
+    """Of hijax primitives, not of those that JAX makes of a custom_vjp, and of rules that are told of symbolic zeros."""
+    return bool({INSTANCE, SYMBOLIC_ZEROS} & tested.primitives)
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
@@ -43,12 +47,10 @@ def findings(case: CallUnderTest) -> list[Finding]:
         level, (outs, bars), unit = OWN, case.own, unit_roundoff(case.tested.dtype)
     flat = case.tested.flat(case.tested.rule, case.options)
     found: list[Finding] = []
-    for runs in (
-        _one_argument(case, level, flat, bars),
-        _one_output(case, level, flat, outs),
-        _batched(case, level, flat),
-        _recomputed(case, level, flat, outs, bars),
-    ):
+    parts = [_one_argument(case, level, flat, bars), _one_output(case, level, flat, outs)]
+    if INSTANCE in case.tested.primitives:
+        parts += [_batched(case, level, flat), _recomputed(case, level, flat, outs, bars)]
+    for runs in parts:
         for run in runs:
             found += _compared(case, level, unit, run)
             if found:
@@ -57,7 +59,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
 
 
 def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Finding]:
-    method, text, fun, inputs, expected = run
+    method, text, fun, inputs, expected, names = run
     try:
         with setting(REMAT, True) if method == "remat" else setting("", None):
             got = [np.asarray(a) for a in call(quickly(fun), level, *inputs)]
@@ -69,9 +71,12 @@ def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Fi
         message = f"{text} it raises {first_line(error)}"
         return [Finding(NAME, method_in(error) or method, None, None, None, "raises", message, case.label)]
     size = max((float(np.abs(e).max(initial=0)) for e in expected if is_float(e)), default=0.0)
+    what = f"the full call's, {text}"
     allowed = [np.full(e.shape, 4 * ROOM * unit * (1 + np.sqrt(e.size)) * size + 1e-300) for e in expected]
-    names = [method] * len(expected)
-    return differences(NAME, case, expected, got, allowed, names=names, what=f"the full call's, {text}")[:1]
+    if INSTANCE in case.tested.primitives:
+        return differences(NAME, case, expected, got, allowed, names=[method] * len(names), what=what)[:1]
+    found = differences(NAME, case, expected, got, allowed, names=names, what=what)[:1]
+    return [replace(f, cause=OF_ZEROS) for f in found]
 
 
 def _one_argument(case: CallUnderTest, level: Any, flat: Callable, bars: list[np.ndarray]) -> Iterator[Run]:
@@ -91,10 +96,11 @@ def _one_argument(case: CallUnderTest, level: Any, flat: Callable, bars: list[np
                 dense = [np.asarray(a) for a in call(quickly(full), level, arrays, tangents)]
             except Exception:  # pushforward's business
                 continue
-            yield methods, text, _joined(forward(flat, [n])), [arrays, [tangents[k]]], dense
+            names = [f"{what} {m}" for what in ("output", "tangent of output") for m in range(len(dense) // 2)]
+            yield methods, text, _joined(forward(flat, [n])), [arrays, [tangents[k]]], dense, names
         alone = pullback(flat, [n])
-        text = f"differentiated by {case.names[k]} alone"
-        yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, y_bar], [bars[k]]
+        name, text = case.names[k], f"differentiated by {case.names[k]} alone"
+        yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, y_bar], [bars[k]], [name]
 
 
 def _one_output(case: CallUnderTest, level: Any, flat: Callable, outs: list[np.ndarray]) -> Iterator[Run]:
@@ -108,7 +114,8 @@ def _one_output(case: CallUnderTest, level: Any, flat: Callable, outs: list[np.n
         alone = pullback(lambda *a, k=k: [flat(*a)[k]], case.perturbed)
         text = f"where output {k} alone is used"
         bars = case.pull(level, dense)[1]
-        yield "vjp_bwd", text, lambda a, g, alone=alone: alone(a, g)[1], [arrays, [y_bar[n]]], bars
+        run = lambda a, g, alone=alone: alone(a, g)[1]  # noqa: E731
+        yield "vjp_bwd", text, run, [arrays, [y_bar[n]]], bars, case.names
 
 
 def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
@@ -132,7 +139,7 @@ def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
         inputs = [np.stack([row[k] for row in rows], axis) if k in which else a for k, a in enumerate(arrays)]
         axes = [axis if k in which else None for k in range(len(arrays))]
         fun = lambda a, axes=axes, out=out_axis: jax.vmap(flat, axes, out)(*a)  # noqa: E731
-        yield "batch", f"vmap over {text}", fun, [inputs], expected
+        yield "batch", f"vmap over {text}", fun, [inputs], expected, [""] * len(expected)
 
 
 def _rolled(array: np.ndarray, by: int) -> np.ndarray:
@@ -147,7 +154,8 @@ def _recomputed(case: CallUnderTest, level: Any, flat: Callable, outs: list, bar
     arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
     # JAX 0.11 asks for the flag where a function is wrapped, JAX 0.12 where it is called: both happen at the call.
     run = _joined(pullback(lambda *args: jax.checkpoint(flat)(*args), case.perturbed))
-    yield "remat", f"under jax.checkpoint with {REMAT}", run, [arrays, y_bar], [*outs, *bars]
+    expected = [*outs, *bars]
+    yield "remat", f"under jax.checkpoint with {REMAT}", run, [arrays, y_bar], expected, [""] * len(expected)
 
 
 def _joined(run: Callable) -> Callable:

@@ -16,11 +16,10 @@ from jax.extend import core
 from jax.interpreters import partial_eval
 
 from verify.call_under_test import CallUnderTest
-from verify.checks.methods import applies as applies
-from verify.function_under_test import first_line
+from verify.function_under_test import FunctionUnderTest, first_line
 from verify.generate.options import option_values
 from verify.oracle.compare import differences
-from verify.oracle.instances import METHODS, constructions, used, written
+from verify.oracle.instances import INSTANCE, METHODS, constructions, used, written
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.program.equality import changed, unequal
 from verify.report.finding import Finding, NotRunError
@@ -29,6 +28,11 @@ from verify.running import WIDE, is_float, of_perturbed, widened
 NAME = "primitive"
 EVERY_CASE = False
 MOST = 3  # instances of one class, and options, looked at
+
+
+def applies(tested: FunctionUnderTest) -> bool:
+    """Of hijax primitives only, not of those that JAX makes of a custom_vjp."""
+    return INSTANCE in tested.primitives
 
 
 def findings(case: CallUnderTest) -> list[Finding]:

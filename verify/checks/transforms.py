@@ -1,10 +1,10 @@
 """JAX's transformations must commute with the rule.
 
 The derivative of a function applied to each row is the derivative applied to each row; compiled or not, recomputed or
-kept, in a loop or at once, the numbers are the same. A rule fails here if it counts on concrete values, on the rank
-or the leading axis of its arguments, or on residuals that do not batch. Compared: eager, `vmap` of the pullback,
-the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside, `remat`, and
-`jit` of the rule behind a product (`fused`).
+kept, in a loop or at once, the numbers are the same. A rule fails here if it counts on concrete values, on the rank or
+the leading axis of its arguments, or on residuals that do not batch. Compared: values and cotangents, eager, `vmap` of
+the pullback, the pullback of `vmap`, `vmap` over one argument alone (mixed `in_axes`), `lax.map` inside and outside,
+`remat`, and `jit` of the rule behind a product (`fused`).
 """
 
 from collections.abc import Callable
@@ -31,35 +31,35 @@ Build = Callable[[Callable], Callable]  # a flat function to a program of arrays
 
 def findings(case: CallUnderTest) -> list[Finding]:
     try:
-        level, first = WIDE, case.wide[1]
+        level, first = WIDE, _joined(*case.wide)
     except NotRunError:
-        level, first = OWN, case.own[1]
+        level, first = OWN, _joined(*case.own)
     flat = case.tested.flat(case.tested.rule, case.options)
     arrays, y_bar = case.at(level), case.cotangent(level, case.y_bar)
     other, other_bar = _other(case, arrays), [-g[::-1] if g.ndim else -g for g in y_bar]
-    second = case.moved(other).pull(level, other_bar)[1]
+    second = _joined(*case.moved(other).pull(level, other_bar))
     both = [np.stack([a, b]) for a, b in zip(first, second, strict=True)]
     bars2 = [np.stack([a, b]) for a, b in zip(y_bar, other_bar, strict=True)]
     axes = [None if case.tested.leaves[k].kind == KEY else 0 for k in case.tested.arrays]
     pairs = [a if axis is None else np.stack([a, b]) for a, b, axis in zip(arrays, other, axes, strict=True)]
     one, two, of = [arrays, y_bar], [pairs, bars2], case.perturbed
     runs: list[tuple[str, Build, list, list[np.ndarray]]] = [
-        ("eager, not under jit", lambda f: _bars(pullback(f, of)), one, first),
-        ("vmap of its pullback", lambda f: jax.vmap(_bars(pullback(f, of)), (axes, 0)), two, both),
-        ("the pullback of its vmap", lambda f: _bars(pullback(jax.vmap(f, axes), of)), two, both),
+        ("eager, not under jit", lambda f: _all(pullback(f, of)), one, first),
+        ("vmap of its pullback", lambda f: jax.vmap(_all(pullback(f, of)), (axes, 0)), two, both),
+        ("the pullback of its vmap", lambda f: _all(pullback(jax.vmap(f, axes), of)), two, both),
         ("lax.map of its pullback", lambda f: _mapped(pullback(f, of), axes), two, both),
         ("the pullback of its scan", lambda f: _of_scan(f, of, axes), two, both),
-        ("remat", lambda f: _bars(pullback(jax.checkpoint(f), of)), one, first),
+        ("remat", lambda f: _all(pullback(jax.checkpoint(f), of)), one, first),
     ]
     for n in case.perturbed[:2]:
         mixed = [0 if m == n else None for m in range(len(arrays))]
         moved = list(arrays)
         moved[n] = other[n]
-        third = case.moved(moved).pull(level, y_bar)[1]
+        third = _joined(*case.moved(moved).pull(level, y_bar))
         expected = [np.stack([a, b]) for a, b in zip(first, third, strict=True)]
         inputs = [pairs[m] if m == n else a for m, a in enumerate(arrays)]
         name = f"vmap over {case.names[case.perturbed.index(n)]} alone"
-        build: Build = lambda f, mixed=mixed: jax.vmap(_bars(pullback(f, of)), (mixed, None))  # noqa: E731
+        build: Build = lambda f, mixed=mixed: jax.vmap(_all(pullback(f, of)), (mixed, None))  # noqa: E731
         runs.append((name, build, [inputs, y_bar], expected))
     seen: set[tuple] = set()
     notes: list[Finding] = []
@@ -82,25 +82,27 @@ def _compared(
 ) -> list[Finding]:
     if name.startswith("eager"):
         with unoptimised():
-            bars = call(fun, level, *inputs)
+            results = call(fun, level, *inputs)
     else:
         run = quickly(fun)
         program = in_words(traced(run, level, *inputs))
         if program in seen:  # as the two orders of `vmap` and pullback mostly are
             return []
         seen.add(program)
-        bars = call(run, level, *inputs)
-    got = [np.asarray(b) for b in bars]
+        results = call(run, level, *inputs)
+    got = [np.asarray(b) for b in results]
     unit = case.narrowest if level is WIDE else case.own_unit
     allowed = [_room(case, k, e, unit) for k, e in enumerate(expected)]
 
     def not_both_nan(bad: list[np.ndarray]) -> list[np.ndarray]:
-        nan = [[np.isnan(np.asarray(a, np.float64)) for a in bars] for bars in (expected, got)]
+        nan = [[np.isnan(np.asarray(a, np.float64)) for a in arrays] for arrays in (expected, got)]
         both = [e & g for e, g in zip(*nan, strict=True)]
         return [b & ~n for b, n in zip(bad, both, strict=True)]
 
     what = "a plain call's"
-    found = differences(NAME, case, expected, got, allowed, names=case.names, what=what, unexplained=not_both_nan)
+    count = len(expected) - len(case.names)
+    names = [*(f"output {k}" if count > 1 else "output" for k in range(count)), *case.names]
+    found = differences(NAME, case, expected, got, allowed, names=names, what=what, unexplained=not_both_nan)
     return [_said(f, f"{case.label}, {name}") for f in found]
 
 
@@ -153,7 +155,9 @@ def _room(case: CallUnderTest, k: int, expected: np.ndarray, unit: float) -> np.
     noise = loop_noise(case)
     floor = max(4 * unit_roundoff(case.tested.dtype), noise) * size if noise else 0.0
     try:
-        bound = case.truth.magnitudes[k].max(initial=0)
+        truth = case.truth
+        outputs = [m for m, y in zip(truth.output_magnitudes, truth.outputs, strict=True) if is_float(y)]
+        bound = [*outputs, *truth.magnitudes][k].max(initial=0)
         if not np.isfinite(bound):
             raise NotRunError("the error analysis has no bound")
         magnitude = np.broadcast_to(bound, expected.shape)
@@ -180,14 +184,19 @@ def _other(case: CallUnderTest, arrays: list) -> list:
     ]
 
 
-def _bars(pull: Callable) -> Callable:
-    return lambda arrays, y_bar: pull(arrays, y_bar)[1]
+def _joined(outs, bars) -> list:
+    """The floating outputs and the cotangents as one list."""
+    return [*(o for o in outs if is_float(o)), *bars]
+
+
+def _all(pull: Callable) -> Callable:
+    return lambda arrays, y_bar: _joined(*pull(arrays, y_bar))
 
 
 def _mapped(pull: Callable, axes: list) -> Callable:
     def run(arrays, y_bar):
         moving = [a for a, axis in zip(arrays, axes, strict=True) if axis == 0]
-        return jax.lax.map(lambda t: pull(_joined(arrays, axes, t[0]), t[1])[1], (moving, y_bar))
+        return jax.lax.map(lambda t: _joined(*pull(_row(arrays, axes, t[0]), t[1])), (moving, y_bar))
 
     return run
 
@@ -195,11 +204,11 @@ def _mapped(pull: Callable, axes: list) -> Callable:
 def _of_scan(flat: Callable, perturbed: list[int], axes: list) -> Callable:
     def looped(*arrays):
         moving = [a for a, axis in zip(arrays, axes, strict=True) if axis == 0]
-        return jax.lax.map(lambda t: flat(*_joined(arrays, axes, t)), moving)
+        return jax.lax.map(lambda t: flat(*_row(arrays, axes, t)), moving)
 
-    return lambda a, g: pullback(looped, perturbed)(a, g)[1]
+    return _all(pullback(looped, perturbed))
 
 
-def _joined(arrays, axes, moving):
+def _row(arrays, axes, moving):
     rest = iter(moving)
     return [next(rest) if axis == 0 else a for a, axis in zip(arrays, axes, strict=True)]

@@ -78,9 +78,12 @@ def long_case(example: CallUnderTest) -> Iterator[CallUnderTest]:
         return
     classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
     for n, axes in enumerate(classes if len(classes) <= FEW_CLASSES and example.tested.dtype != WIDE else ()):
-        longer = shapes.set_class(sizes, axes, LONG if n % 2 else LONGER)
-        few = sum(int(np.prod(s)) for s in longer) <= ALL_LONG
-        sizes = longer if few and shapes.accepted(example, longer, example.options) else sizes
+        for size in (LONGER + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
+            longer = shapes.set_class(sizes, axes, size)
+            few = sum(int(np.prod(s)) for s in longer) <= ALL_LONG
+            if few and shapes.accepted(example, longer, example.options):
+                sizes = longer
+                break
     if sizes == [tuple(a.shape) for a in example.arrays]:
         return
     rng = np.random.default_rng((example.seed, 18))

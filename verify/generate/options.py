@@ -36,6 +36,7 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
         values = list(GEOMETRY.get(name, ()))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
+        values += [v for v in _announced(parameter.annotation) if not values and parameter.default is None]
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
         if values:
@@ -49,7 +50,19 @@ def _near(default: Any) -> list[Any]:
         return [not default]
     if isinstance(default, int):
         return [default + 1]
-    return [0.75 * default] if isinstance(default, float) and np.isfinite(default) and default else []
+    if isinstance(default, float) and np.isfinite(default):
+        return [0.75 * default or 0.5]  # 0 is off
+    if isinstance(default, tuple | list) and default:
+        if len(default) > 2 and sorted(map(repr, default)) == [repr(n) for n in range(len(default))]:
+            return [type(default)([*default[1:], default[0]]), type(default)([len(default) - 1, *range(len(default) - 1)])]
+        return [type(default)([*default[:-1], last]) for last in _near(default[-1])]  # pads: the two sides differ
+    return []
+
+
+def _announced(annotation: Any) -> list[Any]:
+    """Values of an option that is None, and may be a number by its annotation."""
+    kinds = typing.get_args(annotation)
+    return [value for kind, value in ((bool, True), (int, 2), (float, 0.5)) if kind in kinds]
 
 
 def _literals(annotation: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from verify.oracle.primal import HIJAX, TRANSPARENT, VJP_CALLS, bind, equations,
 
 BASE: Any = getattr(hijax, "HiPrim", getattr(hijax, "VJPHiPrimitive", None))  # the older name: JAX 0.10
 INSTANCE = "a hijax primitive by hand"  # among the names of a rule's primitives: one that is not JAX's own
+SYMBOLIC_ZEROS = "symbolic zeros"  # likewise: a rule that is told which arguments and outputs play no part
 # The methods that a primitive may be given.
 METHODS = (
     *("expand", "vjp_fwd", "vjp_bwd", "vjp_bwd_retval", "jvp", "lin", "linearized"),
