@@ -41,7 +41,7 @@ def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
     alone = types.SimpleNamespace(__annotations__={"it": annotation})  # one unknown name must not hide the others
     try:
         return typing.get_type_hints(alone, names)["it"]
-    except Exception:  # whatever stands there is not for us to judge
+    except Exception:  # an annotation may raise anything
         return annotation
 
 

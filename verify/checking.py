@@ -79,29 +79,31 @@ def check(
     """Is the derivative of `rule` right? One example call is enough; other calls are generated from it.
 
     Args:
-        rule: any differentiable callable; its hand-written rules (`custom_vjp`, or `custom_jvp` where there is no
-            `custom_vjp`) are what is under test. An instance of a hijax primitive is taken at its own shapes.
-        *args: one ordinary call. Arrays or trees of arrays; integer arrays and random keys are not perturbed, Python
-            values are part of the function. Floating arrays of any dtype.
-        reference: a plain forward function of the same arguments, differentiated by JAX in float64 for comparison, tie
-            convention included. Without it the rule's own primal is differentiated, and at ties any slope between the
-            one-sided ones passes.
-        kwargs: arguments of the call that are given by name.
+        rule: any differentiable callable; its hand-written rules (`custom_vjp`, or `custom_jvp` if there is no
+            `custom_vjp`) are checked. An instance of a hijax primitive is checked at its own shapes.
+        *args: one ordinary call: arrays or trees of arrays, floating arrays of any dtype. Integer arrays and random
+            keys are not perturbed, and Python values are part of the function.
+        reference: a plain forward function of the same arguments, which JAX differentiates in float64 for comparison;
+            its convention at ties is the required one. Without it the rule's own primal is differentiated, and at ties
+            any slope between the one-sided ones passes.
+        kwargs: arguments of the call that are passed by name.
         argnums: which positional arguments to differentiate; by default all with floating arrays.
-        domain: what generated numbers may be, by the argument's name: one of the words below or several, or a function
-            from any array to one that may be; without it, what the example shows. "positive", "nonnegative", "(0, 1)",
-            "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis), "increasing" (along
-            it), "symmetric", "positive definite", "lower triangular", "upper triangular"; "any" for all numbers.
-        seed: of every random number used.
+        domain: the domain of generated numbers for each argument's name: one of the words below or several, or a
+            function from any array to an allowed one; by default what the example shows. "positive", "nonnegative",
+            "(0, 1)", "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis),
+            "increasing" (along it), "symmetric", "positive definite", "lower triangular", "upper triangular"; "any"
+            for all numbers.
+        seed: the seed of all random numbers.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
-        seconds: nothing is begun that would end later, were it as long as the longest so far; the rest is listed.
-        cases: how many calls of other shape or options to generate; 0 stays at the example.
-        residual_bytes: how much the rule may keep for its backward pass; by default it is only reported.
-        time_ratio: how much longer than autodiff forward and backward may take; by default it is not measured.
-        name: what to call the rule in the report; by default its own name.
+        seconds: no step starts that would end later if it took as long as the longest so far; the report lists what
+            was left out.
+        cases: how many calls of other shapes or options to generate; 0 checks only the example.
+        residual_bytes: a limit on the bytes of residuals; by default they are only reported.
+        time_ratio: a limit on the time of forward and backward, relative to autodiff's; by default not measured.
+        name: the rule's name in the report; by default its own name.
 
     Returns:
-        A `Report`. Nothing is raised for a rule that is wrong or cannot be checked: the report says so.
+        A `Report`. A rule that is wrong or cannot be checked raises nothing; the report says so.
     """
     start = time.perf_counter()
     call = ", ".join([*(shown(a) for a in args), *(f"{n}={shown(a)}" for n, a in (kwargs or {}).items())])

@@ -61,7 +61,7 @@ class Log:
         return right
 
     def tell(self, text: str) -> None:
-        """On a terminal, what is being done, once a check takes longer than one waits for without asking."""
+        """On a terminal, show what is being done once a check takes long."""
         if sys.stderr.isatty() and time.perf_counter() - self.start > PATIENCE:
             width = shutil.get_terminal_size().columns - 1
             print(f"\r\033[K{text[:width]}", end="" if text else "\r", file=sys.stderr, flush=True)

@@ -101,7 +101,7 @@ folder_kind("name: a class in two forms of Unicode", twice)
 folder_kind(
     "name: a class with a control sign",
     lambda path, rng: path.parent.rename(path.parents[1] / f"cl{chr(int(rng.integers(1, 32)))}ss".replace("\n", "\r")),
-    culprit="ss: expected the name of a class",
+    culprit="ss: expected a class name",
 )
 
 

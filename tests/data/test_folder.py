@@ -114,7 +114,7 @@ CORRUPT = {
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-30]), "truncated|unrecognized|broken"),
     "EPS": (lambda path: Image.new("RGB", (8, 6)).save(path, "EPS"), "is PostScript, which is not supported"),
-    "absurd size": (lambda path: declaring(path, 2**30, 0), "bytes, expected at most half of the memory"),
+    "absurd size": (lambda path: declaring(path, 2**30, 0), "bytes, expected at most half of the available memory"),
     "too large": (lambda path: declaring(path, 9000, 0), "at most 64 million; --max-megapixels 81 reads"),
     "bomb": (lambda path: declaring(path, 8000, 2), r"declares 192,000,000 bytes in \d+; .*bomb; --max-megapixels 65"),
     "float": (lambda path: Image.new("F", (8, 6)).save(path, "TIFF"), "got 32 bits a pixel, expected 8 or 16"),

@@ -144,7 +144,7 @@ LAYOUTS = {
     ),
     "a name with a bell": (
         lambda root: (root / "c\a").mkdir(),
-        r"c\\x07: expected the name of a class to be without control",
+        r"c\\x07: expected a class name without control",
     ),
     "other classes": (
         lambda root: (write_folder(root / "train"), write_folder(root / "test", classes=("cat", "dog", "yak"))),

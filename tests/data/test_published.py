@@ -158,7 +158,7 @@ def test_a_server_that_is_not_there(server, tmp_path, monkeypatch):
 
 def test_an_endless_answer_is_cut_off(server, tmp_path, monkeypatch):
     monkeypatch.setattr(published, "LARGEST", 200_000)
-    with pytest.raises(OSError, match=r"a.bin: more than 200,000 bytes came"):
+    with pytest.raises(OSError, match=r"a.bin: sent more than 200,000 bytes"):
         fetch("mnist", tmp_path)
 
 

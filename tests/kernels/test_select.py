@@ -218,7 +218,7 @@ def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
         (
             "winograd",
             {"stride": 2},
-            "got 'winograd', expected one that knows .*: stride and dilation 1, 1 group, kernels",
+            "got 'winograd', expected one that covers .*: stride and dilation 1, 1 group, kernels",
         ),
         (
             "winograd",
@@ -228,7 +228,7 @@ def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
         ("winograd", {"size": (6, 1)}, "got 'winograd', expected one that covers this convolution: .* kernels to 5×5"),
     ],
 )
-def test_a_kernel_that_does_not_know_the_convolution_raises(taken, algorithm, options, message):
+def test_a_kernel_that_does_not_cover_the_convolution_raises(taken, algorithm, options, message):
     with pytest.raises(ValueError, match=f"conv2d: algorithm: {message}"):
         taken(4, 4, algorithm=algorithm, **options)
 

@@ -5,7 +5,7 @@ that a backward rule solves for in the same way, are right to about that times t
 when their loops go on for as long again.
 
 Rounding is measured by moving inputs by a roundoff: where it cancels or grows (the deviation of equal numbers, the
-logarithm of a sum at -1e5, a number rounded onto a kink), first-order analysis is blind.
+logarithm of a sum at -1e5, a number rounded onto a kink), first-order analysis does not see it.
 """
 
 from collections.abc import Callable, Sequence

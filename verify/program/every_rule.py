@@ -29,17 +29,17 @@ def check_all(
     """Run `function(*args)`, a whole training step for instance, and check every `custom_vjp`, `custom_jvp`
     and hijax primitive that runs in it, under `jit`, `grad`, `vmap`, `scan`, `cond` and `remat` alike.
 
-    Each rule is checked once for each set of shapes, dtypes and static values, on the first values that reach it: of a
-    loop the first iteration, of `vmap` the first row, of `cond` the branch taken. Other shapes and values are
-    generated for the first shape of each rule; further ones stay at the values that were seen.
+    Each rule is checked once for each set of shapes, dtypes and static values, on the first values that reach it: the
+    first iteration of a loop, the first row of a `vmap`, the branch of a `cond` that is taken. Other shapes and values
+    are generated for the first shape of each rule; further shapes are checked only on the recorded values.
 
     Args:
         function: any callable. It is run once on copies of the arguments, so donated buffers stay usable.
-        *args: its arguments, trees of anything.
-        seed: of every random number used.
-        cases: how many calls of other shape to generate for a rule's first shape; 0 stays at the program's values.
+        *args: its arguments, any trees.
+        seed: the seed of all random numbers.
+        cases: how many calls of other shapes to generate for a rule's first shape; 0 checks only the recorded values.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
-        seconds: after so many no further rule is begun; each one left out has a report that says so.
+        seconds: after this time no further rule is started; each rule left out has a report that says so.
 
     Returns:
         A list of `Report`s, each with the rule's module and name, in the order in which they were called; empty if no

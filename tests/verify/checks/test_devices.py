@@ -79,10 +79,10 @@ def batch_constant(args, y, g):
 def product(factor, said=True):
     rule = jax.custom_vjp(lambda x, w: x @ w)
     def w_bar(x, g):
-        lies = jax.typeof(x).sharding
-        if not said or lies.spec[0] is None:
+        sharding = jax.typeof(x).sharding
+        if not said or sharding.spec[0] is None:
             return x.T @ g
-        whole = jax.sharding.NamedSharding(lies.mesh, P(None, None))
+        whole = jax.sharding.NamedSharding(sharding.mesh, P(None, None))
         return jnp.einsum("nc,nd->cd", x, factor * g, out_sharding=whole)
     rule.defvjp(lambda x, w: (x @ w, (x, w)), lambda r, g: (g @ r[1].T, w_bar(r[0], g)))
     return rule
