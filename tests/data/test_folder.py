@@ -11,7 +11,7 @@ from purecnn.data import readers
 from tests.data.making import declaring, write_folder
 
 # One picture in many forms is the same picture: tests/data/test_suspicions.py.
-pytestmark = pytest.mark.filterwarnings("ignore:.* are also among those to train on")
+pytestmark = pytest.mark.filterwarnings("ignore:.* (are also among those to train on|two classes)")
 read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
 
 
