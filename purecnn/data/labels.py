@@ -43,7 +43,8 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
             split = (row[SPLIT] or "").strip() if SPLIT in head else "train"
             if split.casefold() not in NAMES:
                 raise Refused(f"{where}: got the split {split!r}, expected train, val or test")
-            file, line = _inside(table, root, file), (readable_name(label), NAMES[split.casefold()])
+            file = _inside(table, root, file)
+            line: tuple[str, SplitName] = (readable_name(label), NAMES[split.casefold()])
             if found.setdefault(file, line) != line:
                 now, before = (" of ".join(each) if SPLIT in head else each[0] for each in (line, found[file]))
                 raise Refused(f"{where}: {file} has the class {now} here and {before} in an earlier line")

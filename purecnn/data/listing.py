@@ -64,13 +64,11 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
         found = split_folders(root, subfolders(root))
         train = root / found.get("train", "")
         parts: dict[SplitName, Listing] = {"train": _files(train)}
-        others = {
-            name: _files(root / folder, parts["train"].classes) for name, folder in found.items() if name != "train"
-        }
-        parts |= others
+        for name in found.keys() - {"train"}:
+            parts[name] = _files(root / found[name], parts["train"].classes)
     else:
         parts, train = _labelled(root, labels), root
-        found = {name: name for name in parts} if len(parts) > 1 else {}
+        found: dict[SplitName, str] = {name: name for name in parts} if len(parts) > 1 else {}
     listing = parts["train"]
     where = f" of {found['train']}" if found else ""
     second = found.get("test", found.get("val"))
@@ -86,10 +84,9 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     if len(found) == 2 and second == found.get("val"):
         notes.insert(0, f"of the two {'folders' if labels is None else 'splits'}, {second} is the one to test with")
     listing = dataclasses.replace(listing, part=part, notes=(*listing.notes, *notes))
-    for split, code in (("val", VAL if "test" in found else TEST), ("test", TEST)):
-        if split in found:
-            listing = _joined(listing, parts[split], code)
-    return listing
+    if "val" in found:
+        listing = _joined(listing, parts["val"], VAL if "test" in found else TEST)
+    return _joined(listing, parts["test"], TEST) if "test" in found else listing
 
 
 def may_be_image(path: Path) -> bool:
@@ -153,9 +150,11 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
     for label, split in found.values():
         if label not in classes:
             raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")
-    parts = {}
-    for name in (name for name in SPLIT_NAMES if any(split == name for _, split in found.values())):
+    parts: dict[SplitName, Listing] = {}
+    for name in SPLIT_NAMES:
         files = {file: label for file, (label, split) in found.items() if split == name}
+        if not files:
+            continue
         paths, labels = [str(root / file) for file in files], [classes.index(label) for label in files.values()]
         names, part = [readable_name(file) for file in files], np.full(len(paths), TRAIN)
         parts[name] = Listing(classes, paths, names, np.array(labels, np.int32), part, [])

@@ -72,8 +72,8 @@ def read(
         data = with_validation(data, val_share)
     # A folder may be called anything; this goes into titles and lines that others format.
     data = dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
-    warn_of_absent_classes(data)
     if name in ("folder", "npz"):  # the published sets are as they are
+        warn_of_absent_classes(data)
         warn_of_repeats(data)
     if name == "npz":
         check_pixels(data.train.images, str(path))

@@ -77,7 +77,7 @@ def test_what_is_hardly_meant_is_a_warning(images, message):
 def test_what_is_no_number_is_refused(bad):
     images = np.zeros((2, 8, 8, 3), np.float32)
     images[1, 2, 3, 0] = bad
-    with pytest.raises(ValueError, match="data: images: got values from .*, expected finite ones"):
+    with pytest.raises(ValueError, match=r"data: images: got values from .*, expected finite ones"):
         check_pixels(images, "data")
 
 

@@ -3,9 +3,11 @@
 import contextlib
 import io
 import re
+import shutil
 import warnings
 
 import jax
+import pytest
 
 from purecnn.cli import main
 from purecnn.data.files import evenly_spaced
@@ -24,13 +26,17 @@ def not_shown(said):
     return [line for line in lines if line not in SHOWN and not line.startswith(("hardware: ", "compiled in "))]
 
 
-def test_a_run_and_its_evaluation_print_what_the_page_shows(tmp_path):
+def test_a_run_and_its_evaluation_print_what_the_page_shows(tmp_path, monkeypatch, capsys):
     done = purecnn("train", "--epochs", 3, "--run-dir", "first", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") > 15
     assert not_shown(done.stdout) == []
     refused = purecnn("train", "--run-dir", "first", "--resume", "--model", "mlp", cwd=tmp_path)
     assert not_shown(refused.stderr.replace("first", "third")) == []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command sets it for its process
+    assert main(["train", "--run-dir", "frist", "--resume"]) == 2
+    assert not_shown(capsys.readouterr().err.replace("frist", "thrid").replace("first", "third")) == []
     done = purecnn("eval", "first", cwd=tmp_path)
     head = [
         line for line in done.stdout.splitlines() if "top-" in line or "precision" in line or "worst images" in line
@@ -58,6 +64,24 @@ def test_files_that_cannot_be_read_are_told_of_as_the_page_shows(tmp_path, monke
     declaring(tmp_path / "pets" / "owl" / "3.png", 9000, 0)
     assert main(show) == 2
     assert not_shown(capsys.readouterr().err) == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_likely_mistakes_are_warned_of_as_the_page_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    write_folder(tmp_path / "pets" / "train", each=12)
+    write_folder(tmp_path / "pets" / "test", each=1)
+    for number in range(2):
+        shutil.copy(
+            tmp_path / "pets" / "train" / "cat" / f"{number}.png",
+            tmp_path / "pets" / "test" / "cat" / f"{7 + number}.png",
+        )
+    shutil.copy(tmp_path / "pets" / "train" / "cat" / "3.png", tmp_path / "pets" / "train" / "dog" / "50.png")
+    assert main(["data", "show", "--data", "folder", "--data-dir", "pets"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("purecnn: warning: pets: ") == said.count("\n") == 2
+    assert not_shown(said) == []
 
 
 def test_a_stream_and_a_damaged_image_print_what_the_page_shows(tmp_path):
