@@ -91,7 +91,7 @@ def check(
         domain: what generated numbers may be, by the argument's name: one of the words below or several, or a function
             from any array to one that may be; without it, what the example shows. "positive", "nonnegative", "(0, 1)",
             "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis), "increasing" (along
-            it), "symmetric", "positive definite", "lower triangular", "upper triangular"; "any" for all numbers.
+            it), "symmetric", "positive definite", "orthogonal", "lower triangular", "upper triangular"; "any" for all.
         seed: of every random number used.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
         seconds: nothing is begun that would end later, were it as long as the longest so far; the rest is listed.
