@@ -15,7 +15,7 @@ from jax.extend import core
 
 from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
 from verify.generate.domain import POSITIVE
-from verify.oracle import narrow, tensor_float
+from verify.oracle import integers, narrow, tensor_float
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import smallest_normal, unit_roundoff
 from verify.oracle.truth import GENEROUS, LONG_SUMS, Truth, uniform, widen
@@ -65,11 +65,11 @@ class CallUnderTest:
     def at(self, dtype: Any) -> list[Any]:
         """The arrays, floating ones cast to `dtype` (OWN leaves them)."""
         kinds = [self.tested.leaves[k].kind for k in self.tested.arrays]
-        cast = dtype is not OWN
-        return [
-            a.astype(dtype) if cast and kind in (PERTURBED, FLOAT) else a
-            for a, kind in zip(self.arrays, kinds, strict=True)
-        ]
+        if dtype is OWN:
+            return list(self.arrays)
+        pairs = zip(self.arrays, kinds, strict=True)
+        cast = [a.astype(dtype) if kind in (PERTURBED, FLOAT) else a for a, kind in pairs]
+        return integers.as_literals(self.tested, self.options, cast) if np.dtype(dtype) == WIDE else cast
 
     def moved(self, arrays: list[Any]) -> "CallUnderTest":
         return replace(self, arrays=tuple(arrays))

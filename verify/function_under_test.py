@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify import arguments
-from verify.generate.domain import Domain, said, seen, within
+from verify.generate.domain import Domain, seen
+from verify.generate.said_domain import said, within
 from verify.oracle import primal
 from verify.oracle.instances import INSTANCE, SYMBOLIC_ZEROS, fits, is_instance
 from verify.program.identity import is_array

@@ -116,3 +116,21 @@ def test_a_number_with_a_dtype_and_no_shape_is_a_python_number():
     report = verify.check(scaled, X, Literal(0.5), cases=0)
     assert report.ok, report
     assert report.call == "f32[4,6], 0.5"
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1, "right"), (2, "wrong")])
+def test_a_literal_index_beside_one_that_is_given(factor, verdict):
+    """In float64 the literal is an int64, and the given one an int32."""
+
+    def written(cache, rows, position):
+        return jax.lax.dynamic_update_slice(cache, rows, (position, 0))
+
+    def bwd(res, g):
+        position, rows = res
+        kept = jax.lax.dynamic_update_slice(g, jnp.zeros_like(rows), (position, 0))
+        return kept, factor * jax.lax.dynamic_slice(g, (position, 0), rows.shape), None
+
+    made = jax.custom_vjp(written)
+    made.defvjp(lambda cache, rows, position: (written(cache, rows, position), (position, rows)), bwd)
+    report = verify.check(made, X, X[:2], np.int32(1), checks=("gradient",))
+    assert report.verdict == verdict, report

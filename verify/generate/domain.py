@@ -6,13 +6,12 @@ saturation) keeps its character: the largest of a row stays the largest.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-ORDER_BY_CHANCE = 0.01  # probability of a random array being sorted, below which one is sorted on purpose
+ORDER_BY_CHANCE = 0.05  # probability of a random array being sorted, below which one is sorted on purpose
 FEWEST = 4  # numbers between −1 and 1 that show an interval
 SMALL = 0.5  # of an argument whose numbers are all below it, the interval is no limit
 
@@ -55,7 +54,7 @@ def _probabilities(rng, values, scale):
     return p / p.sum(-1, keepdims=True)
 
 
-def _binary(v: np.ndarray) -> bool:
+def binary(v: np.ndarray) -> bool:
     return v.size > 0 and bool(np.all((v == 0) | (v == 1)))
 
 
@@ -115,13 +114,25 @@ def _triangle(part: Callable) -> Callable:
 
 
 def _unit_rows(v: np.ndarray) -> bool:
-    return _rows(v) and not _binary(v) and bool(np.all(np.abs(np.sqrt((v**2).sum(-1)) - 1) < 1e-4))
+    return _rows(v) and not binary(v) and bool(np.all(np.abs(np.sqrt((v**2).sum(-1)) - 1) < 1e-4))
 
 
 def _normalised(rng, values, scale):
     norms = np.sqrt((values**2).sum(-1, keepdims=True))
     values = np.where(norms > 0, values, rng.standard_normal(values.shape))
     return values / np.sqrt((values**2).sum(-1, keepdims=True))
+
+
+def _orthogonal(v: np.ndarray) -> bool:
+    return _square(v) and bool(np.allclose(np.swapaxes(v, -1, -2) @ v, np.eye(v.shape[-1]), atol=1e-4))
+
+
+def _rotation(rng, values, scale):
+    if values.shape[-1] != values.shape[-2]:
+        return values
+    q = np.linalg.qr(rng.standard_normal(values.shape))[0]
+    q[..., 0] *= np.linalg.det(q)[..., None]
+    return q
 
 
 def _increasing(v: np.ndarray) -> bool:
@@ -162,9 +173,9 @@ POSITIVE = Domain("positive", positive, lambda rng, v, scale: np.abs(v))
 INCREASING = Domain("increasing", _increasing, _sorted)
 # Of each group the first that the example shows; what several groups say holds together.
 STRUCTURE = (
-    Domain("one-hot", lambda v: on_simplex(v) and _binary(v), _one_hot),
+    Domain("one-hot", lambda v: on_simplex(v) and binary(v), _one_hot),
     Domain("probabilities", on_simplex, _probabilities),
-    Domain("{0, 1}", lambda v: _binary(v) and 0 < v.mean() < 1, lambda rng, v, scale: (v > 0).astype(float)),
+    Domain("{0, 1}", lambda v: binary(v) and 0 < v.mean() < 1, lambda rng, v, scale: (v > 0).astype(float)),
     Domain("positive definite", positive_definite, _spd),
     Domain("lower triangular", _triangular(np.tril), _triangle(np.tril)),
     Domain("upper triangular", _triangular(np.triu), _triangle(np.triu)),
@@ -179,6 +190,7 @@ SIGN = (
 )
 FORM = (
     Domain("symmetric", symmetric, _mirror),
+    Domain("orthogonal", _orthogonal, _rotation),
     Domain("unit rows", _unit_rows, _normalised),
     INCREASING,
 )
@@ -197,49 +209,9 @@ def seen(value: np.ndarray, alone: bool) -> tuple[Domain, ...]:
     form = next((d for d in FORM if d.shown(v)), None)
     if form is INCREASING and alone and _evenly_spaced(v):
         form = None
-    sign = next((d for d in SIGN if d.shown(v)), None) if form is None or form.words != "unit rows" else None
+    sign = (
+        next((d for d in SIGN if d.shown(v)), None)
+        if form is None or form.words not in ("unit rows", "orthogonal")
+        else None
+    )
     return tuple(d for d in (sign, form) if d is not None)
-
-
-def within(path: str, name: str) -> bool:
-    """Whether a leaf is the argument `name`, or a part of it."""
-    return path == name or path.startswith((f"{name}[", f"{name}."))
-
-
-def said(path: str, value: np.ndarray, given: Mapping[str, Any]) -> tuple[Domain, ...] | None:
-    """What `domain=` says of the leaf at `path`; None where it says nothing. Raises ValueError for other words, or
-    where the example itself lies outside."""
-    name = next((n for n in given if within(path, n)), None)
-    if name is None:
-        return None
-    words = given[name]
-    if callable(words):
-        return (Domain("as given", lambda v: True, lambda rng, v, scale: np.asarray(words(v))),)
-    words = [words] if isinstance(words, str) else list(words) if isinstance(words, Sequence) else [words]
-    found = []
-    for word in words:
-        if word == "any":
-            continue
-        if word not in NAMED:
-            known = ", ".join(map(repr, ["any", *NAMED]))
-            raise ValueError(f"domain: {name}: got {word!r}, expected a function of an array, or {known}")
-        if not _holds(NAMED[word], np.asarray(value, np.float64)):
-            raise ValueError(f"domain: {name}: got {word!r}, but the example's {path} is not {word}")
-        found.append(NAMED[word])
-    return tuple(found)
-
-
-# Said rather than guessed, a domain needs no evidence but that the example lies in it.
-PLAIN = {
-    "{0, 1}": _binary,
-    "(0, 1)": lambda v: bool(np.all((v > 0) & (v < 1))),
-    "(-1, 1)": lambda v: bool(np.all((v > -1) & (v < 1))),
-    "nonnegative": lambda v: bool(np.all(v >= 0)),
-    "increasing": lambda v: v.ndim > 0 and bool(np.all(np.diff(v, axis=-1) > 0)),
-    "lower triangular": lambda v: v.ndim > 1 and np.array_equal(v, np.tril(v)),
-    "upper triangular": lambda v: v.ndim > 1 and np.array_equal(v, np.triu(v)),
-}
-
-
-def _holds(domain: Domain, value: np.ndarray) -> bool:
-    return PLAIN.get(domain.words, domain.shown)(value)

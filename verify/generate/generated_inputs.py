@@ -98,7 +98,9 @@ def fill(
         elif leaf.kind == INTEGER and leaf.value.size:
             drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
             classes = _classes(example, shapes, leaf.value)
-            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes))
+            # Rows written to one place in no order have no value.
+            fewest = 2 if "scatter" in case.tested.primitives else FEWEST
+            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest))
         else:
             arrays.append(leaf.value)
     for n, m in _ordered(example):
@@ -107,8 +109,8 @@ def fill(
 
 
 def _ordered(example: list) -> list[tuple[int, int]]:
-    """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Two numbers show
-    it where they stand beside an array, as the bounds of a clip."""
+    """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Two numbers
+    show it where they stand beside an array, as the bounds of a clip."""
     numbers = [n for n, leaf in enumerate(example) if leaf.kind in (PERTURBED, FLOAT)]
     values = {n: np.asarray(example[n].value) for n in numbers}
     largest = max((v.size for v in values.values()), default=0)
@@ -140,10 +142,12 @@ def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) 
     return np.where(drawn.any(-1, keepdims=True), drawn, one)
 
 
-def _as_indices(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int) -> np.ndarray:
+def _as_indices(
+    rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int, fewest: int
+) -> np.ndarray:
     """Positions in order stay in order, and those that occur once stay apart, as the example's along its last axis:
     sorted segments, permutations, positions of tokens."""
-    if drawn.ndim == 0 or example.shape[-1] < FEWEST or not drawn.size:
+    if drawn.ndim == 0 or example.shape[-1] < fewest or not drawn.size:
         return drawn
     ordered, length = np.sort(example, -1), drawn.shape[-1]
     permutation = bool(np.all(ordered == np.arange(example.shape[-1])))

@@ -107,7 +107,8 @@ def unexplained(
     bad = [b & ~s for b, s in zip(bad, smooth, strict=True)]
     if not any(b.any() for b in bad):
         return bad
-    if _one_convention(case, got, allowed, smooth):
+    judged = [s | ~np.isfinite(e) for s, e in zip(smooth, case.truth.cotangents, strict=True)]
+    if _one_convention(case, got, allowed, judged):
         return [np.zeros_like(b) for b in bad]
     if case.tested.reference is not None:  # its values have other slopes
         return bad

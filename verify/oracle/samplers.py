@@ -7,11 +7,12 @@ difference and no forward mode through the loop follows. And one rounding accept
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle import kinks
-from verify.oracle.primal import equations
+from verify.oracle.primal import equations, scan_parts
 from verify.report.finding import NotRunError
 
 OWN_DERIVATIVE = "random_gamma"  # JAX's sampler, whose derivative is the implicit one
 DRAWN = {"random_bits", "threefry2x32", "rng_bit_generator"}
+LOOPS = {"while", "scan"}
 WHY = "the function draws until it accepts: its derivative is that of the distribution, not of one draw"
 
 
@@ -25,15 +26,15 @@ def refuse(case: CallUnderTest) -> None:
 
 
 def refuse_held(case: CallUnderTest) -> None:
-    """Raises NotRunError where autodiff is no oracle of such a draw either, for it reaches through the loop only
-    because that is held by a stop_gradient."""
-    if case.tested.reference is not None or "while" not in case.tested.primitives:
+    """Raises NotRunError where autodiff is no oracle of such a draw either, though it reaches through the loop: that is
+    held by a stop_gradient, or is a `scan` of so many tries."""
+    if case.tested.reference is not None or not case.tested.primitives & LOOPS:
         return
     try:
-        loops = [e for e in equations(case.trace[0]) if e.primitive.name == "while"]
+        loops = [e for e in equations(case.trace[0]) if e.primitive.name in LOOPS and _until_accepted(e)]
     except Exception:
         return
-    if any(map(_until_accepted, loops)) and kinks.stops_gradients(case):
+    if loops and (any(e.primitive.name == "scan" for e in loops) or kinks.stops_gradients(case)):
         raise NotRunError(WHY)
 
 
@@ -42,12 +43,17 @@ def _rejects(case: CallUnderTest) -> bool:
         found = list(equations(case.trace[0]))
     except Exception:
         return False
-    loops = [e for e in found if e.primitive.name == "while"]
+    loops = [e for e in found if e.primitive.name in LOOPS]
     return any(e.primitive.name == OWN_DERIVATIVE for e in found) or any(map(_until_accepted, loops))
 
 
 def _until_accepted(eqn) -> bool:
-    """A loop that draws, and ends by more than a count: what is carried as accepted, or a comparison of floats."""
+    """A loop that draws, and ends by more than a count: what is carried as accepted, or a comparison of floats. Of a
+    fixed number of tries it carries which are accepted."""
+    if eqn.primitive.name == "scan":
+        carried = scan_parts(eqn, eqn.invars)[1]
+        draws = any(e.primitive.name in DRAWN for e in equations(eqn.params["jaxpr"]))
+        return draws and any(v.aval.dtype == bool for v in carried)
     if not any(e.primitive.name in DRAWN for e in equations(eqn.params["body_jaxpr"])):
         return False
     counts = [e.primitive.name in ("lt", "le", "gt", "ge") for e in equations(eqn.params["cond_jaxpr"])]

@@ -213,3 +213,10 @@ def test_intervals_of_arrays_stay_in_order():
         assert np.all(ends[0] < ends[1])
     unordered = example(lambda x, y: x - y, X[0], Y[0])
     assert not generated_inputs._ordered(unordered.tested.leaves)
+
+
+def test_rows_that_are_written_apart_stay_apart():
+    case = example(lambda x, rows: jnp.zeros_like(x).at[rows].set(x), X[:3], np.array([2, 0, 1]))
+    for seed in range(8):
+        rows = generated_inputs.fill(case, np.random.default_rng(seed), {}, [(3, 6), (3,)])[1]
+        assert len(set(rows.tolist())) == 3

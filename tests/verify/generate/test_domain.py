@@ -22,6 +22,7 @@ EXAMPLES = {
     "probabilities": np.exp(normal(3, 4)) / np.exp(normal(3, 4)).sum(-1, keepdims=True),
     "{0, 1}": np.array([0.0, 1, 1, 0, 1]),
     "positive definite": A @ np.swapaxes(A, -1, -2) + np.eye(4),
+    "orthogonal": np.linalg.qr(A)[0],
     "lower triangular": np.tril(A),
     "upper triangular": np.triu(A),
     "(0, 1)": 1 / (1 + np.exp(-normal(8))),
@@ -122,3 +123,13 @@ def test_a_domain_that_cannot_be_is_said(domain, words):
     report = verify.check(lambda x: jnp.sin(x), normal(4, 3), domain=domain)
     assert report.verdict == "could not be checked"
     assert words in report.because
+
+
+def test_rotations_stay_rotations():
+    rotation = np.linalg.qr(RNG.standard_normal((3, 3)))[0].astype(np.float32)
+    (shown,) = seen(rotation, alone=True)
+    assert shown.words == "orthogonal"
+    made = shown.onto(RNG, np.ones((2, 3, 3)), 1.0)
+    np.testing.assert_allclose(made @ np.swapaxes(made, -1, -2), np.broadcast_to(np.eye(3), (2, 3, 3)), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(made), 1, atol=1e-12)
+    assert [d.words for d in seen(np.diag([1, 2, 3.0]), alone=True)] != ["orthogonal"]
