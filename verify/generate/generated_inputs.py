@@ -51,6 +51,11 @@ def subnormal(rng, shape, scale):
     return rng.choice([-1e-40, 0.0, 1e-40, 3e-41], shape)
 
 
+def of_several_magnitudes(rng, shape, scale):
+    exponents = rng.permutation(np.linspace(-3, 1.5, int(np.prod(shape)))).reshape(shape)
+    return scale * rng.choice([-1.0, 1.0], shape) * 10**exponents
+
+
 def near_hundred(rng, shape, scale):
     return 100.0 * rng.choice([-1.0, 1.0], shape) + rng.standard_normal(shape)
 
@@ -67,6 +72,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("all zero", zero),
     ("signed zeros", signed_zeros),
     ("subnormal", subnormal),
+    ("of several magnitudes", of_several_magnitudes),  # branches for small and for large numbers
 )
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
 FEWEST = 4  # numbers in a row that show an order
@@ -95,12 +101,20 @@ def fill(
             drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
             arrays.append(_as_masks(rng, drawn, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
-            drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
-            classes = _classes(example, shapes, leaf.value)
+            known = _with_a_second(example, leaf.value)
+            drawn = rng.choice(known.ravel(), shape).astype(leaf.value.dtype)
+            classes = _classes(example, shapes, known)
             arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes))
         else:
             arrays.append(leaf.value)
     return tuple(arrays)
+
+
+def _with_a_second(example: list, labels: np.ndarray) -> np.ndarray:
+    """Labels that are all 0 in the example, as of one segment, with some of 1, where every axis takes both."""
+    sizes = [size for leaf in example if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
+    several = labels.ndim > 0 and labels.shape[-1] >= FEWEST and min(sizes, default=1) > 1
+    return np.array([0, 1], labels.dtype) if several and not labels.any() else labels
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:
