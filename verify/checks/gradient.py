@@ -15,6 +15,7 @@ from verify.call_under_test import CallUnderTest
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
+from verify.oracle.instances import INSTANCE
 from verify.oracle.noise import MEASURED, loop_noise, measured, singular, within_noise
 from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
@@ -108,7 +109,8 @@ def _at(
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
-            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal)
+            by = ", by the methods vjp_fwd and vjp_bwd" if INSTANCE in case.tested.primitives else ""
+            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=f"the oracle's{by}")
             found.append(explained(said, case, k, got, real, unit))
         elif case.tested.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, b))
