@@ -2,11 +2,12 @@
 anew: the same program runs on ties, zeros, saturation and the rest."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.function_under_test import FLOAT, INTEGER, PERTURBED
+from verify.function_under_test import FLOAT, INTEGER, PERTURBED, Leaf
 from verify.generate.domain import POSITIVE, scale_of
 from verify.generate.shapes import takes_apart
 
@@ -80,12 +81,23 @@ MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
+def _with_ones(leaf: Leaf, sizes: list[int]) -> Leaf:
+    """A leaf whose labels are all 0, as of one segment, with 1 in the second half, where every axis takes both."""
+    labels = leaf.value
+    if leaf.kind != INTEGER or labels.dtype == bool or labels.ndim == 0 or labels.any() or min(sizes, default=1) < 2:
+        return leaf
+    later = np.arange(labels.shape[-1]) >= labels.shape[-1] // 2
+    return replace(leaf, value=np.where(later, 1, labels).astype(labels.dtype)) if later.size >= FEWEST else leaf
+
+
 def fill(
     case: CallUnderTest, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]
 ) -> tuple:
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
     example's size and domain, labels drawn from the example's labels, and unchanged keys."""
-    example = [case.tested.leaves[k] for k in case.tested.arrays]
+    given = [case.tested.leaves[k] for k in case.tested.arrays]
+    sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
+    example = [_with_ones(leaf, sizes) for leaf in given]
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):
@@ -101,20 +113,12 @@ def fill(
             drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
             arrays.append(_as_masks(rng, drawn, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
-            known = _with_a_second(example, leaf.value)
-            drawn = rng.choice(known.ravel(), shape).astype(leaf.value.dtype)
-            classes = _classes(example, shapes, known)
+            drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
+            classes = _classes(example, shapes, leaf.value)
             arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes))
         else:
             arrays.append(leaf.value)
     return tuple(arrays)
-
-
-def _with_a_second(example: list, labels: np.ndarray) -> np.ndarray:
-    """Labels that are all 0 in the example, as of one segment, with some of 1, where every axis takes both."""
-    sizes = [size for leaf in example if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
-    several = labels.ndim > 0 and labels.shape[-1] >= FEWEST and min(sizes, default=1) > 1
-    return np.array([0, 1], labels.dtype) if several and not labels.any() else labels
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:
