@@ -5,6 +5,7 @@ not check the dtype. Integers have no tangent space: their cotangent is `None` o
 rule's call, on anything else. Nothing is compiled here: tracing alone shows all this.
 """
 
+import re
 from typing import Any
 
 import jax
@@ -119,6 +120,12 @@ def cause_of(error: Exception) -> str:
         return f"the rule sums over an axis of a mesh {advice.strip()}"
     if "manual axis types" in text and "bwd" in text:
         return "a psum is missing or one too many: the cotangent must vary over the devices as its argument does"
+    place = re.search(r"at output\[(\d+)\]", text)
+    if "shapes do not match" in text and place:
+        return (
+            f"the cotangent of the rule's argument number {int(place[1]) + 1} has another shape than the argument: a "
+            "transpose or a sum over a broadcast axis is missing, or too many"
+        )
     if ("tuple" in text and "bwd" in text) or "must return" in text or "pytree" in text or "structure" in text:
         return "the backward rule must return a tuple with one cotangent per differentiable argument, shaped like it"
     if isinstance(error, jax.errors.TracerArrayConversionError | jax.errors.ConcretizationTypeError):

@@ -11,6 +11,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.oracle import samplers
 from verify.oracle.compare import differences
+from verify.oracle.instances import INSTANCE
 from verify.oracle.noise import loop_noise, moved_by_roundoff
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
@@ -41,6 +42,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     allowed = [_allowed(m, y) for m, y in zip(magnitudes, plain, strict=True)]
     doubled = [2 * a for a in allowed]
     what = "the function's value without differentiation"
+    what += ", by the method vjp_fwd" if INSTANCE in case.tested.primitives else ""
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
         bad = _where_finite(plain)(bad)

@@ -9,12 +9,15 @@ differs in float64 by less than the dtype of the call resolves is a note. Withou
 at a kink is right if a convention explains it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
+from verify.oracle.instances import INSTANCE
 from verify.oracle.noise import MEASURED, loop_noise, measured, singular, within_noise
 from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
@@ -108,11 +111,21 @@ def _at(
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
-            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal)
-            found.append(explained(said, case, k, got, real, unit))
+            by = ", by the methods vjp_fwd and vjp_bwd" if INSTANCE in case.tested.primitives else ""
+            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=f"the oracle's{by}")
+            found.append(_by_options(explained(said, case, k, got, real, unit), case))
         elif case.tested.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, b))
     return found
+
+
+def _by_options(found: Finding, case: CallUnderTest) -> Finding:
+    """A call with other options than the example's comes after one of its sizes, which was right."""
+    if not case.options:
+        return found
+    names, given = " and ".join(case.options), ", ".join(f"{name}={value!r}" for name, value in case.options.items())
+    text = f"right as called, wrong with {given}: see what the backward rule does with {names}"
+    return replace(found, cause=f"{text}; {found.cause}" if found.cause else text)
 
 
 def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:

@@ -36,7 +36,7 @@ Run = tuple[str, str, Callable, list, list[np.ndarray], list[str]]
 
 
 def applies(tested: FunctionUnderTest) -> bool:
-    """Of hijax primitives, not of those that JAX makes of a custom_vjp, and of rules that are told of symbolic zeros."""
+    """Of hijax primitives, not of those that JAX makes of a custom_vjp, and of rules with symbolic zeros."""
     return bool({INSTANCE, SYMBOLIC_ZEROS} & tested.primitives)
 
 

@@ -3,11 +3,12 @@ anew: the same program runs on ties, zeros, saturation and the rest."""
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.function_under_test import FLOAT, INTEGER, PERTURBED
+from verify.function_under_test import FLOAT, INTEGER, PERTURBED, Leaf
 from verify.generate.domain import POSITIVE, scale_of
 from verify.generate.shapes import takes_apart
 
@@ -52,6 +53,11 @@ def subnormal(rng, shape, scale):
     return rng.choice([-1e-40, 0.0, 1e-40, 3e-41], shape)
 
 
+def of_several_magnitudes(rng, shape, scale):
+    exponents = rng.permutation(np.linspace(-3, 1.5, int(np.prod(shape)))).reshape(shape)
+    return scale * rng.choice([-1.0, 1.0], shape) * 10**exponents
+
+
 def near_hundred(rng, shape, scale):
     return 100.0 * rng.choice([-1.0, 1.0], shape) + rng.standard_normal(shape)
 
@@ -68,6 +74,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("all zero", zero),
     ("signed zeros", signed_zeros),
     ("subnormal", subnormal),
+    ("of several magnitudes", of_several_magnitudes),  # branches for small and for large numbers
 )
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
 FEWEST = 4  # numbers in a row that show an order
@@ -75,12 +82,23 @@ MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
+def _with_ones(leaf: Leaf, sizes: list[int]) -> Leaf:
+    """A leaf whose labels are all 0, as of one segment, with 1 in the second half, where every axis takes both."""
+    labels = leaf.value
+    if leaf.kind != INTEGER or labels.dtype == bool or labels.ndim == 0 or labels.any() or min(sizes, default=1) < 2:
+        return leaf
+    later = np.arange(labels.shape[-1]) >= labels.shape[-1] // 2
+    return replace(leaf, value=np.where(later, 1, labels).astype(labels.dtype)) if later.size >= FEWEST else leaf
+
+
 def fill(
     case: CallUnderTest, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]
 ) -> tuple:
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
     example's size and domain, labels drawn from the example's labels, and unchanged keys."""
-    example = [case.tested.leaves[k] for k in case.tested.arrays]
+    given = [case.tested.leaves[k] for k in case.tested.arrays]
+    sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
+    example = [_with_ones(leaf, sizes) for leaf in given]
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):

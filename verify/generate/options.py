@@ -21,6 +21,8 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
     "slope_at_zero": (0.0, 0.5, 1.0),
     "label_smoothing": (0.1,),
     "negative_slope": (0.2,),
+    "ignore_index": (1,),  # a label that the example may hold
+    "padding_idx": (1,),
     "axis": (0, -1),
     "size": (3, 1),
     "algorithm": ("xla", "im2col"),
@@ -53,9 +55,11 @@ def _near(default: Any) -> list[Any]:
     if isinstance(default, float) and np.isfinite(default):
         return [0.75 * default or 0.5]  # 0 is off
     if isinstance(default, tuple | list) and default:
-        if len(default) > 2 and sorted(map(repr, default)) == [repr(n) for n in range(len(default))]:
-            return [type(default)([*default[1:], default[0]]), type(default)([len(default) - 1, *range(len(default) - 1)])]
-        return [type(default)([*default[:-1], last]) for last in _near(default[-1])]  # pads: the two sides differ
+        kind, *head = type(default), *default
+        if all(type(v) is int for v in head) and len(head) > 2 and sorted(head) == list(range(len(head))):
+            return [kind([*range(1, len(head)), 0]), kind([len(head) - 1, *range(len(head) - 1)])]  # no own inverse
+        last = head.pop()
+        return [kind([*head, other]) for other in _near(last)]  # pads: the two sides differ
     return []
 
 

@@ -86,10 +86,22 @@ def overwritten(seen: Evidence) -> str:
     return ""
 
 
+def conjugated(seen: Evidence) -> str:
+    """The imaginary part alone is wrong, by its sign."""
+    head, dot, part = seen.name.rpartition(".")
+    real = next((o for o in seen.others if o.name == f"{head}.real"), None)
+    if not dot or part != "imag" or real is None or real.expected is None or real.got is None:
+        return ""
+    if not seen.like(-seen.expected, seen.got) or not seen.like(real.expected, real.got):
+        return ""
+    return f"{bar(head)} is conjugated: a conjugate is missing or one too many, in JAX's convention for complex numbers"
+
+
 KNOWN: tuple[Callable[[Evidence], str], ...] = (
     nothing_returned,
     intended.reversed_gradient,
     intended.straight_through,
+    conjugated,
     exchanged,
     inverted_mask,
     overwritten,

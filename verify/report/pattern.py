@@ -127,6 +127,8 @@ def _where(bad: np.ndarray, neutral: np.ndarray, primal: np.ndarray | None) -> s
         return "the only element"
     if count == 1:
         return "one element"
+    if primal is not None and (half := _half(bad, neutral, primal)):
+        return half
     if primal is not None and primal.shape == bad.shape and _tied(primal)[bad].all() and not _tied(primal).all():
         return "ties"
     for axis in range(bad.ndim):
@@ -141,6 +143,17 @@ def _where(bad: np.ndarray, neutral: np.ndarray, primal: np.ndarray | None) -> s
         return lattice
     share = count / bad.size
     return "almost everywhere" if share > 0.9 else f"scattered over {count} of {bad.size} elements"
+
+
+def _half(bad: np.ndarray, neutral: np.ndarray, primal: np.ndarray) -> str:
+    """Of a triangular matrix the half of zeros, where that is all wrong."""
+    if primal.shape != bad.shape or bad.ndim < 2 or bad.shape[-1] != bad.shape[-2] or bad.shape[-1] < 3:
+        return ""
+    ones = np.ones_like(bad)
+    for side, half in (("above", np.triu(ones, 1)), ("below", np.tril(ones, -1))):
+        if not bad[~half].any() and not primal[half].any() and np.all(bad | neutral | ~half):
+            return f"{side} the diagonal"
+    return ""
 
 
 def _along(axis: int, hit: np.ndarray, size: int, rank: int) -> str:
