@@ -22,7 +22,7 @@ ROUNDS, TURN_S, STEPS_BEFORE = 7, 0.2, 5
 def _flax(net: Net, dtype):
     from experiments.benchmark import with_flax
 
-    return with_flax.Way(net, with_jax.OPTIMIZER, dtype)
+    return with_flax.Way(net, with_jax.optimizer(net), dtype)
 
 
 def _torch(compiled: bool) -> Callable:

@@ -39,7 +39,7 @@ def whole_steps(name: str, compiled: bool) -> dict[str, Callable]:
     net = NETS[name]
     ways: dict[str, Callable] = {"purecnn": with_jax.purecnn_step(net), "autodiff": with_jax.autodiff_step(net)}
     if HAS_FLAX:
-        ways["flax nnx"] = with_flax.Way(net, with_jax.OPTIMIZER)
+        ways["flax nnx"] = with_flax.Way(net, with_jax.optimizer(net))
     if HAS_TORCH:
         for layout in with_torch.LAYOUTS:
             ways[f"torch {layout}"] = with_torch.step(net, layout)

@@ -11,7 +11,9 @@ from experiments.benchmark.nets import Net, example, images, plain_logits, plain
 from purecnn.train.objectives import OBJECTIVES
 from purecnn.train.step import TrainState, training_step
 
-OPTIMIZER = optax.sgd(0.01, momentum=0.9)
+
+def optimizer(net: Net) -> optax.GradientTransformation:
+    return optax.sgd(net.learning_rate, momentum=0.9)
 
 
 class Way:
@@ -38,15 +40,15 @@ class Way:
 
 
 def purecnn_step(net: Net, precision=jnp.float32) -> Way:
-    params, x, labels = example(net)
+    (params, x, labels), sgd = example(net), optimizer(net)
     now = TrainState(
         params,
         net.chain.init_state(net.shape),
-        OPTIMIZER.init(params),
+        sgd.init(params),
         jax.random.key(0),
         jnp.zeros((), jnp.int32),
     )
-    step = training_step(net.chain, OBJECTIVES["softmax_cross_entropy"], OPTIMIZER, precision=precision)
+    step = training_step(net.chain, OBJECTIVES["softmax_cross_entropy"], sgd, precision=precision)
 
     def with_loss(now, x, labels):
         now, measured = step(now, x, labels)
@@ -56,7 +58,7 @@ def purecnn_step(net: Net, precision=jnp.float32) -> Way:
 
 
 def autodiff_step(net: Net, precision=jnp.float32) -> Way:
-    params, x, labels = example(net)
+    (params, x, labels), sgd = example(net), optimizer(net)
 
     def step(state, x, labels):
         params, opt_state = state
@@ -65,10 +67,10 @@ def autodiff_step(net: Net, precision=jnp.float32) -> Way:
             return plain_loss(net, jax.tree.map(lambda a: a.astype(precision), p), x, labels)
 
         loss, gradient = jax.value_and_grad(loss)(params)
-        updates, opt_state = OPTIMIZER.update(gradient, opt_state, params)
+        updates, opt_state = sgd.update(gradient, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
 
-    return Way(step, (params, OPTIMIZER.init(params)), x.astype(precision), labels)
+    return Way(step, (params, sgd.init(params)), x.astype(precision), labels)
 
 
 def gradients(net: Net, loss: Callable):

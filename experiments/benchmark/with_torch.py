@@ -127,7 +127,7 @@ def gradients(net: Net) -> tuple[float, list[np.ndarray]]:
 
 def step(net: Net, layout: str, compiled: bool = False) -> Callable[[], object]:
     tensors, x, labels = _start(net, layout)
-    optimizer = torch.optim.SGD(tensors, lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(tensors, lr=net.learning_rate, momentum=0.9)
     value_of = torch.compile(loss, dynamic=False) if compiled else loss
 
     def run():
@@ -149,7 +149,7 @@ class Way:
         tensors, x, labels = _start(net, "channels last")
         self.tensors = [t.detach().to(device).requires_grad_() for t in tensors]
         self.data = x.to(device, torch.bfloat16 if bfloat16 else torch.float32), labels.to(device)
-        self.optimizer = torch.optim.SGD(self.tensors, lr=0.01, momentum=0.9, fused=device == "cuda")
+        self.optimizer = torch.optim.SGD(self.tensors, lr=net.learning_rate, momentum=0.9, fused=device == "cuda")
 
         def value(tensors, x, labels):
             with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
