@@ -72,10 +72,10 @@ def batch_norm(
 ) -> Layer:
     """`purecnn.batch_norm` when training, `purecnn.batch_norm_inference` with the running statistics otherwise.
 
-    The state after a training step holds the running statistics momentum · old + (1 − momentum) · batch; no gradient
-    flows through them. Their variance is the biased one, or with `unbiased`, as in PyTorch, m / (m−1) times that, for
-    m entries per channel. They are float32 or wider. With `axis_name` the statistics are those of all devices along an
-    axis of `pmap`, `shard_map` or a named `vmap`.
+    A training step returns running statistics momentum · old + (1 − momentum) · batch, as the state after it; the
+    gradient does not go through them. Their variance is the biased one, or with `unbiased`, as PyTorch has it,
+    m / (m−1) of it, over m entries a channel; they are in float32 or wider. With `axis_name` the batch is that of all
+    devices along an axis of `pmap`, `shard_map` or a named `vmap`.
     """
     devices = {"axis_name": static_value("batch_norm", "axis_name", axis_name)}
     update = Partial(_updated, momentum, unbiased, **devices)

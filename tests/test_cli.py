@@ -32,7 +32,7 @@ def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
         (("train", "--warmup-epochs", 60), "warmup_epochs: got 60.0, expected fewer than the run's 60"),
         (("train", "--config", "no.yaml"), "purecnn: no.yaml: there is no such file"),
         (("train", "--resume"), "run_dir: got none, expected the folder of the run to resume"),
-        (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file together with --resume"),
+        (("train", "--resume", "--config", "a", "--run-dir", "b"), "config: got a file beside --resume"),
         (("train", "--batch-size", 5000), "batch_size: got 5000, expected at most 1295"),
         (("train", "--model", "alexnet"), "alexnet: layer"),
         (("summary", "--input-shape", 0, 8, 1), "input_shape: got (0, 8, 1), expected three integers"),

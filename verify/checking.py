@@ -88,12 +88,11 @@ def check(
             any slope between the one-sided ones passes.
         kwargs: arguments of the call that are passed by name.
         argnums: which positional arguments to differentiate; by default all with floating arrays.
-        domain: the domain of generated numbers for each argument's name: one of the words below or several, or a
-            function from any array to an allowed one; by default what the example shows. "positive", "nonnegative",
-            "(0, 1)", "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis),
-            "increasing" (along it), "symmetric", "positive definite", "lower triangular", "upper triangular"; "any"
-            for all numbers.
-        seed: the seed of all random numbers.
+        domain: what generated numbers may be, by the argument's name: one of the words below or several, or a function
+            from any array to one that may be; without it, what the example shows. "positive", "nonnegative", "(0, 1)",
+            "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis), "increasing" (along
+            it), "symmetric", "positive definite", "lower triangular", "upper triangular"; "any" for all numbers.
+        seed: of every random number used.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
         seconds: no step starts that would end later if it took as long as the longest so far; the report lists what
             was left out.

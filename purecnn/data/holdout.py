@@ -67,7 +67,7 @@ def with_validation(data: Dataset, val_share: float) -> Dataset:
 
 
 def warn_of_absent_classes(data: Dataset) -> None:
-    """Warn of classes without validation images, which do not count in the choice of the best weights."""
+    """A class without an image to validate has no say in which weights are the best."""
     if data.val is None:
         return
     absent = np.flatnonzero(np.bincount(data.val.labels, minlength=len(data.classes)) == 0)

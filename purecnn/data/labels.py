@@ -39,7 +39,7 @@ def read_labels(table: Path, root: Path) -> dict[str, str]:
                 raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
             file, label = _inside(table, root, file), readable_name(label)
             if found.setdefault(file, label) != label:
-                raise Refused(f"{where}: {file} has the class {label} here and {found[file]} in an earlier line")
+                raise Refused(f"{where}: {file} is {label}, and {found[file]} before")
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")
     return found

@@ -52,9 +52,9 @@ class Listing:
 def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
     """What is in `root`, without opening files whose names are those of images.
 
-    With folders of all three splits nothing is held out. With two, the second is the test set, whatever its name, and
-    a share of train is held out for validation. With train alone, with classes, or with a table of labels, both are
-    held out by the files' names. Raises ValueError for any other layout.
+    With folders of all three splits nothing is held out. Of two, the second is the test set, whichever it is called,
+    and a share of train validates. Of train alone, of classes, or of a table of labels, both are held out by the files'
+    names. Raises ValueError where it is laid out otherwise.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
@@ -121,7 +121,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
 
 
 def _hint(root: Path) -> str:
-    """A hint if it is clear what was meant: a folder below, or images without folders."""
+    """What was meant, if that is clear: a folder below, or images without folders."""
     inside = subfolders(root)
     if len(inside) == 1 and len(subfolders(root / inside[0])) > 1:
         return f"; did you mean {root / inside[0]}?"

@@ -25,7 +25,7 @@ def drop_path(x: Float[Array, "n *shape"], key: Array, rate: float | Array) -> F
     """`x` with a fraction `rate` of its samples set to zero at random and the others divided by 1 − rate.
 
     x of any shape with the batch axis first, of any floating dtype; `key` from `jax.random.key`; the same key draws the
-    same samples. `rate` may be a traced number. Residuals: the mask, one byte per sample. Neither key nor rate has a
+    same samples. `rate` may be a traced number. Residuals: the mask, one byte a sample. Neither key nor rate has a
     cotangent: the expected output depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not
     looked at) or for a scalar x, TypeError for a dtype that is not floating.
     """

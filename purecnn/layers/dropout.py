@@ -25,7 +25,7 @@ def dropout(x: Float[Array, "*shape"], key: Array, rate: float | Array) -> Float
     """`x` with a fraction `rate` of its entries set to zero at random and the others divided by 1 − rate.
 
     x of any shape and floating dtype; `key` from `jax.random.key`; the same key draws the same entries. `rate` may be a
-    traced number. Residuals: the mask, one byte per entry. Neither key nor rate has a cotangent: the expected output
+    traced number. Residuals: the mask, one byte an entry. Neither key nor rate has a cotangent: the expected output
     depends on neither. Raises ValueError unless 0 ≤ rate < 1 (a traced rate is not looked at), TypeError for a dtype
     that is not floating.
     """

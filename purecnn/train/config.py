@@ -73,7 +73,7 @@ class Config:
     epochs: int = 60
     """Passes over the training set, at most."""
     batch_size: int = BATCH_SIZE
-    """Images per step, over all devices. A training set smaller than the default is one batch."""
+    """Images per step, over all devices together. Where fewer are there to train on than the default: all of them."""
     accumulate: int = 1
     """Steps whose gradients are averaged into one update: like a batch that many times larger, in the memory of one."""
     optimizer: Optimizer = "sgd"

@@ -36,7 +36,7 @@ class ModelMetadata:
 
 
 def read_model_metadata(path: Path | str) -> ModelMetadata:
-    """Raises FileNotFoundError, or ValueError if the file is not a safetensors file or was not saved by purecnn."""
+    """Raises FileNotFoundError, or ValueError where the file is no safetensors file or none of purecnn's."""
     try:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}

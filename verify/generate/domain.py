@@ -222,9 +222,9 @@ def said(path: str, value: np.ndarray, given: Mapping[str, Any]) -> tuple[Domain
             continue
         if word not in NAMED:
             known = ", ".join(map(repr, ["any", *NAMED]))
-            raise ValueError(f"domain: {name}: got {word!r}, expected a function of an array, or {known}")
+            raise ValueError(f"domain: {name} is {word!r}; expected a function of an array, or {known}")
         if not _holds(NAMED[word], np.asarray(value, np.float64)):
-            raise ValueError(f"domain: {name}: got {word!r}, but the example's {path} is not {word}")
+            raise ValueError(f"domain: {name} is said to be {word}, and the example's {path} is not")
         found.append(NAMED[word])
     return tuple(found)
 

@@ -74,8 +74,8 @@ def class_of(
     size = shapes[axis[0]][axis[1]]
     mates = [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] != axis[0]]
     mates += [a for a in axes if a != axis and shapes[a[0]][a[1]] == size and a[0] == axis[0]]
-    # Axes that correspond and are equal in the example stay equal: a rule for pairs of rows need not be right for other
-    # numbers of rows, though the function may accept them.
+    # Axes that correspond and are equal in the example stay equal: who writes a rule for pairs of rows need not have
+    # meant any other number of them, though the function may take it.
     tied = tuple(a for a in mates if _correspond(axis, a, shapes))
     if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
         return (axis, *tied)
@@ -93,8 +93,8 @@ def class_of(
 
 
 def _correspond(axis: tuple[int, int], other: tuple[int, int], shapes: list[tuple[int, ...]]) -> bool:
-    """Whether axes at the same position in two arrays probably belong together: those of arrays of one shape, the first
-    axes of arrays of one rank (except an image and a kernel), and axes of 1, which broadcast by themselves."""
+    """Whether two axes at one place in two arrays are likely to be one and the same: of arrays of one shape, first axes
+    of arrays of one rank (an image and a kernel apart), and axes of 1, which broadcasting takes alone."""
     (n, k), (m, j) = axis, other
     if n == m or k != j:
         return False
