@@ -1,4 +1,4 @@
-"""What generated numbers may be: read from the example, or said."""
+"""The domain of generated numbers: read from the example, or given."""
 
 import jax
 import jax.numpy as jnp
