@@ -1,4 +1,4 @@
-"""What a user does wrong with arrays, and what purecnn says: the layer, the argument, what came, what was expected."""
+"""Wrong arrays, and the messages for them: layer, argument, what came, what was expected."""
 
 import jax
 import jax.numpy as jnp

@@ -1,5 +1,5 @@
-"""What holds for every rule, which its own test file proves right: its pair is its custom_vjp, its dtypes are those of
-its inputs, and every transformation of JAX goes through it."""
+"""Properties of every rule beyond its own test file: its pair is its custom_vjp, its dtypes are those of its inputs,
+and every transformation of JAX works on it."""
 
 import jax
 import jax.numpy as jnp

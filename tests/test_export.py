@@ -1,4 +1,4 @@
-"""Portability from a machine with a CPU alone: a step with every rule in it lowers for CPUs, NVIDIA GPUs and TPUs."""
+"""Portability, tested on a machine with only a CPU: a step with every rule lowers for CPUs, NVIDIA GPUs and TPUs."""
 
 import jax
 import jax.numpy as jnp

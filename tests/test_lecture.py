@@ -80,7 +80,7 @@ def test_row_12_each_output_that_saw_the_middle_sends_its_weight(convolved):
     assert dLdx[2, 2] == sum(terms)
 
 
-def test_row_12_correlation_with_the_kernel_turned_by_180_degrees(convolved):
+def test_row_12_correlation_with_the_kernel_rotated_by_180_degrees(convolved):
     """∂L/∂xᵢⱼ = Σₘₙ L_mn w_{i−m, j−n}, with m, n from 0 and w nought outside its 3×3."""
     _, w, L, _, (dLdx, _, _) = convolved
     for i in range(5):

@@ -1,4 +1,4 @@
-"""The oracles themselves: what is right passes, the smallest fault does not, and the oracles do not share a mistake."""
+"""The oracles: what is right passes, the smallest fault does not, and the oracles do not share a mistake."""
 
 import jax.numpy as jnp
 import numpy as np

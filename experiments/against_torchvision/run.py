@@ -1,11 +1,11 @@
-"""Do the nets that torchvision has too compute what torchvision's do?
+"""Do the nets that torchvision also has compute the same as torchvision's?
 
     python -m experiments.against_torchvision.run                      every net; needs torch and torchvision
     python -m experiments.against_torchvision.run --only resnet18 …
 
 Weights are drawn, by torchvision's own rules where it has some, and go through `models.from_torchvision`. Compared are
-the logits in float32, and in float64 the gradient of every parameter in training and what five steps of gradient
-descent make of every parameter and running statistic. Dropout is off: its draws cannot be made alike.
+the logits in float32, and in float64 the gradient of every parameter in training, and every parameter and running
+statistic after five steps of gradient descent. Dropout is off, because its draws cannot be made equal.
 """
 
 import argparse
@@ -30,8 +30,8 @@ RATE = 0.01
 RATES = {"resnet50": 1e-4, "resnet101": 1e-6, "mobilenet_v2": 1e-3}
 SIDES = {"alexnet_one_tower": 96}  # its convolutions leave nothing of 64×64 that pools; 64×64 for all others
 BOUNDS = {"logits": 1e-5, "gradients": 1e-8, "five steps": 1e-8}
-# A bias in front of a normalisation has the gradient zero, of which rounding alone is left: the differences are of the
-# largest entry of the gradient they are in, or of this share of the largest of all.
+# A bias before a normalisation has a zero gradient, of which only rounding errors remain: differences are relative to
+# the largest entry of their gradient, or to this share of the largest of all gradients.
 SMALL = 1e-6
 RESULTS = Path(__file__).parent / "results" / "cpu.json"
 AUTODIFF = ("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacrev", "jacfwd", "hessian")

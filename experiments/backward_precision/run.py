@@ -1,4 +1,4 @@
-"""A precision for the forward pass and another for the weights' gradients: LeNet in bfloat16 and float32, four ways.
+"""One precision for the forward pass and another for the weight gradients: LeNet in bfloat16 and float32, four ways.
 
     python -m experiments.backward_precision.run                    all parts, some four minutes
     python -m experiments.backward_precision.run --part timing      one of them: accuracy, error, timing

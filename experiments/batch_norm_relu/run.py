@@ -1,4 +1,4 @@
-"""Is one rule for batch normalisation, addition and ReLU worth its place?
+"""Does one rule for batch normalisation, addition and ReLU save enough?
 
     python -m experiments.batch_norm_relu.run [--quick] [--only NET …]
 

@@ -1,4 +1,4 @@
-"""Which transformations hold for every rule, joined for both modes? And at what compile time? See the README.
+"""Which transformations work for every rule that is defined for both modes, and at what compile time? See the README.
 
 python -m experiments.both_modes.run [--only RULE …]
 python -m experiments.both_modes.run --compile [--custom-vjp]

@@ -1,4 +1,4 @@
-"""Sets of true size, from files in the true formats through the whole tool: read, train, Ctrl-C, resume, evaluate.
+"""Data sets of full size, in files of the real formats, through the tool: read, train, Ctrl-C, resume, evaluate.
 
     python -m experiments.full_size.run                    lenet, cifar_cnn and resnet_cifar, an epoch each
     python -m experiments.full_size.run --only resnet_cifar

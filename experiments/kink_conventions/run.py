@@ -1,4 +1,4 @@
-"""Does training care what a rule sends back at a kink: at ReLU's zero, and where a pool's entries tie?
+"""Does the convention at a kink matter for training: at ReLU's zero, and where a pool's entries tie?
 
     python -m experiments.kink_conventions.run                    some four minutes
     python -m experiments.kink_conventions.run --quick --out FOLDER
@@ -87,7 +87,7 @@ def counted(net: purecnn.Chain, residuals: list[Any]) -> dict[str, Any]:
 
 
 def fingerprint(params: Any) -> Any:
-    """32 bits that differ, all but surely, where any bit of the weights does."""
+    """A checksum of 32 bits, which almost surely differs if any bit of the weights does."""
     flat = jnp.concatenate([jax.lax.bitcast_convert_type(leaf, jnp.uint32).ravel() for leaf in jax.tree.leaves(params)])
     return (flat * (2 * jnp.arange(len(flat), dtype=jnp.uint32) + 1)).sum(dtype=jnp.uint32)
 

@@ -1,4 +1,4 @@
-"""The command as a user runs it: a process of its own, in a folder of its own."""
+"""The command as a user runs it: in a separate process and folder."""
 
 import os
 import subprocess

@@ -51,7 +51,7 @@ def test_what_is_no_run_is_said_in_one_line(run_copy, capsys):
     assert err.count("\n") == 1
 
 
-def evaluated(capsys, *arguments):
+def judged(capsys, *arguments):
     assert main(["eval", *map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -64,10 +64,10 @@ def test_the_best_weights_are_evaluated_unless_others_are_named(run_copy, capsys
     metadata = read_model_metadata(worse).header()
     save_file({name: np.zeros_like(array) for name, array in last.items()}, worse, metadata)
     best = max(line["val_accuracy"] for line in read_metrics(run_copy))
-    assert evaluated(capsys, run_copy, "--split", "val")["accuracy"] == best
-    assert evaluated(capsys, run_copy, "--split", "val", "--last")["accuracy"] < 0.2
-    assert evaluated(capsys, worse, "--split", "val")["accuracy"] < 0.2
-    found = evaluated(capsys, run_copy / "kept.safetensors", "--split", "val")
+    assert judged(capsys, run_copy, "--split", "val")["accuracy"] == best
+    assert judged(capsys, run_copy, "--split", "val", "--last")["accuracy"] < 0.2
+    assert judged(capsys, worse, "--split", "val")["accuracy"] < 0.2
+    found = judged(capsys, run_copy / "kept.safetensors", "--split", "val")
     assert (found["split"], found["images"], found["accuracy"]) == ("val", 142, best)
     assert found["worst_png"] == str(run_copy / "worst-val.png")
 
@@ -82,7 +82,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()
-    found = [evaluated(capsys, "../run", "--split", split)["images"] for split in ("train", "val", "test")]
+    found = [judged(capsys, "../run", "--split", split)["images"] for split in ("train", "val", "test")]
     assert found == [42, 6, 12]
     assert evaluated(capsys, "../run", "--data-dir", "../others")["images"] == 6
     assert main(["eval", "../run", "--data-dir", "../others"]) == 0
@@ -101,7 +101,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     (tmp_path / "pets").rename(tmp_path / "cats")
     assert main(["eval", "../run"]) == 2
     assert "pets: there is no such folder" in capsys.readouterr().err
-    assert evaluated(capsys, "../run", "--data-dir", "../cats")["images"] == 12
+    assert judged(capsys, "../run", "--data-dir", "../cats")["images"] == 12
     more = ("--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", 2)
     done = purecnn("train", *more, cwd=tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_be_written_to_is_evaluated(run_copy, capsys):
 
 def test_weights_far_from_their_run_are_evaluated_on_named_images(run_copy, tmp_path, capsys):
     shutil.move(run_copy / "best.safetensors", tmp_path / "lenet.safetensors")
-    found = evaluated(capsys, tmp_path / "lenet.safetensors", "--data", "digits")
+    found = judged(capsys, tmp_path / "lenet.safetensors", "--data", "digits")
     assert found["accuracy"] == read_test(run_copy)["test_accuracy"]
     assert main(["eval", str(tmp_path / "lenet.safetensors")]) == 2
     assert "got no config.yaml, expected the folder of a run" in capsys.readouterr().err

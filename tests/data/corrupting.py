@@ -1,4 +1,4 @@
-"""What every kind of corrupt data set is made with."""
+"""Helpers to make corrupt data sets of every kind."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

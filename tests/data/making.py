@@ -1,4 +1,4 @@
-"""Data sets of any size, written in the true formats by other means than the readers use."""
+"""Data sets of any size, written in the real formats, with other code than the readers'."""
 
 import gzip
 import io

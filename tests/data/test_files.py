@@ -61,7 +61,7 @@ def test_streamed_images_are_those_that_are_read_whole(root):
         np.testing.assert_array_equal(np.asarray(other.images[1:3]), split.images[1:3])
 
 
-def test_what_is_more_than_lies_on_the_device_is_streamed(root, monkeypatch):
+def test_a_set_too_large_for_the_device_is_streamed(root, monkeypatch):
     assert not in_files(read(str(root)).train)
     monkeypatch.setattr(files, "DEVICE_LIMIT", 30 * 5 * 7 * 3 - 1)
     data = read(str(root))
@@ -106,7 +106,7 @@ def test_with_skip_unreadable_the_headers_of_all_are_read_beforehand(root):
         assert np.asarray(split.images).shape == (len(split), 5, 7, 3)
 
 
-def test_the_pieces_depend_on_no_threads_and_no_neighbours(root):
+def test_the_crops_depend_on_no_threads_and_no_neighbours(root):
     train = read(str(root), streaming="always").train
     rows = np.arange(len(train))
     expected = crops(train, threads=1)[rows]
@@ -179,7 +179,7 @@ def test_files_that_cannot_be_read_are_named_when_they_are_asked_for(root):
         assert all(wanted[n] in str(caught.value) for n in bad)
 
 
-def test_a_set_is_known_by_names_labels_and_content_wherever_it_lies(root, tmp_path):
+def test_a_set_is_identified_by_names_labels_and_content_not_by_its_path(root, tmp_path):
     def checksum(folder):
         return read(str(folder), streaming="always").train.checksum()
 

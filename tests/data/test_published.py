@@ -85,7 +85,7 @@ def test_without_a_cache_named_it_is_the_users_own(tmp_path, monkeypatch):
     assert published.cache_folder("mnist") == tmp_path / "purecnn" / "mnist"
 
 
-def test_a_cut_connection_is_gone_on_with_where_it_broke_off(server, tmp_path):
+def test_a_cut_connection_is_resumed_where_it_broke_off(server, tmp_path):
     server.cut, server.times = 100_000, 2
     fetch("mnist", tmp_path)
     assert (tmp_path / "a.bin").read_bytes() == CONTENT

@@ -60,7 +60,7 @@ def test_the_piece_is_what_the_box_shows(tmp_path, size, suffix):
             np.testing.assert_allclose(means, expected, atol=255 / extent + 3)
 
 
-def test_turned_inked_grey_and_slightly_wrong_jpegs_are_read_as_pillow_reads_them(tmp_path):
+def test_rotated_cmyk_grey_and_slightly_wrong_jpegs_are_read_as_pillow_reads_them(tmp_path):
     whole = Crop(0, 0, 1.0)
     picture = gradient(40, 40)
     exif = Image.Exif()

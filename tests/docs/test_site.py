@@ -82,6 +82,7 @@ def test_the_reference_has_every_public_name(pages):
     names = {f"purecnn.{name}" for name in purecnn.__all__ if name not in modules}
     names |= {f"{getattr(purecnn.models, name).__module__}.{name}" for name in purecnn.models.__all__}
     names |= {f"verify.{name}" for name in verify.__all__}
+    names = (names - {"purecnn.conv1d"}) | {"purecnn.conv1d.conv1d"}  # its module has the same name
     assert len(names) > 60
     assert not names - ids
 

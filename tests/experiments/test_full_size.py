@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_a_run_on_files_of_the_true_format_is_interrupted_gone_on_with_and_evaluated(tmp_path):
+def test_a_run_on_files_of_the_true_format_is_interrupted_resumed_and_evaluated(tmp_path):
     command = [sys.executable, "-m", "experiments.full_size.run", "--quick", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=os.environ)
     assert done.returncode == 0, done.stdout + done.stderr

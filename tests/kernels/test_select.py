@@ -75,7 +75,7 @@ def test_winograd_needs_many_tiles_for_the_work_on_its_kernel_and_an_image_that_
     assert taken(8192, 700, padding="SAME", batch=8) == [None, None, CHUNKED]
 
 
-def test_large_kernels_at_few_positions_are_read_as_they_lie(taken):
+def test_large_kernels_at_few_positions_are_read_in_memory_order(taken):
     """The last layers of ResNets; 16 positions an image here. For y at most as many as channels, for x̄ twice."""
     assert taken(512, 512, stride=3) == taken(256, 512, stride=3) == COL2IM
     assert taken(128, 128, stride=3) == [None, COL2IM[1], CHUNKED]

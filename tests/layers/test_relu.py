@@ -24,7 +24,7 @@ def test_slope_at_either_zero_is_the_declared_one(slope):
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.25, 1.0])
-def test_two_roads_agree_at_zero(slope):
+def test_two_oracles_agree_with_it_at_zero(slope):
     """Those that know the convention; the third would see ½."""
     assert_cotangents(RELU.variant(slope, slope_at_zero=slope), [AROUND_ZERO], oracles=(AUTODIFF, LOOPS), integers=True)
 

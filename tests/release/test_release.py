@@ -1,4 +1,4 @@
-"""One version, said alike everywhere. That the wheel works where it is installed: tests/release/smoke.py."""
+"""The version is the same everywhere. tests/release/smoke.py tests that the installed wheel works."""
 
 import datetime
 import re

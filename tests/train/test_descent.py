@@ -86,7 +86,7 @@ def test_a_higher_tolerance_stops_earlier():
     assert lengths[0] < lengths[1]
 
 
-def test_a_loss_that_is_no_number_stops_it_with_the_step():
+def test_a_non_finite_loss_stops_it_with_the_step():
     net, params, x, targets = problem(12)
     broken = x.at[7, 0, 0, 0].set(jnp.nan)
     with pytest.raises(Diverged) as caught:

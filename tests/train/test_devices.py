@@ -157,7 +157,7 @@ def test_an_image_that_one_process_cannot_read_ends_both_and_nothing_is_lost(tmp
 
 
 @pytest.mark.slow
-def test_two_processes_killed_then_interrupted_and_gone_on_with_give_the_same_bits(together, tmp_path):
+def test_two_processes_killed_then_interrupted_and_resumed_give_the_same_bits(together, tmp_path):
     run = (*QUICK, *OFTEN, "--run-dir", "run", "--resume")
     for epoch, victims, number in ((1, (0, 1), signal.SIGKILL), (2, (1,), signal.SIGINT)):
         processes = both(tmp_path, *run)

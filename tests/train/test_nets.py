@@ -1,4 +1,4 @@
-"""Beginning from the weights of a file: what is taken, what begins anew, and pixels as that net saw them."""
+"""Starting from the weights of a file: what is taken, what starts anew, and pixels normalised as for that net."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""A net of the user's own that fails: one line, with the line of theirs that raised."""
+"""An error in a user's own net: one line, with the line of the user's code that raised."""
 
 import sys
 

@@ -24,7 +24,7 @@ def plan_of(root, **options):
     return prepare(Config(model="mlp", data="folder", data_dir=str(root), image_size=6, **options))
 
 
-def test_of_images_in_files_pieces_are_drawn_while_they_are_decoded_and_the_rest_in_the_step(root):
+def test_images_in_files_are_cropped_while_they_are_decoded_and_otherwise_augmented_in_the_step(root):
     plan = plan_of(root, seed=7, crop_area=0.3)
     assert (plan.data.train.images.least_area, plan.data.train.images.seed) == (0.3, 7)
     assert plan.augment is random_flip

@@ -31,7 +31,7 @@ def test_exactly_the_tolerance_is_no_progress():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_the_first_step_with_a_loss_that_is_no_number_is_named(bad):
+def test_the_first_step_with_a_non_finite_loss_is_named(bad):
     with pytest.raises(Diverged, match=f"the loss became {bad} at step 12") as caught:
         require_finite([1.0, 2.0, bad, 3.0, math.nan], first_step=10)
     assert caught.value.step == 12

@@ -31,7 +31,7 @@ def test_a_test_for_each_rule(rule, reference, args):
 
 
 @verify.parametrize(wrong=(wrong, None, "f32[3,4]", "f32[3,4]"))
-def test_a_wrong_rule_fails_its_test_with_the_report(rule, reference, args):
+def test_a_faulty_rule_fails_its_test_with_the_report(rule, reference, args):
     with pytest.raises(AssertionError, match=r"gradient: b\[\d, \d\]"):
         verify.assert_ok(rule, *args, reference=reference, cases=0)
 

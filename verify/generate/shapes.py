@@ -111,8 +111,8 @@ def _correspond(
 
 
 def _as_tall(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> bool:
-    """Whether each matrix that the function decomposes stays square, tall or wide as in the example: an inverse, a root
-    or a rotation is for square ones, and least squares for tall ones, though a decomposition accepts all."""
+    """Whether, where the function takes matrices apart, each stays square, tall or wide as in the example: an inverse,
+    a root or a rotation is meant of square ones, and least squares of tall ones, though a decomposition takes all."""
     if not takes_apart(case):
         return True
     pairs = [(a.shape[-2] - a.shape[-1], s[-2] - s[-1]) for a, s in zip(case.arrays, shapes, strict=True) if len(s) > 1]

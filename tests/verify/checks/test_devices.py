@@ -1,4 +1,4 @@
-"""Many devices: a missing and a doubled sum are caught. In a process of its own, which alone may have eight devices."""
+"""Many devices: a missing and a doubled sum are caught. Runs in a separate process, which can have eight devices."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Numbers that a function refuses, and where no oracle says whether the truth is finite."""
+"""Numbers that a function refuses, and calls without an oracle to say whether the truth is finite."""
 
 import jax
 import jax.numpy as jnp

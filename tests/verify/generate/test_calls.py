@@ -103,7 +103,7 @@ def test_a_mask_that_is_all_true_is_varied():
 
 
 def test_cotangents_of_ones_and_of_one_entry():
-    """A rule that takes any cotangent for a full one."""
+    """A rule that treats any cotangent as a full array."""
     rule = jax.custom_vjp(lambda x: x * 1.0)
     rule.defvjp(lambda x: (x * 1.0, None), lambda _, g: (jnp.where((g == 0).any(), 0.0, g),))
     report = verify.check(rule, X, checks=["gradient"])

@@ -51,7 +51,7 @@ def blamed(function, *args, **options):
         ({"in_entropy": 2}, "entropy", "weight", "gradient: z: ×2: a factor 2 too many"),
     ],
 )
-def test_the_wrong_rule_of_a_focal_loss_is_named(faults, wrong, right, words):
+def test_the_faulty_rule_of_a_focal_loss_is_named(faults, wrong, right, words):
     report, notes = blamed(focal_loss(**faults), Z, T, GAMMA, argnums=0)
     assert [f.argument for f in report.failures] == ["z"]
     assert len(notes) == 1

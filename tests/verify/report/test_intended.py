@@ -1,4 +1,4 @@
-"""Gradients that are meant to be no derivatives are named, and the reference that the finding gives declares them."""
+"""Gradients that are intentionally not derivatives are named, and the finding's reference declares them."""
 
 import jax
 import jax.numpy as jnp
