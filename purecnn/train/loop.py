@@ -124,6 +124,8 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
             clock = time.perf_counter()
     if over and run.steps < run.plan.steps:
         console.print(over)
+    if interrupted and not over and in_notebook():  # a command says it on stderr
+        console.print(f"interrupted after step {run.steps:,}, which is saved; resume=True goes on with it")
     return bool(over)
 
 

@@ -1,5 +1,6 @@
 """A net and data of one's own, from Python: each way of giving them, and what is kept of them."""
 
+import io
 import signal
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from purecnn.results.trained import load_trained
 from purecnn.train.config import Config
 from purecnn.train.fitting import as_dataset, fit
 from purecnn.train.run_folder import read_config, read_metrics
+from tests.train.test_notebook import kernel
 
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(16), nn.relu(), nn.dense(10)))
 QUIET = {"console": Console(quiet=True), "augmentation": "none", "learning_rate": 0.1}
@@ -68,13 +70,20 @@ def test_what_a_program_made_is_given_again_to_load_it(streamed):
     assert (metadata.classes, metadata.input_shape) == (tuple("0123456789"), (8, 8, 1))
 
 
-def test_a_run_on_batches_goes_on_with_more_epochs_to_where_it_would_be(streamed, tmp_path):
+def test_a_run_on_batches_goes_on_with_more_epochs_to_where_it_would_be(streamed, tmp_path, monkeypatch):
     stopped = tmp_path / "stopped"
     how = {"val": TEST, "test": TEST, "run_dir": str(stopped), "checkpoint_every": 0.0, **QUIET}
-    first = fit(
-        NET, batches(), epochs=3, resume=True, **(how | {"on_epoch": lambda line: signal.raise_signal(signal.SIGINT)})
-    )
+    said = io.StringIO()
+    interrupting = {
+        "on_epoch": lambda line: signal.raise_signal(signal.SIGINT),
+        "console": Console(file=said, width=200),
+    }
+    with monkeypatch.context() as patched:
+        kernel(patched, [])  # in a notebook, where no command says what an interrupted run is worth
+        first = fit(NET, batches(), epochs=3, resume=True, **(how | interrupting))
     assert first.interrupted
+    assert f"there is no run to resume in {stopped}: a new one begins\n" in said.getvalue()
+    assert f"interrupted after step {first.steps}, which is saved; resume=True goes on with it\n" in said.getvalue()
     assert 10 <= first.steps < 30
     assert not (stopped / "test.json").exists()
     done = fit(NET, batches(), epochs=3, resume=True, **how)
