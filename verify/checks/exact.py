@@ -6,6 +6,7 @@ rule must agree with the float64 oracle to the last bit: no tolerance, and an er
 The bound used is the oracle's magnitude, which is never below Σ|products|.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import numpy as np
 from jax.extend import core
 
 from verify.call_under_test import CallUnderTest
-from verify.function_under_test import FLOAT, PERTURBED
+from verify.function_under_test import FLOAT, PERTURBED, Leaf
 from verify.oracle import kinks
 from verify.oracle.compare import finding
 from verify.oracle.primal import equations
@@ -98,9 +99,36 @@ def _whole(value) -> bool:
     return bool(np.all((v == np.round(v)) | ~np.isfinite(v)))
 
 
+def _mirrored(v: np.ndarray) -> np.ndarray:
+    return np.triu(v) + np.swapaxes(np.triu(v, 1), -1, -2)
+
+
+def _one_of(v: np.ndarray) -> np.ndarray:
+    return np.eye(v.shape[-1], dtype=v.dtype)[v.argmax(-1)]
+
+
+# Integers of the domain that the example shows, where it has some.
+INTEGERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "positive definite": _mirrored,
+    "symmetric": _mirrored,
+    "lower triangular": np.tril,
+    "upper triangular": np.triu,
+    "orthogonal": lambda v: np.broadcast_to(np.eye(v.shape[-1], dtype=v.dtype), v.shape).copy(),
+    **dict.fromkeys(("one-hot", "probabilities", "unit rows"), _one_of),
+    **dict.fromkeys(("positive", "nonnegative"), np.abs),
+    "{0, 1}": lambda v: (v > 0).astype(v.dtype),
+}
+
+
+def _inside(values: np.ndarray, leaf: Leaf) -> np.ndarray:
+    for domain in leaf.domain:
+        values = INTEGERS.get(domain.words, lambda v: v)(values)
+    return values
+
+
 def _small_integers(case: CallUnderTest, digits: int) -> CallUnderTest:
     """The case with small integers, sparse enough that no sum can pass 2^digits."""
-    kinds = [case.tested.leaves[k].kind for k in case.tested.arrays]
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
     for density in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003):
         rng = np.random.default_rng((case.seed, 6, digits))
         largest = 3 if digits > 12 else 1
@@ -109,7 +137,8 @@ def _small_integers(case: CallUnderTest, digits: int) -> CallUnderTest:
             values = rng.integers(-largest, largest + 1, a.shape) * (rng.random(a.shape) < density)
             return values.astype(a.dtype)
 
-        arrays = [draw(a) if kind in (PERTURBED, FLOAT) else a for a, kind in zip(case.arrays, kinds, strict=True)]
+        pairs = zip(case.arrays, leaves, strict=True)
+        arrays = [_inside(draw(a), f) if f.kind in (PERTURBED, FLOAT) else a for a, f in pairs]
         label = f"integers of at most {largest}, {density:.0%} of them drawn"
         new = replace(case, label=label, arrays=tuple(arrays), y_bar=tuple(draw(g) for g in case.y_bar), example=False)
         everything = [*new.truth.magnitudes, *new.truth.output_magnitudes]

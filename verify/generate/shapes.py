@@ -19,6 +19,7 @@ from verify.running import unfiltered
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
 DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
+SQUARE = {"positive definite", "symmetric", "orthogonal", "lower triangular", "upper triangular"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 
 
@@ -89,8 +90,8 @@ def class_of(
                 return group
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
     for other in related:
-        sizes = {axis: 2 * size, other: 2 * shapes[other[0]][other[1]]}
-        if accepted(case, resized(shapes, sizes), case.options):
+        ratio = {axis: size, other: shapes[other[0]][other[1]]}
+        if all(accepted(case, resized(shapes, {a: f * s for a, s in ratio.items()}), case.options) for f in (2, 3)):
             return (axis, other)
     return None
 
@@ -112,9 +113,12 @@ def _correspond(
 
 def _as_tall(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> bool:
     """Whether, where the function takes matrices apart, each stays square, tall or wide as in the example: an inverse,
-    a root or a rotation is meant of square ones, and least squares of tall ones, though a decomposition takes all."""
-    if not takes_apart(case):
-        return True
+    a root or a rotation is meant of square ones, and least squares of tall ones, though a decomposition takes all. And
+    what is symmetric, triangular or a rotation in the example stays square."""
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
+    square = [s[-1] == s[-2] for f, s in zip(leaves, shapes, strict=True) if any(d.words in SQUARE for d in f.domain)]
+    if not all(square) or not takes_apart(case):
+        return all(square)
     pairs = [(a.shape[-2] - a.shape[-1], s[-2] - s[-1]) for a, s in zip(case.arrays, shapes, strict=True) if len(s) > 1]
     return all(before * now > 0 or now == 0 for before, now in pairs)
 

@@ -220,3 +220,14 @@ def test_rows_that_are_written_apart_stay_apart():
     for seed in range(8):
         rows = generated_inputs.fill(case, np.random.default_rng(seed), {}, [(3, 6), (3,)])[1]
         assert len(set(rows.tolist())) == 3
+
+
+def test_a_triangular_matrix_stays_square():
+    case = example(lambda lower: jnp.log(jnp.diag(lower)).sum(), np.tril(X[:3, :3]))
+    assert shapes.free_classes(case) == [((0, 0), (0, 1))]
+
+
+def test_an_axis_of_1_does_not_broadcast_beside_an_axis_that_grows_with_it():
+    assert ((1, 0), (0, 2)) not in shapes.free_classes(
+        example(lambda x, b: x + b, np.ones((2, 3, 2)), np.ones((1, 3, 1)))
+    )
