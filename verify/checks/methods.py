@@ -96,7 +96,9 @@ def _one_argument(case: CallUnderTest, level: Any, flat: Callable, bars: list[np
                 dense = [np.asarray(a) for a in call(quickly(full), level, arrays, tangents)]
             except Exception:  # pushforward's business
                 continue
-            names = [f"{what} {m}" for what in ("output", "tangent of output") for m in range(len(dense) // 2)]
+            count = len(dense) // 2
+            places = [f" {m}" if count > 1 else "" for m in range(count)]
+            names = [f"{what}{place}" for what in ("output", "tangent of output") for place in places]
             yield methods, text, _joined(forward(flat, [n])), [arrays, [tangents[k]]], dense, names
         alone = pullback(flat, [n])
         name, text = case.names[k], f"differentiated by {case.names[k]} alone"

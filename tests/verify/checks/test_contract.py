@@ -1,5 +1,8 @@
 """A backward rule that raises: what usually makes JAX say so."""
 
+import jax
+import jax.numpy as jnp
+
 import verify
 
 from ..faulty_rules.joined import joined, normal
@@ -13,3 +16,10 @@ def test_a_product_whose_sizes_do_not_meet_misses_a_transpose():
     report = verify.check(joined(lambda x, w: x @ w, backward), normal(0, 4, 5), normal(1, 5, 3), cases=0)
     assert [f.argument for f in report.failures] == ["the backward rule"]
     assert "a transpose is missing or one too many (A for Aᵀ)" in report.failures[0].cause
+
+
+def test_a_cotangent_of_another_shape_names_the_argument():
+    rule = jax.custom_vjp(lambda x, w: x @ w)
+    rule.defvjp(lambda x, w: (x @ w, (x, w)), lambda res, g: (g @ res[1].T, g.T @ res[0]))
+    (found,) = verify.check(rule, jnp.ones((3, 4)), jnp.ones((4, 2)), cases=0, checks=("contract",)).failures
+    assert "the cotangent of the rule's argument number 2 has another shape" in found.cause

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import verify
 
@@ -58,3 +59,20 @@ def test_what_does_not_run_in_float64_alone_is_a_note():
     report = verify.check(rule, normal(3, 4), cases=0, checks=CHECKS)
     assert report.ok, report
     assert any("in float64 alone" in n for n in report.notes), report
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_values_are_compared_under_vmap_too(turned):
+    @jax.custom_batching.custom_vmap
+    def sine(x):
+        return jnp.sin(x)
+
+    @sine.def_vmap
+    def _(size, batched, x):
+        return (jnp.sin(x)[::-1] if turned else jnp.sin(x)), True
+
+    rule = jax.custom_vjp(lambda x: sine(x))
+    rule.defvjp(lambda x: (sine(x), x), lambda x, g: (g * jnp.cos(x),))
+    report = verify.check(rule, normal(5), cases=0, reference=jnp.sin, checks=("gradient", "transforms"))
+    assert report.ok is not turned, report
+    assert [(f.check, f.argument) for f in report.failures] == ([("transforms", "output")] if turned else [])

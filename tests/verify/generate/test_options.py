@@ -1,0 +1,91 @@
+"""Which other values of a rule's options are tried."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import describe
+from verify.generate.options import option_values
+
+X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+
+
+def tried(default, annotation=inspect.Parameter.empty):
+    def rule(x, *, option=default):
+        return x
+
+    rule.__annotations__["option"] = annotation
+    tested = describe(rule, [X], None, None)
+    return option_values(CallUnderTest(tested, "", (X,), {}, 0)).get("option")
+
+
+@pytest.mark.parametrize(
+    ("default", "annotation", "values"),
+    [
+        (0.0, float, [0.5]),  # 0 is off
+        (0.5, float, [0.375]),
+        (None, float | None, [0.5]),
+        (None, int | None, [2]),
+        (None, bool | None, [True]),
+        (None, str | None, None),
+        ((1, 1), tuple, [(1, 2)]),
+        (((0, 0), (1, 1)), tuple, [((0, 0), (1, 2))]),
+        ((0, 2, 1), tuple, [(1, 2, 0), (2, 0, 1)]),  # no permutation that is its own inverse
+        ((), tuple, None),
+        ("mean", str, None),
+    ],
+)
+def test_another_value(default, annotation, values):
+    assert tried(default, annotation) == values
+
+
+def optional(fun, backward):
+    """A rule with keyword options of `fun`, and its `backward(g, **options)`."""
+
+    def rule(x, **options):
+        made = jax.custom_vjp(lambda x: fun(x, **options))
+        made.defvjp(lambda x: (fun(x, **options), None), lambda _, g: (backward(g, **options),))
+        return made(x)
+
+    rule.__signature__ = inspect.signature(fun)
+    return rule
+
+
+def transposed(x, *, axes=(0, 2, 1)):
+    return x.transpose(axes)
+
+
+def shrunk(x, *, decay=0.0):
+    return x * (1 - decay)
+
+
+def padded(x, *, width=(1, 1)):
+    return jnp.pad(x, ((0, 0), width, (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("fun", "right", "wrong"),
+    [
+        (
+            transposed,
+            lambda g, axes=(0, 2, 1): g.transpose(tuple(np.argsort(axes))),
+            lambda g, axes=(0, 2, 1): g.transpose(axes),
+        ),
+        (shrunk, lambda g, decay=0.0: g * (1 - decay), lambda g, decay=0.0: g),
+        (
+            padded,
+            lambda g, width=(1, 1): g[:, width[0] : g.shape[1] - width[1]],
+            lambda g, width=(1, 1): g[:, width[1] : g.shape[1] - width[0]],
+        ),
+    ],
+    ids=["axes", "decay", "width"],
+)
+def test_a_rule_that_is_right_at_its_default_alone_is_wrong(fun, right, wrong):
+    checks = ("contract", "gradient")
+    assert verify.check(optional(fun, right), X, checks=checks).ok
+    assert verify.check(optional(fun, wrong), X, checks=checks).verdict == "wrong"
