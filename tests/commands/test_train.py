@@ -176,7 +176,7 @@ def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
 def test_a_run_that_is_not_there_begins_where_options_say_what_it_is_or_a_cluster_starts_it(tmp_path):
     resume = ["--resume", "--run-dir", str(tmp_path / "run")]
     for words in ([], ["--quiet", "--json-lines"], ["--cache-dir", "x"]):
-        with pytest.raises(ValueError, match="run_dir: there is no run to resume in .*run; with options such as"):
+        with pytest.raises(ValueError, match=r"run_dir: there is no run to resume in .*run; with options such as"):
             defaults([*words, *resume])
     for words in (["--data", "folder"], ["--batch_size", "3"], ["--model=mlp"], ["--coordinator", "first:29500"]):
         assert defaults([*resume, *words]).run == Config()
