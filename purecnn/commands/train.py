@@ -108,9 +108,9 @@ def defaults(arguments: Sequence[str]) -> Train:
 
 
 def _names_options(words: Sequence[str]) -> bool:
-    """Whether some of them are options of a run, and not only of how it is told."""
+    """Whether some of them are options of a run, or say that it is a job of a cluster, which begins it and goes on."""
     names = {word[2:].split("=")[0].replace("-", "_") for word in words if word.startswith("--")}
-    return not names.isdisjoint(field.name for field in dataclasses.fields(Config))
+    return not names.isdisjoint({"distributed", "coordinator", *(field.name for field in dataclasses.fields(Config))})
 
 
 def run(command: Train) -> int:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from purecnn import models
 from purecnn.cli import main
-from purecnn.commands.train import CALLED
+from purecnn.commands.train import CALLED, defaults
 from purecnn.train.config import Config
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
@@ -171,6 +171,18 @@ def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
     assert "--epohcs" in done.stderr
     assert "Perhaps you meant" in done.stderr
     assert "--epochs" in done.stderr
+
+
+def test_a_run_that_is_not_there_begins_where_options_say_what_it_is_or_a_cluster_starts_it(tmp_path):
+    resume = ["--resume", "--run-dir", str(tmp_path / "run")]
+    for words in ([], ["--quiet", "--json-lines"], ["--cache-dir", "x"]):
+        with pytest.raises(ValueError, match=r"run_dir: there is no run to resume in .*run; with options such as"):
+            defaults([*words, *resume])
+    for words in (["--data", "folder"], ["--batch_size", "3"], ["--model=mlp"], ["--coordinator", "first:29500"]):
+        assert defaults([*resume, *words]).run == Config()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("epochs: 3\n")
+    assert defaults(resume).run == Config(epochs=3, run_dir=str(tmp_path / "run"))
 
 
 def test_what_other_programs_call_an_option_is_no_name_of_one_here():
