@@ -171,7 +171,7 @@ def _plans(
         if longer <= MOST_ELEMENTS and shapes.accepted(example, sizes, default):
             yield f"{_named(example, axes)} of {LONG}: {_shown(sizes)}", sizes, default, generated_inputs.normal
     for axes in classes[:1]:
-        for size in (1, 3):
+        for size in (1, max(3, _size(varied, axes) + 1)):  # one more than chunks of the example's may fill
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
                 yield f"batch {size}: {_shown(sizes)}", sizes, default, generated_inputs.normal

@@ -141,19 +141,15 @@ def of_a_size(case: CallUnderTest, k: int, seen: Evidence) -> str:
     tried: dict[tuple[int, int], CallUnderTest | None] = {}
     for count_of, axis, words in _sizes(case):
         count = count_of(case)
-        for law, text in LAWS:
+        for place, (law, text) in enumerate(LAWS):
             if count < 2 or not near(r, law(count), seen.tolerance):
                 continue
             if axis not in tried and len(tried) < RESIZED:
                 tried[axis] = _resized(case, *axis)
             other = tried.get(axis)
-            if (
-                other is None
-                and axis in tried
-                and (e := seen.expected).size > 1
-                and not any(y.shape == e.shape for y in case.y_bar)
-            ):
-                return text.format(n=count, words=words)  # nothing else to go by, and no map of single elements
+            e, no_map = seen.expected, not any(y.shape == seen.expected.shape for y in case.y_bar)
+            if other is None and axis in tried and e.size > 1 and no_map and place < GUESSED:
+                return f"{text.format(n=count, words=words)}, perhaps: no other size could be tried"
             if other is not None and count_of(other) != count and _follows(other, k, law(count_of(other)), seen):
                 return text.format(n=count, words=words)
     return ""
@@ -167,6 +163,9 @@ LAWS = (
 )
 
 
+GUESSED = 2  # of them without another size: any factor of 1.5 is a 3/(3 - 1)
+
+
 def _sizes(case: CallUnderTest) -> Iterator[tuple[Callable[[CallUnderTest], int], tuple[int, int], str]]:
     """Axes, and runs of axes, whose size a mean may have in it: how the size is read off a case, the axis to change it
     by, and what it is called."""
@@ -177,7 +176,13 @@ def _sizes(case: CallUnderTest) -> Iterator[tuple[Callable[[CallUnderTest], int]
     for n, y in enumerate(case.y_bar):
         for first, last, words in _runs(y.ndim, "y"):
             size = lambda c, n=n, i=first, j=last: int(np.prod(c.y_bar[n].shape[i:j]))  # noqa: E731
-            yield size, (case.perturbed[0], 0), words
+            yield size, _axis_of(case, y.shape[first]), words
+
+
+def _axis_of(case: CallUnderTest, size: int) -> tuple[int, int]:
+    """The axis of an argument that an output's axis of this size most likely is."""
+    axes = [(n, a) for n in case.perturbed for a in range(np.ndim(case.arrays[n]))]
+    return next((axis for axis in axes if np.shape(case.arrays[axis[0]])[axis[1]] == size), (case.perturbed[0], 0))
 
 
 def _runs(rank: int, name: str) -> Iterator[tuple[int, int, str]]:
