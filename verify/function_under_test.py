@@ -172,7 +172,6 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
     if unknown:
         known = ", ".join(leaf.path for leaf in floats)
         raise UncheckableError(f"domain names {unknown[0]!r}; the floating-point arguments are {known}")
-    alone = len(floats) == 1
     found = []
     for leaf in leaves:
         if leaf in floats:
@@ -180,7 +179,7 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
                 words = said(leaf.path, leaf.value, domain)
             except ValueError as error:
                 raise UncheckableError(str(error)) from error
-            leaf = replace(leaf, domain=seen(leaf.value, alone) if words is None else words)
+            leaf = replace(leaf, domain=seen(leaf.value, len(floats) == 1) if words is None else words)
         found.append(leaf)
     return tuple(found)
 
