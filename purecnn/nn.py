@@ -17,7 +17,7 @@ from purecnn.composition import gated as gated
 from purecnn.composition import on_rows
 from purecnn.composition import residual as residual
 from purecnn.conv1d import row_options
-from purecnn.geometry import integer, pair
+from purecnn.geometry import Size2d, integer, pair
 from purecnn.initializers import he_normal, zeros
 from purecnn.layers.adaptive_avg_pool2d import adaptive_avg_pool2d as adaptive_avg_pool2d_rule
 from purecnn.layers.avg_pool2d import avg_pool2d as avg_pool2d_rule
@@ -194,11 +194,11 @@ def flatten() -> Layer:
     return from_rule(flatten_rule)
 
 
-def max_pool2d(window=2, **options) -> Layer:
+def max_pool2d(window: Size2d = 2, **options) -> Layer:
     return from_rule(max_pool2d_rule, window=window, **options)
 
 
-def avg_pool2d(window=2, **options) -> Layer:
+def avg_pool2d(window: Size2d = 2, **options) -> Layer:
     return from_rule(avg_pool2d_rule, window=window, **options)
 
 
@@ -210,7 +210,7 @@ def global_avg_pool() -> Layer:
     return from_rule(global_avg_pool_rule)
 
 
-def upsample2d(scale=2, **options) -> Layer:
+def upsample2d(scale: Size2d = 2, **options) -> Layer:
     """`purecnn.upsample2d`; to any other size, `function(lambda x: jax.image.resize(x, …, "bilinear"))`."""
     return from_rule(upsample2d_rule, scale=scale, **options)
 

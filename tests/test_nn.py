@@ -157,3 +157,10 @@ def test_a_function_is_called_by_its_name_and_says_that_autodiff_stands_in():
 def test_an_array_for_an_option_is_refused_when_the_layer_is_made():
     with pytest.raises(TypeError, match="conv2d: stride: got ArrayImpl, expected a static"):
         nn.conv2d(4, 3, stride=jnp.array([2, 2]))
+
+
+def test_parameters_without_a_bias_have_gradients_without_one():
+    """As `jax.grad` has it, so that an optimiser finds the tree that it knows."""
+    net, x, labels = purecnn.Chain("net", (nn.dense(3),)), jnp.ones((2, 4)), jnp.array([0, 1])
+    params = [{"w": net.init(KEY, (4,))[0]["w"]}]
+    assert jax.tree.structure(purecnn.backprop(net, params, x, labels)[1]) == jax.tree.structure(params)
