@@ -1,4 +1,4 @@
-"""Two processes that train in one folder would each spoil what the other writes."""
+"""Two processes that train in one folder would each overwrite what the other writes."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def not_varied(example: CallUnderTest) -> list[str]:
     given = [f"{n}={v!r}" for n, v in fixed.items() if v is not None]
     absent = [n for n, v in fixed.items() if v is None]
     notes = [f"not varied: {', '.join(given)}"] if given else []
-    return notes + ([f"called without {', '.join(absent)}"] if absent else [])
+    return notes + ([f"optional arguments not given: {', '.join(absent)}"] if absent else [])
 
 
 def detection_limits_of(example: CallUnderTest) -> tuple[tuple[str, float], ...]:

@@ -71,12 +71,12 @@ def test_values_tried_for_an_option():
     assert option_values(case) == {"a": [False], "b": [3], "c": [0.375]}
     report = verify.check(lambda x, scale, rest: x * scale, X, 1.5, "plain")
     assert "not varied: rest='plain'" in report.notes
-    assert not any(n.startswith("called without") for n in report.notes)
+    assert not any(n.startswith("optional arguments") for n in report.notes)
 
 
 def test_an_optional_argument_that_was_left_out_is_no_value_that_was_not_varied():
     report = verify.check(lambda x, bias=None: jnp.sin(x), X, checks=("gradient",))
-    assert [n for n in report.notes if "bias" in n] == ["called without bias"]
+    assert [n for n in report.notes if "bias" in n] == ["optional arguments not given: bias"]
 
 
 def test_arrays_may_be_given_by_name():
