@@ -74,7 +74,6 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("all zero", zero),
     ("signed zeros", signed_zeros),
     ("subnormal", subnormal),
-    ("of several magnitudes", of_several_magnitudes),  # branches for small and for large numbers
 )
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
 FEWEST = 4  # numbers in a row that show an order
@@ -212,3 +211,6 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     for n in positions[:2]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
+    for n in positions:
+        if n not in apart:  # branches for small and for large numbers
+            yield f"{names[n]} of several magnitudes", {n: of_several_magnitudes}, False
