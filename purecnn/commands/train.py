@@ -83,7 +83,7 @@ def defaults(arguments: Sequence[str]) -> Train:
         raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {seen.data}")
     if seen.resume:
         if seen.config is not None:
-            raise ValueError("config: got a file beside --resume, which resumes by the run's own config")
+            raise ValueError("config: got a file together with --resume, which resumes by the run's own config")
         if seen.run_dir is None:
             raise ValueError("run_dir: got none, expected the folder of the run to resume")
         if (seen.run_dir / "config.yaml").is_file():
