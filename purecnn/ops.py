@@ -147,7 +147,8 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, pe
         totals = widened(*(row(a, 0) for a in arrays))
         for h in range(1, first):
             totals, _ = add(totals, h)
-        totals, _ = lax.scan(add, totals, jnp.arange(first, shape[1]), unroll=ROWS)
+        if first < shape[1]:  # jax.disable_jit refuses a scan over nothing
+            totals, _ = lax.scan(add, totals, jnp.arange(first, shape[1]), unroll=ROWS)
         return [summed(total) for total in totals]
 
     if len(shape) < 3 or not isinstance(shape[1], int) or shape[1] == 0:

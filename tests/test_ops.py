@@ -46,6 +46,12 @@ def test_sums_to_channels_run_in_float32(dtype, shape):
     assert total.tolist() == [6000 if len(shape) != 4 or shape[1] == 40 else 18000] * 2
 
 
+@pytest.mark.parametrize("height", [1, 3, 4, 5, 9])
+def test_sums_to_channels_step_by_step_in_a_debugger(height):
+    with jax.disable_jit():
+        assert sum_to_channels(jnp.ones((2, height, 3, 2))).tolist() == [6 * height] * 2
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (4, 5, 6, 3), (3, 100, 80, 3), (0, 4, 4, 3)])
 def test_several_sums_of_several_arrays(shape):
     """Exactly, on integers; and with derivatives, which second derivatives of rules ask for."""
