@@ -115,8 +115,8 @@ def test_domain_may_be_said_as_a_word_several_or_a_function():
     ("domain", "words"),
     [
         ({"y": "positive"}, "domain names 'y'; the floating-point arguments are x"),
-        ({"x": "positive"}, "x is said to be positive, and the example's x is not"),
-        ({"x": "even"}, "domain: x is 'even'; expected a function of an array, or 'any', 'one-hot'"),
+        ({"x": "positive"}, "x: got 'positive', but the example's x is not positive"),
+        ({"x": "even"}, "domain: x: got 'even', expected a function of an array, or 'any', 'one-hot'"),
     ],
 )
 def test_a_domain_that_cannot_be_is_said(domain, words):
