@@ -84,7 +84,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     capsys.readouterr()
     found = [judged(capsys, "../run", "--split", split)["images"] for split in ("train", "val", "test")]
     assert found == [42, 6, 12]
-    assert evaluated(capsys, "../run", "--data-dir", "../others")["images"] == 6
+    assert judged(capsys, "../run", "--data-dir", "../others")["images"] == 6
     assert main(["eval", "../run", "--data-dir", "../others"]) == 0
     held, first, *_ = capsys.readouterr().out.splitlines()
     assert held.startswith("held out of every class, by file name: ")
@@ -93,7 +93,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     assert main(["eval", "../run", "--data-dir", "../others", "--split", "all"]) == 0
     assert capsys.readouterr().out.startswith("30 images: top-1 ")
     write_folder(tmp_path / "some", classes=("owl", "cat"), each=10)
-    found = evaluated(capsys, "../run", "--data-dir", "../some", "--split", "all")
+    found = judged(capsys, "../run", "--data-dir", "../some", "--split", "all")
     assert {row["class"]: row["images"] for row in found["classes"]} == {"cat": 10, "dog": 0, "owl": 10}
     write_folder(tmp_path / "birds", classes=("owl", "crow"), each=10)
     assert main(["eval", "../run", "--data-dir", "../birds"]) == 2
@@ -109,7 +109,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     assert "epoch 2/2" in done.stdout
 
 
-def test_a_folder_that_cannot_be_written_to_is_evaluated(run_copy, capsys):
+def test_a_folder_that_cannot_be_written_to_is_judged(run_copy, capsys):
     (run_copy / "worst.png").unlink()
     (run_copy / "worst.png").mkdir()  # permissions do not stop root
     assert main(["eval", str(run_copy), "--json"]) == 0
