@@ -41,7 +41,10 @@ WRONG = {
     "nothing": ("", "got the columns none; expected file and class"),
     "no lines": ("file,class\n", "got no line, expected one for every image"),
     "a cell short": ("file,class\na.png\n", "line 2: got 'a.png' and '', expected a file and its class"),
-    "two classes": ("file,class\na.png,cat\n./a.png,dog\n", "line 3: a.png has the class dog here and cat in an earlier line"),
+    "two classes": (
+        "file,class\na.png,cat\n./a.png,dog\n",
+        "line 3: a.png has the class dog here and cat in an earlier line",
+    ),
     "upwards": ("file,class\n../a.png,cat\n", "'../a.png' leads out of"),
     "elsewhere": ("file,class\n/etc/a.png,cat\n", "'/etc/a.png' leads out of"),
     "no first line": ("a.png,cat\n", "got the columns a.png, cat; expected file and class in the first line"),
