@@ -49,6 +49,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
             raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error
         if case.reshaped and _apart(case):
             raise NotRunError("the rule is not defined for sizes that differ where the example's are equal") from error
+        if case.reshaped and _broadcasts(case):
+            raise NotRunError("the rule broadcasts an axis that is 1 in the example, as others are") from error
         if case.reshaped and _fixed(case):
             raise NotRunError("the function accepts only the example's size of an axis") from error
         text = f"differentiating the rule raises {first_line(error)}"
@@ -105,6 +107,28 @@ def _fixed(case: CallUnderTest) -> bool:
             bars = case.moved(list(arrays)).pull(WIDE, case.y_bar, oracle, "oracle alone")[1]
             if not np.any(np.take(bars[case.perturbed.index(n)], before, k)):
                 return True
+    return False
+
+
+def _broadcasts(case: CallUnderTest) -> bool:
+    """Whether the rule is defined where one axis stays 1, as in the example, while others that are 1 there grow: which
+    of them broadcast, the example does not show."""
+    before = [np.shape(case.tested.leaves[k].value) for k in case.tested.arrays]
+    sizes = [tuple(a.shape) for a in case.arrays]
+    ones = [(n, k) for n, size in enumerate(sizes) for k in range(len(size)) if before[n][k] == 1 != size[k]]
+    for axis in ones if len(ones) > 1 else []:
+        variant = resized(sizes, {axis: 1})
+        if not accepted(case, variant, case.options):
+            continue
+        if [o.shape for o in _outputs(case, variant)] != [o.shape for o in _outputs(case, sizes)]:
+            continue
+        arrays = fill(case, np.random.default_rng((case.seed, 17)), {}, variant)
+        try:
+            bars = case.moved(list(arrays)).trace[1]
+        except Exception:
+            continue
+        if all(bar.shape == variant[n] for bar, n in zip(bars, case.perturbed, strict=True)):
+            return True
     return False
 
 

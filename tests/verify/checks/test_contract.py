@@ -23,3 +23,17 @@ def test_a_cotangent_of_another_shape_names_the_argument():
     rule.defvjp(lambda x, w: (x @ w, (x, w)), lambda res, g: (g @ res[1].T, g.T @ res[0]))
     (found,) = verify.check(rule, jnp.ones((3, 4)), jnp.ones((4, 2)), cases=0, checks=("contract",)).failures
     assert "the cotangent of the rule's argument number 2 has another shape" in found.cause
+
+
+def test_a_bias_whose_axis_of_1_is_broadcast_is_right_for_one_sample_too():
+    right = joined(lambda x, b: x + b, lambda args, y, g: (g, g.sum(0, keepdims=True)))
+    assert verify.check(right, normal(0, 1, 4), normal(1, 1, 4)).ok
+
+
+def test_a_rule_that_is_right_for_one_sample_only_is_wrong():
+    def backward(args, y, g):
+        x, z = args
+        return (g * z).sum(0, keepdims=True), (g * x).sum(0, keepdims=True)
+
+    report = verify.check(joined(lambda x, z: x * z, backward), normal(0, 1, 4), normal(1, 1, 4))
+    assert "contract" in {f.check for f in report.failures}
