@@ -8,7 +8,7 @@
     def name_bwd(residuals, y_bar, *, option=...): ...  # -> one cotangent per positional argument
 
 Positional arguments are arrays (or `None`), any number for `*xs`; keyword-only arguments, and those named in `static`,
-are static, must be hashable, and reach all three functions under their own names. (`jax.custom_vjp` has no such options.)
+are static, must be hashable, and reach all three functions under their own names. (`jax.custom_vjp` has none.)
 Those in `traceable`, numbers that people sweep or schedule, may be arrays too, traced or not; each name comes with the
 check of its value. They are held constant: `jax.grad` by such a number is 0.
 
