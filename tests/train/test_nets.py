@@ -117,4 +117,8 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 2
+    assert done.stderr.startswith("purecnn: run/checkpoints: there is no such folder to resume from")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    assert done.returncode == 2
     assert done.stderr.startswith("purecnn: init_weights: ")
