@@ -10,6 +10,7 @@ never changed in place.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -31,7 +32,6 @@ Shape = tuple[int, ...]
 NO_PAIR = (
     "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) leaves a plain f to autodiff"
 )
-RETURNS = {"apply": "y, state", "fwd": "y, state, residuals", "bwd": "x_bar, params_bar"}
 NO_LAYER = "{}: layer {}: got {}, expected a Layer: nn.relu(), nn.from_rule(rule), nn.function(f), or *chain.layers"
 
 
@@ -136,7 +136,9 @@ class Chain:
         """The output, and the state after it: with the batch's statistics folded in if `train`."""
         new_state = []
         for i, (layer, p, s) in enumerate(self._links(params, state)):
-            x, s = self._at(i, x.shape[1:], layer.apply, p, s, x, train, folded(key, i))
+            layer_key = folded(key, i)
+            with self._at(i, x.shape[1:]):
+                x, s = several("apply", layer.apply(p, s, x, train, layer_key), "y, state")
             new_state.append(s)
         return x, new_state
 
@@ -144,7 +146,9 @@ class Chain:
         """The first list: the output, the state after it, and the residuals of every layer."""
         new_state, residuals = [], []
         for i, (layer, p, s) in enumerate(self._links(params, state)):
-            x, s, r = self._at(i, x.shape[1:], layer.fwd, p, s, x, train, folded(key, i))
+            layer_key = folded(key, i)
+            with self._at(i, x.shape[1:]):
+                x, s, r = several("fwd", layer.fwd(p, s, x, train, layer_key), "y, state, residuals")
             new_state.append(s)
             residuals.append(r)
         return x, new_state, residuals
@@ -153,7 +157,8 @@ class Chain:
         """The second list: the cotangents of the input and of the parameters, from that of the output."""
         params_bar = []
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
-            y_bar, p_bar = self._at(i, y_bar.shape[1:], self.layers[i].bwd, r, y_bar, train, fed="sent cotangents")
+            with self._at(i, y_bar.shape[1:], "sent cotangents"):
+                y_bar, p_bar = several("bwd", self.layers[i].bwd(r, y_bar, train), "x_bar, params_bar")
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]
 
@@ -170,7 +175,8 @@ class Chain:
         """The shape of one sample in front of every layer, and behind the last."""
         shapes = [sample_shape(self.name, input_shape)]
         for i, layer in enumerate(self.layers):
-            shapes.append(self._at(i, shapes[-1], _shape_behind, layer, shapes[-1], jnp.dtype(dtype)))
+            with self._at(i, shapes[-1]):
+                shapes.append(_shape_behind(layer, shapes[-1], jnp.dtype(dtype)))
         return shapes
 
     def summary(self, input_shape: Shape, dtype: Any = jnp.float32) -> Summary:
@@ -180,24 +186,19 @@ class Chain:
     def _links(self, params, state):
         state = [{} for _ in self.layers] if state is None else state
         if not len(self.layers) == len(params) == len(state):
-            counts = f"{len(params)} and {len(state)}"
-            raise ValueError(
-                f"{self.name}: params, state: got {counts} entries, expected one per layer ({len(self.layers)})"
-            )
+            got = f"got {len(params)} and {len(state)} entries"
+            raise ValueError(f"{self.name}: params, state: {got}, expected one per layer ({len(self.layers)})")
         return zip(self.layers, params, state, strict=True)
 
-    def _scope(self, i):
-        """What profiles and HLO metadata call the layer at place i: `lenet/3_conv2d`."""
-        return jax.named_scope(f"{self.name}/{i}_{self.layers[i].name}")
-
-    def _at(self, i, shape, function, *args, fed="fed samples"):
-        """Call `function`, and have an error say at which layer of the chain it arose."""
+    @contextlib.contextmanager
+    def _at(self, i, shape, given="fed samples"):
+        """Inside, profiles and HLO metadata name layer i (`lenet/3_conv2d`), and an error says that it arose there."""
+        name = self.layers[i].name
         try:
-            with self._scope(i):
-                name = next((name for name in RETURNS if getattr(self.layers[i], name) is function), None)
-                return several(name, function(*args), RETURNS[name]) if name else function(*args)
+            with jax.named_scope(f"{self.name}/{i}_{name}"):
+                yield
         except (ValueError, TypeError, KeyError) as error:  # a KeyError: params or state lack an entry
-            place = f"{self.name}: layer {i} ({self.layers[i].name}), {fed} of shape {tuple(shape)}"
+            place = f"{self.name}: layer {i} ({name}), {given} of shape {tuple(shape)}"
             error.add_note(place)
             error.args = (f"{place}: {error}",)
             raise

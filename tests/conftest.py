@@ -43,6 +43,13 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.load_profile("quick")
 
 
+@pytest.fixture
+def a_users_jax():
+    """What a user's Python does: no strictness beyond JAX's own."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def products_as_the_oracles_have_them():
     """A GPU would run float32 products in TF32, and a TPU in bfloat16."""

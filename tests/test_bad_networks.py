@@ -143,7 +143,7 @@ def wrong(**functions):
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_a_layer_of_ones_own_that_returns_too_little_is_named(batch):
-    """A batch of two alone would be taken for y and the state, each an image."""
+    """A batch of two alone could be mistaken for y and the state, each an image."""
     x = jnp.ones((batch, 2))
     place = r"^net: layer 0 \(mine\), fed samples of shape \(2,\): "
     net = wrong(apply=lambda params, state, x, train, key: x)

@@ -32,7 +32,7 @@ def product(bwd):
         (lambda residuals, y_bar: (y_bar,), "a tuple of 1"),
         (lambda residuals, y_bar: (y_bar, y_bar, None), "a tuple of 3"),
         (lambda residuals, y_bar: [y_bar, y_bar], "list"),
-        (lambda residuals, y_bar: y_bar, ".*"),  # whose rows, two as well, would be taken for the cotangents
+        (lambda residuals, y_bar: y_bar, ".*"),  # whose rows, two as well, could be mistaken for the cotangents
     ],
     ids=["too few", "too many", "a list", "an array"],
 )

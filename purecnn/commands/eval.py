@@ -41,6 +41,7 @@ class Eval:
 
 
 def run(command: Eval) -> int:
+    from purecnn.data.listing import HELD_OUT
     from purecnn.results.evaluation import all_splits, as_json, evaluate, load_data
     from purecnn.results.pictures import draw_worst
     from purecnn.results.trained import load_trained, require_run
@@ -76,7 +77,7 @@ def run(command: Eval) -> int:
     if command.json:
         print(json.dumps({"run": str(command.folder), "split": command.split, **as_json(result, picture)}))
         return 0
-    held = next((note for note in data.notes if note.startswith("held out of every class")), None)
+    held = next((note for note in data.notes if note.startswith(HELD_OUT)), None)
     if held and others and command.split != "all":  # of its own images the run has said it
         print(f"{held}; --split all looks at all")
     _print(result, images, picture)

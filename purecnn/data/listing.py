@@ -18,6 +18,7 @@ from purecnn.data.labels import read_labels
 from purecnn.data.layout import split_folders
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
+HELD_OUT = "held out of every class"  # begins the note that says what was
 DEEP = 8  # folders in one another in which those of the classes are looked for
 
 
@@ -80,7 +81,7 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     held = [f"{percent(TEST_SHARE)} to test with"] * (second is None) + [f"{percent(val_share)} to validate"] * bool(
         val_share and len(found) < 3
     )
-    notes = [f"held out of every class{where}, by file name: {' and '.join(held)}"] if held else []
+    notes = [f"{HELD_OUT}{where}, by file name: {' and '.join(held)}"] if held else []
     if len(found) == 2 and second == found.get("val"):
         notes.insert(0, f"of the two {'folders' if labels is None else 'splits'}, {second} is the one to test with")
     listing = dataclasses.replace(listing, part=part, notes=(*listing.notes, *notes))

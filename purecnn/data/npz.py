@@ -16,6 +16,7 @@ import numpy as np
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.guards import Refused, naming, require_inside, require_room
 from purecnn.data.holdout import held_out
+from purecnn.data.suspicions import one_hot_hint
 
 HEADER_LIMIT = 10_000  # bytes; NumPy's own
 NAMES_LIMIT = 2**20
@@ -94,8 +95,7 @@ def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        hint = "; of one row for each, labels.argmax(1) makes them" if labels.ndim == 2 else ""
-        expected = f"expected integers, one for each of {len(images)} images{hint}"
+        expected = f"expected integers, one for each of {len(images)} images{one_hot_hint(labels)}"
         raise Refused(f"{y}: got {labels.dtype}{labels.shape}, {expected}")
     if labels.min() < 0 or labels.max() >= MAX_CLASSES:
         raise Refused(f"{y}: got labels from {labels.min()} to {labels.max()}, expected 0, 1, …, each of them used")

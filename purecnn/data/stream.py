@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import check_pixels, warn_of_order
+from purecnn.data.suspicions import check_pixels, one_hot_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -159,8 +159,7 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if pixels.ndim != 4 or 0 in pixels.shape:
         raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C)")
     if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
-        hint = "; of one row for each, labels.argmax(1) makes them" if classes.ndim == 2 else ""
-        expected = f"expected integers, one for each of {len(pixels)}{hint}"
+        expected = f"expected integers, one for each of {len(pixels)}{one_hot_hint(classes)}"
         raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
     if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
         raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers")

@@ -71,6 +71,11 @@ def check_pixels(images: np.ndarray, where: str) -> None:
         warnings.warn(f"{where}: {message}", stacklevel=3)
 
 
+def one_hot_hint(labels: np.ndarray) -> str:
+    """What to do about labels with a row for each image, at the end of an error; empty for others."""
+    return "; of one row for each, labels.argmax(1) makes them" if labels.ndim == 2 else ""
+
+
 def warn_of_order(labels: np.ndarray) -> None:
     """Of the first batch of an epoch: a set that comes class by class trains badly, and nothing here shuffles it."""
     if len(labels) >= MANY and (labels == labels[0]).all():

@@ -42,13 +42,15 @@ def damaged_removed(folder: Path | None) -> Iterator[None]:
     JAX compiles such a program anew, but writes over no file: it would warn of it, and compile, in every run. What
     cannot be written is said once.
     """
-    show, said = warnings.showwarning, []
+    show, said = warnings.showwarning, False
 
     def remove(message, *rest, **more) -> None:
+        nonlocal said
         if unwritten := re.match(r"Error writing persistent compilation cache entry for '[^']+': (.*)", str(message)):
             if not said:  # the disk is full, or the folder another's: the same for every program
                 show(f"compiled programs are not kept: {unwritten[1]}", *rest, **more)
-            return said.append(unwritten)
+            said = True
+            return None
         damaged = re.match(r"Error reading persistent compilation cache entry for '([^']+)'", str(message))
         if damaged is None or folder is None:
             return show(message, *rest, **more)

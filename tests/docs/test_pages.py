@@ -37,14 +37,7 @@ def test_a_line_that_is_not_in_the_file_is_noticed():
     assert not is_part("= 2\n", "b = 2\n")
 
 
-@pytest.fixture
-def a_readers_jax():
-    """What a reader's Python does: no strictness beyond JAX's own."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
-@pytest.mark.usefixtures("a_readers_jax")
+@pytest.mark.usefixtures("a_users_jax")
 @pytest.mark.parametrize("page", RUNNABLE, ids=name)
 def test_blocks_run_one_after_the_other_and_print_what_the_page_says(page, monkeypatch):
     monkeypatch.chdir(ROOT)

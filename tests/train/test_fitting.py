@@ -21,18 +21,12 @@ from purecnn.train.fitting import as_dataset, fit
 from purecnn.train.run_folder import read_config, read_metrics
 from tests.train.test_notebook import kernel
 
+pytestmark = pytest.mark.usefixtures("a_users_jax")
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(16), nn.relu(), nn.dense(10)))
 QUIET = {"console": Console(quiet=True), "augmentation": "none", "learning_rate": 0.1}
 DIGITS = read_digits()
 TRAIN = (DIGITS.train.images[:320], DIGITS.train.labels[:320])
 TEST = (DIGITS.test.images, DIGITS.test.labels)
-
-
-@pytest.fixture(autouse=True)
-def a_users_jax():
-    """What a user's Python does: no strictness beyond JAX's own."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def batches(size=32):

@@ -1,6 +1,5 @@
 """A run on images that stay in their files, from Python. Whole runs by the command: tests/commands/test_train.py."""
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,15 +11,9 @@ from purecnn.data import files
 from purecnn.train.fitting import fit
 from purecnn.train.run_folder import read_metrics
 
+pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(0)
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(3)))
-
-
-@pytest.fixture(autouse=True)
-def a_users_jax():
-    """What a user's Python does: no strictness beyond JAX's own."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.fixture

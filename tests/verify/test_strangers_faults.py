@@ -9,14 +9,9 @@ import pytest
 
 import verify
 
+pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(3)
 CHECKS = ("contract", "gradient", "conditioning")
-
-
-@pytest.fixture(autouse=True)
-def _as_jax_comes():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def normal(*shape):

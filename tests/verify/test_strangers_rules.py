@@ -9,13 +9,8 @@ import pytest
 
 import verify
 
+pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _as_jax_comes():
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def normal(*shape):

@@ -6,7 +6,6 @@ rule's call, on anything else. Nothing is compiled here: tracing alone shows all
 """
 
 import re
-from typing import Any
 
 import jax
 import numpy as np
@@ -83,7 +82,7 @@ def _announced(case: CallUnderTest) -> list[Finding]:
 def _apart(case: CallUnderTest) -> bool:
     """Whether axes of two arrays that have one size in the example have two here: the function broadcasts them, and
     whoever wrote the rule may never have meant that."""
-    before = [np.shape(case.tested.leaves[k].value) for k in case.tested.arrays]
+    before = _example_shapes(case)
     sizes = [(n, old, new) for n, a in enumerate(case.arrays) for old, new in zip(before[n], a.shape, strict=True)]
     return any(n != m and old == other and new != now for n, old, new in sizes for m, other, now in sizes)
 
@@ -100,7 +99,7 @@ def _fixed(case: CallUnderTest) -> bool:
         variants = [resized(sizes, {(n, k): size}) for size in (sizes[n][k], before, before + 1, 3 * before)]
         if before == sizes[n][k] or not all(accepted(case, v, case.options) for v in variants):
             continue
-        shapes = [[o.shape for o in _outputs(case, v)] for v in variants]
+        shapes = [_output_shapes(case, v) for v in variants]
         if all(s == shapes[0] for s in shapes):
             arrays = fill(case, np.random.default_rng((case.seed, 16)), {}, variants[2])
             oracle = case.tested.oracle(case.options)
@@ -113,14 +112,11 @@ def _fixed(case: CallUnderTest) -> bool:
 def _broadcasts(case: CallUnderTest) -> bool:
     """Whether the rule is defined where one axis stays 1, as in the example, while others that are 1 there grow: which
     of them broadcast, the example does not show."""
-    before = [np.shape(case.tested.leaves[k].value) for k in case.tested.arrays]
-    sizes = [tuple(a.shape) for a in case.arrays]
+    before, sizes = _example_shapes(case), [tuple(a.shape) for a in case.arrays]
     ones = [(n, k) for n, size in enumerate(sizes) for k in range(len(size)) if before[n][k] == 1 != size[k]]
     for axis in ones if len(ones) > 1 else []:
         variant = resized(sizes, {axis: 1})
-        if not accepted(case, variant, case.options):
-            continue
-        if [o.shape for o in _outputs(case, variant)] != [o.shape for o in _outputs(case, sizes)]:
+        if not accepted(case, variant, case.options) or _output_shapes(case, variant) != _output_shapes(case, sizes):
             continue
         arrays = fill(case, np.random.default_rng((case.seed, 17)), {}, variant)
         try:
@@ -132,9 +128,13 @@ def _broadcasts(case: CallUnderTest) -> bool:
     return False
 
 
-def _outputs(case: CallUnderTest, sizes: list[tuple[int, ...]]) -> list[Any]:
+def _example_shapes(case: CallUnderTest) -> list[tuple[int, ...]]:
+    return [np.shape(case.tested.leaves[k].value) for k in case.tested.arrays]
+
+
+def _output_shapes(case: CallUnderTest, sizes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(sizes, case.arrays, strict=True)]
-    return outputs(case.tested, case.options, arrays)
+    return [o.shape for o in outputs(case.tested, case.options, arrays)]
 
 
 def cause_of(error: Exception) -> str:
