@@ -140,12 +140,12 @@ def test_a_second_gradient_outside_jit_compiles_nothing(subject):
         y, pullback = jax.vjp(at_positions(subject.call, args, chosen), *(args[i] for i in chosen))
         return pullback(jax.tree.map(jnp.ones_like, y))
 
-    before = len(compiled)
+    jax.jit(lambda: 0)()
+    assert compiled  # the listener works; another test of this process may have compiled the rule already
     gradient()
-    first = len(compiled) - before
+    first = len(compiled)
     gradient()
-    assert first > 0
-    assert len(compiled) - before == first
+    assert len(compiled) == first
 
 
 def test_a_profile_names_rules_and_directions():
