@@ -20,6 +20,7 @@ from verify.running import WIDE
 
 NAME = "contract"
 EVERY_CASE = True
+FEW_POSITIONS = 9  # along an axis whose entries have names: coordinates, a quaternion, a 3×3 matrix
 # What JAX says when it is the function, not somebody's rule, that has no derivative.
 UNDIFFERENTIABLE = (
     "Differentiation rule",
@@ -89,14 +90,15 @@ def _apart(case: CallUnderTest) -> bool:
 
 def _fixed(case: CallUnderTest) -> bool:
     """Whether an axis has another size than in the example though the function knows that one alone: its outputs keep
-    their shape at any length, and nothing beyond the example's has an effect. A function of three coordinates takes
-    arrays with more, and with fewer, as JAX reads past the end."""
-    example = [case.tested.leaves[k].value for k in case.tested.arrays]
-    sizes = [tuple(a.shape) for a in case.arrays]
+    their shape at any length, and nothing beyond the example's has an effect, or one of its own. A function of three
+    coordinates takes arrays with more, and with fewer, as JAX reads past the end."""
+    example, sizes = _example_shapes(case), [tuple(a.shape) for a in case.arrays]
     axes = [(n, k) for n in case.perturbed for k in range(len(sizes[n]))]
     for n, k in axes:
-        before = np.shape(example[n])[k]
-        variants = [resized(sizes, {(n, k): size}) for size in (sizes[n][k], before, before + 1, 3 * before)]
+        before = example[n][k]
+        alike = [(m, k) for m in case.perturbed if (example[m], sizes[m]) == (example[n], sizes[n])]  # re and im
+        lengths = (sizes[n][k], before, before + 1, before + 2, 3 * before)
+        variants = [resized(sizes, dict.fromkeys(alike, size)) for size in lengths]
         if before == sizes[n][k] or not all(accepted(case, v, case.options) for v in variants):
             continue
         shapes = [_output_shapes(case, v) for v in variants]
@@ -104,9 +106,27 @@ def _fixed(case: CallUnderTest) -> bool:
             arrays = fill(case, np.random.default_rng((case.seed, 16)), {}, variants[2])
             oracle = case.tested.oracle(case.options)
             bars = case.moved(list(arrays)).pull(WIDE, case.y_bar, oracle, "oracle alone")[1]
-            if not np.any(np.take(bars[case.perturbed.index(n)], before, k)):
+            if not any(np.any(np.take(bars[case.perturbed.index(m)], before, k)) for m, _ in alike):
+                return True
+            if before <= FEW_POSITIONS and _by_position(case, (n, k), before, variants[3]):
                 return True
     return False
+
+
+def _by_position(case: CallUnderTest, axis: tuple[int, int], before: int, sizes: list[tuple[int, ...]]) -> bool:
+    """Whether the function tells the example's entries along an axis apart by their position, and none of those beyond:
+    three coordinates that it reads one by one and whose norm it takes, too."""
+    n, k = axis
+    arrays = list(case.moved(list(fill(case, np.random.default_rng((case.seed, 19)), {}, sizes))).at(WIDE))
+
+    def unchanged_by_exchanging(i: int) -> bool:
+        order = np.arange(before + 2)
+        order[[i, i + 1]] = i + 1, i
+        moved = case.value([np.take(a, order, k) if m == n else a for m, a in enumerate(arrays)])
+        return all(np.allclose(a, b, 1e-9, 1e-12) for a, b in zip(moved, values, strict=True))
+
+    values = case.value(arrays)
+    return unchanged_by_exchanging(before) and not any(unchanged_by_exchanging(i) for i in range(before - 1))
 
 
 def _broadcasts(case: CallUnderTest) -> bool:
