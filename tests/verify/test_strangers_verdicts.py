@@ -1,5 +1,7 @@
 """Verdicts that a sample of rules from public packages and bug reports got wrong, each beside its opposite."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,21 +78,35 @@ def test_an_infinite_slope_where_autodiff_has_no_rule_is_a_note():
     assert any(n.startswith("finite: ") for n in report.notes)
 
 
+def sum_of_weighted(a, b):
+    return jax.nn.logsumexp(a, axis=-1, b=b)
+
+
+def sum_of_weighted_bwd(r, g, *, wrong):
+    a, b = r
+    share = jnp.exp(a - sum_of_weighted(a, b)[:, None]) * g[:, None]
+    return share if wrong else share * b, share
+
+
 @pytest.mark.parametrize("wrong", [True, False])
 def test_where_the_function_is_infinite_no_derivative_is_asked(wrong):
     """log 0, the sum's weights being all 0: autodiff of JAX's own guard says 0 there."""
-
-    def sum_of_weighted(a, b):
-        return jax.nn.logsumexp(a, axis=-1, b=b)
-
-    def bwd(r, g):
-        a, b = r
-        share = jnp.exp(a - sum_of_weighted(a, b)[:, None]) * g[:, None]
-        return share if wrong else share * b, share
-
-    own = with_arguments(sum_of_weighted, bwd)
+    own = with_arguments(sum_of_weighted, functools.partial(sum_of_weighted_bwd, wrong=wrong))
     report = verify.check(own, normal(4, 5), np.abs(normal(4, 5)) + 1, cases=1, checks=("contract", "gradient"))
     assert report.ok is not wrong, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_the_rounding_of_an_output_of_800_may_enter_an_exponent(wrong):
+    def bwd(r, g):
+        a, b = r
+        y = sum_of_weighted(a, b)[:, None]
+        y = y * (1 + 3e-7) if wrong else y  # two roundoffs and a half
+        return jnp.exp(a - y) * g[:, None] * b, jnp.exp(a - y) * g[:, None]
+
+    a, b = np.array([[800, 0, 1], [790, 1, -2], [-5, 3, 810]], np.float32), np.array([[1.3, 2, 3]] * 3, np.float32)
+    own = with_arguments(sum_of_weighted, bwd)
+    assert bool(verify.check(own, a, b, cases=1, checks=("conditioning",)).failures) is wrong
 
 
 @pytest.mark.parametrize("wrong", [True, False])
