@@ -40,6 +40,23 @@ def test_three_coordinates_stay_three_where_their_norm_is_taken_too(wrong):
     assert report.ok is not wrong, report
 
 
+@pytest.mark.parametrize("wrong", [True, False])
+def test_coordinates_of_two_sets_of_points_stay_two(wrong):
+    """Offsets between points of any number of coordinates, of which two are read."""
+
+    def area(p, q):
+        d = p[:, None] - q
+        return d[..., 0] * d[..., 1]
+
+    def bwd(r, g):
+        d = r[0][:, None] - r[1]
+        bar = jnp.stack([d[..., 1] * g, d[..., 0] * g], -1)
+        return bar.sum(1), bar.sum(0) if wrong else -bar.sum(0)
+
+    report = verify.check(with_arguments(area, bwd), normal(4, 2), normal(5, 2), checks=("contract", "gradient"))
+    assert report.ok is not wrong, report
+
+
 def test_a_sum_of_any_length_is_not_one_of_three_coordinates():
     def bwd(r, g):
         return (jnp.stack([g, g, g]) * 2 * r[0],)
