@@ -1,5 +1,6 @@
 """`check` and `assert_ok`: run every check on the example call, then on generated ones, and report."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -42,6 +43,7 @@ from verify.report.finding import UncheckableError
 from verify.report.notes import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
 from verify.report.report import NOT_RUN, PASSED, Report
 from verify.running import undisturbed
+from verify.time_limit import SPENT, Limit, SpentError, limited
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
 FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
@@ -53,8 +55,6 @@ LATER = (
 CHECKS = (*FIRST, *LATER)
 CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 FIXED = "the rule is one instance of a hijax primitive, whose shapes are fixed: only other input values were tried"
-ENOUGH = 1  # generated calls that fail before the rest are left out: they would repeat what is known
-SPENT = "the time for the whole check was spent (seconds=…)"
 ONLY_WHERE_WRITTEN = (pushforward, methods, primitive)  # asked of the rules that have such methods
 ORACLES = {"gradient", "differences", "adjoint", "exact"}
 
@@ -95,8 +95,8 @@ def check(
             triangular"; "any" for all numbers.
         seed: the seed of all random numbers.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
-        seconds: no step starts that would end later if it took as long as the longest so far; the report lists what
-            was left out.
+        seconds: once the example has been compared, no program starts that would end later if it took as long as
+            those before it; the report lists what was left out.
         cases: how many calls of other shapes or options to generate; 0 checks only the example.
         residual_bytes: a limit on the bytes of residuals; by default they are only reported.
         time_ratio: a limit on the time of forward and backward, relative to autodiff's; by default not measured.
@@ -121,9 +121,9 @@ def check(
         given = _example(tested, call, seed)
         example = calls.affordable(given)
         # Saturated inputs overflow on purpose; what comes of it is judged by the checks, not by NumPy's warnings.
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), limited() as limit, contextlib.suppress(SpentError):
             if example is given or _once(log, given, example, chosen):
-                because = _run(log, example, chosen, cases, start + seconds)
+                because = _run(log, example, chosen, cases, limit, start + seconds)
             log.notes += [FIXED] if is_instance(rule) else []
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
             log.notes += not_varied(example) if cases > 0 else []
@@ -166,8 +166,9 @@ def _example(tested: FunctionUnderTest, label: str, seed: int) -> CallUnderTest:
         raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
 
 
-def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int, end: float) -> str:
-    """Run the checks, until the clock says `end`; the reason why the gradient could not be judged, if it could not."""
+def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int, limit: Limit, end: float) -> str:
+    """Run the checks, the rest of them until the clock says `end` once the example has been compared; the reason why
+    the gradient could not be judged, if it could not."""
     first = [c for c in chosen if c in FIRST]
     later = [c for c in chosen if c not in FIRST]
     for n, one in enumerate(first):  # conditioning is asked of saturated inputs only
@@ -186,15 +187,15 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         for one in [c for c in later if c in (adjoint, differences)]:  # the oracles that are left come first
             log.run(one, example)
             later.remove(one)
-    failed = 0
-    for case in _generated(example, cases):
-        if _late(log, end):
-            log.skip(first, "further generated calls", SPENT)
-            break
-        asked = [c for c in first if _asked(c, case)]
-        failed += not log.run_all(asked, case)
-        if failed >= ENOUGH:
-            break
+    limit.end = end
+    try:
+        for case in _generated(example, cases):
+            if _late(log, end):
+                raise SpentError
+            if not log.run_all([c for c in first if _asked(c, case)], case):
+                break  # others would repeat what is known
+    except SpentError:
+        log.skip(first, "further generated calls", SPENT)
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
@@ -243,8 +244,7 @@ def _asked(check: ModuleType, case: CallUnderTest) -> bool:
 
 
 def _generated(example: CallUnderTest, cases: int) -> Iterator[CallUnderTest]:
-    if cases <= 0:
-        return
-    yield from calls.content_cases(example)
-    yield from calls.geometry_cases(example, cases)
-    yield from calls.long_case(example)
+    if cases > 0:
+        yield from calls.content_cases(example)
+        yield from calls.geometry_cases(example, cases)
+        yield from calls.long_case(example)

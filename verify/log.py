@@ -12,6 +12,7 @@ from verify.checks import contract
 from verify.function_under_test import first_line
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome
+from verify.time_limit import SPENT, SpentError
 
 PATIENCE = 1.0  # seconds
 
@@ -35,6 +36,8 @@ class Log:
             reason = str(why)
         except UncheckableError:
             raise
+        except SpentError:
+            reason = SPENT
         except Exception as error:
             reason = f"the check itself failed on this rule: {first_line(error)}"
         if not any(n.startswith(f"{check.NAME}: ") for n in self.notes):  # of other calls the same would be said again

@@ -12,6 +12,7 @@ import numpy as np
 from verify.oracle.budget import ITERATIONS, unbounded, within_budget
 from verify.oracle.error_bounds import with_error_bounds
 from verify.report.finding import NotRunError
+from verify.time_limit import timed
 
 OWN = "own"  # run at the example's own dtypes
 RULE = "rule"  # the program of the rule's own pullback
@@ -136,10 +137,11 @@ def call(run: Callable, dtype: Any, *args: Any, products: str = "highest") -> An
         args = tuple(_converted(dtype, args))
         trace = getattr(run, "trace", None)
         program = trace(*args) if trace else None
-        counted = _within_budget(program.jaxpr) if program else None
-        if program is None or counted is None:
-            return jax.block_until_ready(run(*args))
-        flat, ended = counted(*jax.tree.leaves(args))
+        with timed(program.jaxpr if program else None):
+            counted = _within_budget(program.jaxpr) if program else None
+            if program is None or counted is None:
+                return jax.block_until_ready(run(*args))
+            flat, ended = jax.block_until_ready(counted(*jax.tree.leaves(args)))
         if not ended:
             raise NotRunError(f"a loop did not end within {ITERATIONS:,} iterations")
         return jax.tree.unflatten(jax.tree.structure(program.out_info), flat)

@@ -1,9 +1,10 @@
 """Saturation: at logits of ±100 and ±800 a rule must still be finite, and no worse than the problem demands.
 
 exp(100) overflows float32, and 1 - σ(20) keeps no digit: a rule that exponentiates before it subtracts the maximum,
-or takes the logarithm of a probability, is exact on paper and useless here. Two yardsticks: the error that the
-oracle's own evaluation would make at this dtype (its magnitude, and twice what autodiff really lost), and one
-roundoff of the cotangent, since y(1 - y) may come out as 0 where the truth is 1e-40.
+or takes the logarithm of a probability, is exact on paper and useless here. Three yardsticks: the error that the
+oracle's own evaluation would make at this dtype (its magnitude, and twice what autodiff really lost); one
+roundoff of the cotangent, since y(1 - y) may come out as 0 where the truth is 1e-40; and the output's rounding, which
+enters an exponent where the rule works from y = log ∑ exp x: exp(x - y) is off by u |y|.
 
 Rounded to 800, numbers tie by themselves; without a reference an element may lie anywhere between the one-sided slopes.
 """
@@ -16,12 +17,13 @@ from verify.checks.gradient import resolved, usable
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import within_noise
-from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, unit_roundoff
+from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, WIDE
+from verify.running import OWN, WIDE, is_float
 
 NAME = "conditioning"
 EVERY_CASE = True
+OF_OUTPUT = 1e-4  # of an element, at most, for the rounding of the output
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
@@ -40,10 +42,11 @@ def findings(case: CallUnderTest) -> list[Finding]:
     if any(not f.note for f in found):
         return found
     allowed = []
-    for m, g in zip(truth.magnitudes, case.own[1], strict=True):
+    for m, e, g in zip(truth.magnitudes, truth.cotangents, case.own[1], strict=True):
         unit = unit_roundoff(g.dtype)
         ratio = max(1.0, case.own_unit / unit)
-        allowed.append(ratio * (allowed_error(m, g.dtype) + ROOM * unit * loudest))
+        of_output = min(unit * max((largest(y) for y in truth.outputs if is_float(y)), default=0.0), OF_OUTPUT)
+        allowed.append(ratio * (allowed_error(m, g.dtype) + ROOM * unit * loudest + of_output * np.abs(e)))
     if not _differences(case, OWN, case.own[1], allowed):
         return []  # what autodiff loses could only allow more, and is not worth compiling it
     if not finite_value(case):

@@ -20,6 +20,7 @@ from verify.running import WIDE
 
 NAME = "contract"
 EVERY_CASE = True
+FEW_POSITIONS = 9  # along an axis whose entries have names: coordinates, a quaternion, a 3×3 matrix
 # What JAX says when it is the function, not somebody's rule, that has no derivative.
 UNDIFFERENTIABLE = (
     "Differentiation rule",
@@ -89,24 +90,46 @@ def _apart(case: CallUnderTest) -> bool:
 
 def _fixed(case: CallUnderTest) -> bool:
     """Whether an axis has another size than in the example though the function knows that one alone: its outputs keep
-    their shape at any length, and nothing beyond the example's has an effect. A function of three coordinates takes
-    arrays with more, and with fewer, as JAX reads past the end."""
-    example = [case.tested.leaves[k].value for k in case.tested.arrays]
-    sizes = [tuple(a.shape) for a in case.arrays]
-    axes = [(n, k) for n in case.perturbed for k in range(len(sizes[n]))]
-    for n, k in axes:
-        before = np.shape(example[n])[k]
-        variants = [resized(sizes, {(n, k): size}) for size in (sizes[n][k], before, before + 1, 3 * before)]
-        if before == sizes[n][k] or not all(accepted(case, v, case.options) for v in variants):
+    their shape at any length, and nothing beyond the example's has an effect, or one of its own. A function of three
+    coordinates takes arrays with more, and with fewer, as JAX reads past the end."""
+    example, sizes = _example_shapes(case), [tuple(a.shape) for a in case.arrays]
+    axes = [(n, k) for n in range(len(sizes)) for k in range(len(sizes[n]))]
+    for before, now in sorted({(example[n][k], sizes[n][k]) for n, k in axes if example[n][k] != sizes[n][k]}):
+        changed = [(n, k) for n, k in axes if (example[n][k], sizes[n][k]) == (before, now)]
+        variants = [resized(sizes, dict.fromkeys(changed, size)) for size in (now, before, before + 1, 3 * before)]
+        if not all(accepted(case, v, case.options) for v in variants):
             continue
         shapes = [_output_shapes(case, v) for v in variants]
         if all(s == shapes[0] for s in shapes):
             arrays = fill(case, np.random.default_rng((case.seed, 16)), {}, variants[2])
             oracle = case.tested.oracle(case.options)
             bars = case.moved(list(arrays)).pull(WIDE, case.y_bar, oracle, "oracle alone")[1]
-            if not np.any(np.take(bars[case.perturbed.index(n)], before, k)):
+            given = [(bars[case.perturbed.index(n)], k) for n, k in changed if n in case.perturbed]
+            if given and not any(np.any(np.take(bar, before, k)) for bar, k in given):
+                return True
+            longer = resized(sizes, dict.fromkeys(changed, before + 2))
+            if before <= FEW_POSITIONS and accepted(case, longer, case.options) and _by_position(case, changed, longer):
                 return True
     return False
+
+
+def _by_position(case: CallUnderTest, axes: list[tuple[int, int]], sizes: list[tuple[int, ...]]) -> bool:
+    """Whether the function tells the entries along an axis apart by their position, but for the last two, which the
+    example lacks: three coordinates that it reads one by one and whose norm it takes, too."""
+    arrays = case.moved(list(fill(case, np.random.default_rng((case.seed, 19)), {}, sizes))).at(WIDE)
+    (n, k), *_ = axes
+    length = sizes[n][k]
+
+    def unchanged_by_exchanging(i: int) -> bool:
+        order = np.arange(length)
+        order[[i, i + 1]] = i + 1, i
+        moved = list(arrays)
+        for n, k in axes:
+            moved[n] = np.take(moved[n], order, k)
+        return all(np.allclose(a, b, 1e-9, 1e-12) for a, b in zip(case.value(moved), values, strict=True))
+
+    values = case.value(list(arrays))
+    return unchanged_by_exchanging(length - 2) and not any(unchanged_by_exchanging(i) for i in range(length - 3))
 
 
 def _broadcasts(case: CallUnderTest) -> bool:

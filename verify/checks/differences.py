@@ -71,7 +71,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
         for index, u in _directions(case, k):
             direction = [u if j == k else np.zeros(b.shape) for j, b in enumerate(bars)]
-            slope = _slope(case, direction, unit)
+            slope = slope_along(case, direction, unit)
             got = float(np.sum(u * np.asarray(bar, WIDE)))
             room = 4 * slope.bar + ROOM * unit * np.sqrt(u.size) * float(np.sum(np.abs(u * np.asarray(bar, WIDE))))
             size = max(abs(slope.value), abs(got), float(np.sqrt(np.sum((u * np.asarray(bar, WIDE)) ** 2))))
@@ -133,7 +133,8 @@ def _directions(case: CallUnderTest, k: int):
             yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
 
 
-def _slope(case: CallUnderTest, direction: list[np.ndarray], unit: float) -> Slope:
+def slope_along(case: CallUnderTest, direction: list[np.ndarray], unit: float) -> Slope:
+    """The derivative of ⟨ȳ, f⟩ along a direction."""
     scale = max(
         float(np.sqrt(np.mean(a.astype(WIDE) ** 2))) if a.size else 1.0
         for a in (case.arrays[n] for n in case.perturbed)

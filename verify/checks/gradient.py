@@ -107,7 +107,7 @@ def _at(
             continue
         beyond = resolved(case, k) if level is WIDE else loop_noise(case) * largest(e)
         real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
-        if real.any() and case.on_the_boundary and np.all(np.isfinite(g[real])):
+        if real.any() and case.on_the_boundary and (np.all(np.isfinite(g[real])) or _valueless(case)):
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
@@ -128,9 +128,15 @@ def _by_options(found: Finding, case: CallUnderTest) -> Finding:
     return replace(found, cause=f"{text}; {found.cause}" if found.cause else text)
 
 
+def _valueless(case: CallUnderTest) -> bool:
+    """Whether the function itself is not finite here, as the logarithm of a sum with weights that are all 0 is not:
+    what autodiff says there is the guard of some formula."""
+    return not all(np.all(np.isfinite(y)) for y in case.truth.outputs if is_float(y))
+
+
 def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
     """A difference where what is positive in the example is 0: no derivative is promised there, only that finite
-    numbers stay finite."""
+    numbers stay finite, where the function has a finite value."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
     text = f"outside of what the example shows, {count} ({values})"

@@ -16,6 +16,7 @@ from verify.call_under_test import CallUnderTest, outputs
 from verify.function_under_test import INTEGER, KEY
 from verify.oracle.primal import HIJAX
 from verify.running import unfiltered
+from verify.time_limit import look
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
 DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
@@ -34,6 +35,7 @@ def accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mappin
 
 def _accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
     tested = case.tested
+    look()
     arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
     if any(size < 1 for s in shapes for size in s) or not _as_tall(case, shapes):
         return False
