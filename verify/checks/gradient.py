@@ -29,7 +29,7 @@ COARSE = 1e-4  # of the largest element: what float32 leaves of a function that 
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
-    if not any(mask.any() for mask in _finite(case)):
+    if not _any(_finite(case)):
         raise NotRunError("the oracle itself is not finite here")
     if singular(case):
         raise NotRunError("the function is singular here: its derivative is the rounding error of 1/0")
@@ -69,44 +69,25 @@ def usable(case: CallUnderTest) -> bool:
 def _at(
     case: CallUnderTest, level: object, got: list[np.ndarray], unit: float, *, right_in_float64: bool = False
 ) -> list[Finding]:
-    truth = case.truth
-    shapes = zip(case.names, truth.cotangents, got, strict=True)
-    misshapen = [(name, e.shape, g.shape) for name, e, g in shapes if e.shape != g.shape]
+    """What is wrong with the cotangents `got`, which the rule gave at this level."""
+    pairs = list(zip(case.names, case.truth.cotangents, got, strict=True))
+    misshapen = [(name, e.shape, g.shape) for name, e, g in pairs if e.shape != g.shape]
     if misshapen:
         texts = [(name, f"the cotangent's shape is {g}, expected {e}") for name, e, g in misshapen]
         return [Finding(NAME, name, None, None, None, "shape", text, case.label) for name, text in texts]
-    dtypes = [WIDE if level is WIDE else case.arrays[n].dtype for n in case.perturbed]
-    allowed = [
-        allowed_error(m, d) * _narrowing(case, unit / unit_roundoff(d))
-        for m, d in zip(truth.magnitudes, dtypes, strict=True)
-    ]
-    if level is WIDE and not case.reshaped:
-        allowed = [measured(case, k, a, unit) for k, a in enumerate(allowed)]
-    noise = loop_noise(case)
-    if noise:  # before any kink is looked for at each element, for which the loops would run again and again
-        allowed = [a + noise * largest(e) for a, e in zip(allowed, truth.cotangents, strict=True)]
-    quadruples = zip(truth.cotangents, got, allowed, _finite(case), strict=True)
-    bad = [wrong_elements(e, g, a) & judged for e, g, a, judged in quadruples]
-    if any(np.isnan(y).any() for y in truth.outputs if is_float(y)):  # as the softmax of a row that is masked whole
-        bad = [b & ~np.isnan(np.asarray(g, np.float64)) for b, g in zip(bad, got, strict=True)]
-    if noise and level is WIDE and any(b.any() for b in bad):  # where it does not converge, a roundoff decides
-        bad = [b & ~n for b, n in zip(bad, within_noise(case, got, WIDE), strict=True)]
-    if case.long and any(b.any() for b in bad):  # the error analysis costs a compilation, and is asked for only now
-        truth = case.measured
-        pairs = zip(truth.magnitudes, dtypes, strict=True)
-        allowed = [allowed_error(m, d) * max(1.0, unit / unit_roundoff(d)) for m, d in pairs]
-        bad = [b & wrong_elements(e, g, a) for b, e, g, a in zip(bad, truth.cotangents, got, allowed, strict=True)]
-    if level is OWN and case.tested.dtype != WIDE:
-        bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
-        if right_in_float64 and any(b.any() for b in bad):
-            bad = [b & ~n for b, n in zip(bad, within_noise(case, got, OWN), strict=True)]
+    allowed = _allowed(case, level, unit)
+    bad = _differing(case, got, allowed)
+    if case.long and _any(bad):  # the error analysis costs a compilation, and is asked for only now
+        allowed = _allowed_after_analysis(case, level, unit)
+        bad = _both(bad, _differing(case, got, allowed))
+    bad = _beyond_noise(case, level, got, allowed, bad, right_in_float64)
     bad = kinks.unexplained(case, level, got, allowed, bad)
     found = []
-    for k, (name, e, g, b) in enumerate(zip(case.names, truth.cotangents, got, bad, strict=True)):
-        if not b.any():
+    for k, (name, e, g) in enumerate(pairs):
+        if not bad[k].any():
             continue
         beyond = resolved(case, k) if level is WIDE else loop_noise(case) * largest(e)
-        real = b & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
+        real = bad[k] & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
         if real.any() and case.on_the_boundary and (np.all(np.isfinite(g[real])) or _valueless(case)):
             found.append(_outside(case, name, e, g, real))
         elif real.any():
@@ -115,8 +96,66 @@ def _at(
             said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=f"the oracle's{by}")
             found.append(_by_options(explained(said, case, k, got, real, unit), case))
         elif case.tested.dtype != WIDE:
-            found.append(below_dtype(NAME, case, name, e, g, b))
+            found.append(below_dtype(NAME, case, name, e, g, bad[k]))
     return found
+
+
+def _allowed(case: CallUnderTest, level: object, unit: float) -> list[np.ndarray]:
+    """The errors that rounding at this level explains, element by element."""
+    allowed = [
+        allowed_error(m, d) * _narrowing(case, unit / unit_roundoff(d))
+        for m, d in zip(case.truth.magnitudes, _dtypes(case, level), strict=True)
+    ]
+    if level is WIDE and not case.reshaped:
+        allowed = [measured(case, k, a, unit) for k, a in enumerate(allowed)]
+    if noise := loop_noise(case):  # before any kink is looked for, for which the loops would run again and again
+        allowed = [a + noise * largest(e) for a, e in zip(allowed, case.truth.cotangents, strict=True)]
+    return allowed
+
+
+def _allowed_after_analysis(case: CallUnderTest, level: object, unit: float) -> list[np.ndarray]:
+    pairs = zip(case.measured.magnitudes, _dtypes(case, level), strict=True)
+    return [allowed_error(m, d) * max(1.0, unit / unit_roundoff(d)) for m, d in pairs]
+
+
+def _dtypes(case: CallUnderTest, level: object) -> list[np.dtype]:
+    return [np.dtype(WIDE) if level is WIDE else case.arrays[n].dtype for n in case.perturbed]
+
+
+def _differing(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray]) -> list[np.ndarray]:
+    """The elements that differ from the oracle's by more than is allowed, where it says anything."""
+    quadruples = zip(case.truth.cotangents, got, allowed, _finite(case), strict=True)
+    bad = [wrong_elements(e, g, a) & judged for e, g, a, judged in quadruples]
+    if any(np.isnan(y).any() for y in case.truth.outputs if is_float(y)):  # as in the softmax of a masked row
+        bad = [b & ~np.isnan(np.asarray(g, np.float64)) for b, g in zip(bad, got, strict=True)]
+    return bad
+
+
+def _beyond_noise(
+    case: CallUnderTest,
+    level: object,
+    got: list[np.ndarray],
+    allowed: list[np.ndarray],
+    bad: list[np.ndarray],
+    right_in_float64: bool,
+) -> list[np.ndarray]:
+    """The elements among `bad` that differ by more than moving the inputs by a roundoff does."""
+    if level is WIDE:
+        if loop_noise(case) and _any(bad):  # where a loop does not converge, a roundoff decides
+            bad = _both(bad, [~n for n in within_noise(case, got, WIDE)])
+    elif case.tested.dtype != WIDE:
+        bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
+        if right_in_float64 and _any(bad):
+            bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
+    return bad
+
+
+def _any(masks: list[np.ndarray]) -> bool:
+    return any(mask.any() for mask in masks)
+
+
+def _both(first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:
+    return [a & b for a, b in zip(first, second, strict=True)]
 
 
 def _by_options(found: Finding, case: CallUnderTest) -> Finding:
