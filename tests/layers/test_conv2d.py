@@ -43,7 +43,9 @@ def test_edges_of_the_geometry(shape, kernel, options):
 @pytest.mark.parametrize("algorithm", ["xla", "auto"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bit_sums_accumulate_in_float32(algorithm, dtype):
-    """Every algorithm: tests/kernels/test_every_kernel.py. More ones than the dtype can count: adding 1 no longer changes 256 in bfloat16, nor 2048 in float16."""
+    """Every algorithm: tests/kernels/test_every_kernel.py.
+
+    More ones than the dtype can count: adding 1 no longer changes 256 in bfloat16, nor 2048 in float16."""
     terms = {"bfloat16": 512, "float16": 4096}[dtype]
     x, w, b = jnp.ones((1, 1, 1, terms), dtype), jnp.ones((1, 1, terms, 1), dtype), jnp.zeros(1, dtype)
     assert jax.jit(lambda x, w, b: purecnn.conv2d(x, w, b, algorithm=algorithm))(x, w, b) == terms
