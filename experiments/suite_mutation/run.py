@@ -115,7 +115,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--only", nargs="*", default=(), help="names of files that are mutated")
     parser.add_argument("--survivors-of", type=Path, help="only what survived in this file")
-    parser.add_argument("--tests", type=str.split, help="other arguments of pytest than a file's own tests, in one string")
+    parser.add_argument(
+        "--tests", type=str.split, help="other arguments of pytest than a file's own tests, in one string"
+    )
     parser.add_argument("--list", action="store_true", help="print the mutants and run none")
     options = parser.parse_args()
     file, chosen = HERE / options.file, drawn(options.count)
