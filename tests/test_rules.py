@@ -73,8 +73,11 @@ def test_every_public_rule_has_its_pair():
         primal, fwd, bwd = (inspect.signature(getattr(purecnn, name + end)) for end in ("", "_fwd", "_bwd"))
         assert fwd.parameters.keys() == primal.parameters.keys()
         assert [p.default for p in fwd.parameters.values()] == [p.default for p in primal.parameters.values()]
-        options = [p for p in primal.parameters.values() if p.kind is p.KEYWORD_ONLY]
-        assert [p.name for p in bwd.parameters.values() if p.kind is p.KEYWORD_ONLY] == [p.name for p in options]
+        options, of_bwd = (
+            [(p.name, p.default) for p in each.parameters.values() if p.kind is p.KEYWORD_ONLY]
+            for each in (primal, bwd)
+        )
+        assert of_bwd == options
         assert getattr(purecnn, name).__doc__
 
 

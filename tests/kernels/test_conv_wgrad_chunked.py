@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 
+from purecnn.chunks import sum_chunks
 from purecnn.geometry import conv_dims
 from purecnn.kernels import conv_wgrad_chunked
 from tests.oracles import loops
@@ -9,18 +10,25 @@ from tests.oracles.agreement import assert_close
 from verify.running import quickly
 
 
-@pytest.mark.parametrize("room", [0, 1400, 1 << 20], ids=["strips of a row", "three chunks", "one chunk"])
-def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room):
-    """The patches of an image take 648 bytes."""
+@pytest.mark.parametrize(
+    ("room", "chunks"), [(0, 6), (3100, 3), (1 << 20, 1)], ids=["strips of a row", "three chunks", "one chunk"]
+)
+def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room, chunks):
+    """The patches of an image take 1512 bytes."""
+    taken = []
     monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", room)
+    monkeypatch.setattr(
+        conv_wgrad_chunked, "sum_chunks", lambda f, n, *arrays: taken.append(n) or sum_chunks(f, n, *arrays)
+    )
     rng = np.random.default_rng(0)
     x, w, y_bar = (
-        jax.numpy.asarray(rng.integers(-3, 4, shape), "float32") for shape in ((6, 5, 5, 2), (3, 3, 2, 4), (6, 3, 3, 4))
+        jax.numpy.asarray(rng.integers(-3, 4, shape), "float32") for shape in ((6, 9, 5, 2), (3, 3, 2, 4), (6, 7, 3, 4))
     )
     _, (_, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w))
     dims = conv_dims("test", x.shape, w.shape)
     got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(x, y_bar)
     assert_close(got, w_bar, 0)
+    assert taken == [chunks]
 
 
 def test_strips_of_rows_with_stride_padding_dilation_and_groups(monkeypatch):

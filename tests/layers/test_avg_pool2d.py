@@ -1,10 +1,11 @@
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import purecnn
 from tests import faulty_rules
 from tests.catalogue import check_vjp, named
-from tests.oracles.agreement import assert_rejected
+from tests.oracles.agreement import assert_rejected, assert_variants
 
 
 def test_the_rule_is_right():
@@ -12,6 +13,12 @@ def test_the_rule_is_right():
 
 
 AVERAGE, COUNTED = named("avg_pool2d"), named("avg_pool2d-count")
+
+
+def test_a_large_window_in_two_passes_equals_the_oracles():
+    x = np.random.default_rng(0).normal(size=(2, 8, 9, 2))
+    large = {"window": (5, 4), "stride": (2, 3), "padding": ((2, 1), (3, 0))}
+    assert_variants([AVERAGE.variant(c, **large, count_include_pad=c) for c in (False, True)], (x,))
 
 
 def test_padding_is_counted_only_if_asked():

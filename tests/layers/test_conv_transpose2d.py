@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import purecnn
-from purecnn.kernels import select
 from tests import faulty_rules
 from tests.catalogue import TRANSPOSED, check_vjp
 from tests.oracles.agreement import ORACLES, assert_cotangents, assert_rejected, assert_variants
@@ -50,7 +49,7 @@ def geometries(draw):
 def test_any_geometry_is_exact_on_integers(geometry):
     x_shape, w_shape, options = geometry
     args = whole(x_shape, w_shape, (w_shape[2] * options["groups"],))
-    assert_variants([POINT.variant(a, algorithm=a, **options) for a in ("xla", "auto")], args, tolerance=0)
+    assert_variants([POINT.variant("any geometry", algorithm="xla", **options)], args, tolerance=0)
 
 
 @pytest.mark.parametrize(
@@ -69,18 +68,12 @@ def test_edges_of_the_geometry(shape, kernel, options):
     assert_cotangents(POINT.variant("edge", algorithm="auto", **options), args, oracles=ORACLES[:2], integers=True)
 
 
-@pytest.mark.parametrize("algorithm", [name for name in select.KERNELS if name != "wgrad_offsets"])
-def test_every_kernel_gives_the_same_numbers(algorithm):
-    grouped = algorithm == "depthwise"
-    x, w, b = whole((2, 4, 5, 3), (3, 3, 1, 3) if grouped else (3, 3, 2, 3), (3 if grouped else 2,))
-    options = {
-        "groups": 3 if grouped else 1,
-        "padding": ((1, 0), (2, 1)),
-        "stride": 2 if algorithm == "space_to_depth" else 1,
-    }
-    assert_cotangents(
-        POINT.variant("kernel", algorithm=algorithm, **options), (x, w, b), oracles=ORACLES[:2], tolerance=1e-13
-    )
+@pytest.mark.parametrize(("algorithm", "groups"), [("im2col", 1), ("depthwise", 3)])
+def test_a_kernel_with_all_three_equations_gives_the_same_numbers(algorithm, groups):
+    outputs = 2 if groups == 1 else 1
+    args = whole((2, 4, 5, 3), (3, 3, outputs, 3), (outputs * groups,))
+    subject = POINT.variant("kernel", algorithm=algorithm, groups=groups, padding=((1, 0), (2, 1)))
+    assert_cotangents(subject, args, oracles=ORACLES[:2], tolerance=1e-13)
 
 
 def test_it_is_the_adjoint_of_the_convolution_with_its_kernel():
@@ -98,15 +91,15 @@ def test_it_is_the_adjoint_of_the_convolution_with_its_kernel():
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4])
 def test_same_gives_the_stride_times_the_rows(stride, kernel):
     x, w = jnp.ones((1, 3, 2, 1)), jnp.ones((kernel, kernel, 1, 1))
-    y = purecnn.conv_transpose2d(x, w, stride=stride, padding="SAME")
+    same = {"stride": stride, "padding": "SAME"}
+    y = jax.eval_shape(lambda x, w: purecnn.conv_transpose2d(x, w, **same), x, w)
     assert y.shape == (1, 3 * stride, 2 * stride, 1)
-    assert purecnn.conv2d(y, w, stride=stride, padding="SAME").shape == x.shape
+    assert jax.eval_shape(lambda y, w: purecnn.conv2d(y, w, **same), y, w).shape == x.shape
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_sixteen_bit_sums_accumulate_in_float32(dtype):
+def test_sixteen_bit_sums_accumulate_in_float32():
     """More ones than the dtype can count: over channels in y, over output channels in x̄, over positions in w̄ and b̄."""
-    terms = {"bfloat16": 512, "float16": 4096}[dtype]
+    dtype, terms = "bfloat16", 512
     x, w, b = jnp.ones((1, 1, 1, terms), dtype), jnp.ones((1, 1, 1, terms), dtype), jnp.zeros(1, dtype)
     assert jax.jit(purecnn.conv_transpose2d)(x, w, b) == terms
     x, w = jnp.ones((1, terms, 1, 1), dtype), jnp.ones((1, 1, terms, 1), dtype)

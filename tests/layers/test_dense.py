@@ -17,13 +17,13 @@ DENSE = named("dense")
 
 
 def test_lecture_row_7():
-    """y = w x for a column x: ∂L/∂x = (∂L/∂y) w and ∂L/∂wᵢⱼ = (∂L/∂yᵢ) xⱼ, in the lecture's layout."""
+    """y = w x for a column x: ∂L/∂x = (∂L/∂y) w and ∂L/∂wᵢⱼ = (∂L/∂yᵢ) xⱼ, in the lecture's layout: one sample."""
     w, x, dy = np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([7.0, 8, 9]), np.array([1.0, -2])
-    args = [jnp.asarray(a, "float32") for a in (x[None], w.T, np.zeros(2))]
+    args = [jnp.asarray(a, "float32") for a in (x, w.T, np.zeros(2))]
     y, residuals = purecnn.dense_fwd(*args)
-    x_bar, w_bar, b_bar = purecnn.dense_bwd(residuals, jnp.asarray(dy[None], "float32"))
-    np.testing.assert_array_equal(y[0], w @ x)
-    np.testing.assert_array_equal(x_bar[0], dy @ w)
+    x_bar, w_bar, b_bar = purecnn.dense_bwd(residuals, jnp.asarray(dy, "float32"))
+    np.testing.assert_array_equal(y, w @ x)
+    np.testing.assert_array_equal(x_bar, dy @ w)
     np.testing.assert_array_equal(w_bar.T, [[dy[i] * x[j] for j in range(3)] for i in range(2)])
     np.testing.assert_array_equal(b_bar, dy)
 

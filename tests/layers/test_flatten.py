@@ -14,7 +14,7 @@ def test_the_rule_is_right():
 FLATTEN = named("flatten")
 
 
-@pytest.mark.parametrize("shape", [(2,), (2, 3), (2, 3, 4), (2, 3, 4, 5), (0, 3, 4)])
+@pytest.mark.parametrize("shape", [(2,), (2, 3, 4, 5), (0, 3, 4)])
 def test_every_rank_becomes_two_axes_and_comes_back(shape):
     x = jnp.arange(float(jnp.zeros(shape).size)).reshape(shape)
     y, residuals = purecnn.flatten_fwd(x)

@@ -49,9 +49,13 @@ def test_a_mean_far_above_the_deviation_leaves_the_variance_right():
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bit_statistics_are_those_of_float32(dtype):
-    """More entries than the dtype can count."""
+    """More entries than the dtype can count; and so are the sums of the backward rule."""
     x = jnp.ones((1, 4096, 1), dtype).at[0, :2048].set(3)
     assert set(np.unique(normalised(x, 1).astype("float32"))) == {-1, 1}
+    one = jnp.ones(1, dtype)
+    x_bar, scale_bar, bias_bar = NORM.backward(x, one, one, y_bar=(x == 3).astype(dtype), groups=1)
+    np.testing.assert_allclose(x_bar.astype("float32"), 0, atol=1e-5)
+    assert scale_bar.tolist() == bias_bar.tolist() == [2048]
 
 
 def test_what_is_kept():
