@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
-from purecnn.data.file_tree import is_litter
-from purecnn.data.guards import Refused, naming
+from purecnn.data.file_tree import inside
+from purecnn.data.guards import Refused
 
 NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
@@ -59,6 +59,5 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
 
 
 def _has_files(folder: Path) -> bool:
-    with naming(folder), os.scandir(folder) as entries:
-        inside = [Path(entry.path) for entry in entries if entry.is_file() and not is_litter(entry.name)]
-        return any(path.suffix.lower() not in BESIDE for path in inside)
+    files = (name for name, is_folder in inside(folder) if not is_folder and Path(name).suffix.lower() not in BESIDE)
+    return any(os.path.isfile(folder / name) for name in files)
