@@ -52,19 +52,24 @@ class Listing:
         return dataclasses.replace(self, paths=paths, names=names, labels=self.labels[chosen], part=self.part[chosen])
 
 
-def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
+def list_folder(
+    root: Path, val_share: float = VAL_SHARE, labels: Path | None = None, known: tuple[str, ...] | None = None
+) -> Listing:
     """What is in `root`, without opening files whose names are those of images.
 
     With all three splits, folders or those of a table of labels, nothing is held out. With two, the second is the test
     set, whatever its name, and a share of train is held out for validation. With train alone, or with classes, both are
-    held out by the files' names. Raises ValueError for any other layout.
+    held out by the files' names. With `known`, the classes of a trained net, they may be some of these, of one image
+    each, and train may be missing. Raises ValueError for any other layout.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
     if labels is None:
-        found = split_folders(root, subfolders(root))
+        found = split_folders(root, subfolders(root), train=known is None)
+        if found and "train" not in found:
+            return _without_train({name: _files(root / folder, known) for name, folder in found.items()})
         train = root / found.get("train", "")
-        parts: dict[SplitName, Listing] = {"train": _files(train)}
+        parts: dict[SplitName, Listing] = {"train": _files(train, known)}
         for name in found.keys() - {"train"}:
             parts[name] = _files(root / found[name], parts["train"].classes)
     else:
@@ -74,7 +79,7 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     where = f" of {found['train']}" if found else ""
     second = found.get("test", found.get("val"))
     lonely = np.flatnonzero(np.bincount(listing.labels, minlength=len(listing.classes)) == 1)
-    if second is None and len(lonely):
+    if second is None and len(lonely) and known is None:
         raise Refused(f"{train / listing.classes[lonely[0]]}: got one image, expected at least 2, one to test with")
     share = 0.0 if len(found) == 3 else val_share
     part = divided(listing.names, listing.labels, val_share=share, test=second is None)
@@ -177,6 +182,12 @@ def _complaint(path: Path) -> str:
     except Refused as fault:
         return str(fault)
     return f"{path}: {what}"
+
+
+def _without_train(parts: dict[SplitName, Listing]) -> Listing:
+    codes = {"val": VAL, "test": TEST}
+    first, *rest = (dataclasses.replace(each, part=np.full(len(each), codes[name])) for name, each in parts.items())
+    return _joined(first, rest[0], codes[[*parts][1]]) if rest else first
 
 
 def _joined(listing: Listing, more: Listing, code: int) -> Listing:

@@ -13,9 +13,7 @@ from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
 from purecnn.data.listing import may_be_image
-from purecnn.results.trained import Trained, make_classifier
-
-AT_ONCE = 128  # images in memory
+from purecnn.results.trained import AT_ONCE, Trained, make_classifier
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,6 @@ def test_what_may_not_be_opened_is_named_and_may_be_skipped(tmp_path, forbidden)
     data = read("folder", str(tmp_path), skip_unreadable=True)
     assert sorted(data.skipped) == [f"{path}: Permission denied" for path in closed]
     assert len(data.train) + len(data.test) == 17
-    forbidden(tmp_path / "bird")
-    with pytest.raises(ValueError, match="bird: got no images, expected at least one .*; .*bird: Permission denied$"):
+    forbidden(tmp_path / "dog")
+    with pytest.raises(ValueError, match=r"dog: got no images, expected at least one .*; .*dog: Permission denied$"):
         read("folder", str(tmp_path), skip_unreadable=True)

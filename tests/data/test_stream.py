@@ -59,7 +59,7 @@ def test_an_iterator_needs_a_number_of_steps_and_loses_no_batch():
 
 
 class Unending(Loader):
-    """Like tf.data: its elements are EagerTensors, and it may not know its length, which `len` then says as an error."""
+    """Like tf.data: its elements are tensors, and `len` raises where it does not know its length."""
 
     def __len__(self):
         raise TypeError("The dataset is infinite.")
