@@ -82,7 +82,7 @@ WRONG = {
     "flat": ({"images": IMAGES.reshape(40, -1), "labels": LABELS}, r"got shape \(40, 90\), expected \(N, H, W\)"),
     "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"got shape \(0, 6, 5, 3\)"),
     "fewer labels": ({"images": IMAGES, "labels": LABELS[:-1]}, r"labels: got uint8\(39,\), expected integers, one"),
-    "float labels": ({"images": IMAGES, "labels": LABELS.astype(float)}, r"labels: got float64.*; labels\.astype\(int\)"),
+    "float labels": ({"images": IMAGES, "labels": LABELS.astype(float)}, r"float64.*; labels\.astype\(int\)"),
     "labels that are no numbers": ({"images": IMAGES, "labels": np.full(40, np.nan)}, "one for each of 40 images$"),
     "text": ({"images": IMAGES, "labels": np.array(list("abcd"))[LABELS]}, r"np\.unique\(labels, return_inverse"),
     "bytes": ({"images": IMAGES, "labels": np.array([b"a", b"b"])[LABELS % 2]}, r"\|S1\(40,\), .* np\.unique\("),
