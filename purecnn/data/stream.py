@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import check_pixels, label_hint, warn_of_order
+from purecnn.data.suspicions import FEW, check_pixels, label_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -151,7 +151,10 @@ def _pair(item: Any) -> tuple[Any, Any]:
 
 
 def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, C), uint8 or float32, and labels (N,) in int32. PyTorch's N C H W become N H W C."""
+    """Images (N, H, W, C), uint8 or float32, and labels (N,) in int32. PyTorch's N C H W become N H W C.
+
+    Its tensors with 1, 3 or 4 in the last axis alone, and more than 4 in the others, are N H W C already.
+    """
     one = images[0] if isinstance(images, list | tuple) else images
     torch = type(one).__module__.split(".")[0] == "torch"
     pixels = (
@@ -159,7 +162,7 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     )
     if pixels.ndim == 3:
         pixels = pixels[..., None]
-    elif torch and pixels.ndim == 4:
+    elif torch and pixels.ndim == 4 and (pixels.shape[3] not in FEW or min(pixels.shape[1:3]) <= max(FEW)):
         pixels = pixels.transpose(0, 2, 3, 1)
     classes = np.asarray(labels)
     if classes.ndim == 2 and classes.shape[1] == 1:

@@ -122,6 +122,19 @@ def test_tensors_of_pytorch_have_their_channels_moved():
 
 
 @pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((3, 8, 9), (8, 9, 3)), ((8, 9, 3), (8, 9, 3)), ((1, 28, 28), (28, 28, 1)), ((28, 28, 1), (28, 28, 1)),
+     ((3, 4, 3), (4, 3, 3)), ((16, 8, 8), (8, 8, 16)), ((3, 8, 3), (8, 3, 3))],
+)  # fmt: skip
+def test_tensors_of_pytorch_that_have_them_last_stay(shape, expected):
+    pixels = np.arange(2 * np.prod(shape), dtype=np.float32).reshape(2, *shape)
+    tensor = type("Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: pixels})
+    found = as_batch(tensor(), [0, 1])[0]
+    np.testing.assert_array_equal(found, pixels if shape == expected else pixels.transpose(0, 2, 3, 1))
+    assert found.shape == (2, *expected)
+
+
+@pytest.mark.parametrize(
     ("item", "message"),
     [
         ({"picture": IMAGES, "label": LABELS}, "data: got picture, label, expected one of image, images, "),
