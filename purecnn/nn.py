@@ -76,10 +76,10 @@ def function(f, *, name: str | None = None, init=no_params, **options) -> Layer:
     """
     if not callable(f):
         raise TypeError(f"function: f: got {described(f)}, expected a function of x")
-    name = name or getattr(getattr(f, "func", f), "__name__", type(f).__name__)  # a partial has its function's
-    options = {option: static_value(name, option, value) for option, value in options.items()}
+    known = name or getattr(getattr(f, "func", f), "__name__", type(f).__name__)  # a partial has its function's
+    options = {option: static_value(known, option, value) for option, value in options.items()}
     apply = Partial(_apply, f, **options)
-    return Layer(name, apply, Partial(vjp_forward, apply), vjp_backward, init)
+    return Layer(known, apply, Partial(vjp_forward, apply), vjp_backward, init)
 
 
 def _apply(function, params, state, x, train, key, /, **options):
