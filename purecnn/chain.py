@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from purecnn.annotations import Array
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
+from purecnn.checks import UNDECIDED, bound_hint, require_net_inputs
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.signatures import Partial, described, folded, is_hashable, sample_shape, several
 from purecnn.summary import Summary, summarise
@@ -135,7 +136,7 @@ class Chain:
     def apply_with_state(self, params, x, *, state=None, train=False, key=None) -> tuple[Array, list[Params]]:
         """The output, and the state after it: with the batch's statistics folded in if `train`."""
         new_state = []
-        for i, (layer, p, s) in enumerate(self._links(params, state)):
+        for i, (layer, p, s) in enumerate(self._links(params, state, x)):
             layer_key = folded(key, i)
             with self._at(i, x.shape[1:]):
                 x, s = several("apply", layer.apply(p, s, x, train, layer_key), "y, state")
@@ -145,7 +146,7 @@ class Chain:
     def forward(self, params, x, *, state=None, train=False, key=None) -> tuple[Array, list[Params], list[Any]]:
         """The first list: the output, the state after it, and the residuals of every layer."""
         new_state, residuals = [], []
-        for i, (layer, p, s) in enumerate(self._links(params, state)):
+        for i, (layer, p, s) in enumerate(self._links(params, state, x)):
             layer_key = folded(key, i)
             with self._at(i, x.shape[1:]):
                 x, s, r = several("fwd", layer.fwd(p, s, x, train, layer_key), "y, state, residuals")
@@ -183,8 +184,9 @@ class Chain:
         """Units, weights and biases per layer, FLOPs and residual bytes for one sample; printed as a table."""
         return summarise(self, input_shape, dtype)
 
-    def _links(self, params, state):
+    def _links(self, params, state, x):
         state = [{} for _ in self.layers] if state is None else state
+        require_net_inputs(self.name, x, params, state)
         if not len(self.layers) == len(params) == len(state):
             got = f"got {len(params)} and {len(state)} entries"
             raise ValueError(f"{self.name}: params, state: {got}, expected one per layer ({len(self.layers)})")
@@ -197,10 +199,10 @@ class Chain:
         try:
             with jax.named_scope(f"{self.name}/{i}_{name}"):
                 yield
-        except (ValueError, TypeError, KeyError) as error:  # a KeyError: params or state lack an entry
+        except (ValueError, TypeError, KeyError, UNDECIDED) as error:  # a KeyError: params or state lack an entry
             place = f"{self.name}: layer {i} ({name}), {given} of shape {tuple(shape)}"
             error.add_note(place)
-            error.args = (f"{place}: {error}",)
+            error.args = (f"{place}: {bound_hint(error)}{error}",)
             raise
 
 

@@ -6,12 +6,15 @@ dtypes are static, so the checks cost nothing in a compiled step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+UNDECIDED = jax.errors.InconclusiveDimensionOperation
 FLOATS = tuple(jnp.dtype(name) for name in ("float16", "bfloat16", "float32", "float64"))
 
 
@@ -71,3 +74,19 @@ def require_fraction(layer: str, name: str, value) -> None:
 def require_choice(layer: str, name: str, value, choices: tuple) -> None:
     if value not in choices:
         raise ValueError(f"{layer}: {name}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def require_net_inputs(net: str, x, params, state) -> None:
+    """`x` is an array; `params` and `state` are lists, or the like, of what every layer has."""
+    if not hasattr(x, "shape"):
+        raise TypeError(f"{net}: x: got {type(x).__name__}, expected an array (N, ...)")
+    for name, given, made_by in (("params", params, "init"), ("state", state, "init_state")):
+        if isinstance(given, Mapping) or hasattr(given, "shape") or not hasattr(given, "__len__"):
+            expected = f"a list of one dict per layer, as by Chain.{made_by}"
+            raise TypeError(f"{net}: {name}: got {type(given).__name__}, expected {expected}")
+
+
+def bound_hint(error: BaseException) -> str:
+    """For a symbolic dimension that JAX cannot compare: what tells it."""
+    told = 'jax.export.symbolic_shape("n, h, w", constraints=["h >= 32", "w >= 32"])'
+    return f"the size of a symbolic dimension has to be bounded: {told}. " if isinstance(error, UNDECIDED) else ""

@@ -21,7 +21,7 @@ from typing import Any
 Pair = tuple[int, int]
 Size2d = int | Pair
 Padding = str | int | tuple[Pair, Pair]
-Dim = Any  # an int; a batch may be a symbolic dimension of `jax.export`
+Dim = Any  # an int, or a symbolic dimension of `jax.export`
 
 
 @dataclass(frozen=True)
@@ -223,12 +223,12 @@ def integer(layer: str, name: str, value: Any, minimum: int) -> int:
     return number
 
 
-def padding_edges(layer: str, padding: Any, extents: Pair, covered: Pair, stride: Pair) -> tuple[Pair, Pair]:
+def padding_edges(layer: str, padding: Any, extents: tuple[Dim, Dim], covered: Pair, stride: Pair) -> tuple[Pair, Pair]:
     """((top, bottom), (left, right)) of `padding` around `extents`, under windows that cover `covered`."""
     if padding == "VALID":
         return (0, 0), (0, 0)
     if padding == "SAME":
-        edges = [_same(*axis) for axis in zip(extents, covered, stride, strict=True)]
+        edges = [_same(layer, *axis) for axis in zip(extents, covered, stride, strict=True)]
         return edges[0], edges[1]
     if isinstance(padding, tuple | list) and len(padding) == 2 and all(isinstance(e, tuple | list) for e in padding):
         return pair(layer, "padding", padding[0], 0), pair(layer, "padding", padding[1], 0)
@@ -240,8 +240,11 @@ def padding_edges(layer: str, padding: Any, extents: Pair, covered: Pair, stride
     return (edge, edge), (edge, edge)
 
 
-def _same(extent: int, covered: int, stride: int) -> Pair:
+def _same(layer: str, extent: Dim, covered: int, stride: int) -> Pair:
     """⌈extent / stride⌉ outputs; an odd row of padding goes after the input, as in TensorFlow and XLA."""
-    size = -(-extent // stride)
-    total = max((size - 1) * stride + covered - extent, 0)
+    total = (-(-extent // stride) - 1) * stride + covered - extent
+    if not isinstance(total, int):  # XLA has no padding that depends on a size
+        expected = f"padding in integers, or a multiple of the stride such as {stride}*h"
+        raise ValueError(f'{layer}: padding: got "SAME" for {extent} with stride {stride}, expected {expected}')
+    total = max(total, 0)
     return total // 2, total - total // 2

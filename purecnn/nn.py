@@ -74,9 +74,12 @@ def function(f, *, name: str | None = None, init=no_params, **options) -> Layer:
 
     It needs no rule. In the backward pass `jax.vjp` differentiates this layer, and it alone; `Chain.summary` says so.
     """
-    options = {option: static_value(name or f.__name__, option, value) for option, value in options.items()}
+    if not callable(f):
+        raise TypeError(f"function: f: got {described(f)}, expected a function of x")
+    known = name or getattr(getattr(f, "func", f), "__name__", type(f).__name__)  # a partial has its function's
+    options = {option: static_value(known, option, value) for option, value in options.items()}
     apply = Partial(_apply, f, **options)
-    return Layer(name or f.__name__, apply, Partial(vjp_forward, apply), vjp_backward, init)
+    return Layer(known, apply, Partial(vjp_forward, apply), vjp_backward, init)
 
 
 def _apply(function, params, state, x, train, key, /, **options):
@@ -89,7 +92,11 @@ def _forward(rule, params, state, x, train, key, /, **options):
 
 
 def _backward(rule, names, residuals, y_bar, train, /, **options):
-    x_bar, *bars = rule.bwd(residuals, y_bar, **options)
+    found = rule.bwd(residuals, y_bar, **options)
+    if not isinstance(found, tuple | list) or len(found) < 1 + len(names):
+        got = f"{len(found)} values" if isinstance(found, tuple | list) else described(found)
+        raise TypeError(f"bwd: got {got}, expected a tuple of the cotangents of {', '.join(('x', *names))}")
+    x_bar, *bars = found
     return x_bar, {name: bar for name, bar in zip(names, bars, strict=False) if bar is not None}
 
 

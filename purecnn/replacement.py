@@ -18,7 +18,7 @@ import jax
 
 from purecnn.chain import Layer
 from purecnn.rules import Rule, with_pair
-from purecnn.signatures import Partial
+from purecnn.signatures import Partial, several
 
 Replaceable = TypeVar("Replaceable", Layer, Rule)
 
@@ -72,7 +72,8 @@ def _joined_fwd(apply, fwd, bwd, params, state, x, train, key):
 
 
 def _joined_bwd(apply, fwd, bwd, train, residuals, bars):
-    x_bar, params_bar = bwd(residuals, bars[0], train)  # nothing flows back through running statistics
+    # Nothing flows back through running statistics.
+    x_bar, params_bar = several("bwd", bwd(residuals, bars[0], train), "x_bar, params_bar")
     return params_bar, None, x_bar, None
 
 

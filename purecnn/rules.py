@@ -198,11 +198,12 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Chec
         def forward(options, axes, *arguments):
             positional, named = unsplit(options, arguments)
             y, residuals = within(axes, functools.partial(fwd, **named), *positional)
-            return y, (residuals, arguments[len(positional) :])
+            return y, (residuals, arguments[len(positional) :], (None,) * len(positional))
 
         def backward(options, axes, kept, y_bar):
-            residuals, traced = kept
+            residuals, traced, places = kept
             bars = within(axes, functools.partial(_call, bwd, options), residuals, y_bar, *traced)
+            bars = one_each(primal.__name__, tuple(bars) if isinstance(bars, list) else bars, places)
             return (*bars, *[None] * len(traced))
 
         joined.defvjp(forward, backward)

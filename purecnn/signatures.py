@@ -46,10 +46,14 @@ def splitter(
     as it was given."""
     signature = inspect.signature(function)
     several = {p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL}
+    backward = "residuals" in signature.parameters  # which may be a list
     is_static = {p.name: p.kind is p.KEYWORD_ONLY or p.name in static for p in signature.parameters.values()}
 
     def split(*args, **kwargs) -> tuple[Options, tuple[Any, ...]]:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{layer}: {error}") from None
         bound.apply_defaults()
         given = bound.arguments
         options, traced = [], []
@@ -62,6 +66,9 @@ def splitter(
                 traced.append(value)
             else:
                 options.append((name, static_value(layer, name, value)))
+        for name, value in given.items():
+            if isinstance(value, list) and not is_static[name] and not backward:
+                raise TypeError(f"{layer}: {name}: got a list, expected an array, as by jnp.asarray")
         arrays = (given[name] if name in several else (given[name],) for name in given if not is_static[name])
         return tuple(options), (*sum(arrays, ()), *traced)
 

@@ -1,5 +1,7 @@
 """Strict JAX for every test: no silent promotion of dtypes or ranks. Warnings are errors (pyproject.toml)."""
 
+import builtins
+import errno
 import importlib.util
 import os
 from importlib.metadata import version
@@ -86,3 +88,21 @@ def users_errors():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def forbidden(monkeypatch):
+    """`forbidden(*paths)`: folders and files that may not be opened, also by root, whom permissions do not stop."""
+    closed: set[str] = set()
+
+    def guarded(function):
+        def call(path, *args, **options):
+            if str(path) in closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return function(path, *args, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "scandir", guarded(os.scandir))
+    monkeypatch.setattr(builtins, "open", guarded(open))
+    return lambda *paths: closed.update(map(str, paths))

@@ -1,5 +1,6 @@
 """What a user does wrong with a chain, and what purecnn says: the layer, its place, what came, what was expected."""
 
+import functools
 import re
 from typing import Any, cast
 
@@ -193,3 +194,49 @@ def test_from_rule_takes_rules_alone():
     function: Any = jax.custom_vjp(jnp.sin)
     with pytest.raises(TypeError, match=message):
         nn.from_rule(function)
+
+
+@pytest.mark.parametrize("given", [{"0": {}}, {"params": {"0": {}}}, None, ROW, 1])
+def test_what_is_no_list_of_a_dict_for_each_layer(given):
+    net, good = purecnn.Chain("net", (nn.batch_norm(),)), made(purecnn.Chain("net", (nn.batch_norm(),)), (5,))
+    expected = f"got {type(given).__name__}, expected a list of one dict per layer, as by Chain.init"
+    for call in (net.apply, net.forward, lambda *args: purecnn.backprop(net, *args, ROW)):
+        with pytest.raises(TypeError, match=f"^net: params: {expected}"):
+            call(given, ROW)
+    if given is not None:
+        with pytest.raises(TypeError, match=f"^net: state: {expected}_state"):
+            net.apply(good, ROW, state=given)
+
+
+@pytest.mark.parametrize("given", [[[1.0] * 5], None, 1.0])
+def test_an_input_that_is_no_array(given):
+    net = purecnn.Chain("net", (nn.relu(),))
+    for call in (net.apply, net.forward):
+        with pytest.raises(TypeError, match=rf"^net: x: got {type(given).__name__}, expected an array \(N, ...\)"):
+            call([{}], given)
+
+
+def test_a_rule_called_with_too_little_or_with_a_list_is_named():
+    relu, conv2d, entropy = (
+        cast("Any", rule) for rule in (purecnn.relu, purecnn.conv2d, purecnn.softmax_cross_entropy)
+    )
+    with pytest.raises(TypeError, match=r"^conv2d: missing a required argument: 'w'"):
+        conv2d(ROW)
+    with pytest.raises(TypeError, match=r"^relu: x: got a list, expected an array"):
+        relu([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"^softmax_cross_entropy: labels: got a list, expected an array"):
+        entropy(ROW, [0, 1])
+
+
+def test_plain_functions_without_a_name_make_layers():
+    class Scale:
+        def __call__(self, x):
+            return 2 * x
+
+    halves = nn.function(functools.partial(jnp.multiply, 0.5))
+    net = purecnn.Chain("net", (halves, nn.function(Scale())))
+    assert [layer.name for layer in net.layers] == ["multiply", "Scale"]
+    assert (net.apply([{}, {}], ROW) == ROW).all()
+    none: Any = None
+    with pytest.raises(TypeError, match=r"^function: f: got NoneType, expected a function of x"):
+        nn.function(none)

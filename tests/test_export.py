@@ -124,3 +124,45 @@ def test_every_net_exports_with_a_symbolic_batch(net, shape):
     for batch in (4, 2):
         some = (params, x[:batch], targets[:batch])
         assert_trees_close(quickly(exported.call)(*some), quickly(step)(*some), 1e-4, net.name)
+
+
+def symbolic(net, shape, sizes, constraints=()):
+    """The shape of what `net` gives, exported for images of symbolic `sizes`, and its values for some of `shape`."""
+    params, state = net.init(jax.random.key(0), shape), net.init_state(shape)
+    sizes = jax.export.symbolic_shape(sizes, constraints=constraints)
+    images = jax.ShapeDtypeStruct((*sizes, shape[-1]), jnp.float32)
+    return jax.export.export(jax.jit(lambda x: net.apply(params, x, state=state)))(images), params, state
+
+
+@pytest.mark.parametrize(
+    ("net", "constraints"),
+    [
+        (purecnn.models.resnet_cifar(4, features=(4, 8)), ()),
+        (purecnn.Chain("valid", (nn.conv2d(3, 4, stride=4), nn.max_pool2d(), nn.global_avg_pool())), ("h>=8", "w>=8")),
+    ],
+    ids=["no bound", "bounds"],
+)
+@pytest.mark.usefixtures("users_errors")
+def test_a_net_that_ends_in_a_global_pool_exports_with_symbolic_height_and_width(net, constraints):
+    exported, params, state = symbolic(net, (8, 8, 3), "n, h, w", constraints)
+    for shape in ((1, 8, 8, 3), (2, 13, 21, 3)):
+        x = jax.random.normal(jax.random.key(1), shape)
+        assert_trees_close(exported.call(x), net.apply(params, x, state=state), 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ((nn.conv2d(3, 4), nn.global_avg_pool()), r"net: layer 0 \(conv2d\).*constraints=\[\"h >= 32\""),
+        ((nn.conv2d(3, 3, stride=2, padding="SAME"),), 'conv2d: padding: got "SAME" for h with stride 2, expected'),
+        ((nn.adaptive_avg_pool2d(2),), r"adaptive_avg_pool2d: x: got shape \(n, h, w, 3\), expected a height"),
+        ((nn.flatten(), nn.dense(2)), r"layer 1 \(dense\), .*: dense: w: got shape \(192, 2\)"),
+    ],
+)
+@pytest.mark.usefixtures("users_errors")
+def test_what_takes_a_known_height_and_width_says_so(layers, words):
+    net = purecnn.Chain("net", layers)
+    with pytest.raises((ValueError, jax.errors.InconclusiveDimensionOperation), match=words):
+        symbolic(net, (8, 8, 3), "n, h, w")
+    if words.startswith("conv2d: padding"):
+        symbolic(net, (8, 8, 3), "n, 2*h, 2*w")

@@ -113,3 +113,34 @@ def test_layers_with_state_and_with_keys_can_be_replaced_too():
 def test_a_plain_function_is_refused():
     with pytest.raises(TypeError, match="with_backward: original: got function, expected a rule of purecnn or a layer"):
         purecnn.with_backward.__wrapped__(lambda x: x, guided)  # without the tests' own check of types
+
+
+def no_tuple(residuals, y_bar, **options):
+    return y_bar
+
+
+def too_many(residuals, y_bar, **options):
+    return y_bar, y_bar
+
+
+@pytest.mark.parametrize(("bwd", "got"), [(no_tuple, "[a-zA-Z]+"), (too_many, "a tuple of 2")])
+def test_a_wrong_number_of_cotangents_of_a_rule_is_named(bwd, got):
+    """A batch of one alone could be mistaken for a tuple of one."""
+    wrong = purecnn.with_backward(purecnn.relu, bwd)
+    with pytest.raises(
+        TypeError, match=rf"^relu: bwd: got {got}, expected a tuple of 1, a cotangent for each argument"
+    ):
+        jax.grad(lambda x: wrong(x).sum())(normal(1, 3))
+
+
+def test_a_wrong_number_of_cotangents_is_named_in_a_chain_too():
+    x = normal(2, 3)
+    few = purecnn.with_backward(purecnn.dense, lambda residuals, y_bar: (y_bar,))
+    net = Chain("net", (nn.from_rule(few, names=("w",), init=lambda key, shape, dtype: {"w": normal(3, 3)}),))
+    params = net.init(jax.random.key(0), (3,))
+    message = r"layer 0 \(dense\), sent .*: bwd: got 1 values, expected a tuple of the cotangents of x, w"
+    with pytest.raises(TypeError, match=message):
+        purecnn.backprop(net, params, x, x, loss=(purecnn.squared_error_fwd, purecnn.squared_error_bwd))
+    alone = Chain("net", (purecnn.with_backward(nn.relu(), lambda residuals, y_bar, train: y_bar),))
+    with pytest.raises(TypeError, match=r"bwd: got .*, expected a tuple \(x_bar, params_bar\)"):
+        jax.grad(lambda x: alone.apply([{}], x).sum())(x)

@@ -61,7 +61,7 @@ def run(command: Eval) -> int:
         others = command.data is not None or command.data_dir is not None
         if others:
             config = dataclasses.replace(config, data=command.data or config.data, data_dir=command.data_dir)
-        data = load_data(config, trained)
+        data = load_data(config, trained, others=others)
         split = all_splits(data) if command.split == "all" else data.split(command.split)
     except (ValueError, TypeError, OSError) as error:
         return complain(error, 2)

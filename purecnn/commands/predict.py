@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from purecnn.commands import complain
+from purecnn.data.guards import printable
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def run(command: Predict) -> int:
                 top = [{"class": name, "probability": share} for name, share in one.top]
                 print(json.dumps({"file": str(one.file)} | ({"error": one.error} if one.error else {"top": top})))
             elif one.error is None:
-                print(f"{one.file}: " + ", ".join(f"{name} {share:.2%}" for name, share in one.top))
+                print(printable(f"{one.file}: ") + ", ".join(f"{name} {share:.2%}" for name, share in one.top))
     except (ValueError, OSError) as error:
         return complain(error, 2)
     return complain(f"{failed} could not be read", 1) if failed else 0

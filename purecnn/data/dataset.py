@@ -60,8 +60,8 @@ class Dataset:
     decoding: Any = None  # how files became pixels: a purecnn.data.image_file.Decoding
 
     def splits(self) -> dict[SplitName, Any]:
-        """The splits that exist."""
-        return {name: split for name in SPLIT_NAMES if (split := getattr(self, name)) is not None}
+        """The splits that exist; `train` is empty where a trained net is tested with others."""
+        return {name: split for name in SPLIT_NAMES if (split := getattr(self, name)) is not None and len(split)}
 
     def split(self, name: SplitName) -> Any:
         """Raises ValueError if the set has none of that name."""

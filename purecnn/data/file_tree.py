@@ -6,7 +6,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from purecnn.data.guards import naming
+from purecnn.data.guards import Refused, naming
 
 # Files that Finder, Windows and network disks add to folders, in lower case.
 LITTER = frozenset({
@@ -27,15 +27,21 @@ def has_control_signs(name: str) -> bool:
 
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in `folder`, and of links to folders, in order, without litter."""
+    return [name for name, is_folder in inside(folder) if is_folder]
+
+
+def inside(folder: Path) -> list[tuple[str, bool]]:
+    """What is in `folder`, in order, without litter: names, and whether each is a folder, or a link to one."""
     with naming(folder), os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not is_litter(entry.name))
+        return sorted((entry.name, _is_folder(entry)) for entry in entries if not is_litter(entry.name))
 
 
-def walk(folder: Path) -> list[Path]:
+def walk(folder: Path, faults: dict[Path, str] | None = None) -> list[Path]:
     """Every file in `folder` and in the folders below, in order, without litter; a dead link counts as a file.
 
     A folder that several links lead to is entered once. A link to a folder above `folder` is not followed: what is
-    beside `folder` is not in it.
+    beside `folder` is not in it. A folder that cannot be read raises ValueError, or is left out and `faults`, if given,
+    gets the reason.
     """
     found: list[Path] = []
     above = {*Path(os.path.abspath(folder)).parents, *folder.resolve().parents}
@@ -47,16 +53,29 @@ def walk(folder: Path) -> list[Path]:
             if (status.st_dev, status.st_ino) in entered:
                 return
             entered.add((status.st_dev, status.st_ino))
-            with os.scandir(place) as entries:
-                inside = sorted((entry.name, entry.is_dir()) for entry in entries if not is_litter(entry.name))
-        for name, is_folder in inside:
+        for name, is_folder in inside(place):
             if is_folder:
-                enter(place / name)
+                enter_or_note(place / name)
             else:
                 found.append(place / name)
 
-    enter(folder)
+    def enter_or_note(place: Path) -> None:
+        try:
+            enter(place)
+        except Refused as fault:
+            if faults is None:
+                raise
+            faults[place] = str(fault)
+
+    enter_or_note(folder)
     return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be entered
+        return False
 
 
 def readable_name(name: str) -> str:

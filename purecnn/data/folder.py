@@ -46,6 +46,8 @@ def read_folder(
     skip_unreadable: bool = False,
     labels: Path | None = None,
     streaming: Streaming = "auto",
+    classes: tuple[str, ...] | None = None,
+    channels: int | None = None,
 ) -> Dataset:
     """uint8 images, grey (C = 1) if all are, else RGB, of `image_size` (height, width) or of their common size.
 
@@ -53,20 +55,20 @@ def read_folder(
     are the folders' names in order, with all files in the folders below, or those of a table `labels`. If splits are
     missing, images are held out, and `notes` say how many (`list_folder`). Images are rotated by EXIF, 16 bits become
     8, an animation gives its first image; `decoding` has the rest. With `skip_unreadable`, unreadable files are left
-    out, and `skipped` says why.
+    out, and `skipped` says why. `classes` and `channels` are those of a trained net.
 
     Images stay in their files (`purecnn.data.files`) if `streaming` says so or if they are too many. With an
     `image_size` a few of these are read beforehand; with `skip_unreadable` all are decoded once, at a small size.
 
     Raises ValueError, naming files, for a file that is not an image, sizes that differ, and a class without images.
     """
-    listing = list_folder(root, val_share, labels)
+    listing = list_folder(root, val_share, labels, classes)
     complain([] if skip_unreadable else listing.strange, SKIP)
     listing = listing.only(np.argsort(listing.part, kind="stable"))  # all parts of one array, and none is copied
     if image_size is not None and not skip_unreadable and streams(streaming, len(listing), (*image_size, 3)):
         few = listing.only(evenly_spaced(len(listing)))
         headers = _headers(root, few, image_size, decoding)
-        if all(mode in GREY for *_, mode in headers):
+        if channels is None and _channels(headers) == 1:
             few, headers = listing, _headers(root, listing, image_size, decoding)
         skipped = ()
     else:
@@ -75,7 +77,7 @@ def read_folder(
         few = listing = listing.only(good)
         headers = [headers[n] for n in good]
     decoding, notes = _with_white(decoding, few.files, headers)
-    shape = _common_shape(few.files, headers, image_size)
+    shape = (*_common_size(few.files, headers, image_size), channels or _channels(headers))
     if streams(streaming, len(listing), shape):
         images, listing, more, kept = _in_files(root, listing, shape, decoding, skip_unreadable, streaming == "cached")
         notes = (*notes, kept)
@@ -161,9 +163,13 @@ def _sieved(root: Path, listing: Listing, results: list, skip: bool) -> tuple[np
     good = np.array([n for n, result in enumerate(results) if not isinstance(result, Refused)], int)
     faults = tuple(sorted(str(result) for result in results if isinstance(result, Refused)))
     complain([] if skip else list(faults), SKIP)
-    trained = np.bincount(listing.labels[good][listing.part[good] == TRAIN], minlength=len(listing.classes))
-    if faults and not trained.all():
-        name = listing.classes[int(trained.argmin())]
+    before, trained = (
+        np.bincount(listing.labels[those][listing.part[those] == TRAIN], minlength=len(listing.classes))
+        for those in (slice(None), good)
+    )
+    lost = np.flatnonzero((before > 0) & (trained == 0))
+    if len(lost):
+        name = listing.classes[int(lost[0])]
         raise Refused(f"{root}: class {name} has no image to train on that can be read: {faults[0]}")
     return good, faults
 
@@ -208,8 +214,12 @@ def _decoded(files: list[Path], images: np.ndarray, decoding: Decoding) -> list:
     return attempts(fill, files, images, what="decoding")
 
 
-def _common_shape(files: list[Path], headers: list, image_size: tuple[int, int] | None) -> tuple[int, ...]:
-    """Height, width and channels of all images. Raises ValueError where sizes differ."""
+def _channels(headers: list) -> int:
+    return 1 if all(mode in GREY for *_, mode in headers) else 3
+
+
+def _common_size(files: list[Path], headers: list, image_size: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of all images. Raises ValueError where they differ."""
     size = image_size or headers[0][:2]
     if image_size is None:
         for path, header in zip(files, headers, strict=True):
@@ -218,4 +228,4 @@ def _common_shape(files: list[Path], headers: list, image_size: tuple[int, int] 
                     f"{files[0]}: {size[0]}×{size[1]} pixels, {path}: {header[0]}×{header[1]}; expected one size, "
                     "or --image-size N, which they are brought to"
                 )
-    return (*size, 1 if all(mode in GREY for *_, mode in headers) else 3)
+    return size

@@ -24,7 +24,12 @@ class Refused(ValueError):
     """An error in one line that names its file; unprintable characters in a hostile file's name are escaped."""
 
     def __init__(self, message: str):
-        super().__init__("".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in message))
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """In one line: signs that are not printable, as a file's name may have, are escaped."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 @contextmanager

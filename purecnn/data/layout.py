@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
-from purecnn.data.file_tree import is_litter
-from purecnn.data.guards import Refused, naming
+from purecnn.data.file_tree import inside
+from purecnn.data.guards import Refused
 
 NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
@@ -19,12 +19,12 @@ SHOWN = 5
 BESIDE = {".txt", ".md", ".json", ".csv", ".xmp", ".yaml", ".xml"}  # text that lies beside the folders of classes
 
 
-def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]:
+def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) -> dict[SplitName, str]:
     """{split: folder} of those in `root`, in any case; {} if they are classes.
 
     A folder with other files than text in it is a class, whatever it is called: cars, planes and trains have one called
-    `train`. Raises ValueError where two folders are one split, for splits without train, and for `train` alone beside
-    classes.
+    `train`. Raises ValueError where two folders are one split, for splits without train unless this is False, and for
+    a lonely split beside classes.
     """
     found: dict[SplitName, str] = {}
     with_files: list[str] = []
@@ -40,25 +40,24 @@ def split_folders(root: Path, subfolders: Sequence[str]) -> dict[SplitName, str]
         found[split] = name
     if not found:
         return {}
-    if "train" not in found:
+    if train and "train" not in found:
         got = " and ".join(found.values())
         raise Refused(f"{root}: got only {got}, expected train beside them, or a folder for every class")
     if with_files:
         raise Refused(
-            f"{root / with_files[0]}: got images beside {found['train']} that are in no folder of a class, "
+            f"{root / with_files[0]}: got images beside {next(iter(found.values()))} that are in no folder of a class, "
             "expected one for every class"
         )
     others = sorted(set(subfolders) - set(found.values()))
     if len(found) == 1 and others:
         shown = ", ".join(others[:SHOWN])
         raise Refused(
-            f"{root}: got {found['train']} beside {shown}; expected train, with or without val and test, "
+            f"{root}: got {next(iter(found.values()))} beside {shown}; expected train, with or without val and test, "
             "or a folder for every class"
         )
     return found
 
 
 def _has_files(folder: Path) -> bool:
-    with naming(folder), os.scandir(folder) as entries:
-        inside = [Path(entry.path) for entry in entries if entry.is_file() and not is_litter(entry.name)]
-        return any(path.suffix.lower() not in BESIDE for path in inside)
+    files = (name for name, is_folder in inside(folder) if not is_folder and Path(name).suffix.lower() not in BESIDE)
+    return any(os.path.isfile(folder / name) for name in files)

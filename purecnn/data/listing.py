@@ -52,19 +52,24 @@ class Listing:
         return dataclasses.replace(self, paths=paths, names=names, labels=self.labels[chosen], part=self.part[chosen])
 
 
-def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = None) -> Listing:
+def list_folder(
+    root: Path, val_share: float = VAL_SHARE, labels: Path | None = None, known: tuple[str, ...] | None = None
+) -> Listing:
     """What is in `root`, without opening files whose names are those of images.
 
     With all three splits, folders or those of a table of labels, nothing is held out. With two, the second is the test
     set, whatever its name, and a share of train is held out for validation. With train alone, or with classes, both are
-    held out by the files' names. Raises ValueError for any other layout.
+    held out by the files' names. With `known`, the classes of a trained net, they may be some of these, of one image
+    each, and train may be missing. Raises ValueError for any other layout.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
     if labels is None:
-        found = split_folders(root, subfolders(root))
+        found = split_folders(root, subfolders(root), train=known is None)
+        if found and "train" not in found:
+            return _without_train({name: _files(root / folder, known) for name, folder in found.items()})
         train = root / found.get("train", "")
-        parts: dict[SplitName, Listing] = {"train": _files(train)}
+        parts: dict[SplitName, Listing] = {"train": _files(train, known)}
         for name in found.keys() - {"train"}:
             parts[name] = _files(root / found[name], parts["train"].classes)
     else:
@@ -74,7 +79,7 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
     where = f" of {found['train']}" if found else ""
     second = found.get("test", found.get("val"))
     lonely = np.flatnonzero(np.bincount(listing.labels, minlength=len(listing.classes)) == 1)
-    if second is None and len(lonely):
+    if second is None and len(lonely) and known is None:
         raise Refused(f"{train / listing.classes[lonely[0]]}: got one image, expected at least 2, one to test with")
     share = 0.0 if len(found) == 3 else val_share
     part = divided(listing.names, listing.labels, val_share=share, test=second is None)
@@ -91,13 +96,13 @@ def list_folder(root: Path, val_share: float = VAL_SHARE, labels: Path | None = 
 
 
 def may_be_image(path: Path) -> bool:
-    """Judged by its suffix, or else by its first bytes; a file that cannot be opened is not an image."""
+    """Judged by its suffix, or else by its first bytes; what may not be opened may be one, other broken files not."""
     if path.suffix.lower() in SUFFIXES:
         return True
     try:
         return kind_of(path) in SIGNATURES
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
 
 
 def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
@@ -115,10 +120,13 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
             raise Refused(f"{root}: class {name} is only in {root.name}, expected the classes of the training images")
         if has_control_signs(name):
             raise Refused(f"{root / name}: expected a class name without control characters")
-        inside = [path for folder in folders[name] for path in walk(root / folder)]
+        faults: dict[Path, str] = {}
+        inside = [path for folder in folders[name] for path in walk(root / folder, faults)]
         good = [path for path in inside if may_be_image(path)]
         if not good and known is None:
-            raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class")
+            why = "".join(f"; {fault}" for fault in faults.values())
+            raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class{why}")
+        strange += [*faults.values()]
         strange += [_complaint(path) for path in sorted(set(inside) - set(good))]
         inside = [str(path) for path in good]
         paths += inside
@@ -137,7 +145,7 @@ def _hint(root: Path) -> str:
         inside = subfolders(place)
     if len(inside) > 1:
         return f"; did you mean {place}?" if place != root else ""
-    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(place))
+    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(place, {}))
     table = "; --labels names a table of images that lie in no folders of their classes"
     return f"{table}; purecnn predict needs no classes" if loose else ""
 
@@ -159,7 +167,7 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
         paths, labels = [str(root / file) for file in files], [classes.index(label) for label in files.values()]
         names, part = [readable_name(file) for file in files], np.full(len(paths), TRAIN)
         parts[name] = Listing(classes, paths, names, np.array(labels, np.int32), part, [])
-    images = (path for path in walk(root) if path.suffix.lower() in SUFFIXES)
+    images = (path for path in walk(root, {}) if path.suffix.lower() in SUFFIXES)
     beside = sum(str(path.relative_to(root)) not in found for path in images)
     if beside:
         note = f"{beside:,} images of {root} are not in {table} and left out"
@@ -168,9 +176,18 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
 
 
 def _complaint(path: Path) -> str:
-    with naming(path):
-        what = reason_of(path) if path.is_file() else "is not a regular file" if path.exists() else "is a dead link"
+    try:
+        with naming(path):
+            what = reason_of(path) if path.is_file() else "is not a regular file" if path.exists() else "is a dead link"
+    except Refused as fault:
+        return str(fault)
     return f"{path}: {what}"
+
+
+def _without_train(parts: dict[SplitName, Listing]) -> Listing:
+    codes = {"val": VAL, "test": TEST}
+    first, *rest = (dataclasses.replace(each, part=np.full(len(each), codes[name])) for name, each in parts.items())
+    return _joined(first, rest[0], codes[[*parts][1]]) if rest else first
 
 
 def _joined(listing: Listing, more: Listing, code: int) -> Listing:

@@ -16,7 +16,7 @@ import numpy as np
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.guards import Refused, naming, require_inside, require_room
 from purecnn.data.holdout import held_out
-from purecnn.data.suspicions import one_hot_hint
+from purecnn.data.suspicions import label_hint
 
 HEADER_LIMIT = 10_000  # bytes; NumPy's own
 NAMES_LIMIT = 2**20
@@ -68,7 +68,7 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
         if version not in read_header:
             raise Refused(f"{where}: got version {version} of the .npy format, expected 1.0 or 2.0")
         shape, fortran, dtype = read_header[version](file, max_header_size=HEADER_LIMIT)
-        if dtype.hasobject or dtype.kind not in "biufU":
+        if dtype.hasobject or dtype.kind not in "biufUS":
             raise Refused(f"{where}: got dtype {dtype}, expected numbers; pickled objects are not read")
         size = math.prod(shape) * dtype.itemsize
         if min(shape, default=1) < 0 or file.tell() + size != info.file_size:
@@ -95,7 +95,7 @@ def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        expected = f"expected integers, one for each of {len(images)} images{one_hot_hint(labels)}"
+        expected = f"expected integers, one for each of {len(images)} images{label_hint(labels)}"
         raise Refused(f"{y}: got {labels.dtype}{labels.shape}, {expected}")
     if labels.min() < 0 or labels.max() >= MAX_CLASSES:
         raise Refused(f"{y}: got labels from {labels.min()} to {labels.max()}, expected 0, 1, …, each of them used")

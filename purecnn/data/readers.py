@@ -21,7 +21,8 @@ DATA_NAMES = get_args(Data)
 class FileOptions:
     """What is made of the files of a folder: see `purecnn.data.folder.read_folder` and `image_file.Decoding`.
 
-    `white` None: as the files of 16 bits, all together, seem to have it.
+    `white` None: as the files of 16 bits, all together, seem to have it. `classes` and `channels` are those of a net
+    that is trained already, None before.
     """
 
     labels: str | None = None
@@ -30,6 +31,8 @@ class FileOptions:
     max_megapixels: int = 64
     white: int | None = None
     streaming: Streaming = "auto"
+    classes: tuple[str, ...] | None = None
+    channels: int | None = None
 
 
 def read(
@@ -73,7 +76,8 @@ def read(
     # A folder may be called anything; this goes into titles and lines that others format.
     data = dataclasses.replace(data, name=re.sub(r"[^\w. -]", "_", data.name))
     if name in ("folder", "npz"):  # the published sets are as they are
-        warn_of_absent_classes(data)
+        if options.classes is None:
+            warn_of_absent_classes(data)
         warn_of_repeats(data)
     if name == "npz":
         check_pixels(data.train.images, str(path))
@@ -119,5 +123,5 @@ def _reader(
             decoding = Decoding(options.background, options.white, options.max_megapixels)
             labels = None if options.labels is None else Path(options.labels)
             how: Any = {"decoding": decoding, "skip_unreadable": options.skip_unreadable, "labels": labels}
-            how["streaming"] = options.streaming
+            how |= {name: getattr(options, name) for name in ("streaming", "classes", "channels")}
             return lambda path: read_folder(path, image_size, val_share, **how)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import check_pixels, one_hot_hint, warn_of_order
+from purecnn.data.suspicions import FEW, check_pixels, label_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -78,9 +78,7 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
     check_pixels(images, "data")
     batch_size = batch_size if single else len(images)
-    length = len(source) if hasattr(source, "__len__") else None  # type: ignore[arg-type]
-    if length is not None and length > ENDLESS:
-        length = None
+    length = _length(source)
     if steps_per_epoch is None and length is None:
         raise ValueError(
             "steps_per_epoch: got none, expected the number of batches in an epoch: the data do not say it"
@@ -88,6 +86,15 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     steps = steps_per_epoch or -(-int(length or 1) // (batch_size if single else 1))
     shape = (steps * batch_size, *images.shape[1:])
     return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
+
+
+def _length(source: Any) -> int | None:
+    """None where it has none, or does not know it: tf.data raises TypeError for an infinite set and a filtered one."""
+    try:
+        length = len(source)
+    except TypeError:
+        return None
+    return length if length <= ENDLESS else None
 
 
 def class_names(source: Any) -> tuple[str, ...]:
@@ -139,11 +146,15 @@ def _pair(item: Any) -> tuple[Any, Any]:
         return found[0], found[1]
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
-    raise ValueError(f"data: got {type(item).__name__}, expected (images, labels) or a dict of both")
+    got = f"a {type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
+    raise ValueError(f"data: got {got}, expected (images, labels) or a dict of both")
 
 
 def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, C), uint8 or float32, and labels (N,) in int32. PyTorch's N C H W become N H W C."""
+    """Images (N, H, W, C), uint8 or float32, and labels (N,) in int32. PyTorch's N C H W become N H W C.
+
+    Its tensors with 1, 3 or 4 in the last axis alone, and more than 4 in the others, are N H W C already.
+    """
     one = images[0] if isinstance(images, list | tuple) else images
     torch = type(one).__module__.split(".")[0] == "torch"
     pixels = (
@@ -151,7 +162,7 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     )
     if pixels.ndim == 3:
         pixels = pixels[..., None]
-    elif torch and pixels.ndim == 4:
+    elif torch and pixels.ndim == 4 and (pixels.shape[3] not in FEW or min(pixels.shape[1:3]) <= max(FEW)):
         pixels = pixels.transpose(0, 2, 3, 1)
     classes = np.asarray(labels)
     if classes.ndim == 2 and classes.shape[1] == 1:
@@ -159,9 +170,10 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if pixels.ndim != 4 or 0 in pixels.shape:
         raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C)")
     if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
-        expected = f"expected integers, one for each of {len(pixels)}{one_hot_hint(classes)}"
+        expected = f"expected integers, one for each of {len(pixels)}{label_hint(classes)}"
         raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
-    if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
+    is_float = pixels.dtype.kind == "f" or pixels.dtype.name == "bfloat16"  # which is none of NumPy's own
+    if not is_float and pixels.dtype != np.uint8:
         raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)

@@ -71,9 +71,14 @@ def check_pixels(images: np.ndarray, where: str) -> None:
         warnings.warn(f"{where}: {message}", stacklevel=3)
 
 
-def one_hot_hint(labels: np.ndarray) -> str:
-    """What to do about labels with a row for each image, at the end of an error; empty for others."""
-    return "; of one row for each, labels.argmax(1) makes them" if labels.ndim == 2 else ""
+def label_hint(labels: np.ndarray) -> str:
+    """What makes integers of such labels, at the end of an error; empty where that is not known."""
+    if labels.ndim == 2:
+        return "; of one row for each, labels.argmax(1) makes them"
+    if labels.dtype.kind in "US":
+        return "; of text, classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
+    whole = labels.dtype.kind in "bf" and bool((labels == np.round(labels.astype(float))).all())
+    return "; labels.astype(int) makes them" if whole else ""
 
 
 def warn_of_order(labels: np.ndarray) -> None:

@@ -64,6 +64,9 @@ def _shares(x, size):
     sizes: Pair = pair("adaptive_avg_pool2d", "size", size)
     if 0 in x.shape[1:3]:
         raise ValueError(f"adaptive_avg_pool2d: x: got shape {x.shape}, expected at least one entry to average")
+    if not all(isinstance(length, int) for length in x.shape[1:3]):
+        expected = "a height and a width that are no symbolic dimensions: the windows depend on them"
+        raise ValueError(f"adaptive_avg_pool2d: x: got shape {x.shape}, expected {expected}")
     return (_share(n, length, x.dtype) for n, length in zip(sizes, x.shape[1:3], strict=True))
 
 

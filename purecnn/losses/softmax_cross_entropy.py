@@ -89,7 +89,7 @@ def _parts(logits, labels, smoothing):
         targets = jnp.where(known, hit.astype(wide.dtype), jnp.asarray(jnp.nan, wide.dtype))
     else:
         require_floats(layer, labels=labels)
-        require_shape(layer, logits.shape, "a probability per class", labels=labels)
+        require_shape(layer, logits.shape, "a probability per class; classes are integers", labels=labels)
         targets = labels.astype(wide.dtype)
     smoothing = jnp.asarray(smoothing, wide.dtype)
     return log_probabilities, targets * (1 - smoothing) + smoothing / classes

@@ -63,9 +63,10 @@ def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[
     floating-point numbers.
     """
     table = _table(name)
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"arrays: got {type(arrays).__name__}, expected arrays by their names: module.state_dict()")
     names = max(table.names, table.timm, key=lambda names: sum(f"{name}.weight" in arrays for name in names))
-    last = f"{names[-1]}.weight"
-    net, like = _built(name, *(arrays[last].shape[:1] if last in arrays else ()))
+    net, like = _built(name, *getattr(arrays.get(f"{names[-1]}.weight"), "shape", ())[:1])
     expected = {array: leaf.shape for array, leaf in _named(names, like)}
     counters = {_counter(array) for array in expected}
     for array in sorted(expected.keys() ^ (arrays.keys() - counters)):
@@ -170,7 +171,7 @@ def _counter(array: str) -> str:
 
 
 def _table(name: str) -> Table:
-    if name not in TABLES:
+    if not isinstance(name, str) or name not in TABLES:
         raise ValueError(f"name: got {name!r}, expected one of {', '.join(TABLES)}")
     return TABLES[name]
 

@@ -84,12 +84,15 @@ class Evaluation:
         ]
 
 
-def load_data(config: Config, trained: Trained) -> Dataset:
-    """The data of a run, or others of its classes, or of some of them: labels are the run's, whatever their order.
+def load_data(config: Config, trained: Trained, *, others: bool = False) -> Dataset:
+    """The data of a run, or `others` of its classes, or of some of them: labels are the run's, whatever their order.
 
     Raises ValueError if a class or the images' shape is none that the run was trained on.
     """
-    files = {"white": trained.metadata.white} if config.data == "folder" else {}
+    files: dict[str, Any] = {"white": trained.metadata.white} if config.data == "folder" else {}
+    if files and others:
+        files |= {"channels": trained.metadata.input_shape[-1]}
+        files |= {} if config.labels else {"classes": trained.metadata.classes}
     data = with_classes(read(config.data, config.data_dir, **how_to_read(config), **files), trained.metadata.classes)
     for name, got, expected in (
         ("classes", data.classes, trained.metadata.classes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from purecnn.train.weights import save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PICKLED = (".pth", ".pt", ".bin")  # by torch.save
+WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
 CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -75,7 +77,7 @@ def import_torchvision(
     and what is wrong with it, or saying that the file takes PyTorch to read.
     """
     try:
-        net, params, state = from_torchvision(model, _read_arrays(path))
+        net, params, state = from_torchvision(model, _unwrapped(_read_arrays(path)))
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     count = net.shapes(SHAPE)[-1][0]
@@ -86,7 +88,17 @@ def import_torchvision(
     return Trained(metadata, net, params, state)
 
 
+def _unwrapped(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Without what wrappers of PyTorch's put before every name."""
+    for prefix in WRAPPERS:
+        if arrays and all(name.startswith(prefix) for name in arrays):
+            return _unwrapped({name.removeprefix(prefix): each for name, each in arrays.items()})
+    return arrays
+
+
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
     if path.suffix not in PICKLED:
         return load_file(path)
     try:

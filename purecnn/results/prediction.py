@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,7 @@ from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
 from purecnn.data.listing import may_be_image
-from purecnn.results.trained import Trained, make_classifier
-
-AT_ONCE = 128  # images in memory
+from purecnn.results.trained import AT_ONCE, Trained, make_classifier
 
 
 @dataclass(frozen=True)
@@ -26,28 +25,31 @@ class Prediction:
     error: str | None = None
 
 
-def image_files(paths: Iterable[Path]) -> Iterator[Path]:
+def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
     """Every file as it is; of a folder, and the folders in it, what is called an image or begins as one, in order.
 
-    Links are followed, hidden files and litter left out, as by `purecnn.data.file_tree.walk`. Raises ValueError for a
-    folder without images.
+    Links are followed, hidden files and litter left out, as by `purecnn.data.file_tree.walk`. For a folder that cannot
+    be read, and for one without images, there is a `Prediction` that says so.
     """
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path
             continue
-        inside = [file for file in walk(path) if may_be_image(file)]
-        if not inside:
-            raise ValueError(f"{path}: got no images, expected a folder with some")
+        faults: dict[Path, str] = {}
+        inside = [file for file in walk(path, faults) if may_be_image(file)]
         yield from inside
+        if not inside and not faults:
+            faults[path] = f"{path}: got no images, expected a folder with some"
+        for place, fault in faults.items():
+            yield Prediction(place, error=fault)
 
 
 def predict(
-    trained: Trained, files: Iterable[Path], top: int = 3, max_megapixels: int = MEGAPIXELS
+    trained: Trained, files: Iterable[Path | Prediction], top: int = 3, max_megapixels: int = MEGAPIXELS
 ) -> Iterator[Prediction]:
     """One `Prediction` for each of `files`, in their order; a file that cannot be read stops none of the others.
 
-    They become pixels as the images that the net was trained on.
+    They become pixels as the images that the net was trained on. What is a `Prediction` already stays as it is.
 
     Raises ValueError if the net takes images with other than 1 or 3 channels.
     """
@@ -63,7 +65,7 @@ def predict(
 def _predict(trained, classify, files, top, decoding) -> list[Prediction]:
     found: dict[Path, np.ndarray] = {}
     errors: dict[Path, str] = {}
-    for file in files:
+    for file in (each for each in files if isinstance(each, Path)):
         try:
             found[file] = read_image(file, trained.metadata.input_shape, decoding)
         except ValueError as error:
@@ -71,7 +73,9 @@ def _predict(trained, classify, files, top, decoding) -> list[Prediction]:
     shares = dict(zip(found, classify(np.stack([*found.values()]))[1], strict=True)) if found else {}
     names = trained.metadata.classes
 
-    def one(file: Path) -> Prediction:
+    def one(file: Path | Prediction) -> Prediction:
+        if isinstance(file, Prediction):
+            return file
         if file in errors:
             return Prediction(file, error=errors[file])
         best = np.argsort(-shares[file], kind="stable")[:top]

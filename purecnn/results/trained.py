@@ -17,6 +17,8 @@ from purecnn.layers.softmax import softmax
 from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import load_net, normalize
 
+AT_ONCE = 128  # images
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -59,8 +61,11 @@ def probabilities(trained: Trained, outputs: Array) -> Array:
 
 
 def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """images (N, H, W, C) -> outputs, probabilities: for any N, by one program for `batch` images at a time."""
-    batch = 128
+    """images (N, H, W, C) -> outputs, probabilities: for any N, by programs for at most AT_ONCE images.
+
+    Fewer than in a call before are padded to as many, so that no other program is compiled for the last ones of a set.
+    """
+    batch = 1
 
     @jax.jit
     def classify(params, state, images):
@@ -68,7 +73,8 @@ def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray
         return y, probabilities(trained, y)
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = []
+        nonlocal batch
+        batch, found = max(batch, min(len(images), AT_ONCE)), []
         for start in range(0, len(images), batch):
             part = np.asarray(images[start : start + batch])
             padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])

@@ -16,6 +16,7 @@ from purecnn.data.dataset import Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
+from purecnn.train.own_code import model_hint
 
 Model = Literal[
     "lenet",
@@ -137,8 +138,7 @@ class Config:
     """A new folder for the results. None: the next free runs/MODEL-DATA-NUMBER."""
 
     def __post_init__(self):
-        module, _, function = self.model.rpartition(".") if isinstance(self.model, str) else ("", "", "")
-        hint = f"; did you mean {module}:{function}?" if module and ":" not in self.model else ""
+        hint = model_hint(str(self.model), get_args(Model))
         names = ", ".join(get_args(Model))
         require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
         for name, choices in CHOICES.items():

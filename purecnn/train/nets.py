@@ -84,7 +84,10 @@ def weights_file(path: Path, *, last: bool = False) -> Path:
     if not path.is_dir():
         return path
     best = path / "best.safetensors"
-    return path / "weights.safetensors" if last or not best.is_file() else best
+    file = path / "weights.safetensors" if last or not best.is_file() else best
+    if not file.is_file():
+        raise FileNotFoundError(f"{path}: got no {file.name}, expected the folder of a run that has weights")
+    return file
 
 
 def load_net(

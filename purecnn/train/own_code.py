@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType
 
@@ -18,6 +20,18 @@ NOT_OWN = tuple(
         Path(purecnn.__file__).parent,
     )
 )
+
+
+def model_hint(model: str, known: Sequence[str]) -> str:
+    """What may be meant by a name that is neither a known model nor MODULE:FUNCTION, at the end of an error."""
+    module, _, function = model.rpartition(".")
+    if module and function == "py":
+        meant = f"{Path(model).stem}:FUNCTION"
+    elif module:
+        meant = f"{module}:{function}"
+    else:
+        meant = "".join(difflib.get_close_matches(model.lower(), known, n=1))
+    return f"; did you mean {meant}?" if meant and ":" not in model else ""
 
 
 def place_in_own_code(error: BaseException) -> str | None:

@@ -4,6 +4,7 @@ import shutil
 
 import matplotlib.image
 import numpy as np
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
@@ -97,7 +98,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     assert {row["class"]: row["images"] for row in found["classes"]} == {"cat": 10, "dog": 0, "owl": 10}
     write_folder(tmp_path / "birds", classes=("owl", "crow"), each=10)
     assert main(["eval", "../run", "--data-dir", "../birds"]) == 2
-    assert "data: classes: got ('crow', 'owl'), expected ('cat', 'dog', 'owl')" in capsys.readouterr().err
+    assert "birds: class crow is only in birds, expected the classes of the training images" in capsys.readouterr().err
     (tmp_path / "pets").rename(tmp_path / "cats")
     assert main(["eval", "../run"]) == 2
     assert "pets: there is no such folder" in capsys.readouterr().err
@@ -124,3 +125,32 @@ def test_weights_far_from_their_run_are_evaluated_on_named_images(run_copy, tmp_
     assert found["accuracy"] == read_test(run_copy)["test_accuracy"]
     assert main(["eval", str(tmp_path / "lenet.safetensors")]) == 2
     assert "got no config.yaml, expected the folder of a run" in capsys.readouterr().err
+
+
+def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_same_channels(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "pets", each=8)
+    options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--augmentation", "none", "--epochs", "1")
+    done = purecnn("train", *options, "--batch-size", 8, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    write_folder(tmp_path / "tests" / "test", classes=("owl", "cat"), each=3)
+    write_folder(tmp_path / "both" / "test", each=1)
+    write_folder(tmp_path / "both" / "val", classes=("dog",), each=2)
+    write_folder(tmp_path / "one", classes=("dog",), each=1)
+    write_folder(tmp_path / "grey", each=1)
+    for path in (tmp_path / "grey").glob("*/*"):
+        Image.open(path).convert("L").save(path)
+    for place, split, counts in (
+        ("tests", "test", [3, 0, 3]),
+        ("both", "test", [1, 1, 1]),
+        ("both", "val", [0, 2, 0]),
+        ("both", "all", [1, 3, 1]),
+        ("one", "all", [0, 1, 0]),
+        ("grey", "all", [1, 1, 1]),
+    ):
+        found = judged(capsys, "run", "--data-dir", place, "--split", split)
+        assert [row["images"] for row in found["classes"]] == counts, place
+    assert main(["eval", "run", "--data-dir", "tests", "--split", "val"]) == 2
+    assert "split: got 'val', expected one of test, which tests has" in capsys.readouterr().err

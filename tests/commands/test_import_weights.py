@@ -2,6 +2,7 @@ import json
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -102,3 +103,23 @@ def test_a_state_dict_saved_by_pytorch_is_read(tmp_path):
     trained = import_torchvision("resnet18", tmp_path / "a.pth")
     np.testing.assert_array_equal(trained.params[-1]["b"], arrays["fc.bias"])
     np.testing.assert_array_equal(trained.state[1]["variance"], arrays["bn1.running_var"])
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model._orig_mod."])
+def test_what_wrappers_put_before_every_name_is_left_out(folder, prefix):
+    path = folder / "wrapped.safetensors"
+    arrays = load_file(folder / "torchvision.safetensors")
+    save_file({prefix + name: each for name, each in arrays.items()}, path)
+    found, expected = (import_torchvision("resnet18", each) for each in (path, folder / "torchvision.safetensors"))
+    jax.tree.map(np.testing.assert_array_equal, found.params, expected.params)
+    save_file({(name if "fc" in name else prefix + name): each for name, each in arrays.items()}, path)
+    with pytest.raises(ValueError, match="weights of another model than resnet18"):
+        import_torchvision("resnet18", path)
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_what_is_no_file_is_said_so(tmp_path, capsys, ending):
+    (tmp_path / "folder.safetensors").mkdir()
+    for path in (tmp_path / f"none.{ending}", tmp_path / "folder.safetensors"):
+        assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err == f"purecnn: {path}: there is no such file\n"

@@ -51,7 +51,7 @@ def test_json_is_an_object_a_line(finished, images, capsys):
     ("arguments", "words"),
     [
         (["predict", "nowhere", "a.png"], "nowhere"),
-        (["predict", "RUN", "EMPTY"], "EMPTY: got no images, expected a folder with some"),
+        (["predict", "EMPTY", "a.png"], "EMPTY: got no weights.safetensors, expected the folder of a run"),
         (["predict", "RUN", "a.png", "--top", "0"], "top: got 0, expected an integer, at least 1"),
         (["predict", "RUN"], "images: got (), expected files or folders"),
     ],
@@ -63,3 +63,20 @@ def test_what_cannot_be_done_is_said_in_one_line(finished, tmp_path, capsys, arg
     assert out == ""
     assert words.replace("EMPTY", str(tmp_path)) in err
     assert err.count("\n") == 1
+
+
+def test_a_folder_without_images_stops_nothing_and_names_are_printed_in_one_line(finished, images, capsys):
+    (images / "empty").mkdir()
+    (images / "1.png").rename(images / "new\nline\x1b[31m.png")
+    names = ("empty", "nowhere.png", "0.png", "new\nline\x1b[31m.png")
+    assert main(["predict", str(finished), *(str(images / name) for name in names)]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split(": ")[0] for line in out.splitlines()] == [
+        f"{images / '0.png'}",
+        f"{images}/new\\nline\\x1b[31m.png",
+    ]
+    assert err.splitlines() == [
+        f"purecnn: {images / 'empty'}: got no images, expected a folder with some",
+        f"purecnn: {images / 'nowhere.png'}: there is no such file",
+        "purecnn: 2 could not be read",
+    ]

@@ -1,6 +1,8 @@
 import os
 import unicodedata
 
+import pytest
+
 from purecnn.data.file_tree import is_litter, readable_name, subfolders, walk
 
 
@@ -39,3 +41,23 @@ def test_a_name_is_composed_unicode_whatever_the_disk_made_of_it():
     assert readable_name(unicodedata.normalize("NFD", "Käfer")) == "Käfer"
     assert readable_name("👨‍👩‍👧 家族") == "👨‍👩‍👧 家族"
     assert readable_name(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
+
+
+def test_a_link_to_itself_is_a_file_and_stops_nothing(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    (tmp_path / "self").symlink_to("self")
+    assert subfolders(tmp_path) == ["a"]
+    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path)] == ["a/1.png", "self"]
+
+
+def test_a_folder_that_may_not_be_entered_is_an_error_or_a_fault_among_others(tmp_path, forbidden):
+    for name in ("a/1.png", "b/deep/2.png", "b/3.png", "c/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    forbidden(tmp_path / "b" / "deep", tmp_path / "c")
+    with pytest.raises(ValueError, match=r"b/deep: Permission denied$"):
+        walk(tmp_path)
+    faults = {}
+    assert [path.relative_to(tmp_path).as_posix() for path in walk(tmp_path, faults)] == ["a/1.png", "b/3.png"]
+    assert faults == {path: f"{path}: Permission denied" for path in (tmp_path / "b" / "deep", tmp_path / "c")}

@@ -167,3 +167,20 @@ def test_a_folder_laid_out_wrongly_is_refused(tmp_path, kind):
 def test_the_name_of_the_set_is_fit_for_a_title(tmp_path):
     write_folder(tmp_path / "my [bold]$pets$")
     assert read("folder", str(tmp_path / "my [bold]$pets$")).name == "my _bold__pets_"
+
+
+def test_what_may_not_be_opened_is_named_and_may_be_skipped(tmp_path, forbidden):
+    """A folder, a picture, and a file without a suffix, which may be one."""
+    write_folder(tmp_path, each=6)
+    (tmp_path / "cat" / "deep").mkdir()
+    (tmp_path / "dog" / "plain").touch()
+    closed = [tmp_path / "cat" / "deep", tmp_path / "dog" / "0.png", tmp_path / "dog" / "plain"]
+    forbidden(*closed)
+    with pytest.raises(ValueError, match="cat/deep: Permission denied; --skip-unreadable leaves out"):
+        read("folder", str(tmp_path))
+    data = read("folder", str(tmp_path), skip_unreadable=True)
+    assert sorted(data.skipped) == [f"{path}: Permission denied" for path in closed]
+    assert len(data.train) + len(data.test) == 17
+    forbidden(tmp_path / "dog")
+    with pytest.raises(ValueError, match=r"dog: got no images, expected at least one .*; .*dog: Permission denied$"):
+        read("folder", str(tmp_path), skip_unreadable=True)

@@ -58,6 +58,36 @@ def test_an_iterator_needs_a_number_of_steps_and_loses_no_batch():
         taken(open_stream(iter(BATCHES), batch_size=4, steps_per_epoch=2), 4)
 
 
+class Unending(Loader):
+    """Like tf.data: its elements are tensors, and `len` raises where it does not know its length."""
+
+    def __len__(self):
+        raise TypeError("The dataset is infinite.")
+
+    def __iter__(self):
+        return iter([tuple(map(EagerTensor, pair)) for pair in self.items])
+
+
+class EagerTensor:
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, SimpleNamespace(name=str(array.dtype))
+
+    def __len__(self):
+        return len(self.array)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype)
+
+
+def test_a_length_that_is_not_known_is_none():
+    with pytest.raises(ValueError, match="steps_per_epoch: got none, expected the number of batches in an epoch"):
+        open_stream(Unending(BATCHES), batch_size=4)
+    stream = open_stream(Unending(BATCHES), batch_size=4, steps_per_epoch=5)
+    assert (stream.steps, stream.batch_size, stream.images.shape) == (5, 4, (20, 4, 3, 2))
+    np.testing.assert_array_equal([labels for _, labels in taken(stream, 4)][3], LABELS[:4])
+    np.testing.assert_array_equal(read_all(Unending(BATCHES)).images, IMAGES)
+
+
 def test_single_samples_are_put_together():
     samples = [{"image": image, "label": int(label)} for image, label in zip(IMAGES, LABELS, strict=True)]
     stream = open_stream(Loader(samples), batch_size=4)
@@ -89,6 +119,19 @@ def test_tensors_of_pytorch_have_their_channels_moved():
         "Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: IMAGES.transpose(0, 3, 1, 2)}
     )
     np.testing.assert_array_equal(as_batch(tensor(), LABELS)[0], IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((3, 8, 9), (8, 9, 3)), ((8, 9, 3), (8, 9, 3)), ((1, 28, 28), (28, 28, 1)), ((28, 28, 1), (28, 28, 1)),
+     ((3, 4, 3), (4, 3, 3)), ((16, 8, 8), (8, 8, 16)), ((3, 8, 3), (8, 3, 3))],
+)  # fmt: skip
+def test_tensors_of_pytorch_that_have_them_last_stay(shape, expected):
+    pixels = np.arange(2 * np.prod(shape), dtype=np.float32).reshape(2, *shape)
+    tensor = type("Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: pixels})
+    found = as_batch(tensor(), [0, 1])[0]
+    np.testing.assert_array_equal(found, pixels if shape == expected else pixels.transpose(0, 2, 3, 1))
+    assert found.shape == (2, *expected)
 
 
 @pytest.mark.parametrize(

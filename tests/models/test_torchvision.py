@@ -226,3 +226,12 @@ def test_half_precision_becomes_float32():
     shapes = {name: shape.update(dtype=jnp.bfloat16) for name, shape in shaped(SHAPES["timm"]["vgg11"]).items()}
     params = jax.eval_shape(lambda arrays: from_torchvision("vgg11", arrays)[1], shapes)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.usefixtures("users_errors")
+@pytest.mark.parametrize("arrays", [None, [], "resnet18.safetensors"])
+def test_what_is_no_dict_of_arrays(arrays):
+    with pytest.raises(TypeError, match=rf"^arrays: got {type(arrays).__name__}, expected arrays by their names"):
+        from_torchvision("resnet18", arrays)
+    with pytest.raises(ValueError, match=r"^name: got \['resnet18'\], expected one of"):
+        from_torchvision(["resnet18"], {})  # type: ignore[reportArgumentType]

@@ -63,9 +63,25 @@ def test_folders_give_the_images_in_them_in_order_by_content_and_through_links(t
     (folder / "link").symlink_to(elsewhere)
     named = [str(path.relative_to(folder)) for path in image_files([folder / "plain", folder])]
     assert named == ["plain", "a.jpg", "b.PNG", "d.jfif", "e", "link/f.png", "sub/c.webp"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty: got no images"):
-        list(image_files([tmp_path / "empty"]))
+
+
+def test_folders_that_cannot_be_read_and_empty_ones_stop_nothing(finished, tmp_path, pixels, forbidden):
+    for name in ("empty", "closed", "half/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("half/a.png", "half/z.png", "last.png"):
+        Image.fromarray(pixels[0]).save(tmp_path / name)
+    (tmp_path / "half" / "plain").touch()
+    forbidden(*(tmp_path / name for name in ("closed", "half/deep", "half/plain")))
+    found = list(
+        predict(load_trained(finished), image_files(tmp_path / n for n in ("empty", "closed", "half", "last.png")))
+    )
+    assert [str(one.file.relative_to(tmp_path)) for one in found] == [
+        "empty", "closed", "half/a.png", "half/plain", "half/z.png", "half/deep", "last.png",
+    ]  # fmt: skip
+    assert [one.error and one.error.removeprefix(f"{one.file}: ") for one in found] == [
+        "got no images, expected a folder with some", "Permission denied", None, "Permission denied", None,
+        "Permission denied", None,
+    ]  # fmt: skip
 
 
 def test_a_file_alone_becomes_the_pixels_that_it_had_in_its_set(finished, tmp_path, monkeypatch):

@@ -67,3 +67,16 @@ def test_what_is_no_trained_net_is_refused_by_name(finished, tmp_path):
         assert words in str(caught.value)
     with pytest.raises(FileNotFoundError):
         load_trained(tmp_path / "nowhere")
+
+
+def test_a_few_images_are_not_padded_to_many_and_the_last_ones_compile_nothing(finished, monkeypatch):
+    trained, seen = load_trained(finished), []
+    apply = type(trained.net).apply
+    monkeypatch.setattr(
+        type(trained.net), "apply", lambda net, p, x, **o: (seen.append(len(x)), apply(net, p, x, **o))[1]
+    )
+    images = read_digits().test.images
+    classify = make_classifier(trained)
+    for count, programs in ((3, [3]), (2, [3]), (130, [3, 128]), (1, [3, 128])):
+        assert [len(found) for found in classify(images[:count])] == [count, count]
+        assert seen == programs

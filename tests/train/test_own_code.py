@@ -1,10 +1,12 @@
 """An error in a user's own net: one line, with the line of the user's code that raised."""
 
+import re
 import sys
 
 import pytest
 
 from purecnn.cli import main
+from purecnn.train.config import Config
 from purecnn.train.nets import make_net
 from purecnn.train.own_code import place_in_own_code
 
@@ -83,3 +85,18 @@ def test_an_error_in_a_layer_of_their_own_is_one_line_and_one_in_ours_has_no_pla
         make_net("lenet6", 10)
     ours.value.__traceback__ = ours.tb.tb_next  # without this file, which is no library's either
     assert place_in_own_code(ours.value) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("ResNet18", "; did you mean resnet18?"),
+        ("./nets/mine.py", "; did you mean mine:FUNCTION?"),
+        ("nets.mine.small", "; did you mean nets.mine:small?"),
+        ("efficientnet_b0", ""),
+        ("mine:small:er", ""),
+    ],
+)
+def test_what_may_be_meant_by_a_name_that_is_no_model(model, hint):
+    with pytest.raises(ValueError, match=re.escape(f"or MODULE:FUNCTION{hint}") + "$"):
+        Config(model=model)
