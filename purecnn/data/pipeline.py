@@ -20,7 +20,7 @@ BLOCK = 2**25
 """Bytes of the images of one dispatch where they come in blocks; some blocks wait in a queue. One step may be more."""
 
 
-def lies_on_device(split: Split, limit: int = DEVICE_LIMIT) -> bool:
+def fits_on_device(split: Split, limit: int = DEVICE_LIMIT) -> bool:
     return split.images.nbytes <= limit and not in_files(split)
 
 

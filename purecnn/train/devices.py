@@ -21,7 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 from purecnn.data.dataset import Split
 from purecnn.data.guards import Refused
-from purecnn.data.pipeline import feed, lies_on_device
+from purecnn.data.pipeline import feed, fits_on_device
 
 T = TypeVar("T")
 LONGEST = 2000  # bytes of what a process says to the others
@@ -169,7 +169,7 @@ def like_of(images: Any, labels: Any, count: int, batch_size: int, devices: Devi
 
 
 def supply(split: Split, devices: Devices) -> Supply:
-    whole = (devices.replicate(split.images), devices.replicate(split.labels)) if lies_on_device(split) else None
+    whole = (devices.replicate(split.images), devices.replicate(split.labels)) if fits_on_device(split) else None
     return Supply(split, devices, whole)
 
 

@@ -13,7 +13,7 @@ from purecnn.chain import Chain
 from purecnn.data.augmentation import make_augmentation
 from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Dataset, Split
-from purecnn.data.pipeline import in_files, lies_on_device, steps_in_a_block
+from purecnn.data.pipeline import fits_on_device, in_files, steps_in_a_block
 from purecnn.data.readers import read
 from purecnn.train.config import Config, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
@@ -94,7 +94,7 @@ def prepare(
         metadata, start = init_from_weights(file, metadata, start, optimizer, devices, net)
     if augment is None:
         data, augment = augmented(data, config)
-    if isinstance(data.train, Split) and not lies_on_device(data.train):
+    if isinstance(data.train, Split) and not fits_on_device(data.train):
         fits = steps_in_a_block(data.train, batch_size)
         config = dataclasses.replace(config, steps_per_dispatch=min(config.steps_per_dispatch, fits))
     return Plan(config, data, net, optimizer, augment, devices, metadata, start, steps_per_epoch)

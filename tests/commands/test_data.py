@@ -97,7 +97,7 @@ def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_from_the_hos
     done = purecnn(*options, "--run-dir", "whole", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "mlp on pets: 30 images to train on, 6 to validate, 9 to test with" in done.stdout
-    patch = "from purecnn.train import devices\ndevices.lies_on_device = lambda split: False"
+    patch = "from purecnn.train import devices\ndevices.fits_on_device = lambda split: False"
     fed = purecnn(*options, "--run-dir", "fed", cwd=tmp_path, code=f"{patch}\nfrom purecnn.cli import main")
     assert fed.returncode == 0, fed.stderr
     streamed = purecnn(*options, "--streaming", "always", "--run-dir", "streamed", cwd=tmp_path)

@@ -9,7 +9,7 @@ from purecnn.data import files, readers
 from purecnn.data.batches import training_batches
 from purecnn.data.dataset import Split
 from purecnn.data.files import Files, Names, open_files, pack
-from purecnn.data.pipeline import feed, in_files, lies_on_device
+from purecnn.data.pipeline import feed, fits_on_device, in_files
 
 RNG = np.random.default_rng(0)
 read = partial(readers.read, "folder", image_size=(5, 7))
@@ -66,7 +66,7 @@ def test_a_set_too_large_for_the_device_is_streamed(root, monkeypatch):
     monkeypatch.setattr(files, "DEVICE_LIMIT", 30 * 5 * 7 * 3 - 1)
     data = read(str(root))
     assert in_files(data.train)
-    assert not lies_on_device(data.train)
+    assert not fits_on_device(data.train)
     assert not in_files(read(str(root), streaming="never").train)
 
 

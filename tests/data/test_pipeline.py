@@ -8,7 +8,7 @@ import pytest
 from purecnn.data import pipeline
 from purecnn.data.batches import training_batches
 from purecnn.data.dataset import Split, to_float
-from purecnn.data.pipeline import AHEAD, feed, lies_on_device
+from purecnn.data.pipeline import AHEAD, feed, fits_on_device
 from purecnn.train.step import Measured, TrainState, steps_in_one_dispatch
 
 RNG = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def test_a_block_of_steps_is_at_most_so_many_bytes_and_at_least_one_step(monkeyp
 
 
 def test_small_sets_lie_on_the_device():
-    assert lies_on_device(SPLIT)
-    assert not lies_on_device(SPLIT, limit=SPLIT.images.nbytes - 1)
+    assert fits_on_device(SPLIT)
+    assert not fits_on_device(SPLIT, limit=SPLIT.images.nbytes - 1)
     cifar = 50_000 * 32 * 32 * 3
     assert cifar < pipeline.DEVICE_LIMIT < 100 * cifar
