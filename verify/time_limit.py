@@ -1,6 +1,6 @@
 """The time for a whole check: no program starts that would end after it.
 
-A program cannot be stopped once it runs, so what it will take is foretold: as long as its fastest run so far, or,
+A program cannot be stopped once it runs, so its time is predicted: as long as its fastest run so far, or,
 before its first, as much for each equation as the slowest of those compiled so far.
 """
 

@@ -103,7 +103,7 @@ def worker(quick: bool, out: Path) -> None:
 
 
 def on_paper(result: dict) -> dict:
-    """α and β of the all-reduces measured here, what they foretell of the others, and the step on 1,000 devices."""
+    """α and β of the all-reduces measured here, what they predict for the others, and the step on 1,000 devices."""
     from experiments.data_parallel.model import Link, fit
 
     fewest = min(d for d, _, _ in result["all_reduce_ms"])

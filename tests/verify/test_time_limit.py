@@ -1,4 +1,4 @@
-"""What a program will take is foretold, and one that would end late does not start."""
+"""What a program will take is predicted, and one that would end late does not start."""
 
 import math
 import time
@@ -53,7 +53,7 @@ def test_a_program_that_would_end_late_does_not_start():
 
 
 def test_a_slow_step_ends_between_its_programs_and_the_report_says_what_was_left_out(monkeypatch):
-    monkeypatch.setattr("verify.checking._late", lambda log, end: False)  # no step is foretold to be long
+    monkeypatch.setattr("verify.checking._late", lambda log, end: False)  # no step is predicted to be long
     calls = []
 
     def host(x):
