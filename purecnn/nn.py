@@ -42,7 +42,7 @@ from purecnn.layers.tanh import tanh as tanh_rule
 from purecnn.layers.upsample2d import upsample2d as upsample2d_rule
 from purecnn.ops import swap_groups
 from purecnn.rules import Rule
-from purecnn.signatures import Partial, described, static_value
+from purecnn.signatures import Partial, counted, described, static_value
 from purecnn.training_modes import batch_norm as batch_norm
 from purecnn.training_modes import drop_path as drop_path
 from purecnn.training_modes import dropout as dropout
@@ -94,8 +94,8 @@ def _forward(rule, params, state, x, train, key, /, **options):
 def _backward(rule, names, residuals, y_bar, train, /, **options):
     found = rule.bwd(residuals, y_bar, **options)
     if not isinstance(found, tuple | list) or len(found) < 1 + len(names):
-        got = f"{len(found)} values" if isinstance(found, tuple | list) else described(found)
-        raise TypeError(f"bwd: got {got}, expected a tuple of the cotangents of {', '.join(('x', *names))}")
+        expected = f"a tuple of the cotangents of {', '.join(('x', *names))}"
+        raise TypeError(f"bwd: got {counted(found)}, expected {expected}")
     x_bar, *bars = found
     return x_bar, {name: bar for name, bar in zip(names, bars, strict=False) if bar is not None}
 

@@ -198,6 +198,7 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Chec
         def forward(options, axes, *arguments):
             positional, named = unsplit(options, arguments)
             y, residuals = within(axes, functools.partial(fwd, **named), *positional)
+            # The Nones, which are no leaves, keep the count of arguments for `backward`.
             return y, (residuals, arguments[len(positional) :], (None,) * len(positional))
 
         def backward(options, axes, kept, y_bar):

@@ -102,9 +102,13 @@ def sample_shape(name: str, shape: Any) -> tuple[Any, ...]:
 def several(what: str, value: Any, parts: str) -> Any:
     """`value`, which a user's function returned. TypeError unless it is a tuple of as many as there are in `parts`."""
     if not isinstance(value, tuple | list) or len(value) != len(parts.split(", ")):
-        got = f"{len(value)} values" if isinstance(value, tuple | list) else described(value)
-        raise TypeError(f"{what}: got {got}, expected a tuple ({parts})")
+        raise TypeError(f"{what}: got {counted(value)}, expected a tuple ({parts})")
     return value
+
+
+def counted(value: Any) -> str:
+    """For an error: how many values a user's function returned, or the one that it did."""
+    return f"{len(value)} values" if isinstance(value, tuple | list) else described(value)
 
 
 def one_each(rule: str, cotangents: Any, arguments: Sequence[Any]) -> Any:

@@ -31,7 +31,9 @@ class Limit:
 
     def seconds_of(self, program: Any) -> float:
         """What running this program will take, by those before it."""
-        return self.fastest.get(program, self.per_equation * _length(program))
+        if program in self.fastest:
+            return self.fastest[program]
+        return self.per_equation * _length(program)
 
     def took(self, program: Any, seconds: float) -> None:
         """Take note of a run."""

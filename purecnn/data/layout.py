@@ -40,19 +40,20 @@ def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) 
         found[split] = name
     if not found:
         return {}
+    one, *_ = found.values()
     if train and "train" not in found:
         got = " and ".join(found.values())
         raise Refused(f"{root}: got only {got}, expected train beside them, or a folder for every class")
     if with_files:
         raise Refused(
-            f"{root / with_files[0]}: got images beside {next(iter(found.values()))} that are in no folder of a class, "
+            f"{root / with_files[0]}: got images beside {one} that are in no folder of a class, "
             "expected one for every class"
         )
     others = sorted(set(subfolders) - set(found.values()))
     if len(found) == 1 and others:
         shown = ", ".join(others[:SHOWN])
         raise Refused(
-            f"{root}: got {next(iter(found.values()))} beside {shown}; expected train, with or without val and test, "
+            f"{root}: got {one} beside {shown}; expected train, with or without val and test, "
             "or a folder for every class"
         )
     return found

@@ -185,9 +185,11 @@ def _complaint(path: Path) -> str:
 
 
 def _without_train(parts: dict[SplitName, Listing]) -> Listing:
-    codes = {"val": VAL, "test": TEST}
-    first, *rest = (dataclasses.replace(each, part=np.full(len(each), codes[name])) for name, each in parts.items())
-    return _joined(first, rest[0], codes[[*parts][1]]) if rest else first
+    one, *_ = parts.values()
+    listing = dataclasses.replace(one.only(np.zeros(0, int)), strange=[])
+    for name, part in parts.items():
+        listing = _joined(listing, part, {"val": VAL, "test": TEST}[name])
+    return listing
 
 
 def _joined(listing: Listing, more: Listing, code: int) -> Listing:
