@@ -7,6 +7,7 @@ no scatter or select-and-scatter (slow, and refused in deterministic mode), no s
 """
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -188,3 +189,17 @@ def test_every_equation_of_a_convolution_in_groups_is_one_convolution_on_a_gpu(g
     found = [line for operation, *_, line in program if operation == "convolution"]
     assert len(found) == 3
     assert [f"batch_group_count = {groups}" in line for line in found].count(True) == 1
+
+
+def test_groups_of_four_channels_become_groups_of_64_on_a_gpu():
+    """ResNeXt's: of 32 groups of 4 there are two, in every equation."""
+    x, w = (jax.ShapeDtypeStruct(shape, jnp.bfloat16) for shape in ((2, 16, 16, 128), (3, 3, 4, 128)))
+
+    def gradients(x, w):
+        return jax.grad(lambda x, w: (purecnn.conv2d(x, w, groups=32) ** 2).sum().astype(jnp.float32), (0, 1))(x, w)
+
+    program = lowered.operations(lowered.text(gradients, "cuda", x, w))
+    found = [line for operation, *_, line in program if operation == "convolution"]
+    assert sorted(re.findall(r"(\w+)_group_count = (\d+)", " ".join(found))) == [
+        ("batch", "1"), ("batch", "1"), ("batch", "2"), ("feature", "1"), ("feature", "2"), ("feature", "2")
+    ]  # fmt: skip

@@ -3,18 +3,18 @@
                  on a CPU                                            on a GPU or TPU
     depthwise    depthwise                                           the page; w̄ as below
     y            winograd where ≥ 96 channels meet ≥ 96, a third     space_to_depth where ≤ 4 channels meet a stride and
-                 of the products is saved, tiles are many and        a larger kernel
-                 images small; col2im where the kernel is large
+                 of the products is saved, tiles are many and        a larger kernel; merged_groups for groups of 4 to 8
+                 images small; col2im where the kernel is large      channels of which several have 64
                  and positions are fewer than channels; banded
                  for ≤ 16 channels, and for 2 … 7 to ≤ 32
     x̄            winograd as for y; col2im where positions are       as y
                  fewer than twice the channels, and for 1×1;
                  banded for ≤ 16 channels and stride 1
-    w̄            winograd as for y; banded for single-channel        as y; on one device wgrad_grouped for groups, but
-                 images; the page where ≥ 8 channels meet ≥ 8, ȳ     depthwise where ȳ is no larger than the kernel; on
-                 is small and the kernel no larger, and for kernels  several depthwise, and wgrad_offsets for more than
-                 from 5×5 on over few images; wgrad_chunked for      8 groups
-                 everything else
+    w̄            winograd as for y; banded for single-channel        as y, groups on one device alone; other groups
+                 images; the page where ≥ 8 channels meet ≥ 8, ȳ     wgrad_grouped on one device, depthwise where ȳ is
+                 is small and the kernel no larger, and for kernels  no larger than the kernel; on several devices
+                 from 5×5 on over few images; wgrad_chunked for      depthwise, and wgrad_offsets for more than 8
+                 everything else                                     groups
 
 and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a
 third of a matrix product's speed and less, but near it where x is read at many kernel offsets or stays in the cache.
@@ -39,6 +39,7 @@ from purecnn.kernels import (
     conv_col2im,
     conv_depthwise,
     conv_im2col,
+    conv_merged_groups,
     conv_space_to_depth,
     conv_wgrad_chunked,
     conv_wgrad_grouped,
@@ -55,6 +56,7 @@ KERNELS: dict[str, ModuleType] = {
     "banded": conv_banded,
     "depthwise": conv_depthwise,
     "space_to_depth": conv_space_to_depth,
+    "merged_groups": conv_merged_groups,
     "winograd": conv_winograd,
     "wgrad_chunked": conv_wgrad_chunked,
     "wgrad_grouped": conv_wgrad_grouped,
@@ -68,13 +70,14 @@ SAVED_BESIDE_COL2IM = 2.0  # times fewer products, below which x̄ of few positi
 LARGE_WEIGHTS = 1 << 20  # entries of the kernel, from which on packing them is much of y's time
 IMAGE_BYTES = 24 << 20  # of an image in the transform domain, above which it falls out of the cache
 IMAGE_CHANNELS = 4
+FEW_IN_GROUP = range(4, 9)  # channels of a group that leaves a matrix unit nearly empty
 FEW_GROUPS = 8  # each of which has a convolution of its own in the page's w̄
 FEW_CHANNELS = 16  # a vector register of float32 holds as many
 FEW_IMAGES = 16
 LARGE_KERNEL = 5
 COTANGENT_BYTES = 24 << 20  # of ȳ, above which the page's w̄ reads it from memory at every kernel offset
 CACHED_BYTES = 1 << 20  # of ȳ that the page's w̄ keeps beside x in a core's own cache at any number of offsets
-THIN_BYTES = 8 << 20  # the same where no side has more than FEW_CHANNELS
+FEW_CHANNELS_BYTES = 8 << 20  # the same where no side has more than FEW_CHANNELS
 
 
 def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -90,7 +93,8 @@ def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         cpu = conv_col2im.forward
     elif (_few_channels(dims) and (dims.stride == (1, 1) or dims.in_channels < 8)) or _colour_images(dims):
         cpu = conv_banded.forward
-    return _by_platform(page, cpu, conv_space_to_depth.forward if _strided_images(dims) else None)
+    accelerator = _of_an_accelerator(dims)
+    return _by_platform(page, cpu, accelerator and accelerator.forward)
 
 
 def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -108,7 +112,8 @@ def input_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         cpu = conv_winograd.input_cotangent
     elif _few_channels(dims) and dims.stride == (1, 1):
         cpu = conv_banded.input_cotangent
-    return _by_platform(page, cpu, conv_space_to_depth.input_cotangent if _strided_images(dims) else None)
+    accelerator = _of_an_accelerator(dims)
+    return _by_platform(page, cpu, accelerator and accelerator.input_cotangent)
 
 
 def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -129,13 +134,21 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
     return _by_platform(page, cpu, _weight_cotangent_of_an_accelerator(dims))
 
 
-def _weight_cotangent_of_an_accelerator(dims: ConvDims) -> Kernel | None:
+def _of_an_accelerator(dims: ConvDims) -> ModuleType | None:
     if _strided_images(dims):
-        return conv_space_to_depth.weight_cotangent
+        return conv_space_to_depth
+    return conv_merged_groups if _merged_groups_win(dims) else None
+
+
+def _weight_cotangent_of_an_accelerator(dims: ConvDims) -> Kernel | None:
+    several_devices = conv_wgrad_grouped.unknown(dims)
     small = all(y <= k for y, k in zip(dims.output, dims.size, strict=True))  # where XLA does not know w̄ as such
-    if _depthwise(dims) and (small or conv_wgrad_grouped.unknown(dims)):
+    if _depthwise(dims) and (small or several_devices):
         return conv_depthwise.weight_cotangent
-    return None if dims.groups == 1 or conv_wgrad_grouped.unknown(dims) else conv_wgrad_grouped.weight_cotangent
+    kernel = _of_an_accelerator(dims)
+    if kernel and (dims.groups == 1 or not several_devices):
+        return kernel.weight_cotangent
+    return None if dims.groups == 1 or several_devices else conv_wgrad_grouped.weight_cotangent
 
 
 def _numbers(dims: ConvDims) -> bool:
@@ -150,6 +163,13 @@ def _strided_images(dims: ConvDims) -> bool:
     """The first layers of AlexNet, ResNet and ConvNeXt; the last one's windows do not overlap."""
     strided = dims.stride != (1, 1) and all(k >= s for k, s in zip(dims.size, dims.stride, strict=True))
     return strided and dims.in_channels <= IMAGE_CHANNELS and not conv_space_to_depth.unknown(dims)
+
+
+def _merged_groups_win(dims: ConvDims) -> bool:
+    """The 3×3 layers of ResNeXts."""
+    channels = [of // dims.groups for of in (dims.in_channels, dims.out_channels)]
+    fills = dims.groups // conv_merged_groups.merged(dims).groups * max(channels) == conv_merged_groups.CHANNELS
+    return fills and all(n in FEW_IN_GROUP for n in channels)
 
 
 def _winograd_wins(dims: ConvDims) -> bool:
@@ -185,7 +205,7 @@ def _page_wins(dims: ConvDims) -> bool:
     if dims.groups > 1 or dims.dilation != (1, 1) or math.prod(dims.size) == 1 or grows:
         return False
     y_bytes = 4 * _positions(dims) * dims.out_channels
-    room = THIN_BYTES if _few_channels(dims) else CACHED_BYTES
+    room = FEW_CHANNELS_BYTES if _few_channels(dims) else CACHED_BYTES
     # The page has w̄ with its channels first: of a large one, putting them in order takes longer than the products.
     large = channels >= MANY_CHANNELS and 2 * _positions(dims) <= dims.out_channels
     small = dims.batch > 1 and channels >= FEW_CHANNELS // 2 and y_bytes <= room and not large

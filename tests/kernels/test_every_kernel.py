@@ -32,6 +32,12 @@ GEOMETRIES = {
     "stride past the window": ((2, 5, 12, 1), (1, 1), 2, {"stride": (1, 3)}),
     "stride 4 of 3 channels": ((2, 13, 13, 3), (5, 5), 4, {"stride": (4, 4), "padding": ((1, 2), (1, 2))}),
     "groups": ((4, 6, 7, 4), (3, 2), 6, {"groups": 2}),
+    "groups, two of which become many": (
+        (2, 4, 5, 48),
+        (2, 3),
+        96,
+        {"groups": 24, "stride": (1, 2), "padding": ((1, 0), (0, 2)), "dilation": (2, 1)},
+    ),
     "depthwise": ((2, 4, 4, 3), (3, 3), 6, {"groups": 3, "padding": ((1, 1), (1, 1)), "stride": (2, 2)}),
     "depthwise, every option": (
         (2, 7, 6, 4),
