@@ -30,9 +30,10 @@ def _parameters(fun: Callable) -> dict[str, inspect.Parameter]:
 def _of_custom_gradient(fun: Any) -> Any:
     """The function that `jax.custom_gradient` wraps in one of any arguments, whose names would be lost."""
     inside = getattr(fun, "fun", None)
-    if not getattr(inside, "__qualname__", "").startswith("custom_gradient.<locals>"):
+    code = getattr(inside, "__code__", None)  # from JAX 0.12 on only it keeps the wrapper's own name
+    if code is None or not code.co_qualname.startswith("custom_gradient.<locals>"):
         return fun
-    return next((c.cell_contents for c in getattr(inside, "__closure__", None) or () if callable(c.cell_contents)), fun)
+    return next((c.cell_contents for c in inside.__closure__ or () if callable(c.cell_contents)), fun)
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
