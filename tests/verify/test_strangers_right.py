@@ -31,7 +31,7 @@ def rendered(density, color, step):
 
 @pytest.mark.parametrize("wrong", [True, False])
 def test_what_is_left_where_a_whole_cotangent_vanishes_is_rounding(wrong):
-    """Behind equal colours no density matters: the rule subtracts two sums of colours and is left with their rounding."""
+    """Behind equal colors no density matters: the rule subtracts two sums of colors and is left with their rounding."""
 
     def bwd(r, g):
         density, color, step = r

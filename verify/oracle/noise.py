@@ -150,7 +150,7 @@ def singular(case: CallUnderTest) -> bool:
 
 
 def cancelled(case: CallUnderTest, leaf: int, got: np.ndarray) -> np.ndarray:
-    """Where a generated call makes the whole cotangent of a leaf vanish beside the example's, as equal colours do in a
+    """Where a generated call makes the whole cotangent of a leaf vanish beside the example's, as equal colors do in a
     rendering, what is left is the rounding of terms of the example's size, in whichever order a formula adds them.
     To be asked of a rule that is right in float64."""
     expected, sizes = case.truth.cotangents[leaf], case.tested.compiled.get(SIZES)
