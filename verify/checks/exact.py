@@ -27,7 +27,7 @@ EVERY_CASE = False
 DIGITS = {"float32": 24, "float16": 11, "bfloat16": 8, "float64": 53}
 # Primitives whose floating results are sums, products or copies of what they are given.
 NAMES = """
-add sub mul neg max min abs sign square add_any select_n clamp dot_general conv_general_dilated
+add sub mul neg max min abs sign square real imag complex conj add_any select_n clamp dot_general conv_general_dilated
 reduce_sum reduce_max reduce_min reduce_window_sum reduce_window_max cumsum argmax argmin
 select_and_scatter_add select_and_gather_add gather scatter scatter_add scatter-add
 reshape transpose squeeze broadcast_in_dim slice dynamic_slice dynamic_update_slice rev pad concatenate split stack
@@ -79,23 +79,28 @@ def _more_than_integers(case: CallUnderTest) -> str:
     closed = case.trace[0]
     for eqn in equations(closed):
         name = eqn.primitive.name
-        if name not in INTEGRAL and any(_floating(v) for v in eqn.outvars):
+        fractions = name not in INTEGRAL or (name in ("abs", "sign") and any(_complex(v) for v in eqn.invars))
+        if fractions and any(_floating(v) for v in eqn.outvars):
             return f"the rule does more than add, multiply and select ({name})"
         for v in eqn.invars:
             if isinstance(v, core.Literal) and _floating(v) and not _whole(v.val):
                 return f"the rule uses a number that is not an integer ({v.val})"
-    if not all(_whole(c) for c in closed.consts if hasattr(c, "dtype") and jnp.issubdtype(c.dtype, jnp.floating)):
+    if not all(_whole(c) for c in closed.consts if hasattr(c, "dtype") and jnp.issubdtype(c.dtype, jnp.inexact)):
         return "the rule uses a constant array that is not of integers"
     return ""
 
 
 def _floating(v) -> bool:
-    return hasattr(v.aval, "dtype") and jnp.issubdtype(v.aval.dtype, jnp.floating)
+    return hasattr(v.aval, "dtype") and jnp.issubdtype(v.aval.dtype, jnp.inexact)
+
+
+def _complex(v) -> bool:
+    return hasattr(v.aval, "dtype") and jnp.issubdtype(v.aval.dtype, jnp.complexfloating)
 
 
 def _whole(value) -> bool:
     # The lowest finite number and -inf only ever start a maximum.
-    v = np.asarray(value, np.float64)
+    v = np.asarray(value, np.complex128)
     return bool(np.all((v == np.round(v)) | ~np.isfinite(v)))
 
 

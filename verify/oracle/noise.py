@@ -28,6 +28,8 @@ FINEST, COARSEST = 1e-5, 1e-2  # measured noise below the first counts as that; 
 BLUNT = 1e-6  # of the largest element: a bound above it, in float64, says nothing
 MEASURED = 64.0  # times what rounding is measured to do
 SINGULAR = 1e12  # times the example's cotangents
+VANISHED, ROUNDOFFS = 1e-4, 16.0  # of the example's cotangents, and the error left then
+SIZES = "size of each cotangent of the example"
 ROOM = 8.0  # times what is measured: the distance between two iterates, not that to the limit
 
 
@@ -143,7 +145,18 @@ def singular(case: CallUnderTest) -> bool:
     grown = max((_elasticity(*pair) for pair in zip(_perturbed(case), case.truth.cotangents, strict=True)), default=0.0)
     if case.example:
         case.tested.compiled["cotangents of the example"] = grown
+        case.tested.compiled[SIZES] = [largest(e) for e in case.truth.cotangents]
     return grown > SINGULAR * case.tested.compiled.get("cotangents of the example", np.inf)
+
+
+def cancelled(case: CallUnderTest, leaf: int, got: np.ndarray) -> np.ndarray:
+    """Where a generated call makes the whole cotangent of a leaf vanish beside the example's, as equal colors do in a
+    rendering, what is left is the rounding of terms of the example's size, in whichever order a formula adds them.
+    To be asked of a rule that is right in float64."""
+    expected, sizes = case.truth.cotangents[leaf], case.tested.compiled.get(SIZES)
+    if sizes is None or not largest(expected) < VANISHED * sizes[leaf]:
+        return np.zeros(np.shape(got), bool)
+    return np.abs(got - expected) <= ROUNDOFFS * case.own_unit * sizes[leaf]
 
 
 def _perturbed(case: CallUnderTest) -> list[np.ndarray]:

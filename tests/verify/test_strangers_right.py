@@ -1,0 +1,68 @@
+"""Right rules and functions that a sample from public packages saw called wrong, each beside a faulty twin."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from verify.checks import exact
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+RNG = np.random.default_rng(9)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def with_arguments(fun, bwd):
+    """`fun` with all its arguments as residuals."""
+    rule = jax.custom_vjp(fun)
+    rule.defvjp(lambda *args: (fun(*args), args), bwd)
+    return rule
+
+
+def rendered(density, color, step):
+    """Emission and absorption along a ray."""
+    seen = jnp.exp(-jnp.concatenate([jnp.zeros_like(density[:1]), jnp.cumsum(density * step)[:-1]]))
+    return ((1 - jnp.exp(-density * step)) * seen) @ color
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_what_is_left_where_a_whole_cotangent_vanishes_is_rounding(wrong):
+    """Behind equal colors no density matters: the rule subtracts two sums of colors and is left with their rounding."""
+
+    def bwd(r, g):
+        density, color, step = r
+        depth = density * step
+        seen = jnp.exp(-jnp.concatenate([jnp.zeros_like(depth[:1]), jnp.cumsum(depth)[:-1]]))
+        weight, along = (1 - jnp.exp(-depth)) * seen, color @ g
+        behind = jnp.cumsum((weight * along)[::-1])[::-1] - (0 if wrong else weight * along)
+        depth_bar = seen * jnp.exp(-depth) * along - behind
+        return depth_bar * step, jnp.outer(weight, g), depth_bar * density
+
+    rng = np.random.default_rng(2)
+    density, step = (np.abs(rng.standard_normal(6)).astype(np.float32) + np.float32(0.2) for _ in range(2))
+    args = (density, rng.uniform(0.1, 0.9, (6, 3)).astype(np.float32), step)
+    report = verify.check(with_arguments(rendered, bwd), *args, checks=("contract", "gradient"))
+    assert report.ok is not wrong, report
+
+
+def test_exact_integers_are_not_asked_of_complex_fractions():
+    magnitudes = lambda a: jnp.abs(jnp.linalg.eigvals(a))  # noqa: E731
+    report = verify.check(magnitudes, normal(3, 3), checks=("gradient", "adjoint", "exact"), cases=0)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_exact_integers_are_asked_of_complex_products(wrong):
+    def bwd(r, g):
+        a, b = r
+        return g * b, g * a * (1 + 1e-6 * wrong)
+
+    rule = with_arguments(lambda a, b: a * b, bwd)
+    args = [(normal(4) + 1j * normal(4)).astype(np.complex64) for _ in range(2)]
+    report = verify.check(rule, *args, checks=("exact",), cases=0)
+    ran = [o for o in report.outcomes if o.check == exact.NAME]
+    assert ran and (ran[0].status == "passed") is not wrong, report
