@@ -90,6 +90,14 @@ def _with_ones(leaf: Leaf, sizes: list[int]) -> Leaf:
     return replace(leaf, value=np.where(later, 1, labels).astype(labels.dtype)) if later.size >= FEWEST else leaf
 
 
+def _beside(number: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """A single integer, such as a position, and the one before it; 1 beside 0 where every axis takes both. 1 stays: a
+    count may not be 0."""
+    one = int(number)
+    other = one - 1 if one > 1 else 1 if one == 0 and min(sizes, default=1) > 1 else one
+    return np.array([one, other], number.dtype)
+
+
 def fill(
     case: CallUnderTest, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]
 ) -> tuple:
@@ -113,8 +121,9 @@ def fill(
             drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
             arrays.append(_as_masks(rng, drawn, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
-            drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
-            classes = _classes(example, shapes, leaf.value)
+            labels = leaf.value if leaf.value.ndim else _beside(leaf.value, sizes)
+            drawn = rng.choice(labels.ravel(), shape).astype(leaf.value.dtype)
+            classes = _classes(example, shapes, labels)
             # Rows written to one place in no order have no value.
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
             arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest))

@@ -45,6 +45,8 @@ def straight_through(seen: Evidence) -> str:
         if slope:
             return f"{text}, that of {slope}; {_declared(seen, slope)} declares it"
         return f"{text}; {_declared(seen, f's({seen.name})')} declares it, s being a function with that slope"
+    if not seen.example:
+        return f"right as called, and here a slope {flat}: a mask or a special case of the function is missing"
     return (
         f"a slope {flat}: a straight-through or surrogate gradient; reference= declares it, a function with these "
         "values and that derivative, s(x) + stop_gradient(f(x) - s(x))"
