@@ -21,7 +21,7 @@ from verify.report.finding import UncheckableError
 PERTURBED = "perturbed"  # floating-point array whose cotangent is checked
 FLOAT = "float"  # floating-point array outside argnums
 INTEGER = "integer"  # labels, indices, masks: arrays never perturbed
-KEY = "key"  # random keys: never changed at all
+KEY = "key"  # random keys: replaced by others, never perturbed
 STATIC = "static"  # Python values: part of the function
 LONGEST = 500  # characters of somebody's message; JAX's about a wrong tree has 350
 

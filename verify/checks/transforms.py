@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
@@ -81,8 +82,8 @@ def _compared(
     case: CallUnderTest, level, name: str, fun: Callable, inputs: list, expected: list[np.ndarray], seen: set[tuple]
 ) -> list[Finding]:
     if name.startswith("eager"):
-        with unoptimised():
-            results = call(fun, level, *inputs)
+        with unoptimised():  # as arrays of JAX's, which a backward rule gets from `jax.grad`
+            results = call(lambda *args: fun(*jax.tree.map(jnp.asarray, args)), level, *inputs)
     else:
         run = quickly(fun)
         program = in_words(traced(run, level, *inputs))

@@ -5,6 +5,7 @@ A call that the function or its reference refuses is simply not a case, so nothi
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,10 @@ def _plans(
         yield from _fitted(example, classes, varied, mixture, generated_inputs.distinct)
     for name, values in choices.items():
         for value in values:
-            yield from _fitted(example, classes, varied, {name: value}, generated_inputs.negative)
+            # Where one more is refused, as a number of heads that must divide may be: twice as many, or one.
+            tried = (value, 2 * value - 2, 1) if type(value) is int and value > 2 else (value,)
+            plans = (p for v in tried for p in _fitted(example, classes, varied, {name: v}, generated_inputs.negative))
+            yield from islice(plans, 1)
     for axes in classes[1:]:
         for size in (1, _size(varied, axes) + 1):
             sizes = shapes.set_class(varied, axes, size)

@@ -4,11 +4,14 @@ anew: the same program runs on ties, zeros, saturation and the rest."""
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.function_under_test import FLOAT, INTEGER, PERTURBED, Leaf
+from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
 from verify.generate.domain import POSITIVE, scale_of
 from verify.generate.shapes import takes_apart
 
@@ -76,6 +79,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("subnormal", subnormal),
 )
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
+WORDS = (2, 4)  # of a raw random key
 FEWEST = 4  # numbers in a row that show an order
 MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
@@ -90,11 +94,19 @@ def _with_ones(leaf: Leaf, sizes: list[int]) -> Leaf:
     return replace(leaf, value=np.where(later, 1, labels).astype(labels.dtype)) if later.size >= FEWEST else leaf
 
 
+def _beside(number: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """A single integer, such as a position, and the one before it; 1 beside 0 where every axis takes both. 1 stays: a
+    count may not be 0."""
+    one = int(number)
+    other = one - 1 if one > 1 else 1 if one == 0 and min(sizes, default=1) > 1 else one
+    return np.array([one, other], number.dtype)
+
+
 def fill(
     case: CallUnderTest, rng: np.random.Generator, fillers: dict[int, Filler], shapes: list[tuple[int, ...]]
 ) -> tuple:
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
-    example's size and domain, labels drawn from the example's labels, and unchanged keys."""
+    example's size and domain, labels drawn from the example's labels, and other keys."""
     given = [case.tested.leaves[k] for k in case.tested.arrays]
     sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
     example = [_with_ones(leaf, sizes) for leaf in given]
@@ -113,16 +125,30 @@ def fill(
             drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
             arrays.append(_as_masks(rng, drawn, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
-            drawn = rng.choice(leaf.value.ravel(), shape).astype(leaf.value.dtype)
-            classes = _classes(example, shapes, leaf.value)
+            labels = leaf.value if leaf.value.ndim else _beside(leaf.value, sizes)
+            drawn = rng.choice(labels.ravel(), shape).astype(leaf.value.dtype)
+            classes = _classes(example, shapes, labels)
             # Rows written to one place in no order have no value.
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
             arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest))
         else:
-            arrays.append(leaf.value)
+            arrays.append(_another_key(rng, leaf.value) if leaf.kind == KEY else leaf.value)
     for n, m in _ordered(example):
         arrays[n], arrays[m] = _in_order(arrays[n], arrays[m], alike=example[n].domain == example[m].domain)
     return tuple(arrays)
+
+
+def _another_key(rng: np.random.Generator, key: Any) -> Any:
+    """Other bits, for a rule that has the example's key in it; other unsigned numbers stay."""
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        data = jax.random.key_data(key)
+        return jax.random.wrap_key_data(jnp.asarray(_bits(rng, data.shape)), impl=jax.random.key_impl(key))
+    raw = key.dtype == np.uint32 and key.ndim > 0 and key.shape[-1] in WORDS
+    return _bits(rng, key.shape) if raw else key
+
+
+def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(0, 2**32, shape, dtype=np.uint32)
 
 
 def _ordered(example: list) -> list[tuple[int, int]]:

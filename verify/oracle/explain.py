@@ -11,7 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, PERTURBED, STATIC
-from verify.oracle import paths, reruns
+from verify.oracle import paths, reruns, symmetric
 from verify.oracle.primal import TRANSPARENT, equations, inner
 from verify.report import diagnosis
 from verify.report.evidence import Argument, Evidence
@@ -21,6 +21,13 @@ from verify.running import WIDE, is_float
 DIGITS = 1000  # roundoffs of the coarsest dtype within which two results count as equal
 COARSEST = 1e-3  # a tolerance above it would take anything for anything
 REARRANGED = ("flipped", "transpose", "shifted", "rolled")  # patterns that say it all
+RUN_AGAIN = (
+    reruns.another_cotangent,
+    symmetric.transposed,
+    reruns.carry_lost,
+    reruns.of_a_size,
+    paths.through_a_reduction,
+)
 ELEMENTS, LENGTH = 200_000, 3000  # numbers and equations up to which a call is run again to learn more
 
 
@@ -69,13 +76,14 @@ def evidence(case: CallUnderTest, k: int, got: Sequence[np.ndarray], bad: np.nda
         rule=_written(case),
         devices=_devices(case),
         returned=_returned(case, k),
+        example=case.example,
     )
 
 
 def _again(case: CallUnderTest, k: int, seen: Evidence) -> str:
     if sum(np.size(a) for a in case.arrays) > ELEMENTS or case.length > LENGTH:
         return ""
-    for knows in (*reruns.KNOWN, paths.through_a_reduction):
+    for knows in RUN_AGAIN:
         with contextlib.suppress(Exception):  # a rule may refuse other numbers and sizes
             if text := knows(case, k, seen):
                 return text

@@ -44,7 +44,7 @@ def through_a_reduction(case: CallUnderTest, k: int, seen: Evidence) -> str:
         if text := _said(without([n]), seen, size):
             which = f"{ORDINALS[names[:n].count(words)]} " if names.count(words) > 1 else ""
             return f"{bar(seen.name)} {text.format(what=f'the {which}{words}')}"
-    if len(found) > 1 and alike(without(range(len(found))), seen.got, seen.tolerance):
+    if 1 < len(found) < MOST and alike(without(range(len(found))), seen.got, seen.tolerance):
         whole = "lacks the terms through every sum and maximum of the function, which are treated as constants"
         return f"{bar(seen.name)} {whole}"
     return ""

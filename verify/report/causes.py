@@ -17,11 +17,12 @@ CAUSES = (
     ("ties", "another convention at ties or at exact zero than the oracle's: ≥ for >, last for first, all for one"),
     ("zero, every sample but the first", "only the first sample is propagated"),
     (
-        "every sample but the first",
-        "right at index 0 of the first axis alone: the first sample's values stand for all, or an offset times 0 hides "
-        "a stride or dilation",
+        "but the first",
+        "right at index 0 of that axis alone: the first entry's values stand for all, or what is multiplied by the "
+        "index is wrong (an angle, a decay, a stride, a dilation)",
     ),
     ("zero, everywhere", "this cotangent is never computed, or is multiplied by zero"),
+    ("zero, the only", "this cotangent is never computed, or is multiplied by zero"),
     ("zero, last", "the remainder that the windows do not reach evenly, or the padding, is cut off"),
     ("last", "the end of the axis: a remainder of the stride, or the padding on the far side"),
     ("border", "the padding: cropped, doubled or on the wrong side"),
@@ -31,7 +32,7 @@ CAUSES = (
     ("×", "a constant is wrong: a factor of the derivative, a count in a mean, or a sum taken twice"),
     ("offset", "a constant was added"),
     ("channel", "a part of the last axis: channels, groups or gates are mixed up, or one lacks a term"),
-    ("sample", "the batch axis is handled wrongly"),
+    ("sample", "the first axis is handled wrongly: the batch, or a mask or a boundary along it"),
     ("one element", "an index or a special case is wrong"),
     ("nonzero where zero", "a mask is missing or inverted"),
     ("everywhere", "a factor depends on the wrong array, a term is missing, or the cotangent is not used"),

@@ -30,6 +30,7 @@ class Evidence:
     rule        how the rule is called, as code: "f(x, w)"
     devices     how many devices the axes of a mesh inside the function have
     returned    "None", "zeros" or "None or zeros" where the rule returns that for the argument whatever comes in
+    example     whether this is the example call, or a generated one, before which the example was right
     """
 
     name: str
@@ -46,6 +47,7 @@ class Evidence:
     rule: str = "f(x)"
     devices: tuple[int, ...] = ()
     returned: str = ""
+    example: bool = True
 
     @property
     def scalars(self) -> list[tuple[str, float]]:

@@ -45,6 +45,8 @@ def straight_through(seen: Evidence) -> str:
         if slope:
             return f"{text}, that of {slope}; {_declared(seen, slope)} declares it"
         return f"{text}; {_declared(seen, f's({seen.name})')} declares it, s being a function with that slope"
+    if not seen.example:
+        return f"right as called, and here a slope {flat}: a mask or a special case of the function is missing"
     return (
         f"a slope {flat}: a straight-through or surrogate gradient; reference= declares it, a function with these "
         "values and that derivative, s(x) + stop_gradient(f(x) - s(x))"
@@ -58,9 +60,12 @@ def passed_through(seen: Evidence) -> str:
         return ""
     if ratio(seen.expected, y_bar, seen.tolerance) is not None:
         return ""  # a number is missing, or a sign
+    forgotten = "the slope of the function is forgotten"
+    if seen.like(y_bar[seen.expected != 0], seen.expected[seen.expected != 0]):
+        forgotten = "what the function masks or overwrites has a derivative of 0"
     return (
-        f"{bar(seen.name)} is ȳ itself: the slope of the function is forgotten, or this is a straight-through "
-        f"estimator, which {_declared(seen, seen.name)} declares"
+        f"{bar(seen.name)} is ȳ itself: {forgotten}, or this is a straight-through estimator, which "
+        f"{_declared(seen, seen.name)} declares"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FunctionUnderTest, first_line
+from verify.generate import shapes
 from verify.generate.options import option_values
 from verify.oracle import kinks
 from verify.oracle.noise import measured
@@ -82,15 +83,27 @@ def notes_on(example: CallUnderTest, chosen: list[ModuleType]) -> list[str]:
 
 
 def not_varied(example: CallUnderTest) -> list[str]:
-    """The options of which no other value was tried, as a note. An optional argument that was left out is no value
-    that another could be made from: an array, an axis."""
+    """The options and axes of which no other value was tried, as notes. An optional argument that was left out is no
+    value that another could be made from: an array, an axis."""
     options, tried = example.tested.options, option_values(example)
     empty = inspect.Parameter.empty
     fixed = {n: p.default for n, p in options.items() if n not in tried and p.default is not empty}
     given = [f"{n}={v!r}" for n, v in fixed.items() if v is not None]
     absent = [n for n, v in fixed.items() if v is None]
     notes = [f"not varied: {', '.join(given)}"] if given else []
-    return notes + ([f"optional arguments not given: {', '.join(absent)}"] if absent else [])
+    notes += [f"optional arguments not given: {', '.join(absent)}"] if absent else []
+    return notes + [f"not varied: {text}, equal in every call" for text in _kept_equal(example)]
+
+
+def _kept_equal(example: CallUnderTest) -> list[str]:
+    """Axes that are equal in the example and stay so, though the function takes others: queries and keys."""
+    sizes, found = [tuple(a.shape) for a in example.arrays], []
+    for axes in shapes.free_classes(example) if len(example.perturbed) > 1 else ():
+        alone = [shapes.resized(sizes, {(n, k): sizes[n][k] + 1}) for n, k in axes if len(axes) > 1 and sizes[n][k] > 1]
+        if any(shapes.accepted(example, other, example.options) for other in alone):
+            paths = [example.tested.leaves[leaf].path for leaf in example.tested.arrays]
+            found.append(" and ".join(f"axis {k} of {paths[n]}" for n, k in axes))
+    return found
 
 
 def detection_limits_of(example: CallUnderTest) -> tuple[tuple[str, float], ...]:
