@@ -64,8 +64,8 @@ def test_exact_integers_are_asked_of_complex_products(wrong):
     rule = with_arguments(lambda a, b: a * b, bwd)
     args = [(normal(4) + 1j * normal(4)).astype(np.complex64) for _ in range(2)]
     report = verify.check(rule, *args, checks=("exact",), cases=0)
-    ran = [o for o in report.outcomes if o.check == exact.NAME]
-    assert ran and (ran[0].status == "passed") is not wrong, report
+    passed = [o.status == "passed" for o in report.outcomes if o.check == exact.NAME]
+    assert passed == [not wrong], report
 
 
 def test_a_rule_that_a_module_holds_is_one_rule_and_its_arrays_are_copied():
@@ -89,4 +89,5 @@ def test_a_rule_that_a_module_holds_is_one_rule_and_its_arrays_are_copied():
     reports = verify.check_all(step, module, normal(2, 3), checks=("gradient",), cases=0)
     assert [r.rule.split(".")[-1].split()[0] for r in reports] == ["own", "relu"]
     assert all(r.ok for r in reports)
-    assert module.calls == [] and np.array_equal(module.w, w)
+    assert module.calls == []
+    assert np.array_equal(module.w, w)
