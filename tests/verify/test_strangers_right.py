@@ -64,5 +64,30 @@ def test_exact_integers_are_asked_of_complex_products(wrong):
     rule = with_arguments(lambda a, b: a * b, bwd)
     args = [(normal(4) + 1j * normal(4)).astype(np.complex64) for _ in range(2)]
     report = verify.check(rule, *args, checks=("exact",), cases=0)
-    ran = [o for o in report.outcomes if o.check == exact.NAME]
-    assert ran and (ran[0].status == "passed") is not wrong, report
+    passed = [o.status == "passed" for o in report.outcomes if o.check == exact.NAME]
+    assert passed == [not wrong], report
+
+
+def test_a_rule_that_a_module_holds_is_one_rule_and_its_arrays_are_copied():
+    @jax.custom_vjp
+    def own(x):
+        return jnp.sin(x)
+
+    own.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
+
+    class Module:
+        def __init__(self):
+            self.w, self.calls, self.activations = normal(3, 3), [], (own, jax.nn.relu)
+
+    def step(module, x):
+        module.calls.append(1)
+        module.w += 1
+        return sum(activation(x @ module.w).sum() for activation in (*module.activations, jax.nn.relu))
+
+    module = Module()
+    w = module.w.copy()
+    reports = verify.check_all(step, module, normal(2, 3), checks=("gradient",), cases=0)
+    assert [r.rule.split(".")[-1].split()[0] for r in reports] == ["own", "relu"]
+    assert all(r.ok for r in reports)
+    assert module.calls == []
+    assert np.array_equal(module.w, w)

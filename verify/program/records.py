@@ -1,6 +1,7 @@
 """The rules that run in one call of a function, each with the values that reached it."""
 
 import copy
+import copyreg
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 from verify.function_under_test import first_line
 from verify.program.recording import Record, recording
 from verify.report.finding import UncheckableError
+
+FUNCTIONS = (jax.custom_vjp, jax.custom_jvp, type(jax.jit(first_line)))
 
 
 def recorded(function: Callable, *args: Any) -> list[Record]:
@@ -49,8 +52,15 @@ def _sample(aval: Any, rng: np.random.Generator) -> Any:
 
 
 def _copied(args: tuple) -> tuple:
-    """A copy of the arguments, because a step may donate them or, as in Flax's nnx, change them."""
+    """A copy of the arguments, because a step may donate them or, as in Flax's nnx, change them. A rule that a module
+    holds, as its activation, stays itself: JAX's cannot be copied, or become others."""
+    reducers = copyreg.dispatch_table
+    before = dict(reducers)
     try:
+        reducers.update(dict.fromkeys(FUNCTIONS, lambda function: "itself"))  # to `copy`, a text says: no copy
         return copy.deepcopy(args)
     except Exception:  # something in them cannot be copied: the step gets the original
         return args
+    finally:
+        reducers.clear()
+        reducers.update(before)
