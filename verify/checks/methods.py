@@ -145,8 +145,11 @@ def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
 
 
 def _rolled(array: np.ndarray, by: int) -> np.ndarray:
-    """The same numbers at other places; integers, which may be indices, stay."""
-    return np.roll(array, by) if is_float(array) else array
+    """The same numbers at other places; of integers and masks, along the last axis. Those in order stay in order."""
+    if is_float(array):
+        return np.roll(array, by)
+    ordered = array.ndim == 0 or (array.dtype != bool and np.all(np.diff(array, axis=-1) >= 0))
+    return array if ordered else np.roll(array, by, -1)
 
 
 def _recomputed(case: CallUnderTest, level: Any, flat: Callable, outs: list, bars: list) -> Iterator[Run]:

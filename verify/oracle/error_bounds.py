@@ -85,7 +85,7 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
             own = _summed_magnitude(eqn, values, out, own)
     moved = [_plus(o, p) for o, p in zip(own, _propagated(eqn, values, errors, out), strict=True)]
     if name in PRODUCTS and moved[0] is not None:
-        moved[0] = _plus(moved[0], _second_order(errors))
+        moved[0] = _plus(moved[0], _second_order(eqn, values, errors))
     return out, moved
 
 
@@ -100,11 +100,17 @@ def _transformed(eqn: Any, x: Any, error: Any, out: Any) -> Any:
     return jnp.broadcast_to(total * scale, jnp.shape(out))
 
 
-def _second_order(errors: Sequence[Any]) -> Any:
-    """e_x e_y u of a product: all there is to a variance of equal numbers. u is bfloat16's, the coarsest: against
-    float32 and float64 the term stays far below the first order wherever that is not zero."""
+def _second_order(eqn: Any, values: Sequence[Any], errors: Sequence[Any]) -> Any:
+    """e_x e_y u of a product, ½ n (n - 1) |x|ⁿ⁻² e² u of a power: all there is to a variance of equal numbers. u is
+    bfloat16's, the coarsest: against float32 and float64 the term stays far below the first order wherever that is not
+    zero."""
     first, second = (errors[0], errors[0]) if len(errors) == 1 else errors
-    return None if first is None or second is None else first * second * 2.0**-8
+    if first is None or second is None:
+        return None
+    if eqn.primitive.name != "integer_pow":
+        return first * second * 2.0**-8
+    n = eqn.params["y"]
+    return _finite(abs(n * (n - 1)) / 2 * jax.lax.integer_pow(abs(values[0]), n - 2) * first * first * 2.0**-8)
 
 
 def _length_weight(values: Sequence[Any], out: Any) -> float:
