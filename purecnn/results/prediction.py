@@ -39,7 +39,7 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
     """
     for path in _matching(paths):
         if not os.path.isdir(path):
-            yield path if not ADDRESS.match(str(path)) else Prediction(path, error=f"{path}: is an address: {FETCH}")
+            yield path if not ADDRESS.match(str(path)) else Prediction(path, error=f"{path}: is an address, {FETCH}")
             continue
         faults: dict[Path, str] = {}
         inside = [file for file in walk(path, faults) if may_be_image(file)]

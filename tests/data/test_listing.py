@@ -91,6 +91,10 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
 
 
 LAYOUTS = {
+    "an archive": (
+        lambda root: (shutil.rmtree(root), root.touch()),
+        "root: is a file; unpack it if it is an archive; --data-dir says",
+    ),
     "nothing there": (lambda root: shutil.rmtree(root), "there is no such folder"),
     "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folder, expected one"),
     "one level too high": (
@@ -151,6 +155,13 @@ LAYOUTS = {
         "class yak is not among those of the training images: ",
     ),
 }
+
+
+def test_images_beside_the_classes_are_counted(tmp_path):
+    write_folder(tmp_path)
+    shutil.copy(tmp_path / "cat/0.png", tmp_path / "loose.png")
+    (tmp_path / "notes.txt").touch()
+    assert read("folder", str(tmp_path)).notes[0] == f"1 image of {tmp_path} left out, in no folder of a class"
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
