@@ -17,7 +17,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 import purecnn
 from purecnn.backend import repair_flag
-from purecnn.commands import complain
+from purecnn.commands import complain, is_unnamed_full_disk
 from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 
 # name: the class of its options, in a module of purecnn.commands; and what --help says of it.
@@ -54,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of the output has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return 1
+    except OSError as error:
+        if not is_unnamed_full_disk(error):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"purecnn: the output could not be written: {error.strerror}", file=sys.stderr)
         return 1
 
 

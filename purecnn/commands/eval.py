@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from purecnn.commands import complain
+from purecnn.commands import complain, in_words
 from purecnn.data.dataset import SplitName
 from purecnn.data.readers import Data as DataName
 
@@ -34,6 +34,10 @@ class Eval:
     """Other images than the run's, of the same classes; with --data-dir alone they are of the run's kind."""
     data_dir: str | None = None
     """The file or folder they are in; the run's own too, if they are no longer where they were."""
+    labels: str | None = None
+    """A CSV table with the classes of other images that lie in no folders of their classes."""
+    skip_unreadable: bool = False
+    """Leave out files that cannot be read."""
     last: bool = False
     """The weights after the last epoch instead of the best."""
     json: bool = False
@@ -58,9 +62,12 @@ def run(command: Eval) -> int:
             require_run(folder)
             config = read_config(folder)
         trained = load_trained(command.folder, last=command.last)
-        others = command.data is not None or command.data_dir is not None
-        if others:
+        moved = command.data is not None or command.data_dir is not None
+        others = moved or command.labels is not None
+        if moved:
             config = dataclasses.replace(config, data=command.data or config.data, data_dir=command.data_dir)
+        skip = command.skip_unreadable or config.skip_unreadable
+        config = dataclasses.replace(config, labels=command.labels or config.labels, skip_unreadable=skip)
         data = load_data(config, trained, others=others)
         split = all_splits(data) if command.split == "all" else data.split(command.split)
     except (ValueError, TypeError, OSError) as error:
@@ -72,7 +79,7 @@ def run(command: Eval) -> int:
     try:
         draw_worst(picture, result, split.images, title)
     except OSError as error:  # the folder of a run may be another's, or on a disk that is only read
-        complain(f"warning: the worst images are not drawn: {error}", 0)
+        complain(f"warning: the worst images are not drawn: {in_words(error)}", 0)
         picture = None
     if command.json:
         print(json.dumps({"run": str(command.folder), "split": command.split, **as_json(result, picture)}))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from purecnn.commands import complain
+from purecnn.commands import complain, in_words
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,6 @@ def run(command: Report) -> int:
     except (ValueError, TypeError, FileNotFoundError) as error:
         return complain(error, 2)
     except OSError as error:
-        return complain(error if command.out else f"{error}; --out writes the page elsewhere", 1)
+        return complain(error if command.out else f"{in_words(error)}; --out writes the page elsewhere", 1)
     print(f"{path}, {path.stat().st_size:,} bytes")
     return 0

@@ -59,7 +59,15 @@ CALLED = {  # elsewhere, what is here
     "lr": "learning-rate", "lr0": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "img": "image-size",
     "imgsz": "image-size", "img-size": "image-size", "dataset": "data", "arch": "model", "opt": "optimizer",
     "output": "run-dir", "out-dir": "run-dir", "output-dir": "run-dir", "warmup": "warmup-epochs",
-    "smoothing": "label-smoothing", "aug": "augmentation", "pretrained": "init-weights", "weights": "init-weights",
+    "smoothing": "label-smoothing", "aug": "augmentation", "amp": "precision", "name": "run-dir", "project": "run-dir",
+    "pretrained": "init-weights", "weights": "init-weights",
+}  # fmt: skip
+
+DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
+THREADS = "as many threads decode as there are processors"
+NOT_HERE = {
+    "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
+    "workers": THREADS, "num-workers": THREADS,
 }  # fmt: skip
 
 
@@ -69,6 +77,8 @@ def defaults(arguments: Sequence[str]) -> Train:
     Raises ValueError or OSError for a file that cannot be read.
     """
     for word in arguments:
+        if word.startswith("--") and (why := NOT_HERE.get(word[2:].split("=")[0].replace("_", "-"))):
+            raise ValueError(f"got the unknown option {word.split('=')[0]}: {why}")
         if word.startswith("--") and (known := CALLED.get(word[2:].split("=")[0].replace("_", "-"))):
             raise ValueError(f"got the unknown option {word.split('=')[0]}, did you mean --{known}?")
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

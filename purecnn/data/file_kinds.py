@@ -30,6 +30,8 @@ STRANGERS = {
     "a gzip archive": [(0, b"\x1f\x8b")],
     "a video": [(4, b"ftyp")],
     "SVG or XML": [(0, b"<svg"), (0, b"<?xml")],
+    "a web page": [(0, start) for start in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")],
+    "a Git LFS pointer": [(0, b"version https://git-lfs")],
 }
 
 
@@ -69,4 +71,6 @@ def reason_of(path: Path) -> str:
         return "is HEIC, which is not supported here: pip install pillow-heif, or convert it"
     if kind == "AVIF" and "AVIF" not in formats():
         return "is AVIF, which is not supported by this Pillow: install a newer one, or convert it"
+    if kind == "a Git LFS pointer":
+        return "is a Git LFS pointer in the place of the file; git lfs pull fetches it"
     return f"is {kind}, which is not supported" if kind in STRANGERS else "is no image, or none that can be read"

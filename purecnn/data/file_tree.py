@@ -30,6 +30,11 @@ def subfolders(folder: Path) -> list[str]:
     return [name for name, is_folder in inside(folder) if is_folder]
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files in `folder` itself, in order, without litter."""
+    return [folder / name for name, is_folder in inside(folder) if not is_folder]
+
+
 def inside(folder: Path) -> list[tuple[str, bool]]:
     """What is in `folder`, in order, without litter: names, and whether each is a folder, or a link to one."""
     with naming(folder), os.scandir(folder) as entries:

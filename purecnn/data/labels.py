@@ -11,8 +11,11 @@ from purecnn.data.file_tree import has_control_signs, readable_name
 from purecnn.data.guards import Refused, naming, require_inside
 from purecnn.data.layout import NAMES
 
-FILE = ("file", "file_name", "filename")
-CLASS = ("class", "label")
+FILE = (
+    "file", "file_name", "filename", "path", "file_path", "filepath",
+    "image", "image_name", "image_path", "image_id", "img", "id",
+)  # fmt: skip
+CLASS = ("class", "label", "labels", "class_name", "category", "target")
 SPLIT = "split"
 
 
@@ -31,9 +34,9 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         head = [(name or "").strip().lower() for name in rows.fieldnames or ()]
         columns = [next((name for name in names if name in head), "") for names in (FILE, CLASS)]
         if not all(columns):
-            raise Refused(
-                f"{table}: got the columns {', '.join(head) or 'none'}; expected file and class in the first line"
-            )
+            text = first.strip()
+            got = f"{text[:60]!r}" if text.startswith("{") else f"the columns {', '.join(head) or 'none'}"
+            raise Refused(f"{table}: got {got}; expected file and class in the first line")
         rows.fieldnames = head
         for row in rows:
             file, label = ((row[name] or "").strip() for name in columns)

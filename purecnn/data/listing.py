@@ -11,9 +11,9 @@ import numpy as np
 
 from purecnn.data.dataset import SPLIT_NAMES, SplitName
 from purecnn.data.file_kinds import SIGNATURES, kind_of, reason_of
-from purecnn.data.file_tree import has_control_signs, readable_name, subfolders, walk
+from purecnn.data.file_tree import files_in, has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
-from purecnn.data.holdout import TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
+from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
 from purecnn.data.layout import split_folders
 
@@ -63,13 +63,18 @@ def list_folder(
     each, and train may be missing. Raises ValueError for any other layout.
     """
     if not root.is_dir():
-        raise Refused(f"{root}: there is no such folder; --data-dir says where the images are")
+        what = "is a file; unpack it if it is an archive" if root.is_file() else "there is no such folder"
+        raise Refused(f"{root}: {what}; --data-dir says in which folder the images are")
     if labels is None:
         found = split_folders(root, subfolders(root), train=known is None)
         if found and "train" not in found:
             return _without_train({name: _files(root / folder, known) for name, folder in found.items()})
         train = root / found.get("train", "")
         parts: dict[SplitName, Listing] = {"train": _files(train, known)}
+        loose = sum(path.suffix.lower() in SUFFIXES for path in files_in(train))
+        if loose:
+            note = f"{'1 image' if loose == 1 else f'{loose:,} images'} of {train} left out, in no folder of a class"
+            parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
         for name in found.keys() - {"train"}:
             parts[name] = _files(root / found[name], parts["train"].classes)
     else:
@@ -117,7 +122,8 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
-            raise Refused(f"{root}: class {name} is only in {root.name}, expected the classes of the training images")
+            some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
+            raise Refused(f"{root}: class {name} is not among those of the training images: {some}")
         if has_control_signs(name):
             raise Refused(f"{root / name}: expected a class name without control characters")
         faults: dict[Path, str] = {}
@@ -125,7 +131,8 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         good = [path for path in inside if may_be_image(path)]
         if not good and known is None:
             why = "".join(f"; {fault}" for fault in faults.values())
-            raise Refused(f"{root / name}: got no images, expected at least one in the folder of a class{why}")
+            what = "got no images, expected at least one in the folder of a class"
+            raise Refused(f"{root / name}: {what}{why or '; remove it if it is none'}")
         strange += [*faults.values()]
         strange += [_complaint(path) for path in sorted(set(inside) - set(good))]
         inside = [str(path) for path in good]
@@ -133,7 +140,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         names += [readable_name(path[len(str(root)) :].replace(os.sep, "/").lstrip("/")) for path in inside]
         labels += [classes.index(name)] * len(good)
     if not paths:
-        raise Refused(f"{root}: got no images, expected some of the classes")
+        raise Refused(f"{root}: got no folder of a class with images{_hint(root)}")
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
@@ -152,7 +159,12 @@ def _hint(root: Path) -> str:
 
 def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
     """The files that a table of labels names, by its splits; where it names none, as training images."""
-    found = read_labels(table, root)
+    found = _with_suffixes(read_labels(table, root), root)
+    if not any(os.path.lexists(root / file) for file in found):
+        one = next(iter(found))
+        raise Refused(
+            f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there"
+        )
     classes = tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
         raise Refused(f"{table}: got {len(classes)} classes to train on, expected at least 2")
@@ -173,6 +185,15 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
         note = f"{beside:,} images of {root} are not in {table} and left out"
         parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
     return parts
+
+
+def _with_suffixes(found: dict[str, tuple[str, SplitName]], root: Path) -> dict[str, tuple[str, SplitName]]:
+    """Files that a table names without their suffix, `7` for 7.jpg, by the only image that is called so."""
+    missing = {file for file in found if not os.path.lexists(root / file)}
+    suffixes = [case for suffix in sorted(SUFFIXES) for case in (suffix, suffix.upper())]
+    there = {file: [file + end for end in suffixes if os.path.lexists(root / (file + end))] for file in missing}
+    whole = {file: names[0] for file, names in there.items() if len(names) == 1}
+    return {whole.get(file, file): line for file, line in found.items()}
 
 
 def _complaint(path: Path) -> str:

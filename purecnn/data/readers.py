@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
-from purecnn.data.suspicions import check_pixels, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, warn_of_repeated_files, warn_of_repeats
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
@@ -79,6 +79,7 @@ def read(
         if options.classes is None:
             warn_of_absent_classes(data)
         warn_of_repeats(data)
+        warn_of_repeated_files(data)
     if name == "npz":
         check_pixels(data.train.images, str(path))
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from purecnn.train.weights import save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PICKLED = (".pth", ".pt", ".bin")  # by torch.save
+FORCE = "exists already and is left as it is; name a new file, or --force"
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
+CHECKPOINTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")  # names of a state_dict
 CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -27,7 +30,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def require_free(path: Path, force: bool) -> None:
     """Raise FileExistsError if there is something at `path` and it may not be overwritten, or FileNotFoundError."""
     if path.is_dir() or (path.exists() and not force):
-        raise FileExistsError(f"out: {path} exists already and is left as it is; name a new file, or --force")
+        more = "is a folder; name a file in it" if path.is_dir() else FORCE
+        raise FileExistsError(f"out: {path} {more}")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"out: {path.parent}: there is no such folder")
 
@@ -40,9 +44,10 @@ def export_weights(path: Path, trained: Trained) -> None:
 def export_torchvision(path: Path, trained: Trained) -> None:
     """Parameters and state as torchvision's net loads them. Raises ValueError for a model that it does not have."""
     model, channels = trained.metadata.model, trained.metadata.input_shape[-1]
-    if model not in TABLES or channels != SHAPE[-1]:
-        expected = f"one of {', '.join(TABLES)} for {SHAPE[-1]}"
-        raise ValueError(f"format: got torchvision for {model} for {channels} channels, expected {expected}")
+    if model not in TABLES:
+        raise ValueError(f"format: got torchvision for {model}, expected one of its nets: {', '.join(TABLES)}")
+    if channels != SHAPE[-1]:
+        raise ValueError(f"format: got torchvision for a net for {channels} channels, expected {SHAPE[-1]}")
     save_weights(path, to_torchvision(model, trained.params, trained.state), trained.metadata.header())
 
 
@@ -107,6 +112,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"reading {path.suffix} takes PyTorch; where it is installed, convert it: {CONVERT}") from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
+        for name in CHECKPOINTS:  # beside the state of an optimiser, or an epoch
+            found = found[name] if isinstance(found.get(name), Mapping) else found
         return {name: (each.float() if each.is_floating_point() else each).numpy() for name, each in found.items()}
     except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
         raise ValueError("expected a state_dict saved by torch.save, nothing but tensors by their names") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
 from purecnn.data.listing import may_be_image
 from purecnn.results.trained import AT_ONCE, Trained, make_classifier
+
+ADDRESS = re.compile("(https?|ftp|s3|gs):/")
+FETCH = "expected a file; fetch it first, as with curl -O"
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,12 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
     """Every file as it is; of a folder, and the folders in it, what is called an image or begins as one, in order.
 
     Links are followed, hidden files and litter left out, as by `purecnn.data.file_tree.walk`. For a folder that cannot
-    be read, and for one without images, there is a `Prediction` that says so.
+    be read, and for one without images, there is a `Prediction` that says so. A pattern such as `*.png`, which no shell
+    has replaced, stands for what it matches.
     """
-    for path in paths:
+    for path in _matching(paths):
         if not os.path.isdir(path):
-            yield path
+            yield path if not ADDRESS.match(str(path)) else Prediction(path, error=f"{path}: is an address, {FETCH}")
             continue
         faults: dict[Path, str] = {}
         inside = [file for file in walk(path, faults) if may_be_image(file)]
@@ -42,6 +48,12 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
             faults[path] = f"{path}: got no images, expected a folder with some"
         for place, fault in faults.items():
             yield Prediction(place, error=fault)
+
+
+def _matching(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        names = [] if os.path.lexists(path) else sorted(glob.glob(str(path), recursive=True))
+        yield from map(Path, names or [path])
 
 
 def predict(

@@ -7,8 +7,10 @@ checkpoint whose seal is missing or does not match is not read.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
+import os
 import time
 import zlib
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from purecnn.train.weights import name_of, write_whole
 
 KEPT = 2
 SEAL = "crc32.json"
+FULL = os.strerror(errno.ENOSPC)
 
 
 @dataclass
@@ -63,7 +66,7 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
             checkpoints.save(step, args=items, force=True)
         except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
             time.sleep(1)
-            reason = str(error).strip().splitlines()[0]
+            reason = FULL if FULL in str(error) else str(error).strip().splitlines()[0]
             raise OSError(f"{checkpoints.directory}: step {step} could not be saved: {reason}") from error
     if is_first_process():
         folder = Path(checkpoints.directory) / str(step)
@@ -111,9 +114,12 @@ def _require_same(checkpoints: Manager, found: dict[str, Any], expected: dict[st
     was = asdict(Config()) | found["config"]  # what a run of an earlier version has not heard of is as by default
     changed = [f"{name}: got {value!r}, expected {was.get(name)!r}" for name, value in expected["config"].items()
                if was.get(name) != value]  # fmt: skip
-    if changed:
+    others = found["data"] != expected["data"]
+    if changed and not (
+        others and [each.split(":")[0] for each in changed] == ["batch_size"]
+    ):  # all images are a batch
         raise ValueError(f"{checkpoints.directory}: of another config: {changed[0]}, as when it was saved")
-    differing = [f"{name}: got {expected[name]}, expected {found[name]}" for name in ("data", "classes")
+    differing = [f"{name}: got {expected[name]}, expected {found[name]}" for name in ("classes", "data")
                  if found[name] != expected[name]]  # fmt: skip
     there, here = found["arrays"], expected["arrays"]
     differing += [f"{name}: got {here.get(name, 'none')}, expected {there.get(name, 'none')}"

@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM from a cluster that takes a machine back: the run saves its state and stops."""
+"""Ctrl-C, SIGTERM from a cluster that takes a machine back, SIGHUP of a terminal that closes: a run saves and stops."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]  # no SIGHUP on Windows
+
 
 @contextmanager
 def graceful_shutdown() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether SIGINT or SIGTERM has come; a second one raises KeyboardInterrupt at once.
+    """Yields a function that says whether one of SIGNALS has come; a second one raises KeyboardInterrupt at once.
 
     Python handles signals in the main thread alone: in another thread the function always says no.
     """
@@ -24,7 +28,8 @@ def graceful_shutdown() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         seen.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    ignored = {number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGINT}
+    before = {number: signal.signal(number, note) for number in SIGNALS if number not in ignored}  # as nohup does
     try:
         yield lambda: bool(seen)
     finally:

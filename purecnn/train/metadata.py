@@ -42,7 +42,7 @@ def read_model_metadata(path: Path | str) -> ModelMetadata:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path}: got {error}, expected a safetensors file") from error
+        raise ValueError(f"{path}: got {error}, expected a safetensors file, or the folder of a run") from error
     try:
         fields: dict[str, Any] = json.loads(found[KEY])
         fields.pop("version")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,11 @@ def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def append_metrics(folder: Path, line: dict[str, Any]) -> None:
-    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    try:
+        with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:  # of a full disk it names no file
+        raise OSError(error.errno, error.strerror, str(folder / "metrics.jsonl")) from None
 
 
 def write_skipped(folder: Path, skipped: tuple[str, ...]) -> None:
@@ -175,11 +179,18 @@ def read_test(folder: Path) -> dict[str, Any] | None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Raises FileNotFoundError, or ValueError naming the file and the line that is damaged."""
+    """Raises FileNotFoundError, or ValueError naming the file and the line that is damaged.
+
+    A last line without an end, as a full disk or a crash leaves it, is left out, with a warning.
+    """
     file, found = folder / "metrics.jsonl", []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    text = file.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
         try:
             found.append(json.loads(line))
         except ValueError:
+            if not line.endswith("\n"):
+                warnings.warn(f"{file}: line {number} was not written to its end and is left out", stacklevel=2)
+                break
             raise ValueError(f"{file}: line {number}: got {line[:40]!r}, expected a JSON object") from None
     return found

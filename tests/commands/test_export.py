@@ -63,12 +63,13 @@ def test_nothing_is_overwritten_unless_forced_and_nothing_half_written_stays(fin
     assert "exists already and is left as it is" in capsys.readouterr().err
     assert out.read_text() == "mine"
     assert main(["export", str(finished), "--out", str(out), "--format", "torchvision", "--force"]) == 2
-    expected = (
-        "purecnn: format: got torchvision for lenet for 1 channels, expected one of alexnet_one_tower, resnet18, "
-    )
+    expected = "purecnn: format: got torchvision for lenet, expected one of its nets: alexnet_one_tower, resnet18, "
     assert capsys.readouterr().err.startswith(expected)
     assert out.read_text() == "mine"
     assert main(["export", str(finished), "--out", str(out), "--force"]) == 0
     assert load_trained(out).net.name == "lenet"
     assert main(["export", str(finished), "--out", str(tmp_path / "no" / "folder")]) == 2
     assert list(tmp_path.iterdir()) == [out]
+    capsys.readouterr()
+    assert main(["export", str(finished), "--out", str(tmp_path), "--force"]) == 2
+    assert capsys.readouterr().err == f"purecnn: out: {tmp_path} is a folder; name a file in it\n"

@@ -105,6 +105,18 @@ def test_a_state_dict_saved_by_pytorch_is_read(tmp_path):
     np.testing.assert_array_equal(trained.state[1]["variance"], arrays["bn1.running_var"])
 
 
+@pytest.mark.parametrize(
+    "around", [("state_dict",), ("model",), ("model_state_dict",), ("state_dict_ema", "state_dict")]
+)
+def test_the_weights_are_found_in_a_checkpoint_of_pytorch(tmp_path, around):
+    torch = pytest.importorskip("torch", reason="the lock has no PyTorch")
+    arrays = {name: torch.from_numpy(array) for name, array in drawn("resnet18", 2).items()}
+    others = {name: {"fc.bias": torch.zeros(2)} for name in around[1:]}
+    torch.save({"epoch": 3, "optimizer": {"state": {}}, **others, around[0]: arrays}, tmp_path / "a.pth")
+    trained = import_torchvision("resnet18", tmp_path / "a.pth")
+    np.testing.assert_array_equal(trained.params[-1]["b"], arrays["fc.bias"].numpy())
+
+
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model._orig_mod."])
 def test_what_wrappers_put_before_every_name_is_left_out(folder, prefix):
     path = folder / "wrapped.safetensors"

@@ -49,6 +49,15 @@ def test_who_has_read_enough_of_the_output_is_not_told_of_an_error(tmp_path):
     assert process.returncode == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("options", [["--version"], ["train", "--help"], ["summary"]])
+def test_an_output_that_cannot_be_written_is_one_line(monkeypatch, capsys, options):
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(options) == 1
+        assert capsys.readouterr().err == "purecnn: the output could not be written: No space left on device\n"
+
+
 def test_an_interrupt_that_a_callback_of_the_collector_forgot_is_raised_again(monkeypatch):
     monkeypatch.setattr(process, "GRACE", 60.0)  # a busy machine's collection of a test run's heap may outlast it
     calls = []

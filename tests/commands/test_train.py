@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from purecnn import models
 from purecnn.cli import main
-from purecnn.commands.train import CALLED, defaults
+from purecnn.commands.train import CALLED, NOT_HERE, defaults
 from purecnn.train.config import Config
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
@@ -189,6 +189,9 @@ def test_what_other_programs_call_an_option_is_no_name_of_one_here():
     names = {field.name.replace("_", "-") for field in dataclasses.fields(Config)}
     assert set(CALLED.values()) <= names
     assert names.isdisjoint(CALLED)
+    assert names.isdisjoint(NOT_HERE)
+    with pytest.raises(ValueError, match="unknown option --num_workers: as many threads decode as there are"):
+        defaults(["--num_workers", "4"])
 
 
 @pytest.mark.slow

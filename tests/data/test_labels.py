@@ -36,7 +36,29 @@ def test_tables_as_other_programs_write_them_are_read(tmp_path, kind):
     }
 
 
+@pytest.mark.parametrize(("file", "label"), [("image_id", "label"), ("Image", "target"), ("filepath", "labels")])
+def test_a_file_that_is_named_without_its_suffix_is_the_only_image_that_is_called_so(tmp_path, file, label):
+    made = write_folder(tmp_path / "pets", each=5)
+    names = [str(path.relative_to(tmp_path / "pets").with_suffix("")) for path in made]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join([f"{file},{label}", *(f"{name},{name[:3]}" for name in names)]))
+    data = read("folder", str(tmp_path / "pets"), labels=str(table))
+    assert data.classes == ("cat", "dog", "owl")
+    assert sum(map(len, data.splits().values())) == 15
+    (tmp_path / "pets/cat/0.png").rename(tmp_path / "pets/cat/0.JPG")
+    assert "cat/0.JPG" in [name for split in read("folder", str(tmp_path / "pets"), labels=str(table)).splits().values()
+                           for name in split.names]  # fmt: skip
+    (tmp_path / "pets/cat/1.jpg").touch()  # two are called so
+    with pytest.raises(ValueError, match=r"cat/1: there is no such file"):
+        read("folder", str(tmp_path / "pets"), labels=str(table))
+
+
 WRONG = {
+    "lines of JSON": ('{"file_name": "a.png"}\n', 'got \'{"file_name": "a.png"}\'; expected file and class'),
+    "no file is there": (
+        "file,class\nx/a.png,cat\nx/b.png,dog\n",
+        "got x/a.png and others, of which there is none in ",
+    ),
     "no columns": ("name,label\na.png,cat\n", "got the columns name, label; expected file and class"),
     "nothing": ("", "got the columns none; expected file and class"),
     "no lines": ("file,class\n", "got no line, expected one for every image"),

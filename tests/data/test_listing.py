@@ -81,7 +81,7 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
             tmp_path / "train", classes=(unicodedata.normalize(form, "Käfer"), "家族 👨\u200d👩"), suffix=suffix
         )
     write_folder(tmp_path / "test", classes=(unicodedata.normalize("NFD", "Käfer"), os.fsdecode(b"caf\xe9")), each=2)
-    with pytest.raises(ValueError, match=r"class caf\\xe9 is only in test"):
+    with pytest.raises(ValueError, match=r"class caf\\xe9 is not among those"):
         read("folder", str(tmp_path))
     os.rename(os.fsencode(tmp_path) + b"/test/caf\xe9", tmp_path / "test" / "家族 👨\u200d👩")
     data = read("folder", str(tmp_path))
@@ -91,6 +91,10 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
 
 
 LAYOUTS = {
+    "an archive": (
+        lambda root: (shutil.rmtree(root), root.touch()),
+        "root: is a file; unpack it if it is an archive; --data-dir says",
+    ),
     "nothing there": (lambda root: shutil.rmtree(root), "there is no such folder"),
     "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folder, expected one"),
     "one level too high": (
@@ -140,7 +144,7 @@ LAYOUTS = {
     ),
     "nothing to test with": (
         lambda root: (write_folder(root / "train"), (root / "test").mkdir()),
-        "test: got no images, expected some of the classes",
+        "test: got no folder of a class with images",
     ),
     "a name with a bell": (
         lambda root: (root / "c\a").mkdir(),
@@ -148,9 +152,16 @@ LAYOUTS = {
     ),
     "other classes": (
         lambda root: (write_folder(root / "train"), write_folder(root / "test", classes=("cat", "dog", "yak"))),
-        "class yak is only in test, expected the classes of the training images",
+        "class yak is not among those of the training images: ",
     ),
 }
+
+
+def test_images_beside_the_classes_are_counted(tmp_path):
+    write_folder(tmp_path)
+    shutil.copy(tmp_path / "cat/0.png", tmp_path / "loose.png")
+    (tmp_path / "notes.txt").touch()
+    assert read("folder", str(tmp_path)).notes[0] == f"1 image of {tmp_path} left out, in no folder of a class"
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,15 @@ def test_folders_give_the_images_in_them_in_order_by_content_and_through_links(t
     (folder / "link").symlink_to(elsewhere)
     named = [str(path.relative_to(folder)) for path in image_files([folder / "plain", folder])]
     assert named == ["plain", "a.jpg", "b.PNG", "d.jfif", "e", "link/f.png", "sub/c.webp"]
+
+
+def test_a_pattern_that_no_shell_has_replaced_is_what_it_matches_and_an_address_is_no_file(tmp_path):
+    for name in ("b.png", "a.png", "c.jpg", "[d].png"):
+        (tmp_path / name).touch()
+    named = image_files([tmp_path / "[ab].png", tmp_path / "[d].png", tmp_path / "x*.png"])
+    assert list(named) == [tmp_path / name for name in ("a.png", "b.png", "[d].png", "x*.png")]
+    (one,) = image_files([Path("https://example.com/a.png")])
+    assert one.error == "https:/example.com/a.png: is an address, expected a file; fetch it first, as with curl -O"
 
 
 def test_folders_that_cannot_be_read_and_empty_ones_stop_nothing(finished, tmp_path, pixels, forbidden):

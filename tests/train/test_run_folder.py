@@ -90,9 +90,15 @@ def test_a_number_may_be_written_as_everybody_writes_it(tmp_path, text):
 def test_none_is_what_help_calls_none_and_a_damaged_line_of_metrics_is_named(tmp_path):
     (tmp_path / "mine.yaml").write_text("image_size: None\n")
     assert read_config(tmp_path / "mine.yaml") == Config()
-    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl: line 2: got '{\"epo', expected a JSON object"):
         read_metrics(tmp_path)
+
+
+def test_a_last_line_of_metrics_that_was_cut_is_left_out_and_said(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
+    with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 2 was not written to its end and is left out"):
+        assert read_metrics(tmp_path) == [{"epoch": 1}]
 
 
 def test_metrics_written_anew_have_no_line_twice(tmp_path):
