@@ -112,13 +112,13 @@ def identity_of(data: Dataset, like: TrainState, config: Config) -> dict[str, An
 
 def _require_same(checkpoints: Manager, found: dict[str, Any], expected: dict[str, Any]) -> None:
     was = asdict(Config()) | found["config"]  # what a run of an earlier version has not heard of is as by default
-    changed = [f"{name}: got {value!r}, expected {was.get(name)!r}" for name, value in expected["config"].items()
-               if was.get(name) != value]  # fmt: skip
-    others = found["data"] != expected["data"]
-    if changed and not (
-        others and [each.split(":")[0] for each in changed] == ["batch_size"]
-    ):  # all images are a batch
-        raise ValueError(f"{checkpoints.directory}: of another config: {changed[0]}, as when it was saved")
+    changed = {name: f"{name}: got {value!r}, expected {was.get(name)!r}" for name, value in expected["config"].items()
+               if was.get(name) != value}  # fmt: skip
+    if found["data"] != expected["data"]:
+        changed.pop("batch_size", None)  # fewer images than a batch are one
+    if changed:
+        first = next(iter(changed.values()))
+        raise ValueError(f"{checkpoints.directory}: of another config: {first}, as when it was saved")
     differing = [f"{name}: got {expected[name]}, expected {found[name]}" for name in ("classes", "data")
                  if found[name] != expected[name]]  # fmt: skip
     there, here = found["arrays"], expected["arrays"]

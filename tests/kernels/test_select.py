@@ -197,22 +197,16 @@ def test_a_gpu_takes_cudnns_convolutions_in_groups_and_w_bar_in_batch_groups_whe
     assert taken(64, 64, 64, size=IMAGE[1], padding="SAME")[2] is conv_depthwise.weight_cotangent  # ȳ no larger than w̄
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize(("channels", "groups"), [(128, 32), (256, 32), (192, 48)])
-def test_groups_of_four_to_eight_channels_are_merged_on_an_accelerator(taken, monkeypatch, devices, channels, groups):
+@pytest.mark.parametrize("layer", [(128, 128, 32), (256, 256, 32), (192, 192, 48)])
+def test_groups_of_four_to_eight_channels_are_merged_on_an_accelerator(taken, monkeypatch, layer):
     """To groups of 64; w̄ on one device alone."""
     monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: accelerator or page)
-    monkeypatch.setattr(jax, "device_count", lambda: devices)
-    w_bar = conv_merged_groups.weight_cotangent if devices == 1 else conv_wgrad_offsets.weight_cotangent
-    kernels = [conv_merged_groups.forward, conv_merged_groups.input_cotangent, w_bar]
-    assert taken(channels, channels, groups) == kernels
-
-
-@pytest.mark.parametrize("layer", [(64, 64, 32), (512, 512, 32), (64, 192, 16), (48, 48, 12), (64, 64, 1)])
-def test_but_no_others(taken, monkeypatch, layer):
-    """2, 16, and 4 to 12 channels a group; twelve groups of 4 are 48; one group."""
-    monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: accelerator or page)
-    assert taken(*layer) == [None, None, None if layer[2] == 1 else conv_wgrad_grouped.weight_cotangent]
+    kernels = [conv_merged_groups.forward, conv_merged_groups.input_cotangent]
+    assert taken(*layer) == [*kernels, conv_merged_groups.weight_cotangent]
+    for other in ((64, 64, 32), (512, 512, 32), (64, 192, 16), (48, 48, 12)):  # 2, 16, 4 to 12, and 48 in all
+        assert taken(*other) == [None, None, conv_wgrad_grouped.weight_cotangent]
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    assert taken(*layer) == [*kernels, conv_wgrad_offsets.weight_cotangent]
 
 
 def test_where_the_batch_is_no_number_the_page_is_taken(taken):
