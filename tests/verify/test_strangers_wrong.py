@@ -171,7 +171,11 @@ EXPLAINED = {
         "the cotangent of output 1 is left out",
         "a term is missing",
     ),
-    "an angle of 0 at index 0": ((rotated, rotated_bwd, normal(5, 6)), "multiplied by the index", "first sample"),
+    "an angle of 0 at index 0": (
+        (lambda x: rotated(x), rotated_bwd, normal(5, 6)),
+        "multiplied by the index",
+        "first sample",
+    ),
     "a forgotten mask is no surrogate": (
         (padded_lookup, padded_lookup_bwd, normal(6, 3), np.array([1, 2, 4, 2], np.int32)),
         "a mask or a special case of the function is missing",
