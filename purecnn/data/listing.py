@@ -160,17 +160,17 @@ def _hint(root: Path) -> str:
 def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
     """The files that a table of labels names, by its splits; where it names none, as training images."""
     found = _with_suffixes(read_labels(table, root), root)
-    if not any(os.path.lexists(root / file) for file in found):
-        one = next(iter(found))
-        raise Refused(
-            f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there"
-        )
     classes = tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
         raise Refused(f"{table}: got {len(classes)} classes to train on, expected at least 2")
     for label, split in found.values():
         if label not in classes:
             raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")
+    if not any(os.path.lexists(root / file) for file in found):
+        one = next(iter(found))
+        raise Refused(
+            f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there"
+        )
     parts: dict[SplitName, Listing] = {}
     for name in SPLIT_NAMES:
         files = {file: label for file, (label, split) in found.items() if split == name}

@@ -192,5 +192,5 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
             if not line.endswith("\n"):
                 warnings.warn(f"{file}: line {number} was not written to its end and is left out", stacklevel=2)
                 break
-            raise ValueError(f"{file}: line {number}: got {line[:40]!r}, expected a JSON object") from None
+            raise ValueError(f"{file}: line {number}: got {line.strip()[:40]!r}, expected a JSON object") from None
     return found
