@@ -33,7 +33,7 @@ def _of_custom_gradient(fun: Any) -> Any:
     code = getattr(inside, "__code__", None)  # from JAX 0.12 on only it keeps the wrapper's own name
     if code is None or not code.co_qualname.startswith("custom_gradient.<locals>"):
         return fun
-    return next((c.cell_contents for c in inside.__closure__ or () if callable(c.cell_contents)), fun)
+    return next((c.cell_contents for c in getattr(inside, "__closure__", None) or () if callable(c.cell_contents)), fun)
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
