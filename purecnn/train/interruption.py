@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]  # no SIGHUP on Windows
+# Windows has no SIGHUP.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -28,8 +27,10 @@ def graceful_shutdown() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         seen.append(number)
 
-    ignored = {number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGINT}
-    before = {number: signal.signal(number, note) for number in SIGNALS if number not in ignored}  # as nohup does
+    def is_ignored(number):  # as nohup has it of SIGHUP; a shell has a background job ignore SIGINT unasked
+        return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
+
+    before = {number: signal.signal(number, note) for number in SIGNALS if not is_ignored(number)}
     try:
         yield lambda: bool(seen)
     finally:
