@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import TypeGuard
 
 from purecnn.data.guards import printable
 
@@ -11,7 +12,7 @@ from purecnn.data.guards import printable
 def complain(error: object, code: int) -> int:
     """One line on stderr, and the exit code: 1 a run failed, 2 wrong arguments."""
     if isinstance(error, BrokenPipeError) or is_unnamed_full_disk(error):  # purecnn.cli ends the command
-        raise error  # type: ignore[reportGeneralTypeIssues]
+        raise error
     print(f"purecnn: {in_words(error)}", file=sys.stderr)
     return code
 
@@ -23,7 +24,7 @@ def in_words(error: object) -> str:
     return str(error)
 
 
-def is_unnamed_full_disk(error: object) -> bool:
+def is_unnamed_full_disk(error: object) -> TypeGuard[OSError]:
     """Whether it comes from a print: whoever writes a file names it."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(error, OSError) and error.filename is None and error.errno in full
