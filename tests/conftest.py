@@ -2,7 +2,6 @@
 
 import builtins
 import errno
-import gc
 import importlib.util
 import os
 from importlib.metadata import version
@@ -34,9 +33,6 @@ repair_this_jax()
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-# JAX's traces make many objects that live: looking for garbage as often as Python does is a tenth of the tests' time.
-gc.set_threshold(50_000, 20, 20)
 
 settings.register_profile(
     "quick",
