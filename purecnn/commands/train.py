@@ -77,10 +77,12 @@ def defaults(arguments: Sequence[str]) -> Train:
     Raises ValueError or OSError for a file that cannot be read.
     """
     for word in arguments:
-        if word.startswith("--") and (why := NOT_HERE.get(word[2:].split("=")[0].replace("_", "-"))):
-            raise ValueError(f"got the unknown option {word.split('=')[0]}: {why}")
-        if word.startswith("--") and (known := CALLED.get(word[2:].split("=")[0].replace("_", "-"))):
-            raise ValueError(f"got the unknown option {word.split('=')[0]}, did you mean --{known}?")
+        option = word.split("=")[0]
+        name = option[2:].replace("_", "-") if option.startswith("--") else ""
+        if name in NOT_HERE:
+            raise ValueError(f"got the unknown option {option}: {NOT_HERE[name]}")
+        if name in CALLED:
+            raise ValueError(f"got the unknown option {option}, did you mean --{CALLED[name]}?")
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
     look.add_argument("--data")

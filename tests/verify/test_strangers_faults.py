@@ -1,13 +1,12 @@
 """Faults of public bug reports that the example call does not show, each beside the right rule, which passes."""
 
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import joined
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(3)
@@ -16,18 +15,6 @@ CHECKS = ("contract", "gradient", "conditioning")
 
 def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
-
-
-def joined(fun, backward, wrong):
-    """`fun` with its arguments for residuals; options are those of `fun`."""
-
-    def rule(*arrays, **options):
-        made = jax.custom_vjp(lambda *a: fun(*a, **options))
-        made.defvjp(lambda *a: (fun(*a, **options), a), lambda res, g: backward(res, g, wrong=wrong, **options))
-        return made(*arrays)
-
-    rule.__signature__ = inspect.signature(fun)
-    return rule
 
 
 def probabilities(q, k, segments):

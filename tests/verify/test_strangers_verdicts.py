@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import with_arguments
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(8)
@@ -15,13 +16,6 @@ RNG = np.random.default_rng(8)
 
 def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
-
-
-def with_arguments(fun, bwd):
-    """`fun` with all its arguments as residuals."""
-    rule = jax.custom_vjp(fun)
-    rule.defvjp(lambda *args: (fun(*args), args), bwd)
-    return rule
 
 
 def screw(w):

@@ -1,13 +1,12 @@
 """Faults of public bug reports that went by unseen, or were explained wrongly, each beside its right twin."""
 
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import joined
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(11)
@@ -17,18 +16,6 @@ LONG = 600.0  # seconds: a busy machine leaves no call out
 
 def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
-
-
-def joined(fun, bwd, *, wrong):
-    """`fun` with its arguments for residuals; options are those of `fun`."""
-
-    def rule(*arrays, **options):
-        made = jax.custom_vjp(lambda *a: fun(*a, **options))
-        made.defvjp(lambda *a: (fun(*a, **options), a), lambda res, g: bwd(res, g, wrong=wrong, **options))
-        return made(*arrays)
-
-    rule.__signature__ = inspect.signature(fun)
-    return rule
 
 
 def dropped(x, key):
