@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeGuard
 
 from purecnn.data.guards import printable
@@ -11,7 +14,7 @@ from purecnn.data.guards import printable
 
 def complain(error: object, code: int) -> int:
     """One line on stderr, and the exit code: 1 a run failed, 2 wrong arguments."""
-    if isinstance(error, BrokenPipeError) or is_unnamed_full_disk(error):  # purecnn.cli ends the command
+    if is_of_output(error):  # purecnn.cli ends the command
         raise error
     print(f"purecnn: {in_words(error)}", file=sys.stderr)
     return code
@@ -24,7 +27,22 @@ def in_words(error: object) -> str:
     return str(error)
 
 
-def is_unnamed_full_disk(error: object) -> TypeGuard[OSError]:
-    """Whether it comes from a print: whoever writes a file names it."""
+def is_of_output(error: object) -> TypeGuard[OSError]:
+    """Whether it is of a print: a closed pipe, or a full disk without a name, as whoever writes a file names it."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return isinstance(error, OSError) and error.filename is None and error.errno in full
+    unnamed = isinstance(error, OSError) and error.filename is None and error.errno in full
+    return unnamed or isinstance(error, BrokenPipeError)
+
+
+def refuse_path_as_data(words: Sequence[str]) -> None:
+    """Raise ValueError where `--data` names a file or folder: every command takes the kind there."""
+    for word, behind in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        path = value if equals else behind
+        if name == "--data" and path and Path(path).exists():
+            from purecnn.data.readers import DATA_NAMES
+
+            kind = "folder" if Path(path).is_dir() else "npz"
+            if path not in DATA_NAMES:
+                message = f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}"
+                raise ValueError(message)

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
-from purecnn.data.suspicions import check_pixels, warn_of_repeated_files, warn_of_repeats
+from purecnn.data.repeated_files import warn_of_repeated_files
+from purecnn.data.suspicions import check_pixels, warn_of_repeats
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
