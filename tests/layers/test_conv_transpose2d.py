@@ -139,7 +139,7 @@ def test_vmap_over_kernels_is_an_ensemble():
         ({"w": (3, 3, 2, 5)}, "w: got shape (3, 3, 2, 5), expected 4 on its last axis, the channels of x"),
         ({"b": (3,)}, "b: got shape (3,), expected (2,) (one per output channel)"),
         ({"groups": 3}, "groups: got 3, expected a divisor of the 4 channels of x"),
-        ({"output_padding": 2, "stride": 2}, "output_padding: got (2, 2), expected below the stride, (2, 2), or the di"),
+        ({"output_padding": 2, "stride": 2}, "output_padding: got (2, 2), expected below the stride, (2, 2), or"),
         (
             {"output_padding": (0, 3), "dilation": (4, 3)},
             "output_padding: got (0, 3), expected below the stride, (1, 1), or the dilation, (4, 3)",
