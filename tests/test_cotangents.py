@@ -20,14 +20,14 @@ def scale(bwd=None):
 
     def right_or(residuals, y_bar, train):
         x, s = residuals
-        right = s * y_bar, {"s": (x * y_bar).sum(axis=0)}
+        right = s[None] * y_bar, {"s": (x * y_bar).sum(axis=0)}
         return right if bwd is None else bwd(*right)
 
     def apply(params, state, x, train, key):
-        return params["s"] * x, state
+        return params["s"][None] * x, state
 
     def fwd(params, state, x, train, key):
-        return params["s"] * x, state, (x, params["s"])
+        return params["s"][None] * x, state, (x, params["s"])
 
     return Layer("scale", apply, fwd, right_or, lambda key, shape, dtype: {"s": jnp.full(shape, 2.0, dtype)})
 
@@ -48,7 +48,7 @@ WRONG = {
     "no sum": (lambda x_bar, bars: (x_bar, {"s": x_bar}), "params_bar: s: got shape (3, 5), expected (5,)"),
     "omitted": (lambda x_bar, bars: (x_bar, {}), "params_bar: got none, expected s, as the layer's parameters"),
     "misnamed": (lambda x_bar, bars: (x_bar, {"w": bars["s"]}), "params_bar: got w, expected s, as the layer's"),
-    "too many": (lambda x_bar, bars: (x_bar, bars | {"b": x_bar}), "params_bar: got s, b, expected s, as the"),
+    "too many": (lambda x_bar, bars: (x_bar, bars | {"b": x_bar}), "params_bar: got b, s, expected s, as the"),
     "no dict": (lambda x_bar, bars: (x_bar, bars["s"]), "params_bar: got an array, expected s, as the layer's"),
 }
 
@@ -94,15 +94,15 @@ def test_a_rule_that_has_no_gradient_by_a_parameter_is_a_layer_like_any_other():
 
     @rule
     def times(x, s):
-        return x * s
+        return x * s[None]
 
     @times.def_fwd
     def times_fwd(x, s):
-        return x * s, (s,)
+        return x * s[None], (s,)
 
     @times.def_bwd
     def times_bwd(residuals, y_bar):
-        return y_bar * residuals[0], None
+        return y_bar * residuals[0][None], None
 
     net = chain(nn.from_rule(times, init=lambda key, shape, dtype: {"s": jnp.ones(shape, dtype)}, names=("s",)))
     params = net.init(jax.random.key(0), (4,))
