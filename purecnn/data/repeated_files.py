@@ -30,7 +30,7 @@ def warn_of_repeated_files(data: Dataset) -> None:
     for name, split in data.splits().items():
         if name == "train" or not in_files(split):
             continue
-        looked_at = evenly_spaced(len(split))
+        looked_at = evenly_spaced(len(split)).tolist()
         called = {_called(split, row) for row in looked_at}
         rows = {row for row in range(len(data.train)) if _called(data.train, row) in called}
         rows |= set(evenly_spaced(len(data.train), LOOKED_UP).tolist())
