@@ -103,7 +103,7 @@ def _run(name: str, rest: list[str]) -> int:
     module_name, options = COMMANDS[name][0].split(":")
     module = importlib.import_module(f"purecnn.commands.{module_name}")
     try:
-        refuse_path_as_data(rest)
+        refuse_path_as_data(name, rest)
         default = {"default": module.defaults(rest)} if hasattr(module, "defaults") else {}
         command = tyro.cli(getattr(module, options), prog=f"purecnn {name}", args=rest, **default)
     except SystemExit as stop:

@@ -66,7 +66,7 @@ def test_a_path_as_data_is_told_its_kind(tmp_path, monkeypatch, capsys, words):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     os.makedirs("my pets/cat")
     (tmp_path / "a.npz").write_bytes(b"")
-    for given in (["--data", "my pets"], ["--data=my pets"]):
+    for given in (["--data", "my pets"], ["--data=my pets"], *([] if "run" in words else [["my pets"]])):
         assert main([*words, *given]) == 2
         said = capsys.readouterr()
         assert said.err == "purecnn: data: got a path, expected its kind: --data folder --data-dir 'my pets'\n"

@@ -6,6 +6,7 @@ import errno
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeGuard
 
@@ -34,15 +35,17 @@ def is_of_output(error: object) -> TypeGuard[OSError]:
     return unnamed or isinstance(error, BrokenPipeError)
 
 
-def refuse_path_as_data(words: Sequence[str]) -> None:
-    """Raise ValueError where `--data` names a file or folder: every command takes the kind there."""
-    for word, behind in zip(words, [*words[1:], ""], strict=True):
-        name, equals, value = word.partition("=")
-        path = value if equals else behind
-        if name == "--data" and path and Path(path).exists():
+def refuse_path_as_data(name: str, words: Sequence[str]) -> None:
+    """Raise ValueError where a file or folder of images is named as `--data`, which is their kind, or as no option."""
+    first = {"train": 0, "data": 1}.get(name, len(words))  # where a word without an option is none of the command's
+    bare = words[first] if first < len(words) and words[:first] in ([], ["show"]) else ""
+    given = [bare, *(word.partition("=")[2] for word in words if word.startswith("--data="))]
+    given += [value for option, value in pairwise(words) if option == "--data"]
+    for path in given:
+        if path and not path.startswith("-") and Path(path).exists():
             from purecnn.data.readers import DATA_NAMES
 
             kind = "folder" if Path(path).is_dir() else "npz"
-            if path not in DATA_NAMES:
+            if path not in DATA_NAMES or path == bare:
                 message = f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}"
                 raise ValueError(message)
