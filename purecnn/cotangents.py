@@ -6,7 +6,7 @@ whose cotangent is missing is not trained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class ChainResiduals(list):
 
     given: tuple[Given, ...]
 
-    def __init__(self, residuals: Sequence[Any], given: tuple[Given, ...]) -> None:
+    def __init__(self, residuals: Iterable[Any], given: tuple[Given, ...]) -> None:
         super().__init__(residuals)
         self.given = given
 
