@@ -24,6 +24,7 @@ from purecnn.annotations import Array
 from purecnn.autodiff import vjp_backward, vjp_forward
 from purecnn.backend import warn_if_miscompiling
 from purecnn.checks import UNDECIDED, bound_hint, require_net_inputs
+from purecnn.cotangents import ChainResiduals, given_to, like_given
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
 from purecnn.signatures import Partial, described, folded, is_hashable, sample_shape, several
 from purecnn.summary import Summary, summarise
@@ -115,10 +116,8 @@ class Chain:
         The first call of a process also warns if this machine's JAX is one that computes wrong numbers.
         """
         warn_if_miscompiling()
-        params = []
-        for i, shape in enumerate(self.shapes(input_shape, dtype)[:-1]):
-            params.append(self.layers[i].init(folded(key, i), shape, dtype))
-        return params
+        shapes = self.shapes(input_shape, dtype)[:-1]
+        return [self.layers[i].init(folded(key, i), shape, dtype) for i, shape in enumerate(shapes)]
 
     def init_state(self, input_shape: Shape, dtype: Any = jnp.float32) -> list[Params]:
         """Running statistics before training: one dict per layer, `{}` where there are none."""
@@ -145,21 +144,26 @@ class Chain:
 
     def forward(self, params, x, *, state=None, train=False, key=None) -> tuple[Array, list[Params], list[Any]]:
         """The first list: the output, the state after it, and the residuals of every layer."""
-        new_state, residuals = [], []
+        new_state, residuals, given = [], [], []
         for i, (layer, p, s) in enumerate(self._links(params, state, x)):
             layer_key = folded(key, i)
+            given.append(given_to(x, p))
             with self._at(i, x.shape[1:]):
                 x, s, r = several("fwd", layer.fwd(p, s, x, train, layer_key), "y, state, residuals")
             new_state.append(s)
             residuals.append(r)
-        return x, new_state, residuals
+        return x, new_state, ChainResiduals(residuals, (*given, given_to(x, {})))
 
     def backward(self, residuals: list[Any], y_bar: Array, *, train: bool = False) -> tuple[Array, list[Params]]:
-        """The second list: the cotangents of the input and of the parameters, from that of the output."""
+        """The second list: the cotangents of the input and of the parameters, from that of the output.
+
+        Raises ValueError, naming the layer, where a backward rule returns a wrong shape or leaves a parameter out.
+        """
         params_bar = []
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
             with self._at(i, y_bar.shape[1:], "sent cotangents"):
-                y_bar, p_bar = several("bwd", self.layers[i].bwd(r, y_bar, train), "x_bar, params_bar")
+                bars = several("bwd", self.layers[i].bwd(r, y_bar, train), "x_bar, params_bar")
+                y_bar, p_bar = like_given(residuals, i, y_bar, bars)
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]
 
@@ -177,7 +181,8 @@ class Chain:
         shapes = [sample_shape(self.name, input_shape)]
         for i, layer in enumerate(self.layers):
             with self._at(i, shapes[-1]):
-                shapes.append(_shape_behind(layer, shapes[-1], jnp.dtype(dtype)))
+                shape_behind = _remembered_shape if is_hashable(layer) else _traced_shape
+                shapes.append(shape_behind(layer, shapes[-1], jnp.dtype(dtype)))
         return shapes
 
     def summary(self, input_shape: Shape, dtype: Any = jnp.float32) -> Summary:
@@ -232,11 +237,6 @@ def backprop(
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.size))
     _, grads = net.backward(residuals, y_bar, train=train)
     return losses.mean(), grads
-
-
-def _shape_behind(layer: Layer, shape: Shape, dtype: Any) -> Shape:
-    traced = _remembered_shape if is_hashable(layer) else _traced_shape
-    return traced(layer, shape, dtype)
 
 
 def _traced_shape(layer: Layer, shape: Shape, dtype: Any) -> Shape:

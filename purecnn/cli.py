@@ -17,7 +17,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 import purecnn
 from purecnn.backend import repair_flag
-from purecnn.commands import complain, is_unnamed_full_disk
+from purecnn.commands import complain, is_of_output, refuse_path_as_data
 from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 
 # name: the class of its options, in a module of purecnn.commands; and what --help says of it.
@@ -52,14 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:  # a program that XLA still compiles would be waited for
             os._exit(130)
         return 130
-    except BrokenPipeError:  # the reader of the output has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
-        return 1
     except OSError as error:
-        if not is_unnamed_full_disk(error):
+        if not is_of_output(error):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"purecnn: the output could not be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        if not isinstance(error, BrokenPipeError):  # whose reader has enough, as `head`
+            print(f"purecnn: the output could not be written: {error.strerror}", file=sys.stderr)
         return 1
 
 
@@ -105,6 +103,7 @@ def _run(name: str, rest: list[str]) -> int:
     module_name, options = COMMANDS[name][0].split(":")
     module = importlib.import_module(f"purecnn.commands.{module_name}")
     try:
+        refuse_path_as_data(name, rest)
         default = {"default": module.defaults(rest)} if hasattr(module, "defaults") else {}
         command = tyro.cli(getattr(module, options), prog=f"purecnn {name}", args=rest, **default)
     except SystemExit as stop:

@@ -97,7 +97,7 @@ def _backward(rule, names, residuals, y_bar, train, /, **options):
         expected = f"a tuple of the cotangents of {', '.join(('x', *names))}"
         raise TypeError(f"bwd: got {counted(found)}, expected {expected}")
     x_bar, *bars = found
-    return x_bar, {name: bar for name, bar in zip(names, bars, strict=False) if bar is not None}
+    return x_bar, dict(zip(names, bars, strict=False))
 
 
 def conv2d(

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import jax
 
 from purecnn.chain import Layer
+from purecnn.cotangents import compared, given_to
 from purecnn.rules import Rule, with_pair
 from purecnn.signatures import Partial, several
 
@@ -54,26 +55,32 @@ def with_backward(
 def _layer(original: Layer, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> Layer:
     """The new pair in `fwd` and `bwd` for the two lists, and joined in `apply` for `jax.grad`."""
     plain = original.plain or original.apply
-    return dataclasses.replace(original, apply=Partial(_apply, original.apply, fwd, bwd), fwd=fwd, bwd=bwd, plain=plain)
+    apply = Partial(_apply, original.name, original.apply, fwd, bwd)
+    return dataclasses.replace(original, apply=apply, fwd=fwd, bwd=bwd, plain=plain)
 
 
-def _apply(apply, fwd, bwd, params, state, x, train, key):  # a function, which pickles; a custom_vjp does not
-    return _joined(apply, fwd, bwd, params, state, x, train, key)
+def _apply(name, apply, fwd, bwd, params, state, x, train, key):  # a function, which pickles; a custom_vjp does not
+    return _joined(name, apply, fwd, bwd, params, state, x, train, key)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 6))
-def _joined(apply, fwd, bwd, params, state, x, train, key):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2, 3, 7))
+def _joined(name, apply, fwd, bwd, params, state, x, train, key):
     return apply(params, state, x, train, key)
 
 
-def _joined_fwd(apply, fwd, bwd, params, state, x, train, key):
+def _joined_fwd(name, apply, fwd, bwd, params, state, x, train, key):
     y, new_state, residuals = fwd(params, state, x, train, key)
-    return (y, new_state), residuals
+    return (y, new_state), (residuals, given_to(x, params))
 
 
-def _joined_bwd(apply, fwd, bwd, train, residuals, bars):
+def _joined_bwd(name, apply, fwd, bwd, train, kept, bars):
     # Nothing flows back through running statistics.
-    x_bar, params_bar = several("bwd", bwd(residuals, bars[0], train), "x_bar, params_bar")
+    residuals, given = kept
+    try:
+        x_bar, params_bar = compared(given, *several("bwd", bwd(residuals, bars[0], train), "x_bar, params_bar"))
+    except (ValueError, TypeError) as error:
+        error.args = (f"{name}: {error}",)
+        raise
     return params_bar, None, x_bar, None
 
 

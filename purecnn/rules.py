@@ -34,7 +34,7 @@ import jax.numpy as jnp
 
 from purecnn.mapped_axes import mapped_axes, within
 from purecnn.shardings import Placement, cast_to_common, like_primals, on_any_mesh, placements
-from purecnn.signatures import Checks, forward_mode_explained, one_each, splitter, unsplit
+from purecnn.signatures import Checks, arguments_of, forward_mode_explained, one_each, splitter, unsplit
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -198,13 +198,12 @@ def _joined(primal: Callable[..., Any], static: tuple[str, ...], traceable: Chec
         def forward(options, axes, *arguments):
             positional, named = unsplit(options, arguments)
             y, residuals = within(axes, functools.partial(fwd, **named), *positional)
-            # The Nones, which are no leaves, keep the count of arguments for `backward`.
-            return y, (residuals, arguments[len(positional) :], (None,) * len(positional))
+            return y, (residuals, arguments[len(positional) :], arguments_of(primal, positional))
 
         def backward(options, axes, kept, y_bar):
-            residuals, traced, places = kept
+            residuals, traced, given = kept
             bars = within(axes, functools.partial(_call, bwd, options), residuals, y_bar, *traced)
-            bars = one_each(primal.__name__, tuple(bars) if isinstance(bars, list) else bars, places)
+            bars = one_each(primal.__name__, tuple(bars) if isinstance(bars, list) else bars, given)
             return (*bars, *[None] * len(traced))
 
         joined.defvjp(forward, backward)

@@ -6,9 +6,11 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 Options = tuple[tuple[str, Any], ...]
@@ -111,11 +113,34 @@ def counted(value: Any) -> str:
     return f"{len(value)} values" if isinstance(value, tuple | list) else described(value)
 
 
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Argument:
+    """What is known of an argument when its cotangent comes. It has no leaves."""
+
+    name: str
+    shape: tuple[Any, ...]
+
+
+def arguments_of(function: Callable[..., Any], given: Sequence[Any]) -> tuple[Argument | None, ...]:
+    """One for each positional argument, of `*xs` as well; None for a `None`."""
+    names = list(inspect.signature(function).parameters)
+    named = [(names[min(i, len(names) - 1)], value) for i, value in enumerate(given)]
+    return tuple(None if value is None else Argument(name, jnp.shape(value)) for name, value in named)
+
+
 def one_each(rule: str, cotangents: Any, arguments: Sequence[Any]) -> Any:
-    """`cotangents`, which a backward rule returned. TypeError unless it is a tuple with one for each argument."""
+    """`cotangents`, which a backward rule returned. TypeError unless it is a tuple with one for each argument.
+
+    Raises ValueError for one that has not the shape of its `Argument`, where that is known; None is 0.
+    """
     if not isinstance(cotangents, tuple) or len(cotangents) != len(arguments):
         got = f"a tuple of {len(cotangents)}" if isinstance(cotangents, tuple) else described(cotangents)
         raise TypeError(f"{rule}: bwd: got {got}, expected a tuple of {len(arguments)}, a cotangent for each argument")
+    for bar, argument in zip(cotangents, arguments, strict=True):
+        if bar is not None and isinstance(argument, Argument) and jnp.shape(bar) != argument.shape:
+            got = f"got a cotangent of shape {jnp.shape(bar)}, expected {argument.shape}"
+            raise ValueError(f"{rule}: bwd: {argument.name}: {got}")
     return cotangents
 
 

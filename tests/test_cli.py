@@ -60,6 +60,23 @@ def test_what_cannot_be_done_is_said_in_words_and_nothing_is_written(tmp_path, m
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("words", [("train",), ("data", "show"), ("eval", "run")])
+def test_a_path_as_data_is_told_its_kind(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    os.makedirs("my pets/cat")
+    (tmp_path / "a.npz").write_bytes(b"")
+    for given in (["--data", "my pets"], ["--data=my pets"], *([] if "run" in words else [["my pets"]])):
+        assert main([*words, *given]) == 2
+        said = capsys.readouterr()
+        assert said.err == "purecnn: data: got a path, expected its kind: --data folder --data-dir 'my pets'\n"
+    assert main([*words, "--data", "a.npz"]) == 2
+    assert capsys.readouterr().err == "purecnn: data: got a path, expected its kind: --data npz --data-dir a.npz\n"
+    os.mkdir("digits")  # the name of a set comes first
+    main([*words, "--data", "digits", "--out", "nowhere/a.png", "--epochs", "0"])
+    assert "expected its kind" not in capsys.readouterr().err
+
+
 def test_help_names_the_commands_and_loads_no_data_or_plotting_library(tmp_path):
     code = (
         "import sys\nfrom purecnn.cli import main\nassert main(['--help']) == 0\n"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import TypeGuard
 
 from purecnn.data.guards import printable
@@ -11,7 +15,7 @@ from purecnn.data.guards import printable
 
 def complain(error: object, code: int) -> int:
     """One line on stderr, and the exit code: 1 a run failed, 2 wrong arguments."""
-    if isinstance(error, BrokenPipeError) or is_unnamed_full_disk(error):  # purecnn.cli ends the command
+    if is_of_output(error):  # purecnn.cli ends the command
         raise error
     print(f"purecnn: {in_words(error)}", file=sys.stderr)
     return code
@@ -24,7 +28,24 @@ def in_words(error: object) -> str:
     return str(error)
 
 
-def is_unnamed_full_disk(error: object) -> TypeGuard[OSError]:
-    """Whether it comes from a print: whoever writes a file names it."""
+def is_of_output(error: object) -> TypeGuard[OSError]:
+    """Whether it is of a print: a closed pipe, or a full disk without a name, as whoever writes a file names it."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return isinstance(error, OSError) and error.filename is None and error.errno in full
+    unnamed = isinstance(error, OSError) and error.filename is None and error.errno in full
+    return unnamed or isinstance(error, BrokenPipeError)
+
+
+def refuse_path_as_data(name: str, words: Sequence[str]) -> None:
+    """Raise ValueError where a file or folder of images is named as `--data`, which is their kind, or as no option."""
+    first = {"train": 0, "data": 1}.get(name, len(words))  # where a word without an option is none of the command's
+    bare = words[first] if first < len(words) and words[:first] in ([], ["show"]) else ""
+    given = [bare, *(word.partition("=")[2] for word in words if word.startswith("--data="))]
+    given += [value for option, value in pairwise(words) if option == "--data"]
+    for path in given:
+        if path and not path.startswith("-") and Path(path).exists():
+            from purecnn.data.readers import DATA_NAMES
+
+            kind = "folder" if Path(path).is_dir() else "npz"
+            if path not in DATA_NAMES or path == bare:
+                message = f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}"
+                raise ValueError(message)

@@ -25,11 +25,17 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
 
 
 def speak_any_encoding() -> None:
-    """From now on, what stdout and stderr cannot encode is spelled out; it would be an error otherwise."""
+    """From now on, what stdout and stderr cannot encode is spelled out; it would be an error otherwise.
+
+    One that is closed (`>&-`) is None in Python: what is printed there is lost, and not on the other one.
+    """
     codecs.register_error("spelled", _spelled)
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="spelled")  # type: ignore[reportAttributeAccessIssue]
+            stream.reconfigure(errors="spelled")
 
 
 @contextmanager

@@ -17,7 +17,6 @@ import tyro
 
 from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain
-from purecnn.data.readers import DATA_NAMES
 from purecnn.train.config import FREE, Config, resolved
 from purecnn.train.recipes import RECIPES, Recipe
 
@@ -90,9 +89,6 @@ def defaults(arguments: Sequence[str]) -> Train:
     look.add_argument("--run-dir", "--run_dir", type=Path)
     look.add_argument("--resume", action="store_true")
     seen, rest = look.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
-    if seen.data is not None and seen.data not in DATA_NAMES and Path(seen.data).exists():
-        kind = "folder" if Path(seen.data).is_dir() else "npz"
-        raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {seen.data}")
     if seen.resume:
         if seen.config is not None:
             raise ValueError("config: got a file together with --resume, which resumes by the run's own config")

@@ -177,6 +177,6 @@ def open_files(root: Path, paths: Sequence[str], sample: tuple[int, ...], decodi
     return Files(root, names, np.arange(len(paths), dtype=np.int32), sample, decoding)
 
 
-def evenly_spaced(count: int) -> np.ndarray:
+def evenly_spaced(count: int, at_most: int = SAMPLE) -> np.ndarray:
     """Some of the numbers below `count`, or all."""
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int))
+    return np.unique(np.linspace(0, count - 1, min(count, at_most)).astype(int))

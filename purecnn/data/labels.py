@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from pathlib import Path, PurePath
 
 from purecnn.data.dataset import SplitName
@@ -31,7 +32,7 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         first = lines.readline()
         lines.seek(0)
         rows = csv.DictReader(lines, delimiter=max(",;\t", key=first.count))
-        head = [(name or "").strip().lower() for name in rows.fieldnames or ()]
+        head = [re.sub(r"[ -]+", "_", (name or "").strip().lower()) for name in rows.fieldnames or ()]
         columns = [next((name for name in names if name in head), "") for names in (FILE, CLASS)]
         if not all(columns):
             text = first.strip()

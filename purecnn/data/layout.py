@@ -45,9 +45,10 @@ def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) 
         got = " and ".join(found.values())
         raise Refused(f"{root}: got only {got}, expected train beside them, or a folder for every class")
     if with_files:
+        without = f"; --data-dir {root / found['train']} leaves them out" if "train" in found else ""
         raise Refused(
             f"{root / with_files[0]}: got images beside {one} that are in no folder of a class, "
-            "expected one for every class"
+            f"expected one for every class{without}"
         )
     others = sorted(set(subfolders) - set(found.values()))
     if len(found) == 1 and others:

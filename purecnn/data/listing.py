@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from purecnn.data.layout import split_folders
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 HELD_OUT = "held out of every class"  # begins the note that says what was
+BESIDE_IMAGES = {"labels", "annotations", "masks"}
+REMOVE = "; remove it if it is none"
 DEEP = 8  # folders in one another in which those of the classes are looked for
 
 
@@ -132,7 +135,9 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         if not good and known is None:
             why = "".join(f"; {fault}" for fault in faults.values())
             what = "got no images, expected at least one in the folder of a class"
-            raise Refused(f"{root / name}: {what}{why or '; remove it if it is none'}")
+            beside = name.casefold() in BESIDE_IMAGES and "images" in map(str.casefold, folders)
+            none = "; a set for detection or segmentation has no folders of classes" if beside else REMOVE
+            raise Refused(f"{root / name}: {what}{why or none}")
         strange += [*faults.values()]
         strange += [_complaint(path) for path in sorted(set(inside) - set(good))]
         inside = [str(path) for path in good]
@@ -168,8 +173,10 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
             raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")
     if not any(os.path.lexists(root / file) for file in found):
         one = next(iter(found))
+        below = [root / name for name in subfolders(root) if any((root / name).glob(f"{escape(one)}*"))]
+        hint = f"; did you mean --data-dir {below[0]}?" if len(below) == 1 else ""
         raise Refused(
-            f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there"
+            f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there{hint}"
         )
     parts: dict[SplitName, Listing] = {}
     for name in SPLIT_NAMES:

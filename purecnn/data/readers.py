@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
-from purecnn.data.suspicions import check_pixels, warn_of_repeated_files, warn_of_repeats
+from purecnn.data.repeated_files import warn_of_repeated_files
+from purecnn.data.suspicions import check_pixels, warn_of_repeats
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
@@ -60,6 +61,8 @@ def read(
         )
     if name in ("folder", "npz") and path is None:
         raise ValueError(f"data_dir: got none, expected the {'folder' if name == 'folder' else 'file'} to read")
+    if path is not None and re.match(r"\w+://", path):
+        raise ValueError(f"data_dir: got {path!r}, expected a file or folder of this machine")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if size is not None and (name != "folder" or min(size) < 1):
         expected = "none: only the images of a folder are resized" if name != "folder" else "two integers, at least 1"

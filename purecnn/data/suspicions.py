@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
-import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
-from purecnn.data.pipeline import in_files
 
 BRIGHT = 10.0  # floating pixels without a sign that go beyond this are hardly what a net should see
 FEW = (1, 3, 4)  # channels
@@ -24,7 +20,7 @@ MANY = 16  # images that are hardly of one class by chance
 def warn_of_repeats(data: Dataset) -> None:
     """An image that is trained on says nothing of new ones when it is tested with; one of two classes misleads.
 
-    Only images in memory are compared here: see `warn_of_repeated_files`.
+    Only images in memory are compared here: see `purecnn.data.repeated_files`.
     """
     known: dict[bytes, int] = {}  # of the images seen so far, the first with these pixels
     splits = {name: split for name, split in data.splits().items() if _in_memory(split)}
@@ -52,36 +48,6 @@ def warn_of_repeats(data: Dataset) -> None:
     if both:
         pairs = "pair of equal images has" if len(both) == 1 else "pairs of equal images have"
         warnings.warn(f"{data.name}: {len(both):,} {pairs} two classes, such as {both[0]}", stacklevel=3)
-
-
-def warn_of_repeated_files(data: Dataset) -> None:
-    """The same of images that stay in their files, without decoding them.
-
-    Some of those that validate and test, evenly spaced, are compared with files of the same class and name.
-    """
-    images, labels = data.train.images, data.train.labels
-    if not in_files(data.train):
-        return
-    from purecnn.data.files import evenly_spaced  # which takes Pillow to import
-
-    for name, split in data.splits().items():
-        if name == "train" or not in_files(split):
-            continue
-        looked_at, found = evenly_spaced(len(split)), {}
-        sought: dict[tuple[str, int], list[Path]] = {}
-        for row in looked_at:
-            path = split.images.path(int(split.images.numbers[row]))
-            sought.setdefault((path.name, int(split.labels[row])), []).append(path)
-        for row, other in enumerate(data.train.names):
-            for path in sought.get((other[other.rfind(os.sep) + 1 :], int(labels[row])), ()):
-                if path not in found and filecmp.cmp(path, images.path(int(images.numbers[row])), shallow=False):
-                    found[path] = other
-        if found:
-            warnings.warn(
-                f"{data.name}: {len(found):,} of {len(looked_at):,} images to {WHAT[name]} that were looked at are "
-                f"also among those to train on, such as {next(iter(found.values()))}: {LITTLE}",
-                stacklevel=3,
-            )
 
 
 def _in_memory(split: Any) -> bool:

@@ -11,7 +11,8 @@ copies overlap they add up. `top` rows at the upper edge and `bottom` at the low
 
     Ho = s (H − 1) + δ (kh − 1) + 1 − top − bottom + output_padding
 
-A convolution of stride s maps s different heights to the same H; `output_padding`, 0 … s − 1, chooses one of them.
+A convolution of stride s maps s different heights to the same H; `output_padding`, 0 … s − 1, chooses one of them. As
+in PyTorch it may also be s … δ − 1, which adds rows that no copy reaches, as if x had rows of zeros at its lower edge.
 
 *Input and weights.* Σ ȳ·x̄_c(x, w) = Σ y_c(ȳ, w)·x, because x̄_c is the transpose of y_c. The same sum is
 Σ w̄_c(ȳ, x)·w, by the definition of w̄_c, with ȳ as the convolution's input and x as its output's cotangent:
@@ -25,6 +26,8 @@ whichever kernel is the fastest for it (`purecnn.kernels`).
 from __future__ import annotations
 
 import functools
+
+import jax.numpy as jnp
 
 from purecnn import ops
 from purecnn.annotations import Array, Float
@@ -56,9 +59,11 @@ def conv_transpose2d(
     16-bit products accumulate in float32 and are rounded once, before b is added. `algorithm` as in `conv2d`. Linear in
     each argument, so no kinks.
     Residuals: x, w, b (b only tells whether there is one). Raises ValueError or TypeError for a wrong rank or dtype,
-    channels or groups that do not fit, an output_padding that is not below the stride or is given with "SAME", a
-    padding that cuts everything off, an unknown option, or an algorithm that does not support this convolution.
+    channels or groups that do not fit, an output_padding that is not below the stride or the dilation or is given with
+    "SAME", a padding that cuts everything off, an unknown option, or an algorithm that does not support this
+    convolution.
     """
+    x, output_padding = _with_zeros(x, stride, padding, dilation, output_padding)
     dims = _dims(x, w, b, stride, padding, dilation, groups, output_padding, algorithm)
     y = select.input_cotangent(algorithm, dims, input_cotangent)(x, w, dims)
     return y if b is None else y + b[None, None, None, :]
@@ -79,6 +84,8 @@ def conv_transpose2d_bwd(
 ):
     """x̄ (N, H, W, C), w̄ (kh, kw, D/groups, C), b̄ (D,) or None, from ȳ (N, Ho, Wo, D)."""
     x, w, b = residuals
+    size = x.shape[1:3]
+    x, output_padding = _with_zeros(x, stride, padding, dilation, output_padding)
     dims = _dims(x, w, b, stride, padding, dilation, groups, output_padding, algorithm)
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     convolution_w_bar = select.weight_cotangent(algorithm, dims, weight_cotangent)
@@ -87,14 +94,36 @@ def conv_transpose2d_bwd(
         functools.partial(select.forward(algorithm, dims, forward), dims=dims),
         lambda x, y_bar: convolution_w_bar(y_bar, x, dims=dims),
     )
-    return x_bar(y_bar, w), w_bar(x, y_bar), None if b is None else ops.sum_to_channels(y_bar).astype(b.dtype)
+    b_bar = None if b is None else ops.sum_to_channels(y_bar).astype(b.dtype)
+    return _without_zeros(x_bar(y_bar, w), size), w_bar(x, y_bar), b_bar
+
+
+def _with_zeros(x, stride, padding, dilation, output_padding):
+    """x with rows and columns of zeros for whole strides of `output_padding`, and what is left of that: the same y."""
+    layer = "conv_transpose2d"
+    require_floats(layer, x=x)
+    require_rank(layer, "N H W C", x=x)
+    strides, dilations = pair(layer, "stride", stride), pair(layer, "dilation", dilation)
+    extra = pair(layer, "output_padding", output_padding, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, strides, dilations, strict=True)):
+        expected = f"below the stride, {strides}, or the dilation, {dilations}"
+        raise ValueError(f"{layer}: output_padding: got {extra}, expected {expected}")
+    if padding == "SAME" and any(extra):
+        raise ValueError(f'{layer}: output_padding: got {extra}, expected 0 beside padding="SAME"')
+    (rows, low), (columns, right) = (divmod(e, s) for e, s in zip(extra, strides, strict=True))
+    if rows or columns:
+        x = jnp.pad(x, ((0, 0), (0, rows), (0, columns), (0, 0)))
+    return x, (low, right)
+
+
+def _without_zeros(x_bar, size):
+    return x_bar if x_bar.shape[1:3] == size else x_bar[:, : size[0], : size[1]]
 
 
 def _dims(x, w, b, stride, padding, dilation, groups, output_padding, algorithm) -> ConvDims:
     """The convolution whose input cotangent y is: from y's shape to x's."""
     layer = "conv_transpose2d"
     require_floats(layer, x=x, w=w, b=b)
-    require_rank(layer, "N H W C", x=x)
     require_rank(layer, "kh kw D/groups C", w=w)
     require_choice(layer, "algorithm", algorithm, select.ALGORITHMS)
     if w.shape[3] != x.shape[3]:
@@ -111,16 +140,11 @@ def _dims(x, w, b, stride, padding, dilation, groups, output_padding, algorithm)
     return dims
 
 
-def _output_size(layer, extents, size, stride, padding, dilation, output_padding):
+def _output_size(layer, extents, size, stride, padding, dilation, extra):
     """(Ho, Wo) of the module's equation; s·H and s·W for "SAME"."""
-    strides, extra = pair(layer, "stride", stride), pair(layer, "output_padding", output_padding, 0)
-    dilations = pair(layer, "dilation", dilation)
+    strides, dilations = pair(layer, "stride", stride), pair(layer, "dilation", dilation)
     covered = (dilations[0] * (size[0] - 1) + 1, dilations[1] * (size[1] - 1) + 1)
-    if any(e >= s for e, s in zip(extra, strides, strict=True)):
-        raise ValueError(f"{layer}: output_padding: got {extra}, expected below the stride, {strides}")
     if padding == "SAME":
-        if any(extra):
-            raise ValueError(f'{layer}: output_padding: got {extra}, expected 0 beside padding="SAME"')
         return [s * n for s, n in zip(strides, extents, strict=True)]
     cut = [sum(edge) for edge in padding_edges(layer, padding, extents, covered, strides)]
     sizes = [s * (n - 1) + c + e - p for n, s, c, e, p in zip(extents, strides, covered, extra, cut, strict=True)]

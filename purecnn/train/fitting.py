@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -75,9 +76,7 @@ def fit(
             raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
     for name, split in found.splits().items():
-        low, high = (0, 0) if isinstance(split, Stream) else (int(split.labels.min()), int(split.labels.max()))
-        if not 0 <= low <= high < len(names):
-            raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(names) - 1}")
+        _require_fit(name, split, found)
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
         warn_of_repeats(found)
@@ -85,6 +84,16 @@ def fit(
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
     )
+
+
+def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
+    """Raise ValueError for images unlike those to train on, and labels without a class, not at the run's end."""
+    shape, expected = split.images.shape[1:], data.train.images.shape[1:]
+    if shape != expected:
+        raise ValueError(f"data: {name}: got images of shape {shape}, expected {expected}, as those to train on")
+    low, high = (0, 0) if isinstance(split, Stream) else (int(split.labels.min()), int(split.labels.max()))
+    if not 0 <= low <= high < len(data.classes):
+        raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(data.classes) - 1}")
 
 
 class Loaded(NamedTuple):
@@ -129,6 +138,8 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         more = hint if hasattr(data, "__getitem__") else ""
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
     more = {name: read_all(each) for name, each in (("val", val), ("test", test)) if each is not None}
+    for name, split in more.items():
+        check_pixels(split.images, f"data: {name}")
     found = dataclasses.replace(found, **more)
     return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)
 
@@ -149,7 +160,7 @@ def _where(data: Any, config: Config) -> dict[str, Any]:
 def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tuple[str, Chain]:
     """The name under which the run keeps it, MODULE:FUNCTION where it can be imported, and the net itself."""
     if isinstance(net, Chain):
-        return (net.name if _is_ours(net, data) else f":{net.name}"), net
+        return (net.name if _is_ours(net, data) else _name_of_given(net.name)), net
     count = len(classes) if classes is not None else len(data.classes)
     if not count and isinstance(data.train, Split):
         count = 1 + int(data.train.labels.max())
@@ -159,12 +170,17 @@ def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tup
         return net, make_net(net, count)
     if not callable(net):
         raise TypeError(f"net: got {type(net).__name__}, expected a Chain, a function that makes one, or its name")
-    name, module = getattr(net, "__qualname__", "net"), getattr(net, "__module__", "__main__")
+    name, module = getattr(net, "__name__", "net"), getattr(net, "__module__", "__main__")
     if name in get_args(Model) and getattr(models, name) is net:
         return name, make_net(name, count)
-    importable = module != "__main__" and name.isidentifier()
+    importable = module != "__main__" and name.isidentifier() and getattr(net, "__qualname__", "") == name
     built = call_own(net, count, f"net: {name}")
-    return (f"{module}:{name}" if importable else f":{name.strip('<>')}"), built
+    return (f"{module}:{name}" if importable else _name_of_given(name.strip("<>"))), built
+
+
+def _name_of_given(name: str) -> str:
+    """Of a net that a program made, in the config: letters, figures and what joins them."""
+    return ":" + (re.sub(r"[^\w. -]", "_", name) or "net")
 
 
 def _is_ours(net: Chain, data: Dataset) -> bool:

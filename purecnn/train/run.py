@@ -132,7 +132,7 @@ class Run:
         """Take the K steps of `part`, which was asked for at `began`; the loss of each. Raises `Diverged`."""
         self.now, measured = self.training[count_of(part)](self.now, *part)
         losses = measured.loss.tolist()
-        require_finite(losses, first_step=self.steps + 1)
+        require_finite(losses, first_step=self.steps + 1, images=part[0])
         self.steps += len(losses)
         progress = self.progress
         progress.losses += losses

@@ -54,7 +54,8 @@ def make_run_folder(config: Config) -> Path:
         return folder
     number = 1
     while True:
-        folder = Path("runs") / f"{config.model}-{config.data}-{number}"
+        model = re.sub(r"[^\w.-]+", "-", config.model).strip("-")  # a colon is no sign for a folder everywhere
+        folder = Path("runs") / f"{model}-{config.data}-{number}"
         try:
             folder.mkdir(parents=True)  # mkdir is what decides, so two runs started at once get two folders
             return folder

@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from purecnn.train.config import Config
 
 
 class Diverged(ArithmeticError):
-    """The loss became NaN or infinite; `step` is the first such step, counted from 1."""
+    """The loss became NaN or infinite; `step` is the first such step, from 1. `why` says what may prevent it."""
 
-    def __init__(self, step: int, loss: float):
-        super().__init__(f"the loss became {loss} at step {step}; a lower learning rate or a clip_norm may prevent it")
+    def __init__(self, step: int, loss: float, why: str = "a lower learning rate or a clip_norm may prevent it"):
+        super().__init__(f"the loss became {loss} at step {step}; {why}")
         self.step, self.loss = step, loss
 
 
@@ -52,8 +54,13 @@ def best_line(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return max(metrics, key=lambda line: (line["val_accuracy"], -line["val_loss"]))
 
 
-def require_finite(losses: Sequence[float], first_step: int) -> None:
-    """Raise `Diverged` at the first of `losses` that is NaN or infinite; `first_step` is the step of losses[0]."""
+def require_finite(losses: Sequence[float], first_step: int, images: Any = None) -> None:
+    """Raise `Diverged` at the first of `losses` that is NaN or infinite; `first_step` is the step of losses[0].
+
+    It says so where `images`, those of these steps, are to blame: batches are not looked through before.
+    """
     for step, loss in enumerate(losses, start=first_step):
         if not math.isfinite(loss):
+            if images is not None and not bool(jnp.isfinite(images).all()):
+                raise Diverged(step, float(loss), "its images hold values that are not finite")
             raise Diverged(step, float(loss))

@@ -49,6 +49,15 @@ def test_who_has_read_enough_of_the_output_is_not_told_of_an_error(tmp_path):
     assert process.returncode == 1
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes an output")
+@pytest.mark.parametrize(
+    ("words", "code"), [("--version >&-", 0), ("summary --input-shape 8 8 1 >&-", 0), ("trian 2>&-", 2)]
+)
+def test_what_is_printed_to_a_closed_output_is_lost_and_on_no_other(tmp_path, words, code):
+    done = subprocess.run(["sh", "-c", f'"$0" -m purecnn {words}', sys.executable], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a file that is always full")
 @pytest.mark.parametrize("options", [["--version"], ["train", "--help"], ["summary"]])
 def test_an_output_that_cannot_be_written_is_one_line(monkeypatch, capsys, options):

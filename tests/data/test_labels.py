@@ -36,7 +36,9 @@ def test_tables_as_other_programs_write_them_are_read(tmp_path, kind):
     }
 
 
-@pytest.mark.parametrize(("file", "label"), [("image_id", "label"), ("Image", "target"), ("filepath", "labels")])
+@pytest.mark.parametrize(
+    ("file", "label"), [("image_id", "label"), ("Image", "target"), ("filepath", "labels"), ("Image Id", "Class-Name")]
+)
 def test_a_file_that_is_named_without_its_suffix_is_the_only_image_that_is_called_so(tmp_path, file, label):
     made = write_folder(tmp_path / "pets", each=5)
     names = [str(path.relative_to(tmp_path / "pets").with_suffix("")) for path in made]
@@ -141,3 +143,13 @@ def test_a_column_of_splits_divides_the_images_and_those_it_does_not_name_are_co
     assert data.notes == (left_out, *notes)
     assert sorted(data.test.names) == [f"{name}/1.png" for name in ("cat", "dog", "owl")]
     assert data.test.labels.tolist() == [0, 1, 2]
+
+
+def test_a_folder_below_that_has_the_files_of_a_table_is_named(tmp_path):
+    write_folder(tmp_path, classes=("train",))
+    (tmp_path / "other").mkdir()
+    table = tmp_path / "labels.csv"
+    table.write_text("id,label\n0,cat\n1,dog\n2,cat\n")
+    message = rf"labels.csv: got 0 and others, .*; did you mean --data-dir {tmp_path}/train\?$"
+    with pytest.raises(ValueError, match=message):
+        read("folder", str(tmp_path), labels=str(table))

@@ -34,3 +34,9 @@ def test_digits_need_no_path():
 def test_options_of_files_are_for_folders_alone(option, value):
     with pytest.raises(ValueError, match=f"{option}: got {value!r}, expected .*: it applies only to --data folder"):
         read("digits", **{option: value})
+
+
+@pytest.mark.parametrize("place", ["https://example.com/pets.zip", "s3://bucket/pets"])
+def test_an_address_is_no_folder(place):
+    with pytest.raises(ValueError, match=f"^data_dir: got '{place}', expected a file or folder of this machine"):
+        read("folder", place)

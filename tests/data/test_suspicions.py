@@ -1,6 +1,5 @@
 import dataclasses
 import re
-import shutil
 import warnings
 from itertools import islice
 
@@ -8,10 +7,9 @@ import numpy as np
 import pytest
 
 from purecnn.data.dataset import Dataset, Split
-from purecnn.data.readers import read
 from purecnn.data.stream import open_stream
 from purecnn.data.suspicions import check_pixels, warn_of_order, warn_of_repeats
-from tests.data.making import pictures, write_folder
+from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(12, (4, 5, 1), 3)
 TRAIN = Split(IMAGES[:8], LABELS[:8].astype(np.int32), tuple(f"{n}.png" for n in range(8)))
@@ -42,22 +40,6 @@ def test_images_that_are_trained_on_and_tested_with_are_counted():
     assert said(warn_of_repeats, whole)[0].startswith("pets: 8 of 8 images to validate are also among those to train")
     nameless = dataclasses.replace(whole, val=dataclasses.replace(TRAIN, names=()))
     assert "such as val 0:" in said(warn_of_repeats, nameless)[0]
-
-
-def test_files_that_are_trained_on_and_tested_with_are_found_by_class_name_and_content(tmp_path):
-    for name in ("train", "val", "test"):
-        write_folder(tmp_path / "pets" / name, each=6)
-
-    def read_streamed():
-        return said(lambda: read("folder", str(tmp_path / "pets"), image_size=8, streaming="always"))
-
-    assert read_streamed() == []  # all are called alike
-    for file in ("cat/1.png", "owl/2.png"):
-        shutil.copy(tmp_path / "pets/train" / file, tmp_path / "pets/test" / file)
-    assert read_streamed() == [
-        "pets: 2 of 18 images to test with that were looked at are also among those to train on, such as "
-        "train/cat/1.png: the accuracy says little of new images"
-    ]
 
 
 def test_repeats_within_the_training_images_or_of_val_in_test_are_none_and_two_classes_of_one_image_are():

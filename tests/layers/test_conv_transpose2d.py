@@ -34,8 +34,9 @@ def geometries(draw):
         extent.append(draw(st.integers(1, 4)))
         size.append(draw(st.integers(1, 3)))
         options["stride"].append(draw(st.integers(1, 3)))
-        options["dilation"].append(draw(st.integers(1, 2)))
-        options["output_padding"].append(draw(st.integers(0, options["stride"][-1] - 1)))
+        options["dilation"].append(draw(st.integers(1, 3)))
+        below = max(options["stride"][-1], options["dilation"][-1])
+        options["output_padding"].append(draw(st.integers(0, below - 1)))
         room = options["stride"][-1] * (extent[-1] - 1) + options["dilation"][-1] * (size[-1] - 1)
         low = draw(st.integers(0, min(room, 2)))
         options["padding"].append((low, draw(st.integers(0, min(room - low, 2)))))
@@ -59,9 +60,11 @@ def test_any_geometry_is_exact_on_integers(geometry):
         ((2, 2, 3, 2), (1, 2, 3, 2), {"stride": 3}),  # copies with zeros between them
         ((2, 3, 3, 3), (3, 3, 1, 3), {"groups": 3, "stride": 2, "padding": 1}),  # depthwise
         ((1, 2, 2, 1), (2, 2, 2, 1), {"stride": 3, "output_padding": 2}),  # rows that no copy reaches
+        ((1, 2, 3, 1), (2, 2, 2, 1), {"dilation": (3, 4), "output_padding": (2, 3)}),  # as many as strides, and more
+        ((1, 2, 3, 1), (2, 2, 2, 1), {"dilation": 4, "stride": 2, "output_padding": 3, "padding": ((1, 2), (0, 3))}),
         ((0, 3, 3, 2), (2, 2, 1, 2), {}),
     ],
-    ids=["1x1x1", "zeros between", "depthwise", "beyond the copies", "no sample"],
+    ids=["1x1x1", "zeros between", "depthwise", "beyond the copies", "beyond the stride", "and cut", "no sample"],
 )
 def test_edges_of_the_geometry(shape, kernel, options):
     args = whole(shape, kernel, (kernel[2] * options.get("groups", 1),))
@@ -136,7 +139,11 @@ def test_vmap_over_kernels_is_an_ensemble():
         ({"w": (3, 3, 2, 5)}, "w: got shape (3, 3, 2, 5), expected 4 on its last axis, the channels of x"),
         ({"b": (3,)}, "b: got shape (3,), expected (2,) (one per output channel)"),
         ({"groups": 3}, "groups: got 3, expected a divisor of the 4 channels of x"),
-        ({"output_padding": 2, "stride": 2}, "output_padding: got (2, 2), expected below the stride, (2, 2)"),
+        ({"output_padding": 2, "stride": 2}, "output_padding: got (2, 2), expected below the stride, (2, 2), or"),
+        (
+            {"output_padding": (0, 3), "dilation": (4, 3)},
+            "output_padding: got (0, 3), expected below the stride, (1, 1), or the dilation, (4, 3)",
+        ),
         ({"output_padding": -1}, "output_padding: got -1, expected at least 0"),
         (
             {"output_padding": 1, "stride": 2, "padding": "SAME"},

@@ -1,5 +1,6 @@
 """A net and data of one's own, from Python: each way of giving them, and what is kept of them."""
 
+import functools
 import io
 import signal
 import sys
@@ -19,6 +20,7 @@ from purecnn.results.trained import load_trained
 from purecnn.train.config import Config
 from purecnn.train.fitting import as_dataset, fit
 from purecnn.train.run_folder import read_config, read_metrics
+from purecnn.train.stopping import Diverged
 from tests.train.test_notebook import kernel
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -131,12 +133,54 @@ def test_a_function_that_can_be_imported_is_kept_by_its_name(tmp_path, monkeypat
         ),
         (NET, (TRAIN[0], TRAIN[1] - 1), {}, "data: train: got labels -1 to 8, expected 0 to 9"),
         (NET, TRAIN, {"val": (TEST[0], TEST[1] + 5)}, "data: val: got labels 5 to 14, expected 0 to 9"),
+        (
+            NET,
+            TRAIN,
+            {"val": (TEST[0][:, 1:], TEST[1])},
+            r"data: val: got images of shape \(7, 8, 1\), expected \(8, 8, 1\)",
+        ),
+        (
+            NET,
+            batches(),
+            {"test": (TEST[0].repeat(3, 3), TEST[1])},
+            r"data: test: got images of shape \(8, 8, 3\), exp",
+        ),
+        (
+            NET,
+            TRAIN,
+            {"test": (np.full_like(TEST[0], np.nan, float), TEST[1])},
+            "data: test: images: got values from nan",
+        ),
         (NET, [(TRAIN[0][:4], TRAIN[1][:4] + 10)], {"epochs": 1}, "data: got labels 11 to 19, expected 0 to 9"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, net, data, options, message):
     with pytest.raises(ValueError, match=message):
         fit(net, data, run_dir=str(tmp_path / "run"), **options, **QUIET)
+
+
+def test_a_batch_that_is_not_finite_is_to_blame_and_not_the_learning_rate(tmp_path):
+    images, labels = batches()[1]
+    bad = [batches()[0], (np.where(images > 0.9, np.inf, images).astype(np.float32), labels)]
+    with pytest.raises(Diverged, match=r"at step 2; its images hold values that are not finite$"):
+        fit(NET, [(image.astype(np.float32), label) for image, label in bad], run_dir=str(tmp_path / "run"), **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [
+        (lambda classes: NET, ":lambda"),
+        (functools.partial(lambda net, classes: net, NET), ":net"),
+        (purecnn.Chain("my/own: net", NET.layers), ":my_own_ net"),
+        (purecnn.Chain("", NET.layers), ":net"),
+    ],
+)
+def test_nets_of_any_name_are_kept_and_their_folders_have_names_for_any_disk(tmp_path, monkeypatch, net, name):
+    monkeypatch.chdir(tmp_path)
+    run = fit(net, TRAIN, epochs=1, **QUIET)
+    assert read_config(run.folder).model == name
+    assert run.folder.name == f"{name[1:].replace(' ', '-')}-given-1"
+    assert purecnn.load(run.folder, net=NET).metadata.model == name
 
 
 def test_paths_names_and_data_sets_are_data(tmp_path):
