@@ -17,7 +17,7 @@ from verify.checks.gradient import resolved, usable
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import within_noise
-from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, largest, unit_roundoff
+from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, any_true, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, is_float
 
@@ -59,7 +59,7 @@ def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allo
     """Elements further from the oracle than allowed, but for those that a kink explains."""
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
-        if level is OWN and any(b.any() for b in bad):  # it was right in float64, where it runs there
+        if level is OWN and any_true(bad):  # it was right in float64, where it runs there
             bad = [b & ~n for b, n in zip(bad, within_noise(case, got, OWN), strict=True)]
         return kinks.unexplained(case, level, got, allowed, bad)
 
