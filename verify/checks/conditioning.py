@@ -1,4 +1,5 @@
-"""Saturation: at logits of ±100 and ±800 a rule must still be finite, and no worse than the problem demands.
+"""Saturation: at logits of ±100 and ±800 a rule must still be finite, and no worse than the problem demands. The same
+is asked of numbers far from zero, whose squares leave no digit to their differences.
 
 exp(100) overflows float32, and 1 - σ(20) keeps no digit: a rule that exponentiates before it subtracts the maximum,
 or takes the logarithm of a probability, is exact on paper and useless here. Three yardsticks: the error that the
@@ -8,6 +9,8 @@ enters an exponent where the rule works from y = log ∑ exp x: exp(x - y) is of
 
 Rounded to 800, numbers tie by themselves; without a reference an element may lie anywhere between the one-sided slopes.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +26,11 @@ from verify.running import OWN, WIDE, is_float
 
 NAME = "conditioning"
 EVERY_CASE = True
+FAR = 10  # times the deviation
+CANCELLATION = (
+    "digits are lost where numbers are much larger than their differences, as in a variance computed as E[x²] − E[x]²: "
+    "subtract the mean before squaring"
+)
 OF_OUTPUT = 1e-4  # of an element, at most, for the rounding of the output
 
 
@@ -64,7 +72,14 @@ def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allo
         return kinks.unexplained(case, level, got, allowed, bad)
 
     beyond = [resolved(case, k) for k in range(len(got))] if level is WIDE else None
-    return differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
+    found = differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
+    return [replace(f, cause=CANCELLATION) for f in found] if _far_from_zero(case) else found
+
+
+def _far_from_zero(case: CallUnderTest) -> bool:
+    """Whether the numbers of an argument are many times larger than their differences."""
+    arrays = [case.arrays[n].astype(WIDE) for n in case.perturbed]
+    return any(a.size > 1 and abs(a.mean()) > FAR * a.std() > 0 for a in arrays)
 
 
 def _lost_by_autodiff(case: CallUnderTest) -> list[np.ndarray]:

@@ -170,6 +170,9 @@ def _squashed(v: np.ndarray) -> np.ndarray:
 
 
 POSITIVE = Domain("positive", positive, lambda rng, v, scale: np.abs(v))
+NONNEGATIVE = Domain(
+    "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
+)
 INCREASING = Domain("increasing", _increasing, _sorted)
 # Of each group the first that the example shows; what several groups say holds together.
 STRUCTURE = (
@@ -183,9 +186,7 @@ STRUCTURE = (
 SIGN = (
     Domain("(0, 1)", _within(0, 1), lambda rng, v, scale: 0.5 + 0.5 * _squashed(v / scale)),
     POSITIVE,
-    Domain(
-        "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
-    ),
+    NONNEGATIVE,
     Domain("(-1, 1)", _within(-1, 1), lambda rng, v, scale: _squashed(v / scale)),
 )
 FORM = (

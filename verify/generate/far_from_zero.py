@@ -1,0 +1,34 @@
+"""Calls with numbers far from zero: the mean of their squares, less the square of their mean, has no digit left.
+
+Left out are arguments whose numbers lie in an interval in the example, or have a form that an offset would take away.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+
+from verify.call_under_test import CallUnderTest
+from verify.generate.domain import INCREASING, NONNEGATIVE, POSITIVE
+from verify.oracle.tolerance import unit_roundoff
+
+ANYWHERE = {POSITIVE, NONNEGATIVE, INCREASING}  # domains that an offset does not leave
+FEWEST = 2  # numbers that differ
+
+
+def plans(case: CallUnderTest, apart: Collection[int]) -> Iterator[tuple[str, dict[int, Callable], bool]]:
+    """(label, fillers, stress): each of the first two arguments, and all of them. `apart` are matrices of which the
+    function takes the parts."""
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
+    movable = [
+        n
+        for n in case.perturbed
+        if set(leaves[n].domain) <= ANYWHERE and n not in apart and case.arrays[n].size >= FEWEST
+    ]
+    names = dict(zip(case.perturbed, case.names, strict=True))
+    far = _with_offset(unit_roundoff(case.tested.dtype) ** -0.5)
+    for n in movable[:2]:
+        yield f"{names[n]} far from 0", {n: far}, True
+    if len(movable) > 1:
+        yield "every argument far from 0", dict.fromkeys(movable, far), True
+
+
+def _with_offset(offset: float) -> Callable:
+    return lambda rng, shape, scale: scale * (offset + rng.standard_normal(shape))
