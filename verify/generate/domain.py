@@ -164,8 +164,8 @@ def _within(low: float, high: float) -> Callable[[np.ndarray], bool]:
 
 
 def _squashed(v: np.ndarray) -> np.ndarray:
-    """Between −1 and 1, in bfloat16 too."""
-    v = np.clip(v, -30, 30)
+    """Between −1 and 1, in bfloat16 too, up to a clamp at 0.99 or a threshold of 1/255."""
+    v = np.clip(v, -127, 127)
     return v / (1 + np.abs(v))
 
 
