@@ -26,7 +26,7 @@ from verify.running import OWN, WIDE, is_float
 
 NAME = "conditioning"
 EVERY_CASE = True
-FAR = 10  # times the deviation
+FAR = 0.25  # of the mean, in deviations, at which no digit is left
 CANCELLATION = (
     "digits are lost where numbers are much larger than their differences, as in a variance computed as E[x²] − E[x]²: "
     "subtract the mean before squaring"
@@ -77,9 +77,10 @@ def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allo
 
 
 def _far_from_zero(case: CallUnderTest) -> bool:
-    """Whether the numbers of an argument are many times larger than their differences."""
+    """Whether the squares of an argument's numbers leave few digits to those of their differences, or none."""
     arrays = [case.arrays[n].astype(WIDE) for n in case.perturbed]
-    return any(a.size > 1 and abs(a.mean()) > FAR * a.std() > 0 for a in arrays)
+    far = FAR * case.own_unit**-0.5
+    return any(a.size > 1 and abs(a.mean()) > far * a.std() > 0 for a in arrays)
 
 
 def _lost_by_autodiff(case: CallUnderTest) -> list[np.ndarray]:
