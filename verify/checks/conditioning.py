@@ -17,6 +17,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
+from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import within_noise
@@ -26,11 +27,6 @@ from verify.running import OWN, WIDE, is_float
 
 NAME = "conditioning"
 EVERY_CASE = True
-FAR = 0.25  # of the mean, in deviations, at which no digit is left
-CANCELLATION = (
-    "digits are lost where numbers are much larger than their differences, as in a variance computed as E[x²] − E[x]²: "
-    "subtract the mean before squaring"
-)
 OF_OUTPUT = 1e-4  # of an element, at most, for the rounding of the output
 
 
@@ -73,14 +69,7 @@ def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allo
 
     beyond = [resolved(case, k) for k in range(len(got))] if level is WIDE else None
     found = differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
-    return [replace(f, cause=CANCELLATION) for f in found] if _far_from_zero(case) else found
-
-
-def _far_from_zero(case: CallUnderTest) -> bool:
-    """Whether the squares of an argument's numbers leave few digits to those of their differences, or none."""
-    arrays = [case.arrays[n].astype(WIDE) for n in case.perturbed]
-    far = FAR * case.own_unit**-0.5
-    return any(a.size > 1 and abs(a.mean()) > far * a.std() > 0 for a in arrays)
+    return [replace(f, cause=far_from_zero.CAUSE) for f in found] if far_from_zero.is_at(case) else found
 
 
 def _lost_by_autodiff(case: CallUnderTest) -> list[np.ndarray]:

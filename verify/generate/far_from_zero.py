@@ -5,12 +5,19 @@ Left out are arguments whose numbers lie in an interval in the example, or have 
 
 from collections.abc import Callable, Collection, Iterator
 
+import numpy as np
+
 from verify.call_under_test import CallUnderTest
 from verify.generate.domain import INCREASING, NONNEGATIVE, POSITIVE
 from verify.oracle.tolerance import unit_roundoff
 
 ANYWHERE = {POSITIVE, NONNEGATIVE, INCREASING}  # domains that an offset does not leave
 FEWEST = 2  # numbers that differ
+FAR = 0.25  # of the mean, in deviations, at which no digit is left
+CAUSE = (
+    "digits are lost where numbers are much larger than their differences, as in a variance computed as E[x²] − E[x]²: "
+    "subtract the mean before squaring"
+)
 
 
 def plans(case: CallUnderTest, apart: Collection[int]) -> Iterator[tuple[str, dict[int, Callable], bool]]:
@@ -32,3 +39,10 @@ def plans(case: CallUnderTest, apart: Collection[int]) -> Iterator[tuple[str, di
 
 def _with_offset(offset: float) -> Callable:
     return lambda rng, shape, scale: scale * (offset + rng.standard_normal(shape))
+
+
+def is_at(case: CallUnderTest) -> bool:
+    """Whether the squares of an argument's numbers leave few digits to those of their differences, or none."""
+    arrays = [case.arrays[n].astype(np.float64) for n in case.perturbed]
+    far = FAR * unit_roundoff(case.tested.dtype) ** -0.5
+    return any(a.size >= FEWEST and abs(a.mean()) > far * a.std() > 0 for a in arrays)
