@@ -14,6 +14,7 @@ from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.generate import generated_inputs, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
+from verify.running import WIDE
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 LONG = 130  # beyond one block of 128

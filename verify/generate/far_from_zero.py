@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.generate.domain import INCREASING, NONNEGATIVE, POSITIVE
+from verify.generate.domain import INCREASING, NONNEGATIVE, POSITIVE, scale_of
 from verify.oracle.tolerance import unit_roundoff
 
 ANYWHERE = {POSITIVE, NONNEGATIVE, INCREASING}  # domains that an offset does not leave
@@ -30,15 +30,16 @@ def plans(case: CallUnderTest, apart: Collection[int]) -> Iterator[tuple[str, di
         if set(leaves[n].domain) <= ANYWHERE and n not in apart and case.arrays[n].size >= FEWEST
     ]
     names = dict(zip(case.perturbed, case.names, strict=True))
-    far = _with_offset(unit_roundoff(case.tested.dtype) ** -0.5)
+    offset = unit_roundoff(case.tested.dtype) ** -0.5
+    scales = {n: scale_of(leaves[n].value) for n in movable}
     for n in movable[:2]:
-        yield f"{names[n]} far from 0", {n: far}, True
-    if len(movable) > 1:
-        yield "every argument far from 0", dict.fromkeys(movable, far), True
+        yield f"{names[n]} far from 0", {n: _about(offset * scales[n])}, True
+    if len(movable) > 1:  # one offset for all: what is subtracted from each other cancels
+        yield "every argument far from 0", dict.fromkeys(movable, _about(offset * max(scales.values()))), True
 
 
-def _with_offset(offset: float) -> Callable:
-    return lambda rng, shape, scale: scale * (offset + rng.standard_normal(shape))
+def _about(offset: float) -> Callable:
+    return lambda rng, shape, scale: offset + scale * rng.standard_normal(shape)
 
 
 def is_at(case: CallUnderTest) -> bool:
