@@ -38,7 +38,7 @@ def _inside(fun: Any, depth: int = 0) -> Iterator[types.FunctionType]:
     """The functions that one closes over, also as the attribute of an object."""
     cells = [c.cell_contents for c in getattr(fun, "__closure__", None) or () if filled(c)]
     cells += [getattr(c, a) for c in cells for a in ("fn", "fun", "func") if hasattr(c, a)]
-    for value in map(_bare, cells):
+    for value in map(bare, cells):
         if isinstance(value, types.FunctionType) and depth < 3:
             yield value
             yield from _inside(value, depth + 1)
