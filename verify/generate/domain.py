@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 ORDER_BY_CHANCE = 0.05  # probability of a random array being sorted, below which one is sorted on purpose
-FEWEST = 4  # numbers between −1 and 1 that show an interval
+FEWEST = 4  # numbers between 0 and 1, or not below 0, that show it
+FEWEST_ABOUT_ZERO = 8  # the same between −1 and 1, where two of three normal numbers lie
 SMALL = 0.5  # of an argument whose numbers are all below it, the interval is no limit
 
 
@@ -156,9 +157,9 @@ def positive(value: np.ndarray) -> bool:
     return value.size > 0 and bool(np.all(np.asarray(value, np.float64) > 0))
 
 
-def _within(low: float, high: float) -> Callable[[np.ndarray], bool]:
+def _within(low: float, high: float, fewest: int = FEWEST) -> Callable[[np.ndarray], bool]:
     def shown(v):
-        return v.size >= FEWEST and bool(np.all((v > low) & (v < high)) and np.abs(v).max() >= SMALL)
+        return v.size >= fewest and bool(np.all((v > low) & (v < high)) and np.abs(v).max() >= SMALL)
 
     return shown
 
@@ -187,7 +188,7 @@ SIGN = (
     Domain("(0, 1)", _within(0, 1), lambda rng, v, scale: 0.5 + 0.5 * _squashed(v / scale)),
     POSITIVE,
     NONNEGATIVE,
-    Domain("(-1, 1)", _within(-1, 1), lambda rng, v, scale: _squashed(v / scale)),
+    Domain("(-1, 1)", _within(-1, 1, FEWEST_ABOUT_ZERO), lambda rng, v, scale: _squashed(v / scale)),
 )
 FORM = (
     Domain("symmetric", symmetric, _mirror),
