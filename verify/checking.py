@@ -33,7 +33,7 @@ from verify.checks import (
     transforms,
 )
 from verify.function_under_test import FunctionUnderTest, describe, first_line
-from verify.generate import calls
+from verify.generate import calls, long_calls
 from verify.log import Log
 from verify.oracle import canary
 from verify.oracle.instances import function_of, is_instance
@@ -126,7 +126,7 @@ def check(
                 because = _run(log, example, chosen, cases, limit, start + seconds)
             log.notes += [FIXED] if is_instance(rule) else []
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
-            log.notes += not_varied(example) if cases > 0 else []
+            log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
     except UncheckableError as why:
         because = str(why)
@@ -247,4 +247,4 @@ def _generated(example: CallUnderTest, cases: int) -> Iterator[CallUnderTest]:
     if cases > 0:
         yield from calls.content_cases(example)
         yield from calls.geometry_cases(example, cases)
-        yield from calls.long_case(example)
+        yield from long_calls.long_cases(example)

@@ -24,6 +24,7 @@ class Log:
     findings: list[Finding] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    varied: set[str] = field(default_factory=set)  # the options that some generated call gave another value
     start: float = field(default_factory=time.perf_counter)
 
     def run(self, check: ModuleType, case: CallUnderTest) -> bool:
@@ -56,6 +57,7 @@ class Log:
     def run_all(self, checks: Sequence[ModuleType], case: CallUnderTest) -> bool:
         """Run several; a rule that cannot be differentiated at a call is not asked for its gradient there."""
         right = True
+        self.varied.update(case.options)
         for n, check in enumerate(checks):
             right = self.run(check, case) and right
             if check is contract and self.outcomes[-1].status != PASSED:

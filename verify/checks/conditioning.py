@@ -1,4 +1,5 @@
-"""Saturation: at logits of ±100 and ±800 a rule must still be finite, and no worse than the problem demands.
+"""Saturation: at logits of ±100 and ±800 a rule must still be finite, and no worse than the problem demands. The same
+is asked of numbers far from zero, whose squares leave no digit to their differences.
 
 exp(100) overflows float32, and 1 - σ(20) keeps no digit: a rule that exponentiates before it subtracts the maximum,
 or takes the logarithm of a probability, is exact on paper and useless here. Three yardsticks: the error that the
@@ -9,15 +10,18 @@ enters an exponent where the rule works from y = log ∑ exp x: exp(x - y) is of
 Rounded to 800, numbers tie by themselves; without a reference an element may lie anywhere between the one-sided slopes.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
+from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import within_noise
-from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, largest, unit_roundoff
+from verify.oracle.tolerance import ROOM, WORSE_THAN_AUTODIFF, allowed_error, any_true, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, is_float
 
@@ -59,12 +63,13 @@ def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allo
     """Elements further from the oracle than allowed, but for those that a kink explains."""
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
-        if level is OWN and any(b.any() for b in bad):  # it was right in float64, where it runs there
+        if level is OWN and any_true(bad):  # it was right in float64, where it runs there
             bad = [b & ~n for b, n in zip(bad, within_noise(case, got, OWN), strict=True)]
         return kinks.unexplained(case, level, got, allowed, bad)
 
     beyond = [resolved(case, k) for k in range(len(got))] if level is WIDE else None
-    return differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
+    found = differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)
+    return [replace(f, cause=far_from_zero.CAUSE) for f in found] if far_from_zero.is_at(case) else found
 
 
 def _lost_by_autodiff(case: CallUnderTest) -> list[np.ndarray]:

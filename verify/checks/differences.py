@@ -22,7 +22,7 @@ from verify.function_under_test import first_line
 from verify.generate.domain import mirrored
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import ROOM, largest, unit_roundoff
+from verify.oracle.tolerance import ROOM, any_true, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE
 
@@ -85,7 +85,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
             room = max(room, 2 * own, loop_noise(case) * (size + float(np.sum(np.abs(u))) * loudest))
             if abs(got - slope.value) > room and slope.exponent(got) < 1.5:
                 at_kink = slope.agrees_closer_by(got) or kinks.slopes(case, direction, case.y_bar).kink
-                at_kink = at_kink or any(e.any() for e in gradient.excused(case))
+                at_kink = at_kink or any_true(gradient.excused(case))
                 if at_kink:
                     kinked += 1
                     continue

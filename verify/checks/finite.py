@@ -11,12 +11,14 @@ from verify.call_under_test import CallUnderTest
 from verify.checks.contract import cause_of
 from verify.checks.differences import slope_along
 from verify.function_under_test import first_line
+from verify.generate import far_from_zero
 from verify.oracle.noise import singular
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, compiled, is_float
 
 NAME = "finite"
 EVERY_CASE = True
+UNSTABLE = "an overflow, 0/0 or log 0 in the rule: use the stable form, or mask before dividing"
 CLOSE, TINY, SMOOTH = 1e-2, 1e-9, 1.5  # the error bar of a slope, and how the Taylor remainder falls
 
 
@@ -42,7 +44,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
         if bad.any() and _finite_inputs(case) and (not case.stress or finite_value(case)):
             index = tuple(int(i) for i in np.argwhere(bad)[0])
             text = f"{int(bad.sum())} of {bad.size} elements are not finite, from finite inputs"
-            cause = "an overflow, 0/0 or log 0 in the rule: use the stable form, or mask before dividing"
+            cause = far_from_zero.CAUSE if far_from_zero.is_at(case) else UNSTABLE
             # Without an oracle the true cotangent may be infinite, as a root's at 0 is.
             note = not case.example and not _known(case) and not _has_slope(case, k, index)
             found.append(

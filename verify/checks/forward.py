@@ -14,7 +14,7 @@ from verify.oracle import samplers
 from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE
 from verify.oracle.noise import loop_noise, moved_by_roundoff
-from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import ROOM, allowed_error, any_true, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float
 
@@ -47,7 +47,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
         bad = _where_finite(plain)(bad)
-        if not any(b.any() for b in bad):
+        if not any_true(bad):
             return bad
         # One operation, a cast to eight bits, may round otherwise where XLA optimises more.
         optimised = [np.asarray(y) for y in call(jax.jit(lambda arrays: flat(*arrays)), OWN, list(case.arrays))]

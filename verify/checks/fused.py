@@ -21,7 +21,7 @@ from verify.function_under_test import PERTURBED
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
 from verify.oracle.primal import equations
-from verify.oracle.tolerance import allowed_error, wrong_elements
+from verify.oracle.tolerance import allowed_error, any_true, wrong_elements
 from verify.report.finding import Finding
 from verify.running import WIDE, call, is_float, pullback
 
@@ -86,7 +86,7 @@ def _behind_a_product(case: CallUnderTest, dtype: Any) -> list[Finding]:
         return []
     there = replace(case.moved(computed), label=f"{case.label}, behind a product under jit", example=False)
     bad = [wrong_elements(a, b, r) for a, b, r in zip(alone, behind, room, strict=True)]
-    if any(b.any() for b in bad):
+    if any_true(bad):
         bad = [b & ~n for b, n in zip(bad, within_noise(there, behind, dtype, DRAWS), strict=True)]
     what = "those of a call on the product's result"
     return [

@@ -19,7 +19,7 @@ from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import INSTANCE
 from verify.oracle.noise import MEASURED, cancelled, loop_noise, measured, singular, within_noise
-from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE, is_float
 
@@ -29,7 +29,7 @@ COARSE = 1e-4  # of the largest element: what float32 leaves of a function that 
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
-    if not _any(_finite(case)):
+    if not any_true(_finite(case)):
         raise NotRunError("the oracle itself is not finite here")
     if singular(case):
         raise NotRunError("the function is singular here: its derivative is the rounding error of 1/0")
@@ -77,7 +77,7 @@ def _at(
         return [Finding(NAME, name, None, None, None, "shape", text, case.label) for name, text in texts]
     allowed = _allowed(case, level, unit)
     bad = _differing(case, got, allowed)
-    if case.long and _any(bad):  # the error analysis costs a compilation, and is asked for only now
+    if case.long and any_true(bad):  # the error analysis costs a compilation, and is asked for only now
         allowed = _allowed_after_analysis(case, level, unit)
         bad = _both(bad, _differing(case, got, allowed))
     bad = _beyond_noise(case, level, got, allowed, bad, right_in_float64)
@@ -141,18 +141,14 @@ def _beyond_noise(
 ) -> list[np.ndarray]:
     """The elements among `bad` that differ by more than moving the inputs by a roundoff does."""
     if level is WIDE:
-        if loop_noise(case) and _any(bad):  # where a loop does not converge, a roundoff decides
+        if loop_noise(case) and any_true(bad):  # where a loop does not converge, a roundoff decides
             bad = _both(bad, [~n for n in within_noise(case, got, WIDE)])
     elif case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
-        if right_in_float64 and _any(bad):
+        if right_in_float64 and any_true(bad):
             bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
             bad = [b & ~cancelled(case, k, g) for k, (b, g) in enumerate(zip(bad, got, strict=True))]
     return bad
-
-
-def _any(masks: list[np.ndarray]) -> bool:
-    return any(mask.any() for mask in masks)
 
 
 def _both(first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:

@@ -28,6 +28,7 @@ from verify.oracle.tolerance import (
     LOW_PRECISION_ROOM,
     WORSE_THAN_AUTODIFF,
     allowed_error,
+    any_true,
     unit_roundoff,
     wrong_elements,
 )
@@ -180,7 +181,7 @@ def _errors(case: CallUnderTest, level: Level, bars) -> list[Finding]:
     room = [ratio * allowed_error(m, dtype, LOW_PRECISION_ROOM) for m in truth.magnitudes]
     wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, bars, room, strict=True)]
     wrong = kinks.unexplained(case, dtype, bars, room, wrong, room=8 * level.unit)
-    if any(b.any() for b in wrong):
+    if any_true(wrong):
         wrong = [b & ~n for b, n in zip(wrong, _on_an_edge(case, level, bars), strict=True)]
     for k, (name, e, g) in enumerate(zip(case.names, truth.cotangents, bars, strict=True)):
         bad, allowed = wrong[k], room[k]

@@ -17,7 +17,7 @@ from verify.oracle.error_bounds import with_error_bounds
 from verify.oracle.instances import UNWRITTEN
 from verify.oracle.noise import loop_noise
 from verify.oracle.primal import HIJAX, JVP_CALLS
-from verify.oracle.tolerance import allowed_error, largest, resolution, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call, compiled, linearized, pushforward
 
@@ -79,7 +79,7 @@ def _compared(case: CallUnderTest, mode: str, oracle, tangents, expected, own, a
     words = [f"{what}{_index(k, count)}" for what in ("output", "tangent of output") for k in range(count)]
 
     def unexplained(bad: list[np.ndarray]) -> list[np.ndarray]:
-        if case.tested.reference is not None or not any(b.any() for b in bad):
+        if case.tested.reference is not None or not any_true(bad):
             return bad
         pairs = enumerate(zip(bad, allowed, strict=True))
         return [b & ~_excused(case, oracle, tangents, k, expected[k], own[k], a) for k, (b, a) in pairs]

@@ -19,7 +19,7 @@ from verify.generate.domain import mirrored, on_simplex
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import unit_roundoff, wrong_elements
+from verify.oracle.tolerance import any_true, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import RULE, WIDE, call, compiled, pullback
 
@@ -79,7 +79,7 @@ def _findings(case: CallUnderTest) -> list[Finding]:
     # Where autodiff of the function was no oracle for the first derivative it is none for the second; and what
     # a stop_gradient holds, the rule's residuals may follow when it is differentiated again.
     stops = kinks.stops_gradients(case)
-    if found is None or (found and (stops or any(e.any() for e in gradient.excused(case)))):
+    if found is None or (found and (stops or any_true(gradient.excused(case)))):
         found = _against_differences(case, arrays, y_bar, u, got)
         if found and stops and not _consistent(case, arrays, y_bar, u):
             raise NotRunError("with a stop_gradient the function's second derivative is not defined")

@@ -16,6 +16,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.checks import fused
+from verify.checks.contract import cause_of
 from verify.function_under_test import FLOAT, KEY, PERTURBED, first_line
 from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
@@ -134,7 +135,7 @@ def _raised(case: CallUnderTest, level, name: str, build: Build, inputs: list, e
         where = ", unless its key is a constant"
     if where:
         return Finding(NAME, "the rule", None, None, None, "", text + where, label, note=True)
-    return Finding(NAME, "the backward rule", None, None, None, "raises", text, label)
+    return Finding(NAME, "the backward rule", None, None, None, "raises", text, label, cause_of(error))
 
 
 def _error_of(fun: Callable, level, inputs: list) -> type[Exception] | None:

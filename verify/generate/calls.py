@@ -14,14 +14,11 @@ from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.generate import generated_inputs, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
-from verify.oracle.primal import equations
 from verify.running import WIDE
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
-LONG, LONGER = 130, 257  # beyond one and two blocks of 128
+LONG = 130  # beyond one block of 128
 FEW_CLASSES, MOST_ELEMENTS = 3, 20_000  # one long size an axis, of rules that are cheap at it
-CONDITIONED = {"while", "cholesky", "lu", "qr", "householder_product", "eigh", "eig", "svd", "triangular_solve"}
-ALL_LONG = 200_000  # elements, all axes long at once
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
 UNROLLED = 800  # equations
@@ -68,32 +65,13 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
         arrays = generated_inputs.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
         case = with_cotangent(case, rng)
-        if operations_of(case) <= OPERATIONS and not unrolled(case, example) and not _unwritten(case):
+        if feasible(case, example):
             yield case
 
 
-def long_case(example: CallUnderTest) -> Iterator[CallUnderTest]:
-    """Every axis long at once, where that is cheap, at the example's own dtype: what goes by blocks may do so in
-    float32 alone. Not asked of what a long random matrix is too ill-conditioned for, or a loop may not end with."""
-    if any(e.primitive.name in CONDITIONED for e in equations(example.trace[0])):
-        return
-    classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
-    for n, axes in enumerate(classes if len(classes) <= FEW_CLASSES and example.tested.dtype != WIDE else ()):
-        for size in (LONGER + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
-            longer = shapes.set_class(sizes, axes, size)
-            few = sum(int(np.prod(s)) for s in longer) <= ALL_LONG
-            if few and shapes.accepted(example, longer, example.options):
-                sizes = longer
-                break
-    if sizes == [tuple(a.shape) for a in example.arrays]:
-        return
-    rng = np.random.default_rng((example.seed, 18))
-    label = f"{example.tested.dtype.name}, sizes {_shown(sizes)}"
-    arrays = generated_inputs.fill(example, rng, {}, sizes)
-    case = replace(example, label=label, arrays=arrays, example=False, reshaped=True, long=True, y_bar=())
-    case = with_cotangent(case, rng)
-    if operations_of(case) <= OPERATIONS and not unrolled(case, example) and not _unwritten(case):
-        yield case
+def feasible(case: CallUnderTest, example: CallUnderTest) -> bool:
+    """Whether a generated call is cheap enough, and one that was promised."""
+    return operations_of(case) <= OPERATIONS and not unrolled(case, example) and not _unwritten(case)
 
 
 def affordable(example: CallUnderTest) -> CallUnderTest:
@@ -109,7 +87,7 @@ def affordable(example: CallUnderTest) -> CallUnderTest:
             smaller = candidate if shapes.accepted(example, candidate, example.options) else smaller
         rng = np.random.default_rng((example.seed, 4))
         arrays = generated_inputs.fill(example, rng, {}, smaller)
-        case = with_cotangent(replace(example, label=f"sizes {_shown(smaller)}", arrays=arrays, y_bar=()), rng)
+        case = with_cotangent(replace(example, label=f"sizes {shown(smaller)}", arrays=arrays, y_bar=()), rng)
         if smaller != sizes and operations_of(case) <= OPERATIONS:
             return case
     return example  # nothing about it is free
@@ -165,17 +143,17 @@ def _plans(
     default = dict(example.options)
     varied = all_different(example, classes, base)
     if varied != base:
-        yield f"all sizes different: {_shown(varied)}", varied, default, generated_inputs.distinct
+        yield f"all sizes different: {shown(varied)}", varied, default, generated_inputs.distinct
     for axes in classes if len(classes) <= FEW_CLASSES else ():
         sizes = shapes.set_class(varied, axes, LONG)  # beyond one block of 128
         longer = sum(int(np.prod(s)) for s in sizes)
         if longer <= MOST_ELEMENTS and shapes.accepted(example, sizes, default):
-            yield f"{_named(example, axes)} of {LONG}: {_shown(sizes)}", sizes, default, generated_inputs.normal
+            yield f"{_named(example, axes)} of {LONG}: {shown(sizes)}", sizes, default, generated_inputs.normal
     for axes in classes[:1]:
         for size in (1, max(3, _size(varied, axes) + 1)):  # one more than chunks of the example's may fill
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
-                yield f"batch {size}: {_shown(sizes)}", sizes, default, generated_inputs.normal
+                yield f"batch {size}: {shown(sizes)}", sizes, default, generated_inputs.normal
     choices = option_values(example)
     for mixture in mixtures(choices, rng):
         yield from _fitted(example, classes, varied, mixture, generated_inputs.distinct)
@@ -189,7 +167,7 @@ def _plans(
         for size in (1, _size(varied, axes) + 1):
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
-                yield f"{_named(example, axes)} of {size}: {_shown(sizes)}", sizes, default, generated_inputs.distinct
+                yield f"{_named(example, axes)} of {size}: {shown(sizes)}", sizes, default, generated_inputs.distinct
     for _ in range(4):
         for mixture in mixtures(choices, rng):
             yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
@@ -227,7 +205,7 @@ def _fitted(
     for candidate in candidates if "groups" in given else candidates[: 1 + len(classes)]:
         if shapes.accepted(example, candidate, options):
             text = ", ".join(f"{k}={v!r}" for k, v in given.items())
-            yield f"{text}: {_shown(candidate)}", candidate, options, filler
+            yield f"{text}: {shown(candidate)}", candidate, options, filler
             return
 
 
@@ -241,7 +219,7 @@ def _size(sizes: list, axes: shapes.Axes) -> int:
     return sizes[axes[0][0]][axes[0][1]]
 
 
-def _shown(sizes: list[tuple[int, ...]]) -> str:
+def shown(sizes: list[tuple[int, ...]]) -> str:
     return ", ".join(f"[{','.join(map(str, s))}]" for s in sizes)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 ORDER_BY_CHANCE = 0.05  # probability of a random array being sorted, below which one is sorted on purpose
-FEWEST = 4  # numbers between −1 and 1 that show an interval
+FEWEST = 4  # numbers between 0 and 1, or not below 0, that show it
+FEWEST_ABOUT_ZERO = 8  # the same between −1 and 1, where two of three normal numbers lie
 SMALL = 0.5  # of an argument whose numbers are all below it, the interval is no limit
 
 
@@ -156,20 +157,23 @@ def positive(value: np.ndarray) -> bool:
     return value.size > 0 and bool(np.all(np.asarray(value, np.float64) > 0))
 
 
-def _within(low: float, high: float) -> Callable[[np.ndarray], bool]:
+def _within(low: float, high: float, fewest: int = FEWEST) -> Callable[[np.ndarray], bool]:
     def shown(v):
-        return v.size >= FEWEST and bool(np.all((v > low) & (v < high)) and np.abs(v).max() >= SMALL)
+        return v.size >= fewest and bool(np.all((v > low) & (v < high)) and np.abs(v).max() >= SMALL)
 
     return shown
 
 
 def _squashed(v: np.ndarray) -> np.ndarray:
-    """Between −1 and 1, in bfloat16 too."""
-    v = np.clip(v, -30, 30)
+    """Between −1 and 1, in bfloat16 too, up to a clamp at 0.99 or a threshold of 1/255."""
+    v = np.clip(v, -127, 127)
     return v / (1 + np.abs(v))
 
 
 POSITIVE = Domain("positive", positive, lambda rng, v, scale: np.abs(v))
+NONNEGATIVE = Domain(
+    "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
+)
 INCREASING = Domain("increasing", _increasing, _sorted)
 # Of each group the first that the example shows; what several groups say holds together.
 STRUCTURE = (
@@ -183,10 +187,8 @@ STRUCTURE = (
 SIGN = (
     Domain("(0, 1)", _within(0, 1), lambda rng, v, scale: 0.5 + 0.5 * _squashed(v / scale)),
     POSITIVE,
-    Domain(
-        "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
-    ),
-    Domain("(-1, 1)", _within(-1, 1), lambda rng, v, scale: _squashed(v / scale)),
+    NONNEGATIVE,
+    Domain("(-1, 1)", _within(-1, 1, FEWEST_ABOUT_ZERO), lambda rng, v, scale: _squashed(v / scale)),
 )
 FORM = (
     Domain("symmetric", symmetric, _mirror),

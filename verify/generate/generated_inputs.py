@@ -12,6 +12,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
+from verify.generate import far_from_zero
 from verify.generate.domain import POSITIVE, scale_of
 from verify.generate.shapes import takes_apart
 
@@ -237,6 +238,7 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     for n in positions[:2]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
+    yield from far_from_zero.plans(case, apart)
     for n in positions:
         if n not in apart:  # branches for small and for large numbers
             yield f"{names[n]} of several magnitudes", {n: of_several_magnitudes}, False

@@ -22,7 +22,7 @@ from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, conventions
 from verify.oracle.noise import loop_noise
 from verify.oracle.primal import equations
-from verify.oracle.tolerance import wrong_elements
+from verify.oracle.tolerance import any_true, wrong_elements
 from verify.report.finding import NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float, pullback
 
@@ -96,7 +96,7 @@ def unexplained(
     one; one convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative
     to the slopes."""
     bad = beside.without_symmetric_parts(case, got, allowed, bad)
-    if not any(b.any() for b in bad) or not (case.tested.reference is None or stops_gradients(case)):
+    if not any_true(bad) or not (case.tested.reference is None or stops_gradients(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
     try:
@@ -106,7 +106,7 @@ def unexplained(
     except Exception:
         smooth = [np.zeros(b.shape, bool) for b in bad]
     bad = [b & ~s for b, s in zip(bad, smooth, strict=True)]
-    if not any(b.any() for b in bad):
+    if not any_true(bad):
         return bad
     judged = [s | ~np.isfinite(e) for s, e in zip(smooth, case.truth.cotangents, strict=True)]
     if _one_convention(case, got, allowed, judged):
@@ -148,7 +148,7 @@ def _one_convention(
             if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(y, native, strict=True)):
                 continue
             wrong = [wrong_elements(e, g, a) & ~s for e, g, a, s in zip(bars, got, allowed, smooth, strict=True)]
-            if not any(w.any() for w in wrong):
+            if not any_true(wrong):
                 return True
     except Exception:  # a primitive that cannot be rewritten: the slopes decide
         return False

@@ -6,6 +6,7 @@ of products is Σ|products| times a slowly growing function of the number of ter
 alone, so a wrong element does not hide behind a large neighbour.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import ml_dtypes
@@ -49,6 +50,11 @@ def resolution(magnitude: np.ndarray, dtype: Any) -> np.ndarray:
     """What `dtype` itself cannot tell apart at each element: one roundoff of every operation that leads to it. A
     difference below is no fault of a rule that is called in `dtype`."""
     return allowed_error(magnitude, dtype, 1.0)
+
+
+def any_true(masks: Iterable[np.ndarray]) -> bool:
+    """Whether anything is marked in any of the masks, of which there is one for each array."""
+    return any(mask.any() for mask in masks)
 
 
 def wrong_elements(expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> np.ndarray:

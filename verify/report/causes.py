@@ -6,6 +6,8 @@ CAUSES = (
     ("flipped", "an axis is traversed backwards: a reversed kernel or index order"),
     ("transpose", "two axes are swapped: a missing or a superfluous transpose, or (in, out) read as (out, in)"),
     ("shifted", "off by one: the padding on one side, or the window's origin"),
+    ("rolled by +2", "a shift in the wrong direction, or an index that is off by two and wraps around"),
+    ("rolled by -2", "a shift in the wrong direction, or an index that is off by two and wraps around"),
     ("rolled", "an index is off by one and wraps around"),
     ("permutation", "the right values at the wrong indices: reshape order, axis order, or a scatter index"),
     ("not finite", "an overflow, a division by zero or log 0: use the stable form (subtract the maximum, clamp)"),
@@ -23,9 +25,17 @@ CAUSES = (
     ),
     ("zero, everywhere", "this cotangent is never computed, or is multiplied by zero"),
     ("zero, the only", "this cotangent is never computed, or is multiplied by zero"),
-    ("zero, last", "the remainder that the windows do not reach evenly, or the padding, is cut off"),
-    ("last", "the end of the axis: a remainder of the stride, or the padding on the far side"),
-    ("border", "the padding: cropped, doubled or on the wrong side"),
+    (
+        "zero, last",
+        "the end of the axis gets no cotangent: a remainder that windows or blocks do not reach, padding that is cut "
+        "off, or entries that are passed through",
+    ),
+    (
+        "last",
+        "the end of the axis: a remainder of the stride, the padding on the far side, or a limit that a shorter axis "
+        "does not reach (a window, a block)",
+    ),
+    ("border", "the padding or the ends: cropped, doubled, wrapped around or on the wrong side"),
     ("first row", "the beginning of the axis: the padding on the near side"),
     ("stride lattice", "the stride or dilation is not respected when the cotangent is spread out"),
     ("the same value", "the cotangent was averaged or summed where it should stay elementwise"),

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
 
@@ -82,10 +82,11 @@ def notes_on(example: CallUnderTest, chosen: list[ModuleType]) -> list[str]:
     return [n for n in notes if n]
 
 
-def not_varied(example: CallUnderTest) -> list[str]:
-    """The options and axes of which no other value was tried, as notes. An optional argument that was left out is no
-    value that another could be made from: an array, an axis."""
-    options, tried = example.tested.options, option_values(example)
+def not_varied(example: CallUnderTest, varied: Collection[str] | None) -> list[str]:
+    """The options and axes of which no other value was tried, as notes: no other value is known, or the function
+    refused each, or time or the number of calls did not reach. `varied` are the others; None where a fault ended the
+    calls. An optional argument that was left out is no value that another could be made from: an array, an axis."""
+    options, tried = example.tested.options, option_values(example) if varied is None else varied
     empty = inspect.Parameter.empty
     fixed = {n: p.default for n, p in options.items() if n not in tried and p.default is not empty}
     given = [f"{n}={v!r}" for n, v in fixed.items() if v is not None]

@@ -46,7 +46,8 @@ def _rearranged(e: np.ndarray, g: np.ndarray) -> str:
         for step in (1, -1):
             if e.shape[axis] > 2 and _close(_shift(e, axis, step), g):
                 return f"shifted by {step:+d} along axis {axis}"
-            if e.shape[axis] > 2 and _close(np.roll(e, step, axis), g):
+        for step in (1, -1, 2, -2):
+            if e.shape[axis] > abs(step) + 1 and _close(np.roll(e, step, axis), g):
                 return f"rolled by {step:+d} along axis {axis}"
     if e.size <= 1_000_000 and np.ptp(e) > 0 and _close(np.sort(e.ravel()), np.sort(g.ravel())):
         return "permutation"
@@ -162,7 +163,8 @@ def _along(axis: int, hit: np.ndarray, size: int, rank: int) -> str:
         return ""
     noun = "sample" if axis == 0 and rank > 1 else "channel" if axis == rank - 1 and rank > 1 else "row"
     on = "" if noun != "row" else f" (axis {axis})"
-    if size > 2 and rank > 2 and noun == "row" and len(hit) == 2 and set(hit) == {0, size - 1}:
+    ends = len(hit) == 2 and set(hit) == {0, size - 1}
+    if ends and (size > 3 or (size > 2 and rank > 2 and noun == "row")):
         return f"border{on}"
     if len(hit) == size - 1 and hit[0] == 1 and np.all(np.diff(hit) == 1):
         return f"every {noun} but the first{on}"

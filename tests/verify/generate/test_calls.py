@@ -74,6 +74,16 @@ def test_values_tried_for_an_option():
     assert not any(n.startswith("optional arguments") for n in report.notes)
 
 
+def test_an_option_of_which_every_other_value_was_refused_is_not_varied():
+    def chunked(x, *, parts=3, scale=2.0):
+        assert parts == 3, "three tables"
+        return scale * jnp.sin(x)
+
+    report = verify.check(chunked, X, checks=("gradient",))
+    assert report.ok, report
+    assert "not varied: parts=3" in report.notes
+
+
 def test_an_optional_argument_that_was_left_out_is_no_value_that_was_not_varied():
     report = verify.check(lambda x, bias=None: jnp.sin(x), X, checks=("gradient",))
     assert [n for n in report.notes if "bias" in n] == ["optional arguments not given: bias"]

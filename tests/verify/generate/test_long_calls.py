@@ -1,0 +1,81 @@
+"""Blocks of a rule are found in its code, and exceeded by one."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from tests.verify.rules import with_arguments
+from verify.generate.long_calls import blocks
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+TILE = 1024
+
+
+def sin(x):
+    return jnp.sin(x)
+
+
+def cosine(r, g):
+    return g * jnp.cos(r[0])
+
+
+def first(block, bar):
+    return jnp.where(jnp.arange(bar.shape[-1]) < block, bar, 0)
+
+
+def written(r, g):
+    return (first(512, cosine(r, g)),)
+
+
+def named(r, g):
+    return (first(TILE, cosine(r, g)),)
+
+
+def closed_over(block):
+    return lambda r, g: (first(block, cosine(r, g)),)
+
+
+def by_default(r, g, block=2048):
+    return (first(block, cosine(r, g)),)
+
+
+FAULTS = {
+    "written": (written, [512]),
+    "a constant of the module": (named, [1024]),
+    "closed over": (closed_over(768), [768]),
+    "a default": (by_default, [2048]),
+    "by functools.partial": (functools.partial(by_default, block=320), [2048, 320]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_beyond_one_block_is_seen(fault):
+    bwd, sizes = FAULTS[fault]
+    rule = with_arguments(sin, bwd)
+    assert blocks(rule) == sizes
+    report = verify.check(rule, X, checks=("gradient",))
+    assert report.verdict == "wrong"
+    assert "[4,513]" in report.failures[0].case or fault != "written"
+
+
+def test_a_rule_in_blocks_that_forgets_nothing_is_right():
+    def bwd(r, g):
+        bar = cosine(r, g)
+        parts = [bar[:, n : n + 512] for n in range(0, bar.shape[1], 512)]
+        return (jnp.concatenate(parts, 1),)
+
+    rule = with_arguments(sin, bwd)
+    assert blocks(rule) == [512]
+    report = verify.check(rule, X, checks=("contract", "gradient"))
+    assert report.ok, report
+    assert any("[4,513]" in o.case for o in report.outcomes)
+
+
+@pytest.mark.parametrize("rule", [jax.nn.gelu, jnp.sin, functools.partial(jnp.sum, axis=0), len, 3])
+def test_whatever_is_called_has_blocks_or_none(rule):
+    assert all(n % 64 == 0 for n in blocks(rule))

@@ -1,0 +1,110 @@
+"""Calls with long axes, at the example's own dtype: what goes by blocks may do so in float32 alone.
+
+One call has every axis beyond two blocks of 128. A block of another size is looked for among the numbers in the rule's
+own code, and exceeded by one.
+"""
+
+import functools
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.generate import generated_inputs, shapes
+from verify.generate.calls import FEW_CLASSES, LONG, feasible, shown
+from verify.oracle.primal import equations
+from verify.program.closures import PARTS, RULES
+from verify.program.identity import bare, filled
+from verify.running import WIDE
+
+LONGER = 257  # beyond two blocks of 128
+ALL_LONG = 200_000  # elements, all axes long at once
+CONDITIONED = {"while", "cholesky", "lu", "qr", "householder_product", "eigh", "eig", "svd", "triangular_solve"}
+BLOCK, LARGEST_BLOCK, MOST_BLOCKS = 64, 4096, 2  # a block is a multiple of the first, beyond LONG and up to the second
+MOST_PARTS = 1000  # of a rule and its functions that are looked at
+
+
+def long_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
+    """Every axis long at once, where that is cheap; then each axis beyond the blocks that the rule names. Not asked of
+    what a long random matrix is too ill-conditioned for, or a loop may not end with."""
+    classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
+    if len(classes) > FEW_CLASSES or example.tested.dtype == WIDE:
+        return
+    if any(e.primitive.name in CONDITIONED for e in equations(example.trace[0])):
+        return
+    every = sizes
+    for n, axes in enumerate(classes):
+        for size in (LONGER + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
+            longer = shapes.set_class(every, axes, size)
+            if _fits(example, longer):
+                every = longer
+                break
+    plans = [every, *(shapes.set_class(sizes, axes, b + 1) for b in blocks(example.tested.rule) for axes in classes)]
+    for n, longer in enumerate(plans):
+        if longer != sizes and _fits(example, longer):
+            yield from _made(example, longer, n)
+
+
+def _fits(example: CallUnderTest, sizes: list[tuple[int, ...]]) -> bool:
+    small = sum(int(np.prod(s)) for s in sizes) <= ALL_LONG
+    return small and shapes.accepted(example, sizes, example.options)
+
+
+def _made(example: CallUnderTest, sizes: list[tuple[int, ...]], n: int) -> Iterator[CallUnderTest]:
+    rng = np.random.default_rng((example.seed, 18, n) if n else (example.seed, 18))
+    label = f"{example.tested.dtype.name}, sizes {shown(sizes)}"
+    arrays = generated_inputs.fill(example, rng, {}, sizes)
+    case = replace(example, label=label, arrays=arrays, example=False, reshaped=True, long=True, y_bar=())
+    case = with_cotangent(case, rng)
+    if feasible(case, example):
+        yield case
+
+
+def blocks(rule: Any) -> list[int]:
+    """The largest sizes of blocks among the whole numbers in a rule's code: of its own functions, of those that they
+    close over or name, and of their modules' constants."""
+    package = _package(bare(rule))
+    found, queue, seen = set[int](), [rule], set[int]()
+    while queue and len(seen) < MOST_PARTS:
+        value = queue.pop(0)
+        if type(value) is int and LONG < value <= LARGEST_BLOCK and value % BLOCK == 0:
+            found.add(value)
+        if id(value) not in seen:
+            seen.add(id(value))
+            queue += _held(value, package)
+    return sorted(found, reverse=True)[:MOST_BLOCKS]
+
+
+def _package(function: Any) -> str:
+    return (getattr(function, "__module__", None) or "").partition(".")[0]
+
+
+def _held(value: Any, package: str) -> Sequence[Any]:
+    """What a value is made of; of functions only those of `package`."""
+    if isinstance(value, RULES):
+        return [getattr(value, part, None) for part in PARTS]
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, tuple | list):
+        return value
+    if isinstance(value, types.CodeType):
+        return value.co_consts
+    if not isinstance(value, types.FunctionType):
+        return [getattr(value, "__wrapped__", None)]
+    if _package(value) != package:
+        return []
+    named = [value.__globals__.get(name) for name in _names(value.__code__)]
+    cells = [cell.cell_contents for cell in value.__closure__ or () if filled(cell)]
+    defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    return [value.__code__, *named, *cells, *defaults]
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The global names in a function's code, and in that of the functions inside."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from _names(inner)
