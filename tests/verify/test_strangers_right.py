@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import with_arguments
+from tests.verify.rules import joined, with_arguments
 from verify.checks import exact
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -85,3 +85,42 @@ def test_a_rule_that_a_module_holds_is_one_rule_and_its_arrays_are_copied():
     assert all(r.ok for r in reports)
     assert module.calls == []
     assert np.array_equal(module.w, w)
+
+
+def csr_product(values, columns, pointers, x):
+    """A sparse matrix, row by row, times a vector."""
+    rows = jnp.searchsorted(pointers, jnp.arange(values.shape[0]), side="right") - 1
+    return jnp.zeros(pointers.shape[0] - 1, values.dtype).at[rows].add(values * x[columns])
+
+
+def csr_product_bwd(r, g, *, wrong):
+    values, columns, pointers, x = r
+    rows = jnp.searchsorted(pointers, jnp.arange(values.shape[0]), side="left" if wrong else "right") - 1
+    return g[rows] * x[columns], None, None, jnp.zeros_like(x).at[columns].add(g[rows] * values)
+
+
+def means(x, sizes):
+    """The mean of each graph of a batch, whose nodes follow one another."""
+    graphs = jnp.repeat(jnp.arange(sizes.shape[0]), sizes, total_repeat_length=x.shape[0])
+    return jax.ops.segment_sum(x, graphs, sizes.shape[0]) / sizes[:, None]
+
+
+def means_bwd(r, g, *, wrong):
+    x, sizes = r
+    graphs = jnp.repeat(jnp.arange(sizes.shape[0]), sizes, total_repeat_length=x.shape[0])
+    return g[graphs] / (sizes[0] if wrong else sizes[graphs][:, None]), None
+
+
+COLUMNS, POINTERS = np.array([0, 2, 1, 3, 0, 2], np.int32), np.array([0, 2, 3, 6], np.int32)
+DIVIDED = {
+    "row pointers": (csr_product, csr_product_bwd, (normal(6), COLUMNS, POINTERS, normal(4))),
+    "group sizes": (means, means_bwd, (normal(7, 3), np.array([2, 4, 1], np.int32))),
+}
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+@pytest.mark.parametrize("kind", DIVIDED)
+def test_integers_that_divide_rows_divide_those_of_other_calls(kind, wrong):
+    fun, bwd, args = DIVIDED[kind]
+    report = verify.check(joined(fun, bwd, wrong), *args, checks=("contract", "gradient", "finite"))
+    assert report.ok is not wrong, report
