@@ -20,8 +20,9 @@ def divided(
         return None
     others = [(m, leaf) for m, leaf in enumerate(example) if m != n and leaf.kind != KEY and np.ndim(leaf.value)]
     rows = [(np.shape(leaf.value)[0], shapes[m][0]) for m, leaf in others]
-    # Labels, which are as many as what they label, may be in order by chance.
-    pointers = value[0] == 0 and np.all(np.diff(value) >= 0) and value.size not in [old for old, _ in rows]
+    ordered = value[0] == 0 and np.all(np.diff(value) >= 0)
+    # Sorted labels are as many as what they label, and below that; row pointers may be as many as something by chance.
+    pointers = ordered and (value.size not in [old for old, _ in rows] or value[-1] >= value.size)
     sizes = not pointers and primitives & SUMMED and value.sum() != value.size
     total = value[-1] if pointers else value.sum()
     now = {new for old, new in rows if old == total}
