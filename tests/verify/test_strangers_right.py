@@ -124,3 +124,24 @@ def test_integers_that_divide_rows_divide_those_of_other_calls(kind, wrong):
     fun, bwd, args = DIVIDED[kind]
     report = verify.check(joined(fun, bwd, wrong), *args, checks=("contract", "gradient", "finite"))
     assert report.ok is not wrong, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_hermitian_matrix_stays_one(wrong):
+    """A state that evolves: the decomposition reads one triangle of the matrix, the rule all of it."""
+
+    def evolved(h, state, t):
+        w, v = jnp.linalg.eigh(h)
+        return v @ (jnp.exp(-1j * w * t) * (v.conj().T @ state))
+
+    def bwd(r, g):
+        h, state, t = r
+        rate = -1j * (h @ evolved(h, state, t))
+        back = evolved(h if wrong else h.conj(), g, t).astype(state.dtype)
+        return jnp.zeros_like(h), back, (g * rate).sum().real.astype(t.dtype)
+
+    a, state = normal(4, 4) + 1j * normal(4, 4), normal(4) + 1j * normal(4)
+    h = ((a + a.conj().T) / 2).astype(np.complex64)
+    options = {"argnums": (1, 2), "checks": ("contract", "gradient", "differences")}
+    report = verify.check(with_arguments(evolved, bwd), h, state.astype(np.complex64), np.float32(0.7), **options)
+    assert report.ok is not wrong, report
