@@ -145,3 +145,23 @@ def test_a_hermitian_matrix_stays_one(wrong):
     options = {"argnums": (1, 2), "checks": ("contract", "gradient", "differences")}
     report = verify.check(with_arguments(evolved, bwd), h, state.astype(np.complex64), np.float32(0.7), **options)
     assert report.ok is not wrong, report
+
+
+def towards_pi(x):
+    """A loop that reverse mode does not reach through; a few steps from π its derivative is the rounding of 1 + cos."""
+    return jax.lax.fori_loop(0, jnp.argmax(x * 0) + 5, lambda _, x: x + jnp.sin(x), x)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_forward_mode_is_believed_as_far_as_its_own_rounding_goes(wrong):
+    def bwd(r, g):
+        (x,) = r
+        slope = g
+        for step in range(5):
+            slope = slope * (2 * jnp.cos(x / 2) ** 2 * (1.001 if wrong and step == 0 else 1.0))
+            x = x + jnp.sin(x)
+        return (slope,)
+
+    x = np.array([0.05, -0.3, 1.9, 2.5], np.float32)
+    report = verify.check(with_arguments(towards_pi, bwd), x, checks=("contract", "adjoint"))
+    assert report.ok is not wrong, report
