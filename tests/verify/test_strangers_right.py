@@ -165,3 +165,27 @@ def test_forward_mode_is_believed_as_far_as_its_own_rounding_goes(wrong):
     x = np.array([0.05, -0.3, 1.9, 2.5], np.float32)
     report = verify.check(with_arguments(towards_pi, bwd), x, checks=("contract", "adjoint"))
     assert report.ok is not wrong, report
+
+
+def cosines(a, b):
+    """PyTorch's cosine similarity."""
+    norms = jnp.linalg.norm(a, axis=-1) * jnp.linalg.norm(b, axis=-1)
+    return (a * b).sum(-1) / jnp.maximum(norms, 1e-8)
+
+
+def cosines_bwd(r, g, *, wrong):
+    a, b = r
+    of_a, of_b = jnp.linalg.norm(a, axis=-1, keepdims=True), jnp.linalg.norm(b, axis=-1, keepdims=True)
+    norms = jnp.maximum(of_a * of_b, 1e-8)
+    cosine = (a * b).sum(-1, keepdims=True) / norms
+    a_bar = b / norms - cosine * a / jnp.maximum(of_a, 1e-8) ** 2
+    b_bar = a / norms - (0 if wrong else cosine * b / jnp.maximum(of_b, 1e-8) ** 2)
+    return g[:, None] * a_bar, g[:, None] * b_bar
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_what_a_guard_leaves_where_an_argument_is_subnormal_is_no_fault(wrong):
+    report = verify.check(
+        joined(cosines, cosines_bwd, wrong), normal(4, 5), normal(4, 5), checks=("contract", "gradient")
+    )
+    assert report.ok is not wrong, report
