@@ -91,8 +91,8 @@ def check(
         domain: the domain of generated numbers for each argument's name: one of the words below or several, or a
             function from any array to an allowed one; by default what the example shows. "positive", "nonnegative",
             "(0, 1)", "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis),
-            "increasing" (along it), "symmetric", "positive definite", "orthogonal", "lower triangular", "upper
-            triangular"; "any" for all numbers.
+            "increasing" (along it), "symmetric", "antisymmetric", "positive definite", "orthogonal", "lower
+            triangular", "upper triangular"; "any" for all numbers.
         seed: the seed of all random numbers.
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
         seconds: once the example has been compared, no program starts that would end later if it took as long as

@@ -8,6 +8,7 @@ from jax.experimental import hijax
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((2, 3, 4)).astype(np.float32)
 W = RNG.standard_normal((4, 2)).astype(np.float32)
+L = (np.tril(RNG.standard_normal((4, 4))) + 3 * np.eye(4)).astype(np.float32)
 INDEX = np.array([2, 0, 2], np.int32)
 
 
@@ -169,6 +170,13 @@ class Doubled(Primitive):
                 accum.accum(bar)
 
 
+class Solved(Primitive):
+    """A triangular solve: the numbers of the matrix at other places make it singular."""
+
+    def expand(self, a, b):
+        return jax.scipy.linalg.solve_triangular(a, b, lower=True)
+
+
 CALLS = {
     SineTimes: ((X, Y), {}),
     Product: ((X, W), {}),
@@ -178,6 +186,7 @@ CALLS = {
     Taken: ((X, INDEX), {}),
     Scattered: ((X, INDEX), {}),
     Doubled: ((X, Y), {}),
+    Solved: ((L, W), {}),
 }
 
 

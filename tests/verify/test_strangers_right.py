@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import with_arguments
+from tests.verify.rules import joined, with_arguments
 from verify.checks import exact
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -85,3 +85,107 @@ def test_a_rule_that_a_module_holds_is_one_rule_and_its_arrays_are_copied():
     assert all(r.ok for r in reports)
     assert module.calls == []
     assert np.array_equal(module.w, w)
+
+
+def csr_product(values, columns, pointers, x):
+    """A sparse matrix, row by row, times a vector."""
+    rows = jnp.searchsorted(pointers, jnp.arange(values.shape[0]), side="right") - 1
+    return jnp.zeros(pointers.shape[0] - 1, values.dtype).at[rows].add(values * x[columns])
+
+
+def csr_product_bwd(r, g, *, wrong):
+    values, columns, pointers, x = r
+    rows = jnp.searchsorted(pointers, jnp.arange(values.shape[0]), side="left" if wrong else "right") - 1
+    return g[rows] * x[columns], None, None, jnp.zeros_like(x).at[columns].add(g[rows] * values)
+
+
+def means(x, sizes):
+    """The mean of each graph of a batch, whose nodes follow one another."""
+    graphs = jnp.repeat(jnp.arange(sizes.shape[0]), sizes, total_repeat_length=x.shape[0])
+    return jax.ops.segment_sum(x, graphs, sizes.shape[0]) / sizes[:, None]
+
+
+def means_bwd(r, g, *, wrong):
+    x, sizes = r
+    graphs = jnp.repeat(jnp.arange(sizes.shape[0]), sizes, total_repeat_length=x.shape[0])
+    return g[graphs] / (sizes[0] if wrong else sizes[graphs][:, None]), None
+
+
+COLUMNS, POINTERS = np.array([0, 2, 1, 3, 0, 2], np.int32), np.array([0, 2, 3, 6], np.int32)
+DIVIDED = {
+    "row pointers": (csr_product, csr_product_bwd, (normal(6), COLUMNS, POINTERS, normal(4))),
+    "group sizes": (means, means_bwd, (normal(7, 3), np.array([2, 4, 1], np.int32))),
+}
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+@pytest.mark.parametrize("kind", DIVIDED)
+def test_integers_that_divide_rows_divide_those_of_other_calls(kind, wrong):
+    fun, bwd, args = DIVIDED[kind]
+    report = verify.check(joined(fun, bwd, wrong), *args, checks=("contract", "gradient", "finite"))
+    assert report.ok is not wrong, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_hermitian_matrix_stays_one(wrong):
+    """A state that evolves: the decomposition reads one triangle of the matrix, the rule all of it."""
+
+    def evolved(h, state, t):
+        w, v = jnp.linalg.eigh(h)
+        return v @ (jnp.exp(-1j * w * t) * (v.conj().T @ state))
+
+    def bwd(r, g):
+        h, state, t = r
+        rate = -1j * (h @ evolved(h, state, t))
+        back = evolved(h if wrong else h.conj(), g, t).astype(state.dtype)
+        return jnp.zeros_like(h), back, (g * rate).sum().real.astype(t.dtype)
+
+    a, state = normal(4, 4) + 1j * normal(4, 4), normal(4) + 1j * normal(4)
+    h = ((a + a.conj().T) / 2).astype(np.complex64)
+    options = {"argnums": (1, 2), "checks": ("contract", "gradient", "differences")}
+    report = verify.check(with_arguments(evolved, bwd), h, state.astype(np.complex64), np.float32(0.7), **options)
+    assert report.ok is not wrong, report
+
+
+def towards_pi(x):
+    """A loop that reverse mode does not reach through; a few steps from π its derivative is the rounding of 1 + cos."""
+    return jax.lax.fori_loop(0, jnp.argmax(x * 0) + 5, lambda _, x: x + jnp.sin(x), x)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_forward_mode_is_believed_as_far_as_its_own_rounding_goes(wrong):
+    def bwd(r, g):
+        (x,) = r
+        slope = g
+        for step in range(5):
+            slope = slope * (2 * jnp.cos(x / 2) ** 2 * (1.001 if wrong and step == 0 else 1.0))
+            x = x + jnp.sin(x)
+        return (slope,)
+
+    x = np.array([0.05, -0.3, 1.9, 2.5], np.float32)
+    report = verify.check(with_arguments(towards_pi, bwd), x, checks=("contract", "adjoint"))
+    assert report.ok is not wrong, report
+
+
+def cosines(a, b):
+    """PyTorch's cosine similarity."""
+    norms = jnp.linalg.norm(a, axis=-1) * jnp.linalg.norm(b, axis=-1)
+    return (a * b).sum(-1) / jnp.maximum(norms, 1e-8)
+
+
+def cosines_bwd(r, g, *, wrong):
+    a, b = r
+    of_a, of_b = jnp.linalg.norm(a, axis=-1, keepdims=True), jnp.linalg.norm(b, axis=-1, keepdims=True)
+    norms = jnp.maximum(of_a * of_b, 1e-8)
+    cosine = (a * b).sum(-1, keepdims=True) / norms
+    a_bar = b / norms - cosine * a / jnp.maximum(of_a, 1e-8) ** 2
+    b_bar = a / norms - (0 if wrong else cosine * b / jnp.maximum(of_b, 1e-8) ** 2)
+    return g[:, None] * a_bar, g[:, None] * b_bar
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_what_a_guard_leaves_where_an_argument_is_subnormal_is_no_fault(wrong):
+    report = verify.check(
+        joined(cosines, cosines_bwd, wrong), normal(4, 5), normal(4, 5), checks=("contract", "gradient")
+    )
+    assert report.ok is not wrong, report

@@ -116,6 +116,7 @@ def _one_of(v: np.ndarray) -> np.ndarray:
 INTEGERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "positive definite": _mirrored,
     "symmetric": _mirrored,
+    "antisymmetric": lambda v: np.triu(v, 1) - np.swapaxes(np.triu(v, 1), -1, -2),
     "lower triangular": np.tril,
     "upper triangular": np.triu,
     "orthogonal": lambda v: np.broadcast_to(np.eye(v.shape[-1], dtype=v.dtype), v.shape).copy(),

@@ -18,7 +18,7 @@ from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import INSTANCE
-from verify.oracle.noise import MEASURED, cancelled, loop_noise, measured, singular, within_noise
+from verify.oracle.noise import MEASURED, below_normal, cancelled, loop_noise, measured, singular, within_noise
 from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE, is_float
@@ -143,6 +143,9 @@ def _beyond_noise(
     if level is WIDE:
         if loop_noise(case) and any_true(bad):  # where a loop does not converge, a roundoff decides
             bad = _both(bad, [~n for n in within_noise(case, got, WIDE)])
+        # What a guard leaves beside cotangents of the example.
+        if not case.example and any_true(bad) and below_normal(case):
+            bad = [b & ~cancelled(case, k, g) for k, (b, g) in enumerate(zip(bad, got, strict=True))]
     elif case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
         if right_in_float64 and any_true(bad):

@@ -18,9 +18,10 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
+from verify.generate.domain import scale_of
 from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE, SYMBOLIC_ZEROS, UNWRITTEN, method_in
-from verify.oracle.tolerance import ROOM, unit_roundoff
+from verify.oracle.tolerance import ROOM, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, is_float, linearized, pullback, pushforward, quickly, setting
 
@@ -70,13 +71,25 @@ def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Fi
             return []  # pushforward and transforms say so
         message = f"{text} it raises {first_line(error)}"
         return [Finding(NAME, method_in(error) or method, None, None, None, "raises", message, case.label)]
-    size = max((float(np.abs(e).max(initial=0)) for e in expected if is_float(e)), default=0.0)
+    expected, got = _without_common_nan(expected, got)
+    size = max((largest(e) for e in expected if is_float(e)), default=0.0)
     what = f"the full call's, {text}"
     allowed = [np.full(e.shape, 4 * ROOM * unit * (1 + np.sqrt(e.size)) * size + 1e-300) for e in expected]
     if INSTANCE in case.tested.primitives:
         return differences(NAME, case, expected, got, allowed, names=[method] * len(names), what=what)[:1]
     found = differences(NAME, case, expected, got, allowed, names=names, what=what)[:1]
     return [replace(f, cause=OF_ZEROS) for f in found]
+
+
+def _without_common_nan(expected: list[np.ndarray], got: list[np.ndarray]) -> tuple[list, list]:
+    """Where neither has a number, as at a singular matrix, neither is another number than the other."""
+    pairs = list(zip(expected, got, strict=True))
+    nan = [np.isnan(e) & np.isnan(g) if is_float(e) and e.shape == g.shape else np.zeros((), bool) for e, g in pairs]
+    kept = [
+        [np.where(n, 0, a).astype(a.dtype) if n.any() else a for a, n in zip(side, nan, strict=True)]
+        for side in (expected, got)
+    ]
+    return kept[0], kept[1]
 
 
 def _one_argument(case: CallUnderTest, level: Any, flat: Callable, bars: list[np.ndarray]) -> Iterator[Run]:
@@ -133,7 +146,7 @@ def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
     plain = quickly(lambda a: flat(*a))
     for text, axis, out_axis, which in plans:
         which = [k for k in which if arrays[k].ndim >= axis]
-        rows = [[_rolled(a, r) if k in which else a for k, a in enumerate(arrays)] for r in range(ROWS)]
+        rows = [[_rolled(case, k, a, r) if k in which else a for k, a in enumerate(arrays)] for r in range(ROWS)]
         values = [[np.asarray(o) for o in call(plain, level, row)] for row in rows]
         if not which or any(o.ndim < out_axis for o in values[0]):
             continue
@@ -144,10 +157,14 @@ def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
         yield "batch", f"vmap over {text}", fun, [inputs], expected, [""] * len(expected)
 
 
-def _rolled(array: np.ndarray, by: int) -> np.ndarray:
-    """The same numbers at other places; of integers and masks, along the last axis. Those in order stay in order."""
+def _rolled(case: CallUnderTest, n: int, array: np.ndarray, by: int) -> np.ndarray:
+    """The same numbers at other places, in the domain of the example's; of integers and masks, along the last axis.
+    Those in order stay in order."""
     if is_float(array):
-        return np.roll(array, by)
+        rolled, rng = np.roll(array, by), np.random.default_rng((case.seed, 22, by))
+        for domain in case.tested.leaves[case.tested.arrays[n]].domain if by else ():
+            rolled = domain.onto(rng, rolled, scale_of(array))
+        return np.asarray(rolled).astype(array.dtype)
     ordered = array.ndim == 0 or (array.dtype != bool and np.all(np.diff(array, axis=-1) >= 0))
     return array if ordered else np.roll(array, by, -1)
 

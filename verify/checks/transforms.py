@@ -177,7 +177,7 @@ def _other(case: CallUnderTest, arrays: list) -> list:
             INCREASING in domain and a.ndim == 1
         ):
             return a / 2
-        both = any(d.words in ("positive definite", "symmetric") for d in domain)
+        both = any(d.words in ("positive definite", "symmetric", "antisymmetric") for d in domain)
         return np.ascontiguousarray(np.flip(a, (-1, -2) if both else 0))
 
     return [

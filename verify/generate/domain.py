@@ -70,10 +70,20 @@ def symmetric(value: np.ndarray) -> bool:
     return _square(v) and bool(np.array_equal(v, np.swapaxes(v, -1, -2)))
 
 
+def antisymmetric(value: np.ndarray) -> bool:
+    """Matrices with Aᵀ = -A, above 1×1: rotations' generators, the imaginary part of a Hermitian matrix."""
+    v = np.asarray(value)
+    return _square(v) and bool(v.any() and np.array_equal(v, -np.swapaxes(v, -1, -2)))
+
+
 def mirrored(a: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """`a`, a change of `like`, made symmetric where that is: only such changes are calls, and a solver may read one
-    triangle alone."""
-    return (a + np.swapaxes(a, -1, -2)) / 2 if symmetric(like) else a
+    """`a`, a change of `like`, made symmetric or antisymmetric where that is: only such changes are calls, and a solver
+    may read one triangle alone."""
+    return _part(a, 1) if symmetric(like) else _part(a, -1) if antisymmetric(like) else a
+
+
+def _part(a: np.ndarray, sign: int) -> np.ndarray:
+    return (a + sign * np.swapaxes(a, -1, -2)) / 2
 
 
 def positive_definite(value: np.ndarray) -> bool:
@@ -93,9 +103,8 @@ def _spd(rng, values, scale):
     return scale * (a @ np.swapaxes(a, -1, -2) / n + np.eye(n))
 
 
-def _mirror(rng, values, scale):
-    square = values.shape[-1] == values.shape[-2]
-    return (values + np.swapaxes(values, -1, -2)) / 2 if square else values
+def _mirror(sign: int) -> Callable:
+    return lambda rng, values, scale: _part(values, sign) if values.shape[-1] == values.shape[-2] else values
 
 
 def _triangular(part: Callable) -> Callable[[np.ndarray], bool]:
@@ -191,7 +200,8 @@ SIGN = (
     Domain("(-1, 1)", _within(-1, 1, FEWEST_ABOUT_ZERO), lambda rng, v, scale: _squashed(v / scale)),
 )
 FORM = (
-    Domain("symmetric", symmetric, _mirror),
+    Domain("symmetric", symmetric, _mirror(1)),
+    Domain("antisymmetric", antisymmetric, _mirror(-1)),
     Domain("orthogonal", _orthogonal, _rotation),
     Domain("unit rows", _unit_rows, _normalised),
     INCREASING,

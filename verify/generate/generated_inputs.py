@@ -13,6 +13,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
 from verify.generate import far_from_zero
+from verify.generate.divisions import divided
 from verify.generate.domain import POSITIVE, scale_of
 from verify.generate.shapes import takes_apart
 
@@ -126,6 +127,10 @@ def fill(
             drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
             arrays.append(_as_masks(rng, drawn, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
+            parts = divided(rng, n, example, shapes, case.tested.primitives)
+            if parts is not None:
+                arrays.append(parts.astype(leaf.value.dtype))
+                continue
             labels = leaf.value if leaf.value.ndim else _beside(leaf.value, sizes)
             drawn = rng.choice(labels.ravel(), shape).astype(leaf.value.dtype)
             classes = _classes(example, shapes, labels)

@@ -20,7 +20,7 @@ from verify.time_limit import look
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
 DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
-SQUARE = {"positive definite", "symmetric", "orthogonal", "lower triangular", "upper triangular"}
+SQUARE = {"positive definite", "symmetric", "antisymmetric", "orthogonal", "lower triangular", "upper triangular"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.oracle.budget import continued, stops_by_floats
 from verify.oracle.primal import equations
-from verify.oracle.tolerance import largest, unit_roundoff
+from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
 from verify.running import OWN, WIDE, call, is_float, pullback, pushforward, quickly, traced
 
@@ -157,6 +157,11 @@ def cancelled(case: CallUnderTest, leaf: int, got: np.ndarray) -> np.ndarray:
     if sizes is None or not largest(expected) < VANISHED * sizes[leaf]:
         return np.zeros(np.shape(got), bool)
     return np.abs(got - expected) <= ROUNDOFFS * case.own_unit * sizes[leaf]
+
+
+def below_normal(case: CallUnderTest) -> bool:
+    """Whether an argument is smaller throughout than the dtype of the call holds in full: below any guard in use."""
+    return any(0 < largest(a) < smallest_normal(a.dtype) for a in _perturbed(case))
 
 
 def _perturbed(case: CallUnderTest) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 
 import verify
 
-from ..primitives import CALLS, Doubled, Pair, Product, Scattered, SineTimes, Taken, Total, Tree, made
+from ..primitives import CALLS, Doubled, Pair, Product, Scattered, SineTimes, Solved, Taken, Total, Tree, made
 
 try:
     from jax.experimental import hijax
@@ -34,7 +34,7 @@ def test_right(kind):
         *((kind, "lin", "pushforward", "the method lin") for kind in (Product, Pair)),
         *((kind, "linearized", "pushforward", "the method linearized") for kind in (Total, Scattered)),
         *((kind, "batch", "transforms", "") for kind in (Product, Taken)),
-        *((kind, "batch's axis", "methods", "batch") for kind in (SineTimes, Product, Pair)),
+        *((kind, "batch's axis", "methods", "batch") for kind in (SineTimes, Product, Pair, Solved)),
         (SineTimes, "batch of one", "methods", "batch"),
         *((kind, "zero tangent", "methods", "jvp") for kind in (SineTimes, Product)),
         (Pair, "zero cotangent", "methods", "vjp_bwd"),

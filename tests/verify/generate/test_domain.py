@@ -30,6 +30,7 @@ EXAMPLES = {
     "nonnegative": np.maximum(normal(12), 0) * 3,
     "(-1, 1)": np.tanh(normal(3, 5)),
     "symmetric": A + np.swapaxes(A, -1, -2),
+    "antisymmetric": A - np.swapaxes(A, -1, -2),
     "unit rows": normal(6, 3) / np.linalg.norm(normal(6, 3), axis=-1, keepdims=True),
     "increasing": np.cumsum(np.abs(normal(2, 7)), -1) - 5,
 }
@@ -55,10 +56,12 @@ def test_an_example_shows_its_domain_and_what_is_drawn_lies_in_it(words):
             assert set(np.unique(values)) <= {0.0, 1.0}
         elif words == "nonnegative":
             assert np.all(values >= 0)
-        elif words in ("lower triangular", "upper triangular", "symmetric"):
+        elif words in ("symmetric", "antisymmetric"):
+            sign = 1 if words == "symmetric" else -1
+            np.testing.assert_array_equal(values, sign * np.swapaxes(values, -1, -2))
+        elif words in ("lower triangular", "upper triangular"):
             like = np.tril if words.startswith("lower") else np.triu
-            other = np.swapaxes(values, -1, -2) if words == "symmetric" else like(values)
-            np.testing.assert_array_equal(values, other)
+            np.testing.assert_array_equal(values, like(values))
         else:
             assert NAMED[words].shown(values)
 
