@@ -11,6 +11,7 @@ from tests.verify.rules import joined, with_arguments
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(7)
+LONG = 600.0  # seconds: a busy machine leaves no call out
 CHECKS = ("contract", "gradient", "finite", "conditioning")
 
 
@@ -58,8 +59,8 @@ UNSEEN = {
 @pytest.mark.parametrize("fault", UNSEEN)
 def test_is_seen_and_its_right_twin_passes(fault):
     fun, bwd, *args = UNSEEN[fault]
-    assert verify.check(joined(fun, bwd, wrong=True), *args, checks=CHECKS).verdict == "wrong"
-    report = verify.check(joined(fun, bwd, wrong=False), *args, checks=CHECKS)
+    assert verify.check(joined(fun, bwd, wrong=True), *args, checks=CHECKS, seconds=LONG).verdict == "wrong"
+    report = verify.check(joined(fun, bwd, wrong=False), *args, checks=CHECKS, seconds=LONG)
     assert report.ok, report
 
 
@@ -90,10 +91,10 @@ EXPLAINED = {
 def test_is_explained_and_its_right_twin_passes(fault):
     fun, bwd, pattern, words = EXPLAINED[fault]
     x = RNG.standard_normal((3, 6)).astype(np.float32)
-    (found,) = verify.check(joined(fun, bwd, wrong=True), x, checks=CHECKS).failures
+    (found,) = verify.check(joined(fun, bwd, wrong=True), x, checks=CHECKS, seconds=LONG).failures
     assert pattern in found.pattern, found
     assert words in found.cause, found
-    assert verify.check(joined(fun, bwd, wrong=False), x, checks=CHECKS).ok
+    assert verify.check(joined(fun, bwd, wrong=False), x, checks=CHECKS, seconds=LONG).ok
 
 
 KEPT = {}

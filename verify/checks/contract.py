@@ -175,10 +175,8 @@ def cause_of(error: Exception) -> str:
         )
     if ("tuple" in text and "bwd" in text) or "must return" in text or "pytree" in text or "structure" in text:
         return "the backward rule must return a tuple with one cotangent per differentiable argument, shaped like it"
-    if (
-        isinstance(error, jax.errors.UnexpectedTracerError)
-        or ("No constant handler for type" in text
-        and "Tracer" in text)
+    if isinstance(error, jax.errors.UnexpectedTracerError) or (
+        "No constant handler for type" in text and "Tracer" in text
     ):
         return "a value of the forward rule reaches the backward rule outside of the residuals: a global, an attribute"
     if isinstance(error, jax.errors.TracerArrayConversionError | jax.errors.ConcretizationTypeError):

@@ -17,7 +17,7 @@ from verify.generate import generated_inputs, shapes
 from verify.generate.calls import FEW_CLASSES, LONG, feasible, shown
 from verify.oracle.primal import equations
 from verify.program.closures import PARTS, RULES
-from verify.program.identity import bare, filled
+from verify.program.identity import filled
 from verify.running import WIDE
 
 LONGER = 257  # beyond two blocks of 128
@@ -65,8 +65,7 @@ def _made(example: CallUnderTest, sizes: list[tuple[int, ...]], n: int) -> Itera
 
 def blocks(rule: Any) -> list[int]:
     """The largest sizes of blocks among the whole numbers in a rule's code: of its own functions, of those that they
-    close over or name, and of their modules' constants."""
-    package = _package(bare(rule))
+    close over, of those of the same package that they name, and of their modules' constants."""
     found, queue, seen = set[int](), [rule], set[int]()
     while queue and len(seen) < MOST_PARTS:
         value = queue.pop(0)
@@ -74,7 +73,7 @@ def blocks(rule: Any) -> list[int]:
             found.add(value)
         if id(value) not in seen:
             seen.add(id(value))
-            queue += _held(value, package)
+            queue += _held(value)
     return sorted(found, reverse=True)[:MOST_BLOCKS]
 
 
@@ -82,8 +81,8 @@ def _package(function: Any) -> str:
     return (getattr(function, "__module__", None) or "").partition(".")[0]
 
 
-def _held(value: Any, package: str) -> Sequence[Any]:
-    """What a value is made of; of functions only those of `package`."""
+def _held(value: Any) -> Sequence[Any]:
+    """What a value is made of."""
     if isinstance(value, RULES):
         return [getattr(value, part, None) for part in PARTS]
     if isinstance(value, functools.partial):
@@ -94,9 +93,8 @@ def _held(value: Any, package: str) -> Sequence[Any]:
         return value.co_consts
     if not isinstance(value, types.FunctionType):
         return [getattr(value, "__wrapped__", None)]
-    if _package(value) != package:
-        return []
     named = [value.__globals__.get(name) for name in _names(value.__code__)]
+    named = [part for part in named if not callable(part) or _package(part) == _package(value)]
     cells = [cell.cell_contents for cell in value.__closure__ or () if filled(cell)]
     defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
     return [value.__code__, *named, *cells, *defaults]

@@ -16,7 +16,7 @@ def name_of(rule: Any) -> str:
     `filter_custom_vjp`, has its line and the name of the function inside it, too."""
     if is_instance(rule):
         return f"{type(rule).__module__}.{type(rule).__qualname__}"
-    fun = bare(rule.fun)
+    fun = _bare(rule.fun)
     name = _named(fun)
     if "<" not in name or not hasattr(fun, "__code__"):
         return name
@@ -24,7 +24,7 @@ def name_of(rule: Any) -> str:
     return f"{name} of {_named(inside)}" if inside else f"{name} (line {fun.__code__.co_firstlineno})"
 
 
-def bare(fun: Any) -> Any:
+def _bare(fun: Any) -> Any:
     while isinstance(fun, functools.partial) or hasattr(fun, "__wrapped__"):
         fun = fun.func if isinstance(fun, functools.partial) else fun.__wrapped__
     return fun
@@ -38,7 +38,7 @@ def _inside(fun: Any, depth: int = 0) -> Iterator[types.FunctionType]:
     """The functions that one closes over, also as the attribute of an object."""
     cells = [c.cell_contents for c in getattr(fun, "__closure__", None) or () if filled(c)]
     cells += [getattr(c, a) for c in cells for a in ("fn", "fun", "func") if hasattr(c, a)]
-    for value in map(bare, cells):
+    for value in map(_bare, cells):
         if isinstance(value, types.FunctionType) and depth < 3:
             yield value
             yield from _inside(value, depth + 1)

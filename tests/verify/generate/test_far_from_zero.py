@@ -10,6 +10,7 @@ from tests.verify.rules import joined
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(5)
+LONG = 600.0  # seconds: a busy machine leaves no call out
 CHECKS = ("contract", "gradient", "finite", "conditioning")
 
 
@@ -61,11 +62,11 @@ RULES = {
 @pytest.mark.parametrize("fault", RULES)
 def test_lost_digits_are_seen_and_named_and_the_right_twin_passes(fault):
     fun, bwd, *args = RULES[fault]
-    report = verify.check(joined(fun, bwd, wrong=True), *args, checks=CHECKS)
+    report = verify.check(joined(fun, bwd, wrong=True), *args, checks=CHECKS, seconds=LONG)
     assert report.verdict == "wrong"
     assert "far from 0" in report.failures[0].case
     assert "E[x²] − E[x]²" in report.failures[0].cause
-    report = verify.check(joined(fun, bwd, wrong=False), *args, checks=CHECKS)
+    report = verify.check(joined(fun, bwd, wrong=False), *args, checks=CHECKS, seconds=LONG)
     assert report.ok, report
 
 
@@ -73,10 +74,10 @@ def test_a_function_that_loses_as_much_itself_is_not_blamed_on_its_rule():
     def fast(x):
         return (x - mean(x)) * jax.lax.rsqrt(jnp.maximum(one_pass(x), 0) + 1e-5)
 
-    report = verify.check(joined(fast, normalised_bwd, wrong=True), normal(4, 8), checks=CHECKS)
+    report = verify.check(joined(fast, normalised_bwd, wrong=True), normal(4, 8), checks=CHECKS, seconds=LONG)
     assert report.ok, report
 
 
 def test_numbers_within_an_interval_stay_there():
     within = RNG.uniform(-0.9, 0.9, (4, 8)).astype(np.float32)
-    assert verify.check(joined(normalised, normalised_bwd, wrong=True), within, checks=CHECKS).ok
+    assert verify.check(joined(normalised, normalised_bwd, wrong=True), within, checks=CHECKS, seconds=LONG).ok
