@@ -134,3 +134,15 @@ def test_a_literal_index_beside_one_that_is_given(factor, verdict):
     made.defvjp(lambda cache, rows, position: (written(cache, rows, position), (position, rows)), bwd)
     report = verify.check(made, X, X[:2], np.int32(1), checks=("gradient",))
     assert report.verdict == verdict, report
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_no_more_rows_are_written_apart_than_there_are(factor):
+    rule = jax.custom_vjp(lambda x, rows, v: x.at[rows].set(v))
+    rule.defvjp(
+        lambda x, rows, v: (x.at[rows].set(v), rows),
+        lambda rows, g: (g.at[rows].set(0), None, factor * g[rows]),
+    )
+    report = verify.check(rule, X, np.array([3, 0, 2]), X[:3] + 1, checks=("gradient", "forward"))
+    assert report.ok is (factor == 1), report
+    assert factor == 1 or report.failures[0].argument == "v"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.function_under_test import INTEGER
 from verify.generate import generated_inputs, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
@@ -71,7 +72,9 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
 
 def feasible(case: CallUnderTest, example: CallUnderTest) -> bool:
     """Whether a generated call is cheap enough, and one that was promised."""
-    return operations_of(case) <= OPERATIONS and not unrolled(case, example) and not _unwritten(case)
+    if operations_of(case) > OPERATIONS or unrolled(case, example):
+        return False
+    return not _written_twice(case, example) and not _unwritten(case)
 
 
 def affordable(example: CallUnderTest) -> CallUnderTest:
@@ -104,6 +107,20 @@ def unrolled(case: CallUnderTest, example: CallUnderTest) -> bool:
         return case.length > max(UNROLLED, 2 * example.length)
     except Exception:  # it cannot be traced, which `contract` says
         return False
+
+
+def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
+    """Whether more rows are written than there are, where the example writes each once: which one stays has no rule."""
+    if "scatter" not in case.tested.primitives:
+        return False
+    labels = [n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER]
+    several = [n for n in labels if example.arrays[n].shape[-1:] > (1,)]
+    return any(_apart(example.arrays[n]) and not _apart(case.arrays[n]) for n in several)
+
+
+def _apart(labels: np.ndarray) -> bool:
+    """Each occurs once along the last axis."""
+    return bool(np.all(np.diff(np.sort(labels, -1), axis=-1) > 0))
 
 
 def _unwritten(case: CallUnderTest) -> bool:

@@ -2,7 +2,7 @@
 anew: the same program runs on ties, zeros, saturation and the rest."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -157,7 +157,7 @@ def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2**32, shape, dtype=np.uint32)
 
 
-def _ordered(example: list) -> list[tuple[int, int]]:
+def _ordered(example: Sequence[Leaf]) -> list[tuple[int, int]]:
     """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Two numbers
     show it where they stand beside an array, as the bounds of a clip."""
     numbers = [n for n, leaf in enumerate(example) if leaf.kind in (PERTURBED, FLOAT)]
