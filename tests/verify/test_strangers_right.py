@@ -43,6 +43,25 @@ def test_what_is_left_where_a_whole_cotangent_vanishes_is_rounding(wrong):
     assert report.ok is not wrong, report
 
 
+def gaussian(x, y):
+    return jnp.exp(-0.5 * ((x[:, None] - y[None]) ** 2).sum(-1))
+
+
+@pytest.mark.parametrize("factor", [1, 1.001])
+def test_what_is_left_between_points_far_apart_is_rounding(factor):
+    """The mean of a Gaussian kernel: at 130 dimensions only each point with itself counts, for which the rule takes
+    the point times the sum of its row from the row times the points."""
+
+    def bwd(r, g):
+        (x,) = r
+        k = gaussian(x, x)
+        return (factor * 2 * g * (k @ x - k.sum(1)[:, None] * x) / k.size,)
+
+    rule = with_arguments(lambda x: gaussian(x, x).mean(), bwd)
+    report = verify.check(rule, normal(6, 2), checks=("gradient", "adjoint"))
+    assert report.ok is (factor == 1), report
+
+
 def test_exact_integers_are_not_asked_of_complex_fractions():
     magnitudes = lambda a: jnp.abs(jnp.linalg.eigvals(a))  # noqa: E731
     report = verify.check(magnitudes, normal(3, 3), checks=("gradient", "adjoint", "exact"), cases=0)

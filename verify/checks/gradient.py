@@ -143,14 +143,14 @@ def _beyond_noise(
     if level is WIDE:
         if loop_noise(case) and any_true(bad):  # where a loop does not converge, a roundoff decides
             bad = _both(bad, [~n for n in within_noise(case, got, WIDE)])
-        # What a guard leaves beside cotangents of the example.
-        if not case.example and any_true(bad) and below_normal(case):
-            bad = [b & ~cancelled(case, k, g) for k, (b, g) in enumerate(zip(bad, got, strict=True))]
+        if not case.example and any_true(bad):
+            unit = case.own_unit if below_normal(case) else unit_roundoff(WIDE)  # a guard leaves more
+            bad = _both(bad, [~cancelled(case, k, g, unit) for k, g in enumerate(got)])
     elif case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
         if right_in_float64 and any_true(bad):
             bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
-            bad = [b & ~cancelled(case, k, g) for k, (b, g) in enumerate(zip(bad, got, strict=True))]
+            bad = _both(bad, [~cancelled(case, k, g, case.own_unit) for k, g in enumerate(got)])
     return bad
 
 

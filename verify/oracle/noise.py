@@ -149,14 +149,14 @@ def singular(case: CallUnderTest) -> bool:
     return grown > SINGULAR * case.tested.compiled.get("cotangents of the example", np.inf)
 
 
-def cancelled(case: CallUnderTest, leaf: int, got: np.ndarray) -> np.ndarray:
+def cancelled(case: CallUnderTest, leaf: int, got: np.ndarray, unit: float) -> np.ndarray:
     """Where a generated call makes the whole cotangent of a leaf vanish beside the example's, as equal colors do in a
-    rendering, what is left is the rounding of terms of the example's size, in whichever order a formula adds them.
-    To be asked of a rule that is right in float64."""
+    rendering and distances in a Gaussian kernel, what is left is the rounding, by `unit`, of terms of the example's
+    size, in whichever order a formula adds them."""
     expected, sizes = case.truth.cotangents[leaf], case.tested.compiled.get(SIZES)
     if sizes is None or not largest(expected) < VANISHED * sizes[leaf]:
         return np.zeros(np.shape(got), bool)
-    return np.abs(got - expected) <= ROUNDOFFS * case.own_unit * sizes[leaf]
+    return np.abs(got - expected) <= ROUNDOFFS * unit * sizes[leaf]
 
 
 def below_normal(case: CallUnderTest) -> bool:
