@@ -177,6 +177,6 @@ def open_files(root: Path, paths: Sequence[str], sample: tuple[int, ...], decodi
     return Files(root, names, np.arange(len(paths), dtype=np.int32), sample, decoding)
 
 
-def evenly_spaced(count: int, at_most: int = SAMPLE) -> np.ndarray:
-    """Some of the numbers below `count`, or all."""
-    return np.unique(np.linspace(0, count - 1, min(count, at_most)).astype(int))
+def evenly_spaced(count: int, at_most: int | None = None) -> np.ndarray:
+    """At most so many of the numbers below `count`, SAMPLE by default."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE if at_most is None else at_most)).astype(int))

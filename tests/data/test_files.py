@@ -89,7 +89,8 @@ def test_where_a_few_are_grey_all_are_looked_at(tmp_path, monkeypatch):
     for name in ("black", "white"):
         (tmp_path / name).mkdir()
         for i in range(6):
-            Image.new("RGB" if (name, i) == ("white", 2) else "L", (3, 3)).save(tmp_path / name / f"{i}.png")
+            mode, grey = "RGB" if (name, i) == ("white", 2) else "L", 9 * i + 99 * (name == "white")  # no two alike
+            Image.new(mode, (3, 3), (grey,) * len(mode)).save(tmp_path / name / f"{i}.png")
     data = readers.read("folder", str(tmp_path), image_size=3, streaming="always")
     assert data.train.images.shape[1:] == (3, 3, 3)
     assert list(files.evenly_spaced(9)) == [0, 8]
