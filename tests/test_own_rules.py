@@ -7,23 +7,9 @@ import pytest
 import purecnn
 from purecnn import nn
 from purecnn.rules import rule
+from tests.own_rule import product
 
 X, W = jnp.ones((2, 3)), jnp.full((2, 3), 2.0)
-
-
-def product(bwd):
-    """x w, elementwise, with this backward rule."""
-
-    @rule
-    def product(x, w):
-        return x * w
-
-    @product.def_fwd
-    def product_fwd(x, w):
-        return x * w, (x, w)
-
-    product.def_bwd(bwd)
-    return product
 
 
 @pytest.mark.parametrize(

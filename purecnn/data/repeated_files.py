@@ -23,27 +23,27 @@ def warn_of_repeated_files(data: Dataset) -> None:
     They are compared by their bytes, whatever they are called, with LOOKED_UP training files, evenly spaced, and with
     every one of the same class and name.
     """
-    if not in_files(data.train):
+    held_out = {name: split for name, split in data.splits().items() if name != "train" and in_files(split)}
+    if not held_out or not in_files(data.train):
         return
     from purecnn.data.files import evenly_spaced  # which takes Pillow to import
 
-    for name, split in data.splits().items():
-        if name == "train" or not in_files(split):
-            continue
-        looked_at = evenly_spaced(len(split)).tolist()
-        called = {_called(split, row) for row in looked_at}
-        rows = {row for row in range(len(data.train)) if _called(data.train, row) in called}
-        rows |= set(evenly_spaced(len(data.train), LOOKED_UP).tolist())
-        tested = {_path(split, row): split.names[row] for row in looked_at}
-        trained = {_path(data.train, row): data.train.names[row] for row in sorted(rows)}
-        found: dict[Path, Path] = {}
-        for one, other in same_bytes(list(tested), trained):
-            found.setdefault(one, other)
+    looked_at = {name: evenly_spaced(len(split)).tolist() for name, split in held_out.items()}
+    called = {_called(split, row) for name, split in held_out.items() for row in looked_at[name]}
+    rows = {row for row in range(len(data.train)) if _called(data.train, row) in called}
+    rows |= set(evenly_spaced(len(data.train), LOOKED_UP).tolist())
+    trained = {_path(data.train, row): data.train.names[row] for row in sorted(rows)}
+    held = {name: {_path(split, row): split.names[row] for row in looked_at[name]} for name, split in held_out.items()}
+    first: dict[Path, Path] = {}
+    for one, other in same_bytes([path for paths in held.values() for path in paths], trained):
+        first.setdefault(one, other)
+    for name, paths in held.items():
+        found = [path for path in first if path in paths]
         if found:
-            one, other = next(iter(found.items()))
+            one = found[0]
             warnings.warn(
-                f"{data.name}: {len(found):,} of {len(looked_at):,} images to {WHAT[name]} that were looked at are "
-                f"also among those to train on, such as {tested[one]}, which is {trained[other]}: {LITTLE}",
+                f"{data.name}: {len(found):,} of {len(paths):,} images to {WHAT[name]} that were looked at are "
+                f"also among those to train on, such as {paths[one]}, which is {trained[first[one]]}: {LITTLE}",
                 stacklevel=3,
             )
 

@@ -4,6 +4,10 @@ import inspect
 
 import jax
 
+import verify
+
+LONG = 600.0  # seconds: a busy machine leaves no call out
+
 
 def with_arguments(fun, bwd):
     """`fun` with all its arguments as residuals."""
@@ -23,3 +27,10 @@ def joined(fun, backward, wrong):
 
     rule.__signature__ = inspect.signature(fun)
     return rule
+
+
+def assert_only_the_fault_is_seen(fun, backward, *args, checks):
+    """The faulty rule is wrong, and its right twin right."""
+    assert verify.check(joined(fun, backward, wrong=True), *args, checks=checks, seconds=LONG).verdict == "wrong"
+    report = verify.check(joined(fun, backward, wrong=False), *args, checks=checks, seconds=LONG)
+    assert report.ok, report

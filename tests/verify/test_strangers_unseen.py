@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import joined, with_arguments
+from tests.verify.rules import LONG, assert_only_the_fault_is_seen, joined, with_arguments
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(7)
-LONG = 600.0  # seconds: a busy machine leaves no call out
 CHECKS = ("contract", "gradient", "finite", "conditioning")
 
 
@@ -58,10 +57,7 @@ UNSEEN = {
 
 @pytest.mark.parametrize("fault", UNSEEN)
 def test_is_seen_and_its_right_twin_passes(fault):
-    fun, bwd, *args = UNSEEN[fault]
-    assert verify.check(joined(fun, bwd, wrong=True), *args, checks=CHECKS, seconds=LONG).verdict == "wrong"
-    report = verify.check(joined(fun, bwd, wrong=False), *args, checks=CHECKS, seconds=LONG)
-    assert report.ok, report
+    assert_only_the_fault_is_seen(*UNSEEN[fault], checks=CHECKS)
 
 
 def variation(x):

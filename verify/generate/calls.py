@@ -13,6 +13,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.function_under_test import INTEGER
 from verify.generate import generated_inputs, shapes
+from verify.generate.domain import occur_once
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
 from verify.running import WIDE
@@ -115,12 +116,7 @@ def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
         return False
     labels = [n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER]
     several = [n for n in labels if example.arrays[n].shape[-1:] > (1,)]
-    return any(_apart(example.arrays[n]) and not _apart(case.arrays[n]) for n in several)
-
-
-def _apart(labels: np.ndarray) -> bool:
-    """Each occurs once along the last axis."""
-    return bool(np.all(np.diff(np.sort(labels, -1), axis=-1) > 0))
+    return any(occur_once(example.arrays[n]) and not occur_once(case.arrays[n]) for n in several)
 
 
 def _unwritten(case: CallUnderTest) -> bool:

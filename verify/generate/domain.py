@@ -86,6 +86,11 @@ def _part(a: np.ndarray, sign: int) -> np.ndarray:
     return (a + sign * np.swapaxes(a, -1, -2)) / 2
 
 
+def occur_once(labels: np.ndarray) -> bool:
+    """Each along its last axis: permutations, rows that are written apart."""
+    return bool(np.all(np.diff(np.sort(labels, -1), axis=-1) > 0))
+
+
 def positive_definite(value: np.ndarray) -> bool:
     """Symmetric positive definite matrices, above 1×1."""
     v = np.asarray(value, np.float64)

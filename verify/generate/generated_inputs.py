@@ -14,7 +14,7 @@ from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
 from verify.generate import far_from_zero
 from verify.generate.divisions import divided
-from verify.generate.domain import POSITIVE, scale_of
+from verify.generate.domain import POSITIVE, occur_once, scale_of
 from verify.generate.shapes import takes_apart
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
@@ -200,7 +200,7 @@ def _as_indices(
         return drawn
     ordered, length = np.sort(example, -1), drawn.shape[-1]
     permutation = bool(np.all(ordered == np.arange(example.shape[-1])))
-    if permutation or (np.all(np.diff(ordered, axis=-1) > 0) and length <= classes):
+    if permutation or (occur_once(example) and length <= classes):
         among = np.arange(length if permutation else classes)
         rows = rng.permuted(np.broadcast_to(among, (*drawn.shape[:-1], among.size)), axis=-1)
         drawn = rows[..., :length].astype(drawn.dtype)

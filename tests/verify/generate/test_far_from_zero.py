@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import joined
+from tests.verify.rules import LONG, joined
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(5)
-LONG = 600.0  # seconds: a busy machine leaves no call out
 CHECKS = ("contract", "gradient", "finite", "conditioning")
 
 

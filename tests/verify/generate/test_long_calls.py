@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import with_arguments
+from tests.verify.rules import LONG, with_arguments
 from verify.generate.long_calls import blocks
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
 TILE = 1024
-LONG = 600.0  # seconds: a busy machine leaves no call out
 
 
 def sin(x):
