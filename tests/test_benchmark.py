@@ -24,6 +24,7 @@ from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
+from verify.running import quickly
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +41,8 @@ def test_the_plain_net_has_our_loss_and_gradient(name):
     with jax.enable_x64(True):
         params, x, labels = example(net, batch=8)
         params, x = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x))
-        ours = jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels))(params)
-        theirs = jax.jit(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
+        ours = quickly(lambda p: purecnn.backprop(net.chain, p, x, labels))(params)
+        theirs = quickly(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             assert a.dtype == b.dtype == jnp.float64
             assert apart(a, b) < 1e-12
@@ -77,8 +78,8 @@ def test_the_plain_net_with_normalisations_has_our_loss_and_gradient(name):
         params, x, labels = example(net)
         params, x = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x))
         state = net.chain.init_state(net.shape, jnp.float64)
-        ours = jax.jit(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True))(params)
-        theirs = jax.jit(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
+        ours = quickly(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True))(params)
+        theirs = quickly(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
         # A bias in front of a normalisation has no gradient but rounding: hence the norm of all, not of each.
         size = max(float(jnp.linalg.norm(b)) for b in jax.tree.leaves(theirs))
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
@@ -90,7 +91,7 @@ def test_the_plain_net_with_normalisations_has_our_loss_and_gradient(name):
 def test_the_net_of_flax_has_the_plain_output(name):
     net = SMALL[name]
     params, x, _ = example(net)
-    assert apart(with_flax.forward(net, params, x)(), jax.jit(lambda: plain_logits(net, params, x))()) < 1e-4
+    assert apart(with_flax.forward(net, params, x)(), quickly(lambda: plain_logits(net, params, x))()) < 1e-4
 
 
 def test_convolutions_alone_give_the_plain_output():

@@ -8,31 +8,24 @@ s·q + δ·j − s·B·J of V = P + J; so this is a convolution again, with the 
 
     T[i, J, (a, c), (q, d)] = w[i, j, c, d]  where s·B·J + a = s·q + δ·j for some offset j, else 0
 
-T holds w once for every q, so that w̄ is the sum over its copies,
-
-    w̄[i, j, c, d] = Σ_q T̄[i, J, (a, c), (q, d)]        s·B·J + a = s·q + δ·j
-
-and x̄, for stride 1 the convolution of ȳ with the flipped kernel, is taken as y is.
+x̄, for stride 1 the convolution of ȳ with the flipped kernel, is taken as y is.
 
 No entry moves, for neighbours are adjacent in memory. T has 1 + (B − 1)/kw times as many entries as count, a sixth more
 for five offsets and B = 2; but XLA:CPU's convolution reads B·C numbers at once and makes B·D, where of a few it gathers
 single ones and leaves most of a vector register empty. y of LeNet's layers takes 0.2 and 0.5 of the page's time, x̄ of
-its second 0.6, w̄ of its first 0.5, and y of colour images to 32 channels 0.2.
+its second 0.6, and y of colour images to 32 channels 0.2.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import operator
 
 import jax.numpy as jnp
 from jax import lax
 
 from purecnn.annotations import Array
 from purecnn.geometry import ConvDims
-from purecnn.offsets import read_patches
-from purecnn.ops import accumulation_dtype, convolution
+from purecnn.ops import convolution
 
 
 def unknown(dims: ConvDims) -> str:
@@ -51,20 +44,6 @@ def forward(x, w, dims: ConvDims) -> Array:
 def input_cotangent(y_bar, w, dims: ConvDims) -> Array:
     """x̄ (N, H, W, C), for stride 1."""
     return forward(y_bar, lax.rev(w, (0, 1)).transpose(0, 1, 3, 2), dims.transposed())
-
-
-def weight_cotangent(x, y_bar, dims: ConvDims) -> Array:
-    """w̄ (kh, kw, C, D), for any stride and one group."""
-    block, (kh, kw), (_, stride), (_, dilation) = _block(dims), dims.size, dims.stride, dims.dilation
-    over, wide = _to_depth(dims), accumulation_dtype(x.dtype)
-    patches = read_patches(lax.pad(_input_to_depth(x, dims), jnp.zeros((), x.dtype), over.input_pad), over)
-    outputs = _padded_columns(y_bar, 0, over.output[1] * block - dims.output[1])
-    rows = outputs.reshape(-1, block * dims.out_channels).astype(wide)
-    banded = patches.reshape(-1, patches.shape[3]).T.astype(wide) @ rows
-    banded = banded.reshape(kh, -1, dims.in_channels, block, dims.out_channels)
-    reach = dilation * (kw - 1) + 1
-    copies = (banded[:, stride * q : stride * q + reach : dilation, :, q] for q in range(block))
-    return functools.reduce(operator.add, copies).astype(x.dtype)
 
 
 def _block(dims: ConvDims) -> int:

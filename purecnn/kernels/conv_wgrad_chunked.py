@@ -10,6 +10,14 @@ first and then along rows, into
 whose rows are stretches of x's own. The sum over n is taken a chunk of images at a time, each a product of its own. An
 image whose patches alone are too many is taken a strip of rows at a time.
 
+Few output channels leave a product narrow. There two neighbouring outputs, p = 2·P + q, are read as one with 2·D
+channels, whose offsets are v = s·q + j of a kernel s columns wider. Each copied entry is multiplied twice as often,
+and w̄ is the sum of two stretches of that kernel's:
+
+    V̄[i, v, c, (q, d)] = Σ_{n, o, P} x[n, s·o + δ·i − top, 2·s·P + v − left, c] ȳ[n, o, 2·P + q, d]
+
+    w̄[i, j, c, d] = Σ_q V̄[i, s·q + j, c, (q, d)]
+
 `cifar_cnn`'s layers take 0.3 to 0.6 of the page's time, whose window is the whole image, AlexNet's 0.65 to 0.8; LeNet's
 second takes 1.1. Kernels from 5×5 on, over few images of 32 channels or more, take 0.9 to 2.7, in the median 1.6, and
 small images (`experiments/benchmark/small_w_bar.py`) as much: there the page is taken. Two images of 512×512×64 under
@@ -31,7 +39,8 @@ from purecnn.geometry import ConvDims
 from purecnn.offsets import read_axis
 from purecnn.ops import accumulation_dtype
 
-CHUNK_BYTES = 5 << 20  # of patches: what stays in the cache
+CHUNK_BYTES = 2 << 20  # of patches: what stays in the cache
+NARROW = 16  # output channels, up to which pairs of outputs fill a product better
 
 
 def unknown(dims: ConvDims) -> str:
@@ -41,6 +50,22 @@ def unknown(dims: ConvDims) -> str:
 
 def weight_cotangent(x, y_bar, dims: ConvDims) -> Array:
     """w̄ (kh, kw, C/groups, D)."""
+    if not _by_pairs(dims):
+        return _over_chunks(x, y_bar, dims)
+    (down, stride), (kh, kw), (height, width), channels = dims.stride, dims.size, dims.output, dims.out_channels
+    sizes = {"size": (kh, kw + stride), "stride": (down, 2 * stride), "output": (height, width // 2)}
+    paired = dataclasses.replace(dims, **sizes, out_channels=2 * channels)
+    wider = _over_chunks(x, y_bar.reshape(-1, *paired.output, 2 * channels), paired)
+    return wider[:, :kw, :, :channels] + wider[:, stride:, :, channels:]
+
+
+def _by_pairs(dims: ConvDims) -> bool:
+    overlaps = dims.size[1] > dims.stride[1] and dims.dilation[1] == 1
+    return overlaps and dims.groups == 1 and dims.out_channels <= NARROW and dims.output[1] % 2 == 0
+
+
+def _over_chunks(x, y_bar, dims: ConvDims) -> Array:
+    """w̄, a chunk of images at a time."""
     room = dims.batch, _row_bytes(x, dims) * dims.output[0], CHUNK_BYTES
     w_bar = sum_chunks(functools.partial(_of_chunk, dims=dims), chunks_that_fit(*room), x, y_bar)
     in_channels = dims.in_channels // dims.groups

@@ -10,11 +10,11 @@
     x̄            winograd as for y; col2im where positions are       as y
                  fewer than twice the channels, and for 1×1;
                  banded for ≤ 16 channels and stride 1
-    w̄            winograd as for y; banded for single-channel        as y, groups on one device alone; other groups
-                 images; the page where ≥ 8 channels meet ≥ 8, ȳ     wgrad_grouped on one device, depthwise where ȳ is
-                 is small and the kernel no larger, and for kernels  no larger than the kernel; on several devices
-                 from 5×5 on over few images; wgrad_chunked for      depthwise, and wgrad_offsets for more than 8
-                 everything else                                     groups
+    w̄            winograd as for y; the page where ≥ 8 channels      as y, groups on one device alone; other groups
+                 meet ≥ 8, ȳ is small and the kernel no larger,      wgrad_grouped on one device, depthwise where ȳ is
+                 and for kernels from 5×5 on over few images;        no larger than the kernel; on several devices
+                 wgrad_chunked for everything else                   depthwise, and wgrad_offsets for more than 8
+                                                                     groups
 
 and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a
 third of a matrix product's speed and less, but near it where x is read at many kernel offsets or stays in the cache.
@@ -77,7 +77,6 @@ FEW_IMAGES = 16
 LARGE_KERNEL = 5
 COTANGENT_BYTES = 24 << 20  # of ȳ, above which the page's w̄ reads it from memory at every kernel offset
 CACHED_BYTES = 1 << 20  # of ȳ that the page's w̄ keeps beside x in a core's own cache at any number of offsets
-FEW_CHANNELS_BYTES = 8 << 20  # the same where no side has more than FEW_CHANNELS
 
 
 def forward(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
@@ -127,8 +126,6 @@ def weight_cotangent(algorithm: str, dims: ConvDims, page: Kernel) -> Kernel:
         cpu = conv_depthwise.weight_cotangent
     elif _winograd_wins(dims):
         cpu = conv_winograd.weight_cotangent
-    elif _few_channels(dims) and dims.stride == (1, 1) and dims.in_channels == 1:
-        cpu = conv_banded.weight_cotangent
     elif _page_wins(dims):
         cpu = None
     return _by_platform(page, cpu, _weight_cotangent_of_an_accelerator(dims))
@@ -205,10 +202,9 @@ def _page_wins(dims: ConvDims) -> bool:
     if dims.groups > 1 or dims.dilation != (1, 1) or math.prod(dims.size) == 1 or grows:
         return False
     y_bytes = 4 * _positions(dims) * dims.out_channels
-    room = FEW_CHANNELS_BYTES if _few_channels(dims) else CACHED_BYTES
     # The page has w̄ with its channels first: of a large one, putting them in order takes longer than the products.
     large = channels >= MANY_CHANNELS and 2 * _positions(dims) <= dims.out_channels
-    small = dims.batch > 1 and channels >= FEW_CHANNELS // 2 and y_bytes <= room and not large
+    small = dims.batch > 1 and channels >= FEW_CHANNELS // 2 and y_bytes <= CACHED_BYTES and not large
     large_kernel = min(dims.size) >= LARGE_KERNEL and channels >= 2 * FEW_CHANNELS and dims.batch <= FEW_IMAGES
     return small or (large_kernel and y_bytes <= COTANGENT_BYTES)
 

@@ -45,10 +45,43 @@ def test_strips_of_rows_with_stride_padding_dilation_and_groups(monkeypatch):
     assert_close(got, w_bar, 0)
 
 
+@pytest.mark.parametrize("room", [0, 1 << 20], ids=["strips", "one chunk"])
+@pytest.mark.parametrize(("stride", "kw", "width"), [(1, 2, 7), (1, 3, 6), (2, 3, 7), (2, 5, 10), (3, 4, 11)])
+def test_a_narrow_product_takes_two_outputs_at_once(monkeypatch, room, stride, kw, width):
+    rng = np.random.default_rng(2)
+    options = {"stride": (2, stride), "padding": ((1, 0), (2, 0)), "dilation": (2, 1)}
+    x, w = rng.integers(-3, 4, (3, 9, width, 2)), rng.integers(-3, 4, (2, kw, 2, 16))
+    dims = conv_dims("test", x.shape, w.shape, **options)
+    y_bar = rng.integers(-3, 4, (3, *dims.output, 16))
+    assert dims.output[1] % 2 == 0
+    assert conv_wgrad_chunked._by_pairs(dims)
+    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", room)
+    _, (_, w_bar, _) = loops.conv2d(y_bar, x, w, **options)
+    got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
+    assert_close(got, w_bar, 0)
+
+
+@pytest.mark.parametrize(
+    ("w_shape", "options"),
+    [
+        ((3, 3, 2, 17), {}),
+        ((3, 3, 1, 4), {"groups": 2}),
+        ((3, 3, 2, 4), {"dilation": (1, 2)}),
+        ((3, 1, 2, 4), {}),
+        ((3, 2, 2, 4), {"stride": 2}),
+        ((3, 2, 2, 4), {}),
+    ],
+    ids=["wide", "groups", "dilation", "one column", "no overlap", "odd"],
+)
+def test_other_products_take_one(w_shape, options):
+    assert not conv_wgrad_chunked._by_pairs(conv_dims("test", (1, 8, 8, 2), w_shape, **options))
+
+
 def test_one_large_image_takes_a_padded_copy_and_a_chunk_of_patches():
     """10 rows of every 4 that are read, materialised for all strips at once, took 15 MB."""
     dims = conv_dims("test", (1, 256, 256, 16), (7, 7, 16, 16), padding="SAME")
     x = jax.ShapeDtypeStruct((1, 256, 256, 16), "float32")
     compiled = jax.jit(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims)).lower(x, x).compile()
-    image = 4 * x.size
-    assert compiled.memory_analysis().temp_size_in_bytes < image + conv_wgrad_chunked.CHUNK_BYTES
+    padded = 4 * (256 + 6) ** 2 * 16
+    columns = conv_wgrad_chunked.CHUNK_BYTES // 2  # of a strip, from which its patches are copied
+    assert compiled.memory_analysis().temp_size_in_bytes < padded + conv_wgrad_chunked.CHUNK_BYTES + columns
