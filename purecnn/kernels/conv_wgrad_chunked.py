@@ -51,12 +51,12 @@ def unknown(dims: ConvDims) -> str:
 def weight_cotangent(x, y_bar, dims: ConvDims) -> Array:
     """w̄ (kh, kw, C/groups, D)."""
     if not _by_pairs(dims):
-        return _over_chunks(x, y_bar, dims)
+        return _over_chunks(x, y_bar, dims).astype(x.dtype)
     (down, stride), (kh, kw), (height, width), channels = dims.stride, dims.size, dims.output, dims.out_channels
     sizes = {"size": (kh, kw + stride), "stride": (down, 2 * stride), "output": (height, width // 2)}
     paired = dataclasses.replace(dims, **sizes, out_channels=2 * channels)
     wider = _over_chunks(x, y_bar.reshape(-1, *paired.output, 2 * channels), paired)
-    return wider[:, :kw, :, :channels] + wider[:, stride:, :, channels:]
+    return (wider[:, :kw, :, :channels] + wider[:, stride:, :, channels:]).astype(x.dtype)
 
 
 def _by_pairs(dims: ConvDims) -> bool:
@@ -65,12 +65,12 @@ def _by_pairs(dims: ConvDims) -> bool:
 
 
 def _over_chunks(x, y_bar, dims: ConvDims) -> Array:
-    """w̄, a chunk of images at a time."""
+    """w̄ in the accumulation dtype, a chunk of images at a time."""
     room = dims.batch, _row_bytes(x, dims) * dims.output[0], CHUNK_BYTES
     w_bar = sum_chunks(functools.partial(_of_chunk, dims=dims), chunks_that_fit(*room), x, y_bar)
     in_channels = dims.in_channels // dims.groups
     w_bar = w_bar.reshape(dims.groups, *dims.size, in_channels, -1).transpose(1, 2, 3, 0, 4)
-    return w_bar.reshape(*dims.size, in_channels, dims.out_channels).astype(x.dtype)
+    return w_bar.reshape(*dims.size, in_channels, dims.out_channels)
 
 
 def _row_bytes(x, dims: ConvDims) -> int:

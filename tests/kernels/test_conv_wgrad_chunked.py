@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room, chunks):
     )
     rng = np.random.default_rng(0)
     x, w, y_bar = (
-        jax.numpy.asarray(rng.integers(-3, 4, shape), "float32") for shape in ((6, 9, 5, 2), (3, 3, 2, 4), (6, 7, 3, 4))
+        jnp.asarray(rng.integers(-3, 4, shape), "float32") for shape in ((6, 9, 5, 2), (3, 3, 2, 4), (6, 7, 3, 4))
     )
     _, (_, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w))
     dims = conv_dims("test", x.shape, w.shape)
@@ -59,6 +60,19 @@ def test_a_narrow_product_takes_two_outputs_at_once(monkeypatch, room, stride, k
     _, (_, w_bar, _) = loops.conv2d(y_bar, x, w, **options)
     got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
     assert_close(got, w_bar, 0)
+
+
+def test_in_16_bits_both_halves_are_rounded_once():
+    """Sums of integers beyond the 256 up to which bfloat16 has all of them."""
+    rng = np.random.default_rng(3)
+    x, w, y_bar = (rng.integers(0, 4, shape) for shape in ((8, 8, 8, 2), (3, 3, 2, 4), (8, 6, 6, 4)))
+    _, (_, w_bar, _) = loops.conv2d(y_bar, x, w)
+    dims = conv_dims("test", x.shape, w.shape)
+    assert conv_wgrad_chunked._by_pairs(dims)
+    halves = (jnp.asarray(a, "bfloat16") for a in (x, y_bar))
+    got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*halves)
+    assert got.dtype == jnp.bfloat16
+    assert_close(got, jnp.asarray(w_bar, "bfloat16"), 0)
 
 
 @pytest.mark.parametrize(
