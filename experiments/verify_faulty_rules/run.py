@@ -23,8 +23,9 @@ LARGEST = 1000  # gradcheck builds the whole Jacobian: beyond so many entries it
 def of_floats(rule: Callable, args: tuple) -> tuple[Callable, list]:
     """The rule as a jitted function of its floating arguments alone, and those arguments."""
     import jax
+    import jax.numpy as jnp
 
-    floats = [k for k, a in enumerate(args) if a.dtype.kind == "f"]
+    floats = [k for k, a in enumerate(args) if jnp.issubdtype(a.dtype, jnp.floating)]
 
     def function(*chosen):
         full = list(args)
@@ -37,12 +38,14 @@ def of_floats(rule: Callable, args: tuple) -> tuple[Callable, list]:
 
 def check_grads_accepts(rule: Callable, args: tuple, wide: bool) -> bool:
     import jax
+    import jax.numpy as jnp
     import numpy as np
     from jax.test_util import check_grads
 
     np.random.seed(0)  # noqa: NPY002 (check_grads draws its direction from here)
     with jax.enable_x64(wide):
-        args = tuple(a.astype(np.float64) if wide and a.dtype.kind == "f" else a for a in args)
+        floating = [jnp.issubdtype(a.dtype, jnp.floating) for a in args]
+        args = tuple(a.astype(np.float64) if wide and f else a for a, f in zip(args, floating, strict=True))
         function, chosen = of_floats(rule, args)
         try:
             check_grads(function, tuple(chosen), order=1, modes=["rev"])

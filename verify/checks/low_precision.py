@@ -4,6 +4,9 @@ The oracle runs in float64 on the same rounded numbers. A rule whose sums accumu
 roundoffs of the intermediates it stored, which the error analysis counts; one that accumulates in the narrow type
 loses about √n roundoffs of a sum of n like terms (and stops adding altogether at n = 256 in bfloat16). So the numbers
 here are positive, and the batch long. A rule passes too if it loses no more than twice what autodiff loses there.
+
+A verdict is relative to the dtype of the call: what a rule loses in a dtype that its caller does not use is a note,
+unless `gradient` finds a fault of the same numbers at the caller's dtype.
 """
 
 from collections.abc import Callable
@@ -15,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
+from verify.checks import gradient
 from verify.function_under_test import FLOAT, PERTURBED, first_line
 from verify.generate import shapes
 from verify.generate.calls import unrolled
@@ -80,7 +84,11 @@ def findings(case: CallUnderTest) -> list[Finding]:
             continue
         ran = True
         found = _dtypes(rounded, level.dtype, bars)
-        found += [] if any(not f.note for f in found) else _errors(rounded, level, bars)
+        if all(f.note for f in found):
+            lost = _errors(rounded, level, bars)
+            if lost and level.dtype != case.tested.dtype:
+                lost = _at_own_dtype(replace(rounded, label=longer.label)) or [_noted(f, level) for f in lost]
+            found += lost
         if any(not f.note for f in found):
             return found
         notes += found
@@ -186,15 +194,11 @@ def _errors(case: CallUnderTest, level: Level, bars) -> list[Finding]:
         wrong = [b & ~n for b, n in zip(wrong, _on_an_edge(case, level, bars), strict=True)]
     for k, (name, e, g) in enumerate(zip(case.names, truth.cotangents, bars, strict=True)):
         bad, allowed = wrong[k], room[k]
-        outside = bad & ~np.isfinite(np.asarray(g, WIDE))
-        if outside.any() and dtype != case.tested.dtype:
-            found.append(_outside(case, dtype, name, outside))
-            bad = bad & ~outside
         if not bad.any():
             continue
         if autodiff is None:
             autodiff = _at(case, level)
-        lost = np.where(outside, 0.0, np.abs(np.asarray(g, WIDE) - e))
+        lost = np.abs(np.asarray(g, WIDE) - e)
         theirs = np.abs(autodiff[k] - e) if autodiff else np.zeros(1)
         if np.all(np.isfinite(theirs)) and float(lost.max()) <= WORSE_THAN_AUTODIFF * float(theirs.max()):
             continue
@@ -207,6 +211,21 @@ def _errors(case: CallUnderTest, level: Level, bars) -> list[Finding]:
     return found
 
 
+def _at_own_dtype(case: CallUnderTest) -> list[Finding]:
+    """The faults of these numbers at the caller's dtype."""
+    try:
+        return [f for f in gradient.findings(case) if not f.note]
+    except NotRunError:
+        return []
+
+
+def _noted(lost: Finding, level: Level) -> Finding:
+    """What only callers in another dtype see."""
+    finite = np.isfinite(lost.got)  # type: ignore[arg-type]
+    text = f"it loses more digits than wide sums explain: {lost.cause}" if finite else "some elements are not finite"
+    return Finding(NAME, lost.argument, None, None, None, "", f"in {level.name}, {text}", lost.case, note=True)
+
+
 def _on_an_edge(case: CallUnderTest, level: Level, bars) -> list[np.ndarray]:
     """Elements that are right in float64, and for inputs a roundoff of the narrow type away: numbers of few digits are
     rounded onto kinks and steps."""
@@ -217,12 +236,6 @@ def _on_an_edge(case: CallUnderTest, level: Level, bars) -> list[np.ndarray]:
     near = within_noise(case, [np.asarray(b, WIDE) for b in bars], level.dtype, unit=level.unit)
     exact = zip(case.truth.cotangents, wide, case.truth.magnitudes, strict=True)
     return [n & ~wrong_elements(e, g, allowed_error(m, WIDE) * ratio) for n, (e, g, m) in zip(near, exact, strict=True)]
-
-
-def _outside(case: CallUnderTest, dtype, name: str, outside: np.ndarray) -> Finding:
-    """Of a rule that is called in something wider, an overflow in half precision is a note."""
-    text = f"in {jnp.dtype(dtype).name}, {int(outside.sum())} of {outside.size} elements are not finite"
-    return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
 
 
 def _at(case: CallUnderTest, level: Level) -> list[np.ndarray] | None:

@@ -29,8 +29,14 @@ def continued(closed: Any) -> Callable:
 
 
 def stops_by_floats(eqn: Any) -> bool:
-    """Whether a `while` ends by a comparison of floating-point numbers."""
-    compared = [e for e in equations(eqn.params["cond_jaxpr"]) if e.primitive.name in ("lt", "le", "gt", "ge")]
+    """Whether a `while` ends by a comparison of floating-point numbers: in its condition, or in its body, where the
+    condition reads a boolean that says whether it is done."""
+    cond, body = eqn.params["cond_jaxpr"], eqn.params["body_jaxpr"]
+    used = {id(v) for v in cond.jaxpr.outvars} | {id(v) for e in cond.jaxpr.eqns for v in e.invars}
+    told = any(v.aval.dtype == bool and id(v) in used for v in cond.jaxpr.invars)
+    compared = [
+        e for c in (cond, body)[: 1 + told] for e in equations(c) if e.primitive.name in ("lt", "le", "gt", "ge")
+    ]
     return any(jnp.issubdtype(v.aval.dtype, jnp.floating) for e in compared for v in e.invars)
 
 

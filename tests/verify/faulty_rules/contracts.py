@@ -132,7 +132,7 @@ RULES = (
         "contract: sums in the narrow type",
         joined(column_sum, _narrow_bias),
         column_sum,
-        (BIG, S),
+        (BIG.astype(jnp.bfloat16), S.astype(jnp.bfloat16)),
         ("everywhere", "scattered", "almost", "×", "only", "row", "sample"),
     ),
     Wrong(

@@ -112,3 +112,22 @@ def test_a_loop_inside_of_a_linear_solve_is_counted():
     closed = jax.make_jaxpr(solved)(jnp.zeros(2))
     _, ended = jax.jit(budget.within_budget(closed))(jnp.zeros(2))
     assert not ended
+
+
+def minimum(a):
+    """Of (y - a)² + cosh(y), by steps; the state says that one was short."""
+
+    def step(state):
+        d = 0.2 * (2 * (state[0] - a) + jnp.sinh(state[0]))
+        return state[0] - d, jnp.abs(d).max() < 1e-5
+
+    return jax.lax.while_loop(lambda state: ~state[1], step, (jnp.zeros_like(a), jnp.array(False)))[0]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.01, "wrong")])
+def test_a_loop_that_keeps_whether_it_is_done_leaves_the_error_of_its_tolerance(factor, verdict):
+    rule = jax.custom_vjp(lambda a: minimum(a))
+    rule.defvjp(lambda a: (minimum(a),) * 2, lambda y, g: (factor * 2 * g / (2 + jnp.cosh(y)),))
+    a = np.array([1.3, -0.4, 2.1], np.float32)
+    report = verify.check(rule, a, cases=0, checks=("gradient", "adjoint", "differences"))
+    assert report.verdict == verdict, report
