@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -26,7 +25,7 @@ from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import call_own, load_net, make_net
-from purecnn.train.plan import prepare
+from purecnn.train.plan import output_shape, prepare
 from purecnn.train.step import Augment
 
 
@@ -68,7 +67,7 @@ def fit(
     config = dataclasses.replace(config, model=named)
     names = tuple(classes) if classes is not None else found.classes
     if not isinstance(net, str) or ":" in net:  # one's own
-        shape = _output_shape(built, found)
+        shape = output_shape(built, found)
         outputs = int(np.prod(shape))
         names = names or tuple(str(n) for n in range(outputs))
         if outputs != len(names):
@@ -187,10 +186,5 @@ def _is_ours(net: Chain, data: Dataset) -> bool:
     """Whether a net is a model of purecnn's as it comes, so that its name says all."""
     shape = data.train.images.shape[1:]
     known = net.name in get_args(Model)
-    outputs = int(np.prod(_output_shape(net, data)))
+    outputs = int(np.prod(output_shape(net, data)))
     return known and str(net.summary(shape)) == str(make_net(net.name, outputs).summary(shape))
-
-
-def _output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:
-    """Of what the net says of an image. Raises ValueError where it cannot take such images."""
-    return net.shapes(data.train.images.shape[1:], jax.numpy.float32)[-1]
