@@ -36,11 +36,8 @@ class ChainResiduals(list):
         self.given = given
 
 
-jax.tree_util.register_pytree_with_keys(
-    ChainResiduals,
-    lambda kept: ([(jax.tree_util.SequenceKey(i), r) for i, r in enumerate(kept)], kept.given),
-    lambda given, kept: ChainResiduals(kept, given),
-    lambda kept: (kept, kept.given),
+jax.tree_util.register_pytree_node(
+    ChainResiduals, lambda kept: (kept, kept.given), lambda given, kept: ChainResiduals(kept, given)
 )
 
 

@@ -28,7 +28,7 @@ class Eval:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of a run, or a file of weights: one of a run's, or with --data any."""
-    split: SplitName | Literal["all"] = "test"
+    split: Literal[SplitName, "all"] = "test"
     """The images to look at; all: every one of other data, which nothing was trained on."""
     data: DataName | None = None
     """Other images than the run's, of the same classes; with --data-dir alone they are of the run's kind."""

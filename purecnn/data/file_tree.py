@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from itertools import chain
 from pathlib import Path
 
 from purecnn.data.guards import Refused, naming
@@ -53,8 +52,8 @@ def holds_runs(folder: Path) -> bool:
         if _is_run(folder):
             return True
         with os.scandir(folder) as entries:
-            names = (entry.name for entry in entries if not is_litter(entry.name))
-            return (one := next(names, None)) is not None and all(_is_run(folder / name) for name in chain([one], names))
+            are_runs = (_is_run(folder / entry.name) for entry in entries if not is_litter(entry.name))
+            return next(are_runs, False) and all(are_runs)
     except OSError:  # whoever reads it says so
         return False
 

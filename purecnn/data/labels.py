@@ -24,7 +24,8 @@ SPLIT = "split"
 def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
     """{file: (class, split)} in the order of the lines, files from `root`, the folder of the images, on.
 
-    Text is UTF-8, UTF-16 or Windows' own. Commas, semicolons or tabs divide the columns, whose names are found in any case and order; others are passed over.
+    Text is UTF-8, UTF-16 or Windows' own. Commas, semicolons or tabs divide the columns, whose names are found in any
+    case and order; others are passed over.
     Without a column `split` all are to train on. Files may be named by whole paths, and in Windows' spelling. Raises
     ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
     """

@@ -53,7 +53,9 @@ def test_a_set_of_fewer_images_than_a_batch_is_one_batch(root, asked):
 
 
 def test_images_that_are_too_small_for_the_net_are_refused_with_their_size(root):
-    with pytest.raises(ValueError, match=r"^lenet: layer 5 .*; the images are 2×2×3; image_size brings them to another"):
+    with pytest.raises(
+        ValueError, match=r"^lenet: layer 5 .*; the images are 2×2×3; image_size brings them to another"
+    ):
         prepare(Config(data="folder", data_dir=str(root), image_size=2))
     with pytest.raises(ValueError, match=r"; the images are 8×8×1$"):
         prepare(Config(data="digits", model="alexnet"))
