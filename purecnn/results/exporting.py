@@ -118,7 +118,7 @@ def _unwrapped(arrays: dict[str, Any]) -> dict[str, Any]:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'is a folder' if path.is_dir() else 'there is no such file'}")
+        raise FileNotFoundError(f"{path}: there is no such file")
     if path.suffix not in PICKLED:
         return load_file(path)
     try:

@@ -151,7 +151,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         else:
             found = read(_kind(data), str(data), **how)
     elif hasattr(data, "columns") and hasattr(data, "to_dict"):  # a table of pandas or polars
-        return as_dataset({str(name): list(data[name]) for name in data.columns}, val, test, config)
+        return as_dataset({str(name): list(data[name]) for name in data.columns}, val, test, config)  # type: ignore[reportAttributeAccessIssue]
     elif isinstance(data, Mapping | tuple | Split) or is_pair(data):
         found = Dataset("arrays", read_all(data), None, ())
         check_pixels(found.train.images, "data")
