@@ -36,11 +36,8 @@ class ChainResiduals(list):
         self.given = given
 
 
-jax.tree_util.register_pytree_with_keys(
-    ChainResiduals,
-    lambda kept: ([(jax.tree_util.SequenceKey(i), r) for i, r in enumerate(kept)], kept.given),
-    lambda given, kept: ChainResiduals(kept, given),
-    lambda kept: (kept, kept.given),
+jax.tree_util.register_pytree_node(
+    ChainResiduals, lambda kept: (kept, kept.given), lambda given, kept: ChainResiduals(kept, given)
 )
 
 
@@ -70,6 +67,8 @@ def compared(given: Given, x_bar: Any, params_bar: Any, *, whole: bool = True) -
         x_bar = jnp.zeros(expected, given.dtype)
     if jnp.shape(x_bar) != expected:
         raise ValueError(f"bwd: x_bar: got shape {jnp.shape(x_bar)}, expected {given.shape}, that of x")
+    if jnp.result_type(x_bar) != given.dtype:  # or the layer before it is blamed
+        raise TypeError(f"bwd: x_bar: got {jnp.result_type(x_bar)}, expected {given.dtype}, the dtype of x")
     found = {_name(path): bar for path, bar in tree_flatten_with_path(params_bar, is_leaf=lambda bar: bar is None)[0]}
     names = [name for name, *_ in given.params]
     got = [name or "an array" for name, bar in found.items() if name in names or bar is not None]

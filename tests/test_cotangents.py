@@ -63,6 +63,14 @@ def test_cotangents_unlike_what_the_layer_was_given(bwd, message):
         assert message in str(e.value)
 
 
+def test_a_cotangent_of_another_dtype_is_refused_where_it_arises():
+    net = chain(scale(lambda x_bar, bars: (x_bar.astype(jnp.bfloat16), bars)))
+    with pytest.raises(
+        TypeError, match=r"^net: layer 1 \(scale\), .*: x_bar: got bfloat16, expected float32, the dtype"
+    ):
+        backprop(net)
+
+
 def test_a_layer_of_a_block_is_named_too():
     net = chain(nn.residual(nn.relu(), scale(WRONG["omitted"][0])))
     with pytest.raises(

@@ -28,7 +28,7 @@ class Eval:
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """The folder of a run, or a file of weights: one of a run's, or with --data any."""
-    split: SplitName | Literal["all"] = "test"
+    split: Literal[SplitName, "all"] = "test"
     """The images to look at; all: every one of other data, which nothing was trained on."""
     data: DataName | None = None
     """Other images than the run's, of the same classes; with --data-dir alone they are of the run's kind."""
@@ -98,7 +98,8 @@ def _print(result: Evaluation, images: str, picture: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True, markup=False, width=WIDTH)
+    names = 2 * max(map(len, result.classes))  # some letters are two columns wide
+    console = Console(highlight=False, soft_wrap=True, markup=False, width=WIDTH + names)
     top5 = "" if result.top5 is None else f", top-5 {result.top5:.2%}"
     console.print(f"{images}: top-1 {result.accuracy():.2%}{top5}")
     counts, shown = result.confusion, result.classes if len(result.classes) <= MOST_COLUMNS else ()

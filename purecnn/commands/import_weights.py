@@ -33,7 +33,7 @@ class ImportWeights:
 
 
 def run(command: ImportWeights) -> int:
-    from purecnn.results.exporting import export_weights, import_torchvision, require_free
+    from purecnn.results.exporting import export_weights, import_torchvision, read_names, require_free
     from purecnn.train.config import require
 
     try:
@@ -41,8 +41,7 @@ def run(command: ImportWeights) -> int:
         require_free(command.out, command.force)
         names = None
         if command.classes is not None:
-            names = tuple(command.classes.read_text(encoding="utf-8").split("\n"))
-            names = tuple(name.strip() for name in names if name.strip())
+            names = read_names(command.classes)
         trained = import_torchvision(command.model, command.file, names, mean=command.pixel_mean, std=command.pixel_std)
         export_weights(command.out, trained)
     except (ValueError, FileExistsError, FileNotFoundError) as error:

@@ -1,4 +1,4 @@
-"""The files below a folder, and a folder's readable name. Links are followed, operating systems' own files skipped."""
+"""The files below a folder, and a folder's readable name. Links are followed; runs and systems' own files skipped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ LITTER = frozenset({
     "thumbs.db", "desktop.ini", "icon\r",
     "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found",
 })  # fmt: skip
+CONFIG = b"model: "  # the beginning of a run's config.yaml
 
 
 def is_litter(name: str) -> bool:
@@ -36,13 +37,38 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def inside(folder: Path) -> list[tuple[str, bool]]:
-    """What is in `folder`, in order, without litter: names, and whether each is a folder, or a link to one."""
+    """What is in `folder`, in order, without litter and runs: names, and whether each is a folder, or a link to one."""
     with naming(folder), os.scandir(folder) as entries:
-        return sorted((entry.name, _is_folder(entry)) for entry in entries if not is_litter(entry.name))
+        found = sorted((entry.name, _is_folder(entry)) for entry in entries if not is_litter(entry.name))
+    return [(name, is_folder) for name, is_folder in found if not (is_folder and holds_runs(folder / name))]
+
+
+def holds_runs(folder: Path) -> bool:
+    """Whether it is the folder of a run, or has only such folders in it, as the `runs` that `purecnn train` makes.
+
+    Both may stand beside the classes, where the command is run in the folder of the images, and have pictures in them.
+    """
+    try:
+        if _is_run(folder):
+            return True
+        with os.scandir(folder) as entries:
+            are_runs = (_is_run(folder / entry.name) for entry in entries if not is_litter(entry.name))
+            return next(are_runs, False) and all(are_runs)
+    except OSError:  # whoever reads it says so
+        return False
+
+
+def _is_run(folder: Path) -> bool:
+    """By its config, which begins with the model; a class may have a file that is called so."""
+    try:
+        with open(folder / "config.yaml", "rb") as file:
+            return file.read(len(CONFIG)) == CONFIG
+    except OSError:
+        return False
 
 
 def walk(folder: Path, faults: dict[Path, str] | None = None) -> list[Path]:
-    """Every file in `folder` and in the folders below, in order, without litter; a dead link counts as a file.
+    """Every file in `folder` and in the folders below, in order, without litter and runs; a dead link is a file too.
 
     A folder that several links lead to is entered once. A link to a folder above `folder` is not followed: what is
     beside `folder` is not in it. A folder that cannot be read raises ValueError, or is left out and `faults`, if given,

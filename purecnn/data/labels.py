@@ -8,6 +8,7 @@ import re
 from pathlib import Path, PurePath
 
 from purecnn.data.dataset import SplitName
+from purecnn.data.file_kinds import kind_of
 from purecnn.data.file_tree import has_control_signs, readable_name
 from purecnn.data.guards import Refused, naming, require_inside
 from purecnn.data.layout import NAMES
@@ -23,7 +24,8 @@ SPLIT = "split"
 def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
     """{file: (class, split)} in the order of the lines, files from `root`, the folder of the images, on.
 
-    Commas, semicolons or tabs divide the columns, whose names are found in any case and order; others are passed over.
+    Text is UTF-8, UTF-16 or Windows' own. Commas, semicolons or tabs divide the columns, whose names are found in any
+    case and order; others are passed over.
     Without a column `split` all are to train on. Files may be named by whole paths, and in Windows' spelling. Raises
     ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
     """
@@ -35,8 +37,9 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         head = [re.sub(r"[ -]+", "_", (name or "").strip().lower()) for name in rows.fieldnames or ()]
         columns = [next((name for name in names if name in head), "") for names in (FILE, CLASS)]
         if not all(columns):
-            text = first.strip()
-            got = f"{text[:60]!r}" if text.startswith("{") else f"the columns {', '.join(head) or 'none'}"
+            text, kind = first.strip(), kind_of(table)
+            got = f"{text[:60]!r}" if text.startswith("{") else f"the columns {', '.join(head)[:60] or 'none'}"
+            got = f"{kind}, not CSV" if kind else got
             raise Refused(f"{table}: got {got}; expected file and class in the first line")
         rows.fieldnames = head
         for row in rows:
@@ -48,7 +51,7 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
             if split.casefold() not in NAMES:
                 raise Refused(f"{where}: got the split {split!r}, expected train, val or test")
             file = _inside(table, root, file)
-            line: tuple[str, SplitName] = (readable_name(label), NAMES[split.casefold()])
+            line: tuple[str, SplitName] = (readable_name(_of_windows(label)), NAMES[split.casefold()])
             if found.setdefault(file, line) != line:
                 now, before = (" of ".join(each) if SPLIT in head else each[0] for each in (line, found[file]))
                 raise Refused(f"{where}: {file} has the class {now} here and {before} in an earlier line")
@@ -63,7 +66,18 @@ def _encoding(table: Path) -> str:
         return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
+def _of_windows(text: str) -> str:
+    """What is no UTF-8 is as Excel writes CSV on a Windows of Western languages."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("cp1252", "backslashreplace")
+
+
 def _inside(table: Path, root: Path, file: str) -> str:
+    if not os.path.lexists(root / file):  # in one encoding on the disk, in another here
+        file = _of_windows(file)
     if "\\" in file and not (root / file).exists():
         file = file.replace("\\", "/")
     path = PurePath(file)

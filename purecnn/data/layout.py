@@ -55,7 +55,7 @@ def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) 
         shown = ", ".join(others[:SHOWN])
         raise Refused(
             f"{root}: got {one} beside {shown}; expected train, with or without val and test, "
-            "or a folder for every class"
+            f"or a folder for every class; --data-dir {root / one} takes {one} alone"
         )
     return found
 

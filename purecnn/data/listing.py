@@ -88,7 +88,9 @@ def list_folder(
     second = found.get("test", found.get("val"))
     lonely = np.flatnonzero(np.bincount(listing.labels, minlength=len(listing.classes)) == 1)
     if second is None and len(lonely) and known is None:
-        raise Refused(f"{train / listing.classes[lonely[0]]}: got one image, expected at least 2, one to test with")
+        name = listing.classes[lonely[0]]
+        place = train / name if labels is None else f"{labels}: class {name}"
+        raise Refused(f"{place}: got one image, expected at least 2, one to test with")
     share = 0.0 if len(found) == 3 else val_share
     part = divided(listing.names, listing.labels, val_share=share, test=second is None)
     held = [f"{percent(TEST_SHARE)} to test with"] * (second is None) + [f"{percent(val_share)} to validate"] * bool(
@@ -167,7 +169,8 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
     found = _with_suffixes(read_labels(table, root), root)
     classes = tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
-        raise Refused(f"{table}: got {len(classes)} classes to train on, expected at least 2")
+        got = f"only the class {classes[0]}" if classes else "no class"
+        raise Refused(f"{table}: got {got} to train on, expected at least 2")
     for label, split in found.values():
         if label not in classes:
             raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")

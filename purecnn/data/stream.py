@@ -14,6 +14,7 @@ from purecnn.data.suspicions import FEW, check_pixels, label_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
+NAMED = 8  # columns that an error names
 LABELS = ("label", "labels", "fine_label", "target", "y")
 
 
@@ -50,14 +51,16 @@ class Stream:
                 if images.shape[1:] != self.images.shape[1:] or len(images) > self.batch_size:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
+                if images.dtype != self.images.dtype:
+                    expected = f"{self.images.dtype} as the first"
+                    raise ValueError(f"data: got a batch of {images.dtype}, expected {expected}")
                 if count == 1:
                     warn_of_order(labels)
                 rows = np.arange(self.batch_size) % len(images)
-                yield images[rows].astype(self.images.dtype, copy=False), labels[rows]
+                yield images[rows], labels[rows]
             if not count:
-                raise ValueError(
-                    "data: got an iterator that has ended, expected what can be iterated again, or steps_per_epoch"
-                )
+                expected = f"what can be iterated again, or gives {self.steps} batches for every epoch"
+                raise ValueError(f"data: got an iterator that has ended, expected {expected}")
             skip = 0
 
 
@@ -67,6 +70,9 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     Raises ValueError where the source has no length and `steps_per_epoch` is not given, and for what is no pair of
     images and labels.
     """
+    steps = steps_per_epoch
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        raise ValueError(f"steps_per_epoch: got {steps!r}, expected an integer, at least 1")
     iterator = iter(source)
     try:
         first = next(iterator)
@@ -114,14 +120,24 @@ def read_all(source: Any) -> Split:
     if _is_arrays(source):
         return Split(*as_batch(*_pair(source)))
     parts = list(_batches(source, 256))
+    if not parts:
+        raise ValueError("data: got nothing to iterate over, expected batches")
     images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
     return Split(images, labels)
 
 
 def _is_arrays(source: Any) -> bool:
     """(images, labels), or a dict of both, with arrays, tensors or lists in it."""
+    if is_pair(source):
+        return True
     pair = isinstance(source, Mapping) or (isinstance(source, tuple) and len(source) == 2)
     return pair and all(hasattr(each, "shape") or isinstance(each, list) for each in _pair(source))
+
+
+def is_pair(source: Any) -> bool:
+    """Whether it is (images, labels) or [images, labels], arrays of these ranks, and not two batches."""
+    pair = isinstance(source, list | tuple) and len(source) == 2 and all(hasattr(each, "shape") for each in source)
+    return pair and len(source[0].shape) > 2 >= len(source[1].shape)
 
 
 def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -140,9 +156,8 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if isinstance(item, Mapping):
         found = [next((item[name] for name in names if name in item), None) for names in (IMAGES, LABELS)]
         if found[0] is None or found[1] is None:
-            raise ValueError(
-                f"data: got {', '.join(map(str, item))}, expected one of {', '.join(IMAGES)} and of {', '.join(LABELS)}"
-            )
+            got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
+            raise ValueError(f"data: got {got}, expected one of {', '.join(IMAGES)} and of {', '.join(LABELS)}")
         return found[0], found[1]
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
@@ -157,9 +172,9 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     one = images[0] if isinstance(images, list | tuple) else images
     torch = type(one).__module__.split(".")[0] == "torch"
-    pixels = (
-        np.stack([np.asarray(image) for image in images]) if isinstance(images, list | tuple) else np.asarray(images)
-    )
+    pixels = images if isinstance(images, list | tuple) else np.asarray(images)
+    if isinstance(pixels, list | tuple) or pixels.dtype == object:  # such as a column of arrays
+        pixels = _stacked(pixels)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     elif torch and pixels.ndim == 4 and (pixels.shape[3] not in FEW or min(pixels.shape[1:3]) <= max(FEW)):
@@ -168,15 +183,27 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if classes.ndim == 2 and classes.shape[1] == 1:
         classes = classes[:, 0]
     if pixels.ndim != 4 or 0 in pixels.shape:
-        raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C)")
+        flat = "; images.reshape(-1, H, W, C) makes them" if pixels.ndim == 2 else ""
+        none = ", none of them 0" if 0 in pixels.shape else ""
+        raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C){none}{flat}")
     if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
         expected = f"expected integers, one for each of {len(pixels)}{label_hint(classes)}"
         raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
     is_float = pixels.dtype.kind == "f" or pixels.dtype.name == "bfloat16"  # which is none of NumPy's own
     if not is_float and pixels.dtype != np.uint8:
-        raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers")
+        whole = pixels.dtype.kind in "iu" and 0 <= pixels.min() <= pixels.max() <= 255
+        hint = "; images.astype(np.uint8) makes them" if whole else ""
+        raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers{hint}")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
+
+
+def _stacked(images: Iterable[Any]) -> np.ndarray:
+    each = [np.asarray(image) for image in images]
+    shapes = sorted({image.shape for image in each})
+    if len(shapes) > 1:
+        raise ValueError(f"data: images: got shapes {shapes[0]} and {shapes[1]}, expected one for all")
+    return np.stack(each)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.pipeline import DEVICE_LIMIT
 
 BRIGHT = 10.0  # floating pixels without a sign that go beyond this are hardly what a net should see
 FEW = (1, 3, 4)  # channels
@@ -20,10 +21,11 @@ MANY = 16  # images that are hardly of one class by chance
 def warn_of_repeats(data: Dataset) -> None:
     """An image that is trained on says nothing of new ones when it is tested with; one of two classes misleads.
 
-    Only images in memory are compared here: see `purecnn.data.repeated_files`.
+    Images in memory are compared, and those decoded to disk if they would fit on a device; of those in files see
+    `purecnn.data.repeated_files`.
     """
     known: dict[bytes, int] = {}  # of the images seen so far, the first with these pixels
-    splits = {name: split for name, split in data.splits().items() if _in_memory(split)}
+    splits = {name: split for name, split in data.splits().items() if _in_reach(split)}
     if "train" not in splits:
         return
     both: list[str] = []
@@ -50,8 +52,10 @@ def warn_of_repeats(data: Dataset) -> None:
         warnings.warn(f"{data.name}: {len(both):,} {pairs} two classes, such as {both[0]}", stacklevel=3)
 
 
-def _in_memory(split: Any) -> bool:
-    return isinstance(split, Split) and type(split.images) is np.ndarray
+def _in_reach(split: Any) -> bool:
+    images = split.images if isinstance(split, Split) else None
+    mapped = isinstance(images, np.memmap)
+    return isinstance(images, np.ndarray) and (not mapped or images.nbytes <= DEVICE_LIMIT)
 
 
 def check_pixels(images: np.ndarray, where: str) -> None:
@@ -76,7 +80,7 @@ def label_hint(labels: np.ndarray) -> str:
     """What makes integers of such labels, at the end of an error; empty where that is not known."""
     if labels.ndim == 2:
         return "; of one row for each, labels.argmax(1) makes them"
-    if labels.dtype.kind in "US":
+    if labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(label, str) for label in labels)):
         return "; of text, classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
     whole = labels.dtype.kind in "bf" and bool((labels == np.round(labels.astype(float))).all())
     return "; labels.astype(int) makes them" if whole else ""

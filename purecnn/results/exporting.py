@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
 from purecnn.train.metadata import ModelMetadata
-from purecnn.train.weights import save_weights, write_whole
+from purecnn.train.weights import not_safetensors, save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PICKLED = (".pth", ".pt", ".bin")  # by torch.save
@@ -83,7 +83,9 @@ def import_torchvision(
     """
     try:
         net, params, state = from_torchvision(model, _unwrapped(_read_arrays(path)))
-    except (SafetensorError, ValueError) as error:
+    except SafetensorError as error:
+        raise ValueError(f"{path}: {not_safetensors(path, error)}") from error
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     count = net.shapes(SHAPE)[-1][0]
     classes = classes or tuple(str(number) for number in range(count))
@@ -91,6 +93,19 @@ def import_torchvision(
         raise ValueError(f"classes: got {len(classes)} names, expected {count}, the outputs of the net")
     metadata = ModelMetadata(model, "softmax_cross_entropy", path.name, classes, SHAPE, mean, std)
     return Trained(metadata, net, params, state)
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """A name a line, without empty ones. Raises ValueError for what is no text in UTF-8, and for one given twice."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"classes: {path}: is not UTF-8: {error}") from None
+    names = tuple(line.strip() for line in lines if line.strip())
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"classes: {path}: got {name!r} twice, expected a name for each")
+    return names
 
 
 def _unwrapped(arrays: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +129,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         found = torch.load(path, map_location="cpu", weights_only=True)
         for name in CHECKPOINTS:  # beside the state of an optimiser, or an epoch
             found = found[name] if isinstance(found.get(name), Mapping) else found
+        found = {name: each.detach() for name, each in found.items()}  # parameters too
         return {name: (each.float() if each.is_floating_point() else each).numpy() for name, each in found.items()}
     except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
         raise ValueError("expected a state_dict saved by torch.save, nothing but tensors by their names") from error

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -19,14 +18,15 @@ from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
-from purecnn.data.stream import Stream, class_names, open_stream, read_all
+from purecnn.data.stream import Stream, class_names, is_pair, open_stream, read_all
 from purecnn.data.suspicions import check_pixels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import call_own, load_net, make_net
-from purecnn.train.plan import prepare
+from purecnn.train.plan import output_shape, prepare
+from purecnn.train.run_folder import unknown_name
 from purecnn.train.step import Augment
 
 
@@ -37,7 +37,7 @@ def fit(
     *,
     val: Any = None,
     test: Any = None,
-    classes: Sequence[str] | None = None,
+    classes: Iterable[Any] | None = None,
     steps_per_epoch: int | None = None,
     augment: Augment | None = None,
     resume: bool = False,
@@ -50,7 +50,8 @@ def fit(
     `net`: a Chain; a function from the number of classes to one; the name of a model, or "module:function".
     `data`: a folder of images or an .npz file, by its path; a Dataset; (images, labels), arrays or tensors; or anything
     that gives batches of these, or dicts of both, whenever it is iterated: a DataLoader, tf.data, grain, a Hugging Face
-    set; or a dict of such by split, {"train": …, "val": …, "test": …}. `steps_per_epoch` is for what does not say its
+    set; or a dict of such by split, {"train": …, "val": …, "test": …}, or a tuple of arrays to train and to test with,
+    ((images, labels), (images, labels)), as Keras has them. `steps_per_epoch` is for what does not say its
     length. Images are uint8 or floating, as the net is to see them.
     `val` and `test` are the like, read into memory; without `val`, arrays hold out `val_share`, and of batches the last
     weights are the best. `config` and `options` are those of the command: epochs=10, learning_rate=0.1, run_dir="run".
@@ -58,7 +59,11 @@ def fit(
 
     Raises what `purecnn.train.plan.prepare` and `purecnn.train.loop.train` raise. Ctrl-C saves and returns.
     """
+    known = [field.name for field in dataclasses.fields(Config)]
+    for name in options.keys() - known:
+        raise TypeError(f"fit: {unknown_name(name, known)}")
     config = dataclasses.replace(config or Config(), **options)
+    classes = None if classes is None else _named(classes)
     found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
     if isinstance(found.train, Stream):
         # One batch a dispatch: images wait for no others, and memory holds a few batches.
@@ -66,14 +71,11 @@ def fit(
     config = dataclasses.replace(config, **_where(data, config))
     named, built = _resolved_net(net, found, classes)
     config = dataclasses.replace(config, model=named)
-    names = tuple(classes) if classes is not None else found.classes
-    if not isinstance(net, str) or ":" in net:  # one's own
-        shape = _output_shape(built, found)
-        outputs = int(np.prod(shape))
-        names = names or tuple(str(n) for n in range(outputs))
-        if outputs != len(names):
-            got = shape[0] if len(shape) == 1 else "×".join(map(str, shape))
-            raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
+    names, shape = classes or found.classes, output_shape(built, found)
+    names = names or tuple(str(n) for n in range(shape[-1] if shape else 1))
+    if shape != (len(names),):
+        got = "×".join(map(str, shape))
+        raise ValueError(f"net: got {got} outputs, expected {len(names)}, one for each class")
     found = dataclasses.replace(found, classes=names)
     for name, split in found.splits().items():
         _require_fit(name, split, found)
@@ -84,6 +86,24 @@ def fit(
     return train(
         plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
     )
+
+
+def _named(classes: Any) -> tuple[str, ...]:
+    """Names of classes, as text. Raises TypeError for what is no list of them, and ValueError for one given twice."""
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise TypeError(f"classes: got {classes!r}, expected a name for each, as in ['cat', 'dog']")
+    names = tuple(map(str, classes))
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"classes: got {name!r} twice, expected a name for each")
+    return names
+
+
+def _read(name: str, source: Any) -> Split:
+    try:
+        return read_all(source)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
@@ -120,6 +140,8 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         splits = {NAMES[name]: each for name, each in data.items() if name in NAMES}
         val, test = (splits.get(name) if given is None else given for name, given in (("val", val), ("test", test)))
         return as_dataset(splits["train"], val, test, config, steps_per_epoch=steps_per_epoch)
+    if isinstance(data, tuple) and len(data) == 2 and all(map(is_pair, data)):  # as Keras' load_data gives them
+        return as_dataset(dict(zip(("train", "test"), data, strict=True)), val, test, config)
     if isinstance(data, Dataset):
         found = data
     elif isinstance(data, str | Path):
@@ -128,7 +150,9 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
             found = read(str(data), config.data_dir, **how)
         else:
             found = read(_kind(data), str(data), **how)
-    elif isinstance(data, Mapping | tuple | Split):
+    elif hasattr(data, "columns") and hasattr(data, "to_dict"):  # a table of pandas or polars
+        return as_dataset({str(name): list(data[name]) for name in data.columns}, val, test, config)  # type: ignore[reportAttributeAccessIssue]
+    elif isinstance(data, Mapping | tuple | Split) or is_pair(data):
         found = Dataset("arrays", read_all(data), None, ())
         check_pixels(found.train.images, "data")
     elif isinstance(data, Iterable):
@@ -137,7 +161,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         hint = "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
         more = hint if hasattr(data, "__getitem__") else ""
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
-    more = {name: read_all(each) for name, each in (("val", val), ("test", test)) if each is not None}
+    more = {name: _read(name, each) for name, each in (("val", val), ("test", test)) if each is not None}
     for name, split in more.items():
         check_pixels(split.images, f"data: {name}")
     found = dataclasses.replace(found, **more)
@@ -187,10 +211,5 @@ def _is_ours(net: Chain, data: Dataset) -> bool:
     """Whether a net is a model of purecnn's as it comes, so that its name says all."""
     shape = data.train.images.shape[1:]
     known = net.name in get_args(Model)
-    outputs = int(np.prod(_output_shape(net, data)))
+    outputs = int(np.prod(output_shape(net, data)))
     return known and str(net.summary(shape)) == str(make_net(net.name, outputs).summary(shape))
-
-
-def _output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:
-    """Of what the net says of an image. Raises ValueError where it cannot take such images."""
-    return net.shapes(data.train.images.shape[1:], jax.numpy.float32)[-1]

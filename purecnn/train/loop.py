@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from purecnn.data.dataset import Dataset
 from purecnn.data.guards import Refused
+from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
 from purecnn.train.config import require
 from purecnn.train.devices import any_process, is_first_process, together, wait_for_all
@@ -30,6 +31,7 @@ from purecnn.train.run_folder import (
     make_run_folder,
     no_run,
     require_checkpoints,
+    resume_command,
     write_config,
     write_skipped,
     write_test,
@@ -84,13 +86,19 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
             return finish(run)
         return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), run.plan.data)
     except Refused as fault:  # an image that is read only now
-        raise run.stopped_by(fault) from fault
+        more = f"{run.saved()}; put an image there and resume with: {resume_command(run.folder)}"
+        raise Refused(f"{fault}; {more}") from fault
     except Diverged:
         if run.progress.metrics and is_first_process():
             from purecnn.train.plots import draw_curves
 
             title = f"{run.plan.net.name} on {run.plan.data.name}, until it diverged"
             draw_curves(run.folder / "curves.png", run.progress.metrics, title)
+        raise
+    except Exception as error:
+        if isinstance(run.plan.data.train, Stream):  # whatever a program's own iterable raises
+            with suppress(OSError):  # a full disk is what it was, perhaps
+                error.add_note(f"{run.saved()}; resume=True goes on with it")
         raise
 
 

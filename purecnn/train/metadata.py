@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 import purecnn
+from purecnn.train.weights import not_safetensors
 
 KEY = "purecnn"
 
@@ -42,7 +43,7 @@ def read_model_metadata(path: Path | str) -> ModelMetadata:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path}: got {error}, expected a safetensors file, or the folder of a run") from error
+        raise ValueError(f"{path}: {not_safetensors(path, error)}, or the folder of a run") from error
     try:
         fields: dict[str, Any] = json.loads(found[KEY])
         fields.pop("version")

@@ -21,7 +21,7 @@ from purecnn.chain import Chain, Params
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
-from purecnn.train.own_code import in_one_line, place_of_code
+from purecnn.train.own_code import in_one_line, model_hint, place_of_code
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
 
@@ -37,9 +37,9 @@ def make_net(model: str, classes: int) -> Chain:
     module, _, function = model.partition(":")
     if not module or not function:
         made = "a net that a program made and that has to be given again" if function else "no such model"
-        raise ValueError(
-            f"model: got {model!r}, {made}; expected one of {', '.join(get_args(Model))}, or MODULE:FUNCTION"
-        )
+        names = get_args(Model)
+        expected = f"one of {', '.join(names)}, or MODULE:FUNCTION{model_hint(model, names)}"
+        raise ValueError(f"model: got {model!r}, {made}; expected {expected}")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
@@ -138,6 +138,9 @@ def init_from_weights(
         known = read_model_metadata(weights_file(Path(path)))
         same = known.model == metadata.model and known.classes == metadata.classes
         known, _, params, state = load_net(path, net=net if same else None)
+    except FileNotFoundError as error:
+        what = "there is no such file, nor a run that has weights"
+        raise ValueError(f"init_weights: {path}: {what}") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error
     if known.model != metadata.model:

@@ -87,6 +87,7 @@ def prepare(
     metadata = ModelMetadata(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     if data.decoding is not None:
         metadata = dataclasses.replace(metadata, background=data.decoding.background, white=data.decoding.white)
+    output_shape(net, data)  # raises where the images are too small for the net
     start = initial_state(net, optimizer, metadata.input_shape, config.seed, devices.everywhere)
     if config.init_weights is not None:
         own = Path(config.run_dir or "") / "weights.safetensors"
@@ -98,6 +99,16 @@ def prepare(
         fits = steps_in_a_block(data.train, batch_size)
         config = dataclasses.replace(config, steps_per_dispatch=min(config.steps_per_dispatch, fits))
     return Plan(config, data, net, optimizer, augment, devices, metadata, start, steps_per_epoch)
+
+
+def output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:
+    """Of what the net says of an image. Raises ValueError, with the images' size, where it cannot take such images."""
+    shape = data.train.images.shape[1:]
+    try:
+        return net.shapes(shape)[-1]
+    except ValueError as error:
+        others = "" if data.decoding is None else "; image_size brings them to another size"
+        raise ValueError(f"{error}; the images are {'×'.join(map(str, shape))}{others}") from error
 
 
 def augmented(data: Dataset, config: Config) -> tuple[Dataset, Augment]:

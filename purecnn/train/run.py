@@ -16,7 +16,6 @@ import numpy as np
 from purecnn.backend import describe_hardware
 from purecnn.data.batches import evaluation_batches
 from purecnn.data.dataset import Split, SplitName
-from purecnn.data.guards import Refused
 from purecnn.data.mixing import make_mixing
 from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
@@ -27,7 +26,7 @@ from purecnn.train.nets import normalize
 from purecnn.train.objectives import OBJECTIVES, training_objective
 from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan
-from purecnn.train.run_folder import append_metrics, resume_command, write_metrics
+from purecnn.train.run_folder import append_metrics, write_metrics
 from purecnn.train.step import NORMS_EVERY, TrainState, evaluation, steps_in_one_dispatch, training_step
 from purecnn.train.stopping import best_line, require_finite
 from purecnn.train.streaming import StreamSupply
@@ -231,13 +230,12 @@ class Run:
         self.since = time.perf_counter()
         saved.save(self.checkpoints, self.now, self.progress, self.identity)
 
-    def stopped_by(self, fault: Refused) -> Refused:
-        """After what a step or an evaluation could not read: with what is saved by now, and how to go on."""
+    def saved(self) -> str:
+        """Save what was trained by now, where that may be, and say which step is saved."""
         if self.may_be_saved and self.steps > (self.checkpoints.latest_step() or 0):
             self.checkpoint()
         step = self.checkpoints.latest_step()
-        saved = "nothing is saved yet" if step is None else f"step {step:,} is saved"
-        return Refused(f"{fault}; {saved}; put an image there and resume with: {resume_command(self.folder)}")
+        return "nothing is saved yet" if step is None else f"step {step:,} is saved"
 
     def best_weights(self) -> tuple[Any, Any]:
         """Parameters and state of the best epoch, from their file, on the devices."""

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +136,8 @@ def read_config(path: Path) -> Config:
         require("the file", fields, isinstance(fields, dict), "lines of NAME: VALUE")
         known = [field.name for field in dataclasses.fields(Config)]
         for name in fields:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
             if name not in known:
-                raise ValueError(f"got the unknown name {name!r}, {hint}")
+                raise ValueError(unknown_name(str(name), known))
         for name, value in fields.items():
             fields[name] = None if value == "None" else value  # as --help spells it
         if isinstance(fields.get("model"), str):
@@ -146,6 +145,13 @@ def read_config(path: Path) -> Config:
         return Config(**fields)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def unknown_name(name: str, known: Sequence[str]) -> str:
+    """That there is none of this name, and which is meant, or which there are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
+    return f"got the unknown name {name!r}, {hint}"
 
 
 def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:

@@ -44,7 +44,7 @@ def load_weights(path: Path_, like: Any) -> Any:
     try:
         found = load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path}: got {error}, expected a safetensors file") from error
+        raise ValueError(f"{path}: {not_safetensors(path, error)}") from error
     leaves, treedef = jax.tree_util.tree_flatten_with_path(like)
     expected = {name_of(key_path): leaf for key_path, leaf in leaves}
     for name in sorted(expected.keys() ^ found.keys()):
@@ -56,6 +56,13 @@ def load_weights(path: Path_, like: Any) -> Any:
         if got != want:
             raise ValueError(f"{path}: {name}: got {got[1]}{got[0]}, expected {want[1]}{want[0]}")
     return jax.tree.unflatten(treedef, [jnp.asarray(found[name]) for name in expected])
+
+
+def not_safetensors(path: Path_, error: SafetensorError) -> str:
+    """What a file is instead, if its first bytes say it."""
+    from purecnn.data.file_kinds import kind_of  # which takes Pillow to import
+
+    return f"got {kind_of(Path(path)) or error}, expected a safetensors file"
 
 
 def name_of(path) -> str:

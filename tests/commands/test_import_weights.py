@@ -60,12 +60,18 @@ def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys)
     (folder / "classes.txt").write_text("a cat\n")
     assert main(["import-weights", *files, "--force"]) == 2
     assert capsys.readouterr().err == "purecnn: classes: got 1 names, expected 2, the outputs of the net\n"
+    for names, words in ((b"a\n\xe9\n", "is not UTF-8: "), (b"a\na\n", "got 'a' twice, expected a name for each")):
+        (folder / "classes.txt").write_bytes(names)
+        assert main(["import-weights", *files, "--force"]) == 2
+        assert capsys.readouterr().err.startswith(f"purecnn: classes: classes.txt: {words}")
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no such format", "a.safetensors: "),
+        (b"no such format", "a.safetensors: got Error while deserializing header: header too large, expected a"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "got a Git LFS pointer, expected a safetensors file"),
+        (b"<!DOCTYPE html><html>", "a.safetensors: got a web page, expected a safetensors file"),
         (None, "a.safetensors"),
         ("of another net", "bn1.bias: got nothing, expected (64,); weights of another model than resnet18?"),
     ],
@@ -99,7 +105,9 @@ def test_a_state_dict_saved_by_pytorch_is_read(tmp_path):
     """In an environment that has it, which the tests' own has not."""
     torch = pytest.importorskip("torch", reason="the lock has no PyTorch")
     arrays = drawn("resnet18", 2)
-    torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / "a.pth")
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors |= {"fc.bias": torch.nn.Parameter(tensors["fc.bias"])}
+    torch.save(tensors, tmp_path / "a.pth")
     trained = import_torchvision("resnet18", tmp_path / "a.pth")
     np.testing.assert_array_equal(trained.params[-1]["b"], arrays["fc.bias"])
     np.testing.assert_array_equal(trained.state[1]["variance"], arrays["bn1.running_var"])

@@ -36,6 +36,17 @@ def test_tables_as_other_programs_write_them_are_read(tmp_path, kind):
     }
 
 
+def test_what_excel_writes_on_a_western_windows_has_its_letters(tmp_path):
+    table, disk = tmp_path / "labels.csv", os.fsencode(tmp_path / "pets")
+    for name in ("ü.png".encode(), "é.png".encode("latin-1"), "👩‍🚀.png".encode()):
+        os.makedirs(disk, exist_ok=True)
+        open(os.path.join(disk, name), "w").close()
+    table.write_bytes("file;class\nü.png;chât\né.png;€\n".encode("cp1252") + "👩‍🚀.png;👩‍🚀\n".encode())
+    found = read_labels(table, tmp_path / "pets")
+    assert [label for label, _ in found.values()] == ["chât", "€", "👩‍🚀"]
+    assert all((tmp_path / "pets" / file).exists() for file in found)
+
+
 @pytest.mark.parametrize(
     ("file", "label"), [("image_id", "label"), ("Image", "target"), ("filepath", "labels"), ("Image Id", "Class-Name")]
 )
@@ -63,6 +74,9 @@ WRONG = {
     ),
     "no columns": ("name,label\na.png,cat\n", "got the columns name, label; expected file and class"),
     "nothing": ("", "got the columns none; expected file and class"),
+    "a workbook of Excel": ("PK\x03\x04" + 999 * "\x14", "got a ZIP archive, not CSV; expected file and class"),
+    "no text": (999 * "\x01\x02", "got the columns " + 30 * r"\x01\x02" + "; expected"),
+    "one class": ("file,class\na.png,cat\n", "got only the class cat to train on, expected at least 2"),
     "no lines": ("file,class\n", "got no line, expected one for every image"),
     "a cell short": ("file,class\na.png\n", "line 2: got 'a.png' and '', expected a file and its class"),
     "two classes": (
@@ -84,7 +98,7 @@ WRONG = {
         "file,class,split\na.png,cat,train\nb.png,dog,train\nc.png,owl,test\n",
         "class owl is in test alone, expected those of the training images",
     ),
-    "nothing to train on": ("file,class,split\na.png,cat,test\n", "got 0 classes to train on, expected at least 2"),
+    "nothing to train on": ("file,class,split\na.png,cat,test\n", "got no class to train on, expected at least 2"),
     "a null": ("file,class\na\0.png,cat\n", "labels.csv: line 2: got 'a\\x00.png' and 'cat', expected"),
 }
 

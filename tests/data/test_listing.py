@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from purecnn.data import readers
+from purecnn.train.config import Config
+from purecnn.train.run_folder import write_config
 from tests.data.making import write_folder
 
 read = partial(readers.read, val_share=0.0)  # nothing held out to validate: tests/data/test_holdout.py
@@ -47,6 +49,27 @@ def test_litter_and_hidden_files_are_passed_over(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "0.png").write_text("litter")
     assert len(read("folder", str(tmp_path)).train) == 12
+
+
+@pytest.mark.parametrize("splits", [("",), ("train",), ("train", "test")])
+def test_runs_that_lie_beside_the_images_are_passed_over(tmp_path, splits):
+    """`cd pets; purecnn train --data folder --data-dir .` makes them, and pictures in them, where the images are."""
+    root = tmp_path / "pets"
+    for split in splits:
+        write_folder(root / split)
+    before = readers.read("folder", str(root))
+    for run in ("runs/lenet-folder-1", "runs/mlp-folder-1", "out"):
+        (root / run).mkdir(parents=True)
+        write_config(root / run, Config(data="folder", data_dir=str(root)))
+        shutil.copy(root / splits[0] / "cat/0.png", root / run / "curves.png")
+        (root / run / "best.safetensors").write_bytes(b"weights")
+    after = readers.read("folder", str(root))
+    assert after.classes == before.classes == ("cat", "dog", "owl")
+    assert {name: split.checksum() for name, split in after.splits().items()} == {
+        name: split.checksum() for name, split in before.splits().items()
+    }
+    (root / splits[0] / "cat" / "config.yaml").write_text("colour: red")  # it is still a class
+    assert readers.read("folder", str(root), skip_unreadable=True).classes == before.classes
 
 
 def test_images_in_folders_below_count_as_the_class_and_are_held_out_by_their_paths(tmp_path):
@@ -140,7 +163,10 @@ LAYOUTS = {
         "Labels: got no images, .*; a set for detection or segmentation has no folders of classes",
     ),
     "lonely image": (lambda root: [(root / "owl" / f"{n}.png").unlink() for n in range(4)], "owl: got one image"),
-    "train beside classes": (lambda root: (root / "train").mkdir(), "got train beside cat, dog, owl; expected train"),
+    "train beside classes": (
+        lambda root: (root / "train").mkdir(),
+        "got train beside cat, dog, owl; expected train, .* --data-dir .*train takes train alone",
+    ),
     "val alone": (lambda root: (root / "val").mkdir(), "got only val, expected train beside them"),
     "two of a kind": (
         lambda root: [(root / name).mkdir() for name in ("train", "val", "Valid")],

@@ -49,6 +49,38 @@ def test_another_image_or_size_is_decoded_anew(root):
     assert len(cached(root)) == 3
 
 
+@pytest.mark.parametrize("left", [b"", b"no array", 200])
+def test_a_damaged_file_is_decoded_anew(root, left):
+    before = np.array(read(root, "cached").train.images)
+    (path,) = cached(root)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:left] if isinstance(left, int) else left)
+    with pytest.warns(UserWarning, match=rf"{path}: is damaged, and the images are decoded anew"):
+        np.testing.assert_array_equal(read(root, "cached").train.images, before)
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_names_the_file_that_could_not_be_written(root, monkeypatch):
+    def full(path, images):
+        path.write_bytes(b"some")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pixel_cache, "_write", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/cache/pixels/\w+\.npy'$"):
+        read(root, "cached")
+    assert cached(root) == []
+
+
+def test_images_in_two_splits_are_warned_of(root):
+    image = (root / "cat" / "0.png").read_bytes()
+    for n in range(10):
+        (root / "cat" / f"{n}.png").write_bytes(image)
+    with pytest.warns(UserWarning, match="images to") as said:
+        read(root, "cached")
+    expected = ("1 of 3 images to validate are also among", "2 of 6 images to test with are also among")
+    assert all(any(words in str(each.message) for each in said) for words in expected)
+
+
 def test_what_is_not_finished_is_not_left(root, monkeypatch):
     monkeypatch.setattr(files, "SAMPLE", 1)  # of a split, read before anything is decoded
     images = read(root, "always").train.images

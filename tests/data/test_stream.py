@@ -141,8 +141,14 @@ def test_tensors_of_pytorch_that_have_them_last_stay(shape, expected):
         (IMAGES, "data: got ndarray, expected .images, labels. or a dict of both"),
         ((IMAGES, LABELS[:3]), r"data: labels: got uint8\(3,\), expected integers, one for each of 10"),
         ((IMAGES, LABELS / 2), r"data: labels: got float64\(10,\), expected integers"),
-        ((IMAGES.astype(np.int64), LABELS), "data: images: got dtype int64, expected uint8, or floating"),
-        ((IMAGES[:, 0, 0], LABELS), r"data: images: got shape \(10, 2\), expected \(N, H, W, C\)"),
+        ((IMAGES.astype(np.int64), LABELS), "got dtype int64, expected uint8, or floating numbers; images.astype"),
+        ((IMAGES.astype(np.int64) - 200, LABELS), "got dtype int64, expected uint8, or floating numbers$"),
+        (
+            ([*IMAGES[:9], IMAGES[9, :3]], LABELS),
+            r"got shapes \(3, 3, 2\) and \(4, 3, 2\), expected one for all",
+        ),
+        ((IMAGES[:, 0, 0], LABELS), r"data: images: got shape \(10, 2\), expected \(N, H, W, C\); images.reshape"),
+        ((IMAGES[:, 0, 0, 0], LABELS), r"data: images: got shape \(10,\), expected \(N, H, W, C\)$"),
     ],
 )
 def test_what_is_no_batch_is_refused(item, message):

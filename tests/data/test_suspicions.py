@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from purecnn.data import suspicions
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.stream import open_stream
 from purecnn.data.suspicions import check_pixels, warn_of_order, warn_of_repeats
@@ -49,11 +50,14 @@ def test_repeats_within_the_training_images_or_of_val_in_test_are_none_and_two_c
     ]
 
 
-def test_only_what_is_in_memory_is_compared(tmp_path):
+def test_what_is_decoded_to_disk_is_compared_where_it_is_small(tmp_path, monkeypatch):
     mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=TRAIN.images.shape)
     mapped[:] = TRAIN.images
     elsewhere = dataclasses.replace(TRAIN, images=mapped)
-    assert said(warn_of_repeats, dataclasses.replace(DATA, train=elsewhere, test=TRAIN)) == []
+    data = dataclasses.replace(DATA, train=elsewhere, test=TRAIN)
+    assert len(said(warn_of_repeats, data)) == 1
+    monkeypatch.setattr(suspicions, "DEVICE_LIMIT", mapped.nbytes - 1)
+    assert said(warn_of_repeats, data) == []
 
 
 @pytest.mark.parametrize(

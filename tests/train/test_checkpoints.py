@@ -158,3 +158,15 @@ def test_what_cannot_be_written_leaves_the_ones_before(two, tmp_path, monkeypatc
     with pytest.raises(OSError, match=r"step 3 could not be saved: No space left on device$"):
         save(checkpoints, state(3), progress(3), identity())
     assert int(go_on(tmp_path / "run")[0].step) == 2
+
+
+def test_a_run_whose_folder_was_moved_away_says_so(tmp_path, monkeypatch):
+    checkpoints = open_checkpoints(tmp_path / "run")
+
+    def gone(*args, **options):
+        raise FileNotFoundError(2, "No such file or directory", "3.orbax-checkpoint-tmp")
+
+    monkeypatch.setattr(saved.ocp.CheckpointManager, "save", gone)
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"step 3 could not be saved: the folder of the run is no longer there$"):
+        save(checkpoints, state(3), progress(3), identity())

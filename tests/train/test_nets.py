@@ -64,7 +64,7 @@ def test_every_layer_is_taken_and_the_last_one_only_for_the_same_classes(tmp_pat
             r"params\.1\.w: got \(72, \d+\), expected \(64, \d+\); ",
         ),
         (dataclasses.replace(METADATA, model="lenet"), r"params\.0\.b: missing; weights of another model\?"),
-        (None, "No such file"),
+        (None, "there is no such file, nor a run that has weights"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(tmp_path, metadata, message):

@@ -50,3 +50,12 @@ def test_a_set_of_fewer_images_than_a_batch_is_one_batch(root, asked):
     assert plan.data.notes[-1] == f"batches of 14 images instead of {asked}: there are 14 to train on"
     whole = plan_of(root, batch_size=14)
     assert (whole.config.batch_size, [note for note in whole.data.notes if "instead of" in note]) == (14, [])
+
+
+def test_images_that_are_too_small_for_the_net_are_refused_with_their_size(root):
+    with pytest.raises(
+        ValueError, match=r"^lenet: layer 5 .*; the images are 2×2×3; image_size brings them to another"
+    ):
+        prepare(Config(data="folder", data_dir=str(root), image_size=2))
+    with pytest.raises(ValueError, match=r"; the images are 8×8×1$"):
+        prepare(Config(data="digits", model="alexnet"))

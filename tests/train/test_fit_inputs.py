@@ -1,0 +1,100 @@
+"""What a program gives to `purecnn.train.fit`, with the mistakes that people make."""
+
+import numpy as np
+import pytest
+
+import purecnn
+from purecnn import nn
+from purecnn.train.config import Config
+from purecnn.train.fitting import _named, as_dataset, fit
+from tests.train.test_fitting import NET, QUIET, TRAIN, batches
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+
+
+@pytest.mark.parametrize(
+    ("net", "data", "options", "message"),
+    [
+        (NET, batches(), {"val": []}, "^val: data: got nothing to iterate over"),
+        (NET, batches(), {"steps_per_epoch": -1}, "steps_per_epoch: got -1, expected an integer, at least 1"),
+        (NET, batches(), {"classes": "abcdefghij"}, "classes: got 'abcdefghij', expected a name for each"),
+        (NET, batches(), {"classes": (*"abcdefghi", "a")}, "classes: got 'a' twice"),
+        (NET, TRAIN, {"epoch": 3}, "fit: got the unknown name 'epoch', did you mean epochs"),
+        (NET, TRAIN, {"lr": 3}, "fit: got the unknown name 'lr', expected some of model, data"),
+        ("lenett", TRAIN, {}, "no such model; .* did you mean lenet"),
+        (
+            purecnn.Chain("own", (nn.conv2d(10, 3),)),
+            TRAIN,
+            {},
+            "net: got 6×6×10 outputs, expected 10, one for each class",
+        ),
+        (
+            NET,
+            [batches()[0], (np.uint8(255 * TRAIN[0][:32]), TRAIN[1][:32])],
+            {"epochs": 1},
+            "got a batch of (uint8|float32), expected (uint8|float32) as the first",
+        ),
+    ],
+)
+def test_mistakes_are_named(tmp_path, net, data, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit(net, data, run_dir=str(tmp_path / "run"), **options, **QUIET)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("the disk is gone"), "ended"])
+def test_what_iterating_raises_is_raised_and_what_was_trained_by_then_is_saved(tmp_path, fault):
+    def broken():
+        yield from batches()[:3]
+        if isinstance(fault, Exception):
+            raise fault
+
+    class Loader:
+        def __iter__(self):
+            return broken()
+
+        def __len__(self):
+            return 10
+
+    data, message = (Loader(), "the disk is gone") if fault != "ended" else (broken(), "an iterator that has ended")
+    options = {"epochs": 2, "run_dir": str(tmp_path / "run"), "steps_per_epoch": 10, **QUIET}
+    with pytest.raises((RuntimeError, ValueError), match=message) as caught:
+        fit(NET, data, **options)
+    assert caught.value.__notes__ == ["step 3 is saved; resume=True goes on with it"]
+    done = fit(NET, batches(), resume=True, **options)
+    assert (done.steps, len(done.metrics)) == (20, 2)
+
+
+def test_a_shipped_net_is_made_by_its_name_for_as_many_classes_as_labels(tmp_path):
+    done = fit("mlp", TRAIN, epochs=1, run_dir=str(tmp_path / "run"), **QUIET)
+    assert done.data.classes == tuple(map(str, range(10)))
+    done = fit(NET, TRAIN, epochs=1, classes=range(10), run_dir=str(tmp_path / "own"), **QUIET)
+    assert purecnn.load(done.folder, net=NET).metadata.classes == tuple(map(str, range(10)))
+
+
+def test_a_table_of_pandas_is_columns_of_images_and_labels():
+    class DataFrame(dict):  # what is used of one
+        columns = ("picture_id", "image", "label")
+        to_dict = None
+
+    column = np.empty(len(TRAIN[1]), object)
+    column[:] = list(TRAIN[0])
+    table = DataFrame(picture_id=np.arange(len(column)), image=column, label=TRAIN[1])
+    found = as_dataset(table, None, None, Config(val_share=0.0))
+    np.testing.assert_array_equal(found.train.images, TRAIN[0])
+    np.testing.assert_array_equal(
+        as_dataset((column, TRAIN[1]), None, None, Config(val_share=0.0)).train.images, TRAIN[0]
+    )
+
+
+def test_a_number_of_classes_is_no_list_of_their_names():
+    with pytest.raises(TypeError, match=r"classes: got 10, expected a name for each, as in \['cat', 'dog'\]"):
+        _named(10)
+
+
+def test_a_pair_of_pairs_of_arrays_is_to_train_and_to_test_with_as_keras_has_it():
+    config, test = Config(val_share=0.0), (TRAIN[0][:3], TRAIN[1][:3, None])
+    found = as_dataset((TRAIN, test), None, None, config)
+    assert {name: len(split) for name, split in found.splits().items()} == {"train": len(TRAIN[1]), "test": 3}
+    two = [TRAIN, (TRAIN[0][:3], TRAIN[1][:3])]
+    assert len(as_dataset(two, None, None, config).train) == 2 * len(TRAIN[1])  # batches
+    assert len(as_dataset([*TRAIN], None, None, config).train) == len(TRAIN[1])
