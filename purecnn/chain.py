@@ -31,9 +31,7 @@ from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
 Shape = tuple[int, ...]
-NO_PAIR = (
-    "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) leaves a plain f to autodiff"
-)
+NO_PAIR = "{}: got none, expected a rule's pair: nn.from_rule(rule) has one, nn.function(f) takes autodiff's"
 NO_LAYER = "{}: layer {}: got {}, expected a Layer: nn.relu(), nn.from_rule(rule), nn.function(f), or *chain.layers"
 
 
@@ -61,7 +59,7 @@ class Layer:
     hand-written backward rule; `fwd` and `bwd` are the pair itself. Layers are equal, and hash alike, where their
     functions are; with functions of a module, and `Partial`s of them, two made alike are, and pickle.
 
-    Raises TypeError where one of the pair is given without the other.
+    Raises TypeError where one of the pair is given without the other, or is no function.
     """
 
     name: str
@@ -74,6 +72,9 @@ class Layer:
     inner: tuple[Chain, ...] = ()  # what it is made of
 
     def __post_init__(self) -> None:
+        for name in ("apply", "fwd", "bwd"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{self.name}: {name}: got {described(getattr(self, name))}, expected a function")
         if (self.fwd is _no_fwd) != (self.bwd is _no_bwd):
             raise TypeError(f"{self.name}: {NO_PAIR.format('fwd' if self.fwd is _no_fwd else 'bwd')}")
 
@@ -228,10 +229,7 @@ def backprop(
     such as `(squared_error_fwd, squared_error_bwd)`; the rest is as in `Chain.apply`. In a `shard_map`, as by
     `jax.grad`, the gradient of `params` that all devices share is the sum of the devices'.
     """
-    if not isinstance(loss, tuple | list) or len(loss) != 2:
-        raise TypeError(
-            f"backprop: loss: got {described(loss)}, expected a pair: (squared_error_fwd, squared_error_bwd)"
-        )
+    several("backprop: loss", loss, "squared_error_fwd, squared_error_bwd")
     y, _, residuals = net.forward(params, x, state=state, train=train, key=key)
     losses, loss_residuals = loss[0](y, labels)
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.size))
@@ -241,7 +239,8 @@ def backprop(
 
 def _traced_shape(layer: Layer, shape: Shape, dtype: Any) -> Shape:
     def output(key, x):
-        return layer.apply(layer.init(key, shape, dtype), layer.init_state(shape, dtype), x, False, None)[0]
+        entries = layer.init(key, shape, dtype), layer.init_state(shape, dtype)
+        return several("apply", layer.apply(*entries, x, False, None), "y, state")[0]
 
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.eval_shape(output, key, jax.ShapeDtypeStruct((1, *shape), dtype)).shape[1:]

@@ -103,7 +103,7 @@ def test_what_is_no_layer(given, called):
 @pytest.mark.parametrize("loss", [purecnn.squared_error, (purecnn.squared_error_fwd,)], ids=["rule", "half a pair"])
 def test_a_loss_that_is_no_pair(loss):
     net = purecnn.Chain("net", (nn.flatten(),))
-    message = r"backprop: loss: got .*, expected a pair: \(squared_error_fwd, squared_error_bwd\)"
+    message = r"backprop: loss: got .*, expected a tuple \(squared_error_fwd, squared_error_bwd\)"
     with pytest.raises(TypeError, match=message):
         purecnn.backprop(net, [{}], ROW, ROW, loss=loss)
 

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import jax
@@ -147,6 +148,20 @@ def test_half_a_pair_is_refused_when_the_layer_is_made():
     layer = nn.relu()
     with pytest.raises(TypeError, match="mine: bwd: got none, expected a rule's pair"):
         purecnn.chain.Layer("mine", layer.apply, layer.fwd)
+
+
+@pytest.mark.usefixtures("users_errors")
+@pytest.mark.parametrize("name", ["apply", "fwd", "bwd"])
+def test_a_layer_is_made_of_functions(name):
+    with pytest.raises(TypeError, match=f"^relu: {name}: got NoneType, expected a function"):
+        dataclasses.replace(nn.relu(), **{name: None})
+
+
+def test_an_apply_that_forgets_the_state_is_named_before_the_layer_behind_it():
+    layer = purecnn.chain.Layer("mine", lambda params, state, x, train, key: jnp.stack([x, x]))
+    net = purecnn.Chain("net", (layer, nn.dense(3)))
+    with pytest.raises(TypeError, match=r"net: layer 0 \(mine\).* apply: got .*, expected a tuple \(y, state\)"):
+        net.shapes((4,))
 
 
 def test_a_pullback_leaves_one_jit_and_enters_another(params):
