@@ -172,14 +172,14 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     one = images[0] if isinstance(images, list | tuple) else images
     torch = type(one).__module__.split(".")[0] == "torch"
-    pixels = images if isinstance(images, list | tuple) else np.asarray(images)
+    pixels = images if isinstance(images, list | tuple) else _array(images)
     if isinstance(pixels, list | tuple) or pixels.dtype == object:  # such as a column of arrays
         pixels = _stacked(pixels)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     elif torch and pixels.ndim == 4 and (pixels.shape[3] not in FEW or min(pixels.shape[1:3]) <= max(FEW)):
         pixels = pixels.transpose(0, 2, 3, 1)
-    classes = np.asarray(labels)
+    classes = _array(labels)
     if classes.ndim == 2 and classes.shape[1] == 1:
         classes = classes[:, 0]
     if pixels.ndim != 4 or 0 in pixels.shape:
@@ -198,8 +198,15 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
 
 
+def _array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # PyTorch's, which NumPy refuses on a GPU, with a gradient and in bfloat16
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    return np.asarray(value)
+
+
 def _stacked(images: Iterable[Any]) -> np.ndarray:
-    each = [np.asarray(image) for image in images]
+    each = [_array(image) for image in images]
     shapes = sorted({image.shape for image in each})
     if len(shapes) > 1:
         raise ValueError(f"data: images: got shapes {shapes[0]} and {shapes[1]}, expected one for all")

@@ -114,6 +114,30 @@ def test_floats_are_float32_as_they_are_and_grey_images_get_their_channel():
     np.testing.assert_array_equal(images[..., 0], (IMAGES[..., 0] / 100 - 1).astype(np.float32))
 
 
+def test_tensors_of_pytorch_with_a_gradient_on_a_gpu_and_in_bfloat16_are_read():
+    """As PyTorch does, this one refuses to be NumPy's until it has been detached, copied and widened, in this order."""
+
+    class Tensor:
+        __module__ = "torch"
+        dtype = "torch.bfloat16"
+
+        def __init__(self, left=("detach", "cpu", "float")):
+            self.left = left
+
+        def _after(self, name):
+            assert self.left[0] == name
+            return Tensor(self.left[1:])
+
+        detach, cpu, float = (lambda self, name=name: self._after(name) for name in ("detach", "cpu", "float"))
+
+        def __array__(self, *_, **__):
+            assert not self.left
+            return IMAGES.transpose(0, 3, 1, 2).astype(np.float32)
+
+    images, _ = as_batch(Tensor(), LABELS)
+    np.testing.assert_array_equal(images, IMAGES)
+
+
 def test_tensors_of_pytorch_have_their_channels_moved():
     tensor = type(
         "Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: IMAGES.transpose(0, 3, 1, 2)}
