@@ -31,7 +31,7 @@ def train(root, run_dir, **options):
     options = {"augmentation": "resized_crop+flip", "streaming": "always", "checkpoint_every": 1e9, **options}
     console = Console(quiet=True)
     options = {"image_size": 6, "batch_size": 4, "steps_per_dispatch": 2, "epochs": 2, **options}
-    return fit(NET, str(root), run_dir=str(run_dir), console=console, classes="abc", **options)
+    return fit(NET, str(root), run_dir=str(run_dir), console=console, classes=["a", "b", "c"], **options)
 
 
 def weights(run_dir):
