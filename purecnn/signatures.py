@@ -102,7 +102,7 @@ def sample_shape(name: str, shape: Any) -> tuple[Any, ...]:
 
 
 def several(what: str, value: Any, parts: str) -> Any:
-    """`value`, which a user's function returned. TypeError unless it is a tuple of as many as there are in `parts`."""
+    """`value`, given by a user or returned by a user's function. TypeError unless it is as long a tuple as `parts`."""
     if not isinstance(value, tuple | list) or len(value) != len(parts.split(", ")):
         raise TypeError(f"{what}: got {counted(value)}, expected a tuple ({parts})")
     return value

@@ -39,9 +39,7 @@ def run(command: ImportWeights) -> int:
     try:
         require("pixel_std", command.pixel_std, min(command.pixel_std) > 0, "three numbers above 0")
         require_free(command.out, command.force)
-        names = None
-        if command.classes is not None:
-            names = read_names(command.classes)
+        names = None if command.classes is None else read_names(command.classes)
         trained = import_torchvision(command.model, command.file, names, mean=command.pixel_mean, std=command.pixel_std)
         export_weights(command.out, trained)
     except (ValueError, FileExistsError, FileNotFoundError) as error:

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
-from purecnn.train.metadata import ModelMetadata
+from purecnn.train.metadata import ModelMetadata, require_distinct
 from purecnn.train.weights import not_safetensors, save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -102,9 +102,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise ValueError(f"classes: {path}: is not UTF-8: {error}") from None
     names = tuple(line.strip() for line in lines if line.strip())
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"classes: {path}: got {name!r} twice, expected a name for each")
+    require_distinct(names, f"classes: {path}")
     return names
 
 
@@ -129,7 +127,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         found = torch.load(path, map_location="cpu", weights_only=True)
         for name in CHECKPOINTS:  # beside the state of an optimiser, or an epoch
             found = found[name] if isinstance(found.get(name), Mapping) else found
-        found = {name: each.detach() for name, each in found.items()}  # parameters too
-        return {name: (each.float() if each.is_floating_point() else each).numpy() for name, each in found.items()}
+        floats = {name: each.float() if each.is_floating_point() else each for name, each in found.items()}
+        return {name: each.detach().numpy() for name, each in floats.items()}  # of parameters too
     except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
         raise ValueError("expected a state_dict saved by torch.save, nothing but tensors by their names") from error

@@ -23,10 +23,10 @@ from purecnn.data.suspicions import check_pixels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
-from purecnn.train.metadata import ModelMetadata
+from purecnn.train.metadata import ModelMetadata, require_distinct
 from purecnn.train.nets import call_own, load_net, make_net
 from purecnn.train.plan import output_shape, prepare
-from purecnn.train.run_folder import unknown_name
+from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
 
 
@@ -59,9 +59,8 @@ def fit(
 
     Raises what `purecnn.train.plan.prepare` and `purecnn.train.loop.train` raise. Ctrl-C saves and returns.
     """
-    known = [field.name for field in dataclasses.fields(Config)]
-    for name in options.keys() - known:
-        raise TypeError(f"fit: {unknown_name(name, known)}")
+    if unknown := unknown_option(options):
+        raise TypeError(f"fit: {unknown}")
     config = dataclasses.replace(config or Config(), **options)
     classes = None if classes is None else _named(classes)
     found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
@@ -93,9 +92,7 @@ def _named(classes: Any) -> tuple[str, ...]:
     if isinstance(classes, str) or not isinstance(classes, Iterable):
         raise TypeError(f"classes: got {classes!r}, expected a name for each, as in ['cat', 'dog']")
     names = tuple(map(str, classes))
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"classes: got {name!r} twice, expected a name for each")
+    require_distinct(names)
     return names
 
 

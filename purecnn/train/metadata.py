@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ class ModelMetadata:
         """For the header of a safetensors file. One entry: of several, safetensors writes another order every time."""
         fields = dataclasses.asdict(self) | {"version": purecnn.__version__}
         return {KEY: json.dumps(fields, ensure_ascii=False)}
+
+
+def require_distinct(classes: Sequence[str], where: str = "classes") -> None:
+    """Raise ValueError for a class that is named twice."""
+    for name in classes:
+        if classes.count(name) > 1:
+            raise ValueError(f"{where}: got {name!r} twice, expected a name for each")
 
 
 def read_model_metadata(path: Path | str) -> ModelMetadata:

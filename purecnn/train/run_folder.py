@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +134,8 @@ def read_config(path: Path) -> Config:
         raise ValueError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     try:
         require("the file", fields, isinstance(fields, dict), "lines of NAME: VALUE")
-        known = [field.name for field in dataclasses.fields(Config)]
-        for name in fields:
-            if name not in known:
-                raise ValueError(unknown_name(str(name), known))
+        if unknown := unknown_option(fields):
+            raise ValueError(unknown)
         for name, value in fields.items():
             fields[name] = None if value == "None" else value  # as --help spells it
         if isinstance(fields.get("model"), str):
@@ -147,11 +145,15 @@ def read_config(path: Path) -> Config:
         raise ValueError(f"{path}: {error}") from None
 
 
-def unknown_name(name: str, known: Sequence[str]) -> str:
-    """That there is none of this name, and which is meant, or which there are."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
-    return f"got the unknown name {name!r}, {hint}"
+def unknown_option(names: Iterable[Any]) -> str:
+    """Of the first name that no option of a run has: which is meant, or which there are. "" if all are known."""
+    known = [field.name for field in dataclasses.fields(Config)]
+    for name in map(str, names):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
+            return f"got the unknown name {name!r}, {hint}"
+    return ""
 
 
 def write_metrics(folder: Path, lines: list[dict[str, Any]]) -> None:

@@ -34,9 +34,8 @@ def stops_by_floats(eqn: Any) -> bool:
     cond, body = eqn.params["cond_jaxpr"], eqn.params["body_jaxpr"]
     used = {id(v) for v in cond.jaxpr.outvars} | {id(v) for e in cond.jaxpr.eqns for v in e.invars}
     told = any(v.aval.dtype == bool and id(v) in used for v in cond.jaxpr.invars)
-    compared = [
-        e for c in (cond, body)[: 1 + told] for e in equations(c) if e.primitive.name in ("lt", "le", "gt", "ge")
-    ]
+    programs = (cond, body) if told else (cond,)
+    compared = [e for c in programs for e in equations(c) if e.primitive.name in ("lt", "le", "gt", "ge")]
     return any(jnp.issubdtype(v.aval.dtype, jnp.floating) for e in compared for v in e.invars)
 
 
