@@ -9,6 +9,7 @@ import jax
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_disable_most_optimizations", True)  # what runs eagerly is compiled too, and runs but once
 
 import jax.numpy as jnp  # noqa: E402
 from jax.sharding import AxisType, NamedSharding  # noqa: E402
@@ -86,60 +87,75 @@ def assert_placed(bars, primals):
         )
 
 
+def by_hand(subject, args):
+    """y and the cotangents, by the two functions of the pair, for the ȳ that `waves` has."""
+    y, residuals = subject.fwd(*args, **subject.options)
+    y_bar = jax.tree.map(lambda y: jnp.cos(y.astype(jnp.float32)).astype(y.dtype), y)
+    return y, [bar for bar in subject.bwd(residuals, y_bar, **subject.options) if bar is not None]
+
+
+def is_first(subject):
+    """Of its rule: the others differ in an option or a kernel."""
+    return subject is next(each for each in SUBJECTS if each.rule is subject.rule)
+
+
+def everything(subject, batched):
+    """args -> gradients, the pair by hand; of a rule's first subject also gradients under vmap over the weights, and
+    second order. One program, for most of a program's time is its compilation."""
+
+    def run(args):
+        found = gradients(subject, args), by_hand(subject, args)
+        if not is_first(subject):
+            return *found, None, None
+        weights = [i for i in subject.differentiable(args) if i not in batched] or [0]
+        axes = tuple(0 if i in weights else None for i in range(len(args)))
+        stacked = [jnp.stack([a, 2 * a]) if i in weights else a for i, a in enumerate(args)]
+        mapped = jax.vmap(lambda *args: gradients(subject, args), in_axes=axes)(*stacked)
+        return *found, mapped, curvature(subject, args)
+
+    return quickly(run)
+
+
 def check_meshes(subject):
-    """Explicit axes under jit, eagerly, in vmap, by hand and in second order; auto axes under jit."""
+    """Explicit axes under jit, by hand and eagerly, in vmap and in second order; auto axes under jit. Returns the
+    arguments, which of them are images, and the gradients."""
     args, batched = arguments(subject)
     floats = subject.differentiable(args)
-    expected = quickly(lambda args: gradients(subject, args))(args)
-    for columns in (False, True):
-        spec = specs(args, batched, columns)
-        placed = place(MESH, args, spec)
-        got = quickly(lambda args: gradients(subject, args))(placed)
-        assert_trees_close(got, expected, CLOSE, f"{subject}: explicit")
-        assert_placed(got[1], [placed[i] for i in floats])
-        assert_trees_close(
-            quickly(lambda args: gradients(subject, args))(place(AUTO, args, spec)),
-            expected,
-            CLOSE,
-            f"{subject}: auto",
-        )
+    run = everything(subject, batched)
+    expected, _, mapped, second = run(args)
+
+    def compare(got, where, placed=None):
+        assert_trees_close(got, expected, CLOSE, f"{subject}: {where}")
+        if placed is not None:
+            assert_placed(got[1], [placed[i] for i in floats])
+
+    rows, columns = (specs(args, batched, columns) for columns in (False, True))
+    placed = place(MESH, args, columns)
+    got, paired, got_mapped, got_second = run(placed)
+    compare(got, "explicit", placed)
+    compare(paired, "by hand", placed)
+    assert_trees_close(got_mapped, mapped, CLOSE, f"{subject}: vmap")
+    assert_trees_close(got_second, second, 2e-5, f"{subject}: second order")
+    compare(by_hand(subject, placed), "by hand, eager", placed)
+    compare(quickly(lambda args: gradients(subject, args))(place(AUTO, args, columns)), "auto")
     with jax.set_mesh(MESH):
-        assert_trees_close(quickly(lambda args: gradients(subject, args))(placed), expected, CLOSE, f"{subject}: set")
-        assert_trees_close(gradients(subject, placed), expected, CLOSE, f"{subject}: eager")
-
-    def by_hand(args):
-        y, residuals = subject.fwd(*args, **subject.options)
-        y_bar = jax.tree.map(lambda y: jnp.cos(y.astype(jnp.float32)).astype(y.dtype), y)
-        return y, [bar for bar in subject.bwd(residuals, y_bar, **subject.options) if bar is not None]
-
-    for function in (by_hand, quickly(by_hand)):
-        got = function(placed)
-        assert_trees_close(got, expected, CLOSE, f"{subject}: by hand")
-        assert_placed(got[1], [placed[i] for i in floats])
-
-    weights = [i for i in floats if i not in batched] or [0]
-    axes = [0 if i in weights else None for i in range(len(args))]
-
-    def stacked(args):
-        return [jnp.stack([a, 2 * a]) if i in weights else a for i, a in enumerate(args)]
-
-    mapped = quickly(jax.vmap(lambda *args: gradients(subject, args), in_axes=tuple(axes)))
-    assert_trees_close(mapped(*stacked(placed)), mapped(*stacked(args)), CLOSE, f"{subject}: vmap")
-    second = quickly(lambda args: curvature(subject, args))
-    assert_trees_close(second(placed), second(args), 2e-5, f"{subject}: second order")
+        if is_first(subject):
+            compare(gradients(subject, placed), "set, eager", placed)
+        placed = place(MESH, args, rows)
+        compare(quickly(lambda args: gradients(subject, args))(placed), "set, rows alone", placed)
+    return args, batched, expected[1]
 
 
-def check_shard_map(subject):
+def check_shard_map(subject, args, batched, expected):
     """Each mix of replicated and varying arguments; gradients inside and outside: those of all devices together."""
     if subject.rule in (purecnn.dropout, purecnn.drop_path) or "input_shape" in subject.options:
         return  # a device has a mask and a batch size of its own
-    args, batched = arguments(subject)
     chosen = subject.differentiable(args)
-    expected = quickly(lambda args: gradients(subject, args))(args)[1]
     if subject.rule is purecnn.batch_norm:  # a device's statistics are those of its own samples
         half = args[0].shape[0] // 2
+        alone = quickly(lambda args: gradients(subject, args))
         parts = ([samples, *args[1:]] for samples in (args[0][:half], args[0][half:]))
-        first, second = (quickly(lambda args: gradients(subject, args))(part)[1] for part in parts)
+        first, second = (alone(part)[1] for part in parts)
         expected = [jnp.concatenate([first[0], second[0]]), *map(jnp.add, first[1:], second[1:])]
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
     spec = tuple(P("data") if i in batched else P() for i in range(len(args)))
@@ -156,7 +172,7 @@ def check_shard_map(subject):
 
         return jax.shard_map(run, mesh=mesh, in_specs=spec, out_specs=[spec[i] for i in chosen])
 
-    def loss(some):
+    def loss(some, args):
         full = list(args)
         for i, a in zip(chosen, some, strict=True):
             full[i] = a
@@ -165,18 +181,19 @@ def check_shard_map(subject):
         )
         return total(*full)
 
-    some = [args[i] for i in chosen]
-    present = tuple(args)
-    assert_trees_close(quickly(inside(False))(*present), expected, CLOSE, f"{subject}: inside")
-    if None not in args:
-        assert_trees_close(quickly(inside(True))(*present), expected, CLOSE, f"{subject}: cast by the caller")
-    assert_trees_close(quickly(jax.grad(loss))(some), expected, CLOSE, f"{subject}: outside")
+    def ways(args):
+        found = {"inside": inside(False)(*args), "outside": jax.grad(loss)([args[i] for i in chosen], args)}
+        if None not in args:
+            found["cast by the caller"] = inside(True)(*args)
+        return found
+
+    for way, got in quickly(ways)(args).items():
+        assert_trees_close(got, expected, CLOSE, f"{subject}: {way}")
 
 
 if __name__ == "__main__":
     assert jax.device_count() == 4
-    part, parts = (int(n) for n in sys.argv[1:]) if len(sys.argv) > 1 else (0, 1)
+    part, parts = map(int, sys.argv[1:] or (0, 1))
     for subject in SUBJECTS[part::parts]:
-        check_meshes(subject)
-        check_shard_map(subject)
+        check_shard_map(subject, *check_meshes(subject))
     print("right on four devices")
