@@ -10,6 +10,7 @@ import jax
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_disable_most_optimizations", True)  # what runs eagerly is compiled too, and runs but once
 
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
@@ -77,8 +78,10 @@ def check_shard_map(types, checked):
         return lambda *args: mapped(inner, in_specs=(*SPEC, P("data")), out_specs=P())(*args, w)
 
     for shares in (False, True):
-        check(quickly(gradients(loss(shares)))(*args), GRADIENTS, f"{where}, gradient outside")
-        check(quickly(curvature(loss(shares)))(*args), CURVATURE, f"{where}, second order")
+        ways = [way(loss(shares)) for way in (gradients, curvature)]
+        both = quickly(lambda *args, ways=ways: [way(*args) for way in ways])
+        for got, expected, what in zip(both(*args), (GRADIENTS, CURVATURE), ("gradient", "second order"), strict=True):
+            check(got, expected, f"{where}, {what} outside")
 
     def inside(cast):
         def run(x, scale, bias, w):
@@ -168,8 +171,8 @@ def check_net():
 
 if __name__ == "__main__":
     assert jax.device_count() == 4
-    VALUES = purecnn.batch_norm(X, SCALE, BIAS)
-    GRADIENTS, CURVATURE = gradients(whole)(X, SCALE, BIAS), curvature(whole)(X, SCALE, BIAS)
+    expected = quickly(lambda *args: (purecnn.batch_norm(*args), gradients(whole)(*args), curvature(whole)(*args)))
+    VALUES, GRADIENTS, CURVATURE = expected(X, SCALE, BIAS)
     for types in (AxisType.Explicit, AxisType.Auto):
         for checked in (True, False):
             check_shard_map(types, checked)

@@ -1,9 +1,11 @@
 """What the benchmark compares computes the same thing."""
 
 import time
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import purecnn
@@ -24,28 +26,80 @@ from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
-from verify.running import quickly
+from verify.running import quickly, unoptimised
 
 
 @pytest.fixture(autouse=True)
 def as_users_write_it():
-    """Plain networks add biases without reshaping them."""
-    with jax.numpy_rank_promotion("allow"):
+    """Plain networks add biases without reshaping them; what is compiled here runs but a few times."""
+    with jax.numpy_rank_promotion("allow"), unoptimised():
         yield
 
 
-@pytest.mark.parametrize("name", ["lenet", "cifar_cnn"])
-def test_the_plain_net_has_our_loss_and_gradient(name):
+# Every operation once, in every form that a net of the benchmark has it.
+EVERY = nets.net(
+    "every",
+    (
+        *(*specs.conv_norm(4, 3, 1, 2), specs.RELU, specs.NORM, specs.Pool(3, 2, 1)),
+        specs.Residual(
+            (*specs.conv_norm(4, 3, 1, groups=4), specs.RELU6, *specs.conv_norm(6, 1)), specs.conv_norm(6, 1)
+        ),
+        specs.Residual(
+            (specs.Conv(6, 3, 1, groups=6), specs.LAYER_NORM, specs.Conv(8, 1), specs.GELU, specs.Conv(6, 1))
+        ),
+        *(specs.GLOBAL_POOL, specs.DROPOUT, specs.Dense(5)),
+    ),
+    (12, 12, 3),
+    4,
+)
+
+
+def drawn(net, dtype, batch=4):
+    """(parameters, x, labels): every array from NumPy, for JAX would compile a program for each shape."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: net.chain.init(jax.random.key(0), net.shape))
+    params = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape) / len(p.shape) ** 2, dtype), shapes)
+    return params, jnp.asarray(rng.normal(size=(batch, *net.shape)), dtype), jnp.arange(batch) % net.classes
+
+
+@pytest.mark.parametrize("net", [NETS["lenet"], EVERY], ids=["lenet", "every operation"])
+def test_the_plain_net_has_our_loss_and_gradient(net):
     """In float64, where no two entries of a pool's window are equal but for rounding."""
-    net = NETS[name]
     with jax.enable_x64(True):
-        params, x, labels = example(net, batch=8)
-        params, x = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x))
-        ours = quickly(lambda p: purecnn.backprop(net.chain, p, x, labels))(params)
-        theirs = quickly(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
+        params, x, labels = drawn(net, jnp.float64)
+        state = net.chain.init_state(net.shape, jnp.float64)
+
+        @quickly
+        def both(p):
+            ours = purecnn.backprop(net.chain, p, x, labels, state=state, train=True, key=jax.random.key(0))
+            return ours, jax.value_and_grad(lambda p: plain_loss(net, p, x, labels))(p)
+
+        ours, theirs = both(params)
+        # A bias in front of a normalisation has no gradient but rounding: hence the norm of all, not of each.
+        size = max(float(jnp.linalg.norm(b)) for b in jax.tree.leaves(theirs))
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             assert a.dtype == b.dtype == jnp.float64
-            assert apart(a, b) < 1e-12
+            assert float(jnp.linalg.norm(a - b)) < 1e-12 * size
+
+
+SHORT = replace(NETS["resnet20"], spec=specs.resnet_cifar(1), chain=purecnn.models.resnet_cifar())
+
+
+@pytest.mark.parametrize("net", [NETS["cifar_cnn"], NETS["alexnet"], SHORT], ids=["cifar_cnn", "alexnet", "resnet"])
+def test_a_model_of_ours_has_the_layers_of_its_spec(net):
+    """Units, parameters, FLOPs: strides and paddings too."""
+    rows, own = (chain.summary(net.shape).rows for chain in (net.chain, specs.chain("spec", net.spec)))
+    for row, from_spec in zip(rows, own, strict=True):
+        assert replace(row, layer="", residual_bytes=0) == replace(from_spec, layer="", residual_bytes=0)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+def test_the_layers_of_a_deep_plain_net_are_the_models(name):
+    net = NETS[name]
+    assert len(net.spec) == len(net.chain.layers)
+    x = jax.ShapeDtypeStruct((1, *net.shape), "float32")
+    params = jax.eval_shape(lambda: net.chain.init(jax.random.key(0), net.shape))
+    assert jax.eval_shape(lambda p, x: plain_logits(net, p, x), params, x).shape == (1, net.classes)
 
 
 def test_every_kernel_is_compared_and_timed_beside_the_page(monkeypatch):
@@ -60,38 +114,9 @@ def test_small_weight_cotangents_are_compared_and_timed():
     assert small_w_bar.row((2, 4, 8, 8, 3, 1, 2), rounds=1, turn_s=0.0).endswith("|  |")
 
 
-SMALL = {
-    "resnet20": nets.Net(specs.resnet_cifar(1, (4, 6)), (12, 12, 3), 4, purecnn.models.resnet_cifar(features=(4, 6))),
-    "mobilenet": nets.net("mobilenet", specs.mobilenet(((6, 1), (8, 2)), 4, 5), (12, 12, 3), 4),
-    "resnet50 blocks": nets.net("resnet50", specs.resnet50((1, 2), 4, 5), (24, 24, 3), 4),
-    "mobilenet block": nets.net("mobilenet_block", specs.mobilenet_block(4, 2), (16, 16, 3), 4),
-    "mobilenet_v2": nets.net("v2", specs.mobilenet_v2(((1, 4, 1, 1), (2, 6, 2, 2)), 4, 8, 5), (12, 12, 3), 4),
-    "resnet18": nets.net("resnet18", specs.resnet18((1, 2), 4, 5), (24, 24, 3), 4),
-    "convnext": nets.net("convnext", specs.convnext((4, 1), (6, 1), classes=5), (16, 16, 3), 4),
-}
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_the_plain_net_with_normalisations_has_our_loss_and_gradient(name):
-    net = SMALL[name]
-    with jax.enable_x64(True):
-        params, x, labels = example(net)
-        params, x = jax.tree.map(lambda a: a.astype(jnp.float64), (params, x))
-        state = net.chain.init_state(net.shape, jnp.float64)
-        ours = quickly(lambda p: purecnn.backprop(net.chain, p, x, labels, state=state, train=True))(params)
-        theirs = quickly(jax.value_and_grad(lambda p: plain_loss(net, p, x, labels)))(params)
-        # A bias in front of a normalisation has no gradient but rounding: hence the norm of all, not of each.
-        size = max(float(jnp.linalg.norm(b)) for b in jax.tree.leaves(theirs))
-        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-            assert a.dtype == b.dtype == jnp.float64
-            assert float(jnp.linalg.norm(a - b)) < 1e-12 * size
-
-
-@pytest.mark.parametrize("name", ["resnet50 blocks", "convnext"])
-def test_the_net_of_flax_has_the_plain_output(name):
-    net = SMALL[name]
-    params, x, _ = example(net)
-    assert apart(with_flax.forward(net, params, x)(), quickly(lambda: plain_logits(net, params, x))()) < 1e-4
+def test_the_net_of_flax_has_the_plain_output():
+    params, x, _ = drawn(EVERY, jnp.float32)
+    assert apart(with_flax.forward(EVERY, params, x)(), quickly(lambda: plain_logits(EVERY, params, x))()) < 1e-4
 
 
 def test_convolutions_alone_give_the_plain_output():
@@ -99,14 +124,6 @@ def test_convolutions_alone_give_the_plain_output():
     functions, args = with_jax.forwards(net)
     assert functions["purecnn"](*args).shape == (1, 2, 2, 6)
     assert apart(functions["purecnn"](*args), functions["autodiff"](*args)) < 1e-6
-
-
-def test_the_layers_of_a_plain_net_are_the_models():
-    for net in NETS.values():
-        assert len(net.spec) == len(net.chain.layers)
-        x = jax.ShapeDtypeStruct((1, *net.shape), "float32")
-        params = jax.eval_shape(lambda net=net: net.chain.init(jax.random.key(0), net.shape))
-        assert jax.eval_shape(lambda p, x, net=net: plain_logits(net, p, x), params, x).shape == (1, net.classes)
 
 
 def test_the_first_call_is_kept_apart_and_ratios_are_within_rounds(tmp_path):
@@ -197,7 +214,7 @@ def test_the_steps_of_a_gpu_row_lose_alike_and_a_failure_is_one_ways(monkeypatch
         raise MemoryError("none left")
 
     monkeypatch.setitem(gpu_row.BUILDERS, "torch compiled", no_memory)
-    net = nets.gpu_net("convnext block", tiny=True)
+    net = nets.gpu_net("lenet", tiny=True)
     found = gpu_row.measure(net, "float32", ["purecnn", "autodiff", "flax nnx", "torch compiled"], 1, 0.0)
     assert found.pop("torch compiled") == {"failed": "MemoryError: none left"}
     assert all(way["ms"] > 0 for way in found.values())
@@ -213,12 +230,12 @@ def test_a_gpu_row_that_ends_its_process_says_so(monkeypatch):
 
 
 @pytest.mark.parametrize("name", nets.GPU_NETS)
-@pytest.mark.parametrize("tiny", [False, True], ids=["full", "tiny"])
-def test_the_nets_of_the_gpu_half_fit_their_images(name, tiny):
-    net = nets.gpu_net(name, tiny)
-    params, x, _ = jax.eval_shape(lambda: example(net))
-    ours = jax.eval_shape(lambda p, x: net.chain.apply(p, x, state=net.chain.init_state(net.shape)), params, x)
-    assert (
-        ours.shape == jax.eval_shape(lambda p, x: plain_logits(net, p, x), params, x).shape == (net.batch, net.classes)
-    )
-    assert nets.step_flops(net) > 0
+def test_the_nets_of_the_gpu_half_fit_their_images(name):
+    """Those of full size as their summary says, which counts a step's FLOPs; the tiny ones in both forms."""
+    full, tiny = (nets.gpu_net(name, tiny) for tiny in (False, True))
+    assert nets.step_flops(full) > nets.step_flops(tiny) > 0
+    params, x, _ = jax.eval_shape(lambda: example(tiny))
+    state = tiny.chain.init_state(tiny.shape)
+    ours = jax.eval_shape(lambda p, x: tiny.chain.apply(p, x, state=state), params, x)
+    plain = jax.eval_shape(lambda p, x: plain_logits(tiny, p, x), params, x)
+    assert ours.shape == plain.shape == (tiny.batch, tiny.classes)

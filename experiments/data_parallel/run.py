@@ -1,7 +1,7 @@
 """Data parallel three ways, on devices of one CPU: the same gradients? which collectives? what does a step cost?
 
     python -m experiments.data_parallel.run           1, 2, 4 and 8 devices
-    python -m experiments.data_parallel.run --quick   1 and 4, a smaller image
+    python -m experiments.data_parallel.run --quick   1 and 4, a smaller image and net
 
 The number of CPU devices is fixed when JAX starts, so the work is done in a process of its own.
 """
@@ -35,9 +35,9 @@ def worker(quick: bool, out: Path) -> None:
     from purecnn.backend import describe_hardware
 
     counts, side, rounds = ((1, 4), 8, 2) if quick else ((1, 2, 4, 8), 28, 15)
-    conv = [nn.conv2d(8, 3, padding="SAME"), nn.relu(), nn.max_pool2d()]
-    again = [nn.conv2d(16, 3, padding="SAME"), nn.relu(), nn.max_pool2d()]
-    net = purecnn.Chain("small", (*conv, *again, nn.flatten(), nn.dense(10)))
+    widths, seeds = ((8,), 1) if quick else ((8, 16), SEEDS)
+    convs = [layer for d in widths for layer in (nn.conv2d(d, 3, padding="SAME"), nn.relu(), nn.max_pool2d())]
+    net = purecnn.Chain("small", (*convs, nn.flatten(), nn.dense(10)))
     alone = jax.jit(lambda params, x, labels: purecnn.backprop(net, params, x, labels))
 
     def problem(seed, batch):
@@ -61,7 +61,7 @@ def worker(quick: bool, out: Path) -> None:
             }
             steps[way, count] = lambda f=compiled, a=args: jax.block_until_ready(f(*a))
         same = []
-        for seed in range(SEEDS):
+        for seed in range(seeds):
             params, x, labels = problem(seed, count * PER_DEVICE)
             expected = alone(params, x, labels)
             got = {}

@@ -180,7 +180,7 @@ def main() -> int:
         result["before any program was compiled"] = run_of(root / "1", scratch, side, batch)
         (scratch / "run-1").rename(scratch / "before")
         result["runs"] = []
-        for name in ("1", "10"):
+        for name in ("10",) if args.quick else ("1", "10"):
             result["runs"].append(run_of(root / name, scratch, side, batch))
             print(json.dumps(result["runs"][-1]), flush=True)
     out = args.out or (None if args.quick else Path(__file__).with_name("results") / "streams.json")

@@ -11,7 +11,7 @@ def test_the_quick_form_times_the_tool_and_the_bare_step(tmp_path):
     command = [sys.executable, "-m", "experiments.logging_cost.throughput", "--quick", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(out.read_text(encoding="utf-8"))["lenet"]
+    found = json.loads(out.read_text(encoding="utf-8"))["mlp"]
     assert found["steps in an epoch"] == 4
     times = [found["bare: ms a step"], *found["the tool's share of the bare rate"].values()]
     assert len(times) == 3
