@@ -124,7 +124,9 @@ def test_every_net_exports_with_a_symbolic_batch(net, shape):
 
 def symbolic(net, shape, sizes, constraints=()):
     """The shape of what `net` gives, exported for images of symbolic `sizes`, and its values for some of `shape`."""
-    params, state = net.init(jax.random.key(0), shape), net.init_state(shape)
+    rng, shapes = np.random.default_rng(0), jax.eval_shape(lambda: net.init(jax.random.key(0), shape))
+    params = jax.tree.map(lambda p: jnp.asarray(0.3 * rng.normal(size=p.shape), p.dtype), shapes)
+    state = net.init_state(shape)
     sizes = jax.export.symbolic_shape(sizes, constraints=constraints)
     images = jax.ShapeDtypeStruct((*sizes, shape[-1]), jnp.float32)
     return jax.export.export(jax.jit(lambda x: net.apply(params, x, state=state)))(images), params, state
