@@ -10,9 +10,7 @@ from safetensors.numpy import save_file
 
 from tests.commands.running import purecnn
 from tests.docs.pages import DOCS, ROOT, blocks
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
 RNG = np.random.default_rng(0)
 COLOURS = {"cat": (200, 60, 60), "dog": (60, 200, 60), "owl": (60, 60, 200)}
 SHAPES = json.loads((ROOT / "experiments/against_torchvision/results/shapes.json").read_text(encoding="utf-8"))

@@ -11,6 +11,9 @@ import purecnn
 from experiments import training
 from experiments.kink_conventions import run
 from purecnn import nn
+from tests.little_compilation import little_compilation
+
+__all__ = ["little_compilation"]
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,10 @@ import math
 import subprocess
 import sys
 
+from tests.little_compilation import little_compilation
+
+__all__ = ["little_compilation"]
+
 
 def test_the_quick_form_times_the_tool_and_the_bare_step(tmp_path):
     out = tmp_path / "found.json"

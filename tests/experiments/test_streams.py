@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+from tests.little_compilation import little_compilation
+
+__all__ = ["little_compilation"]
+
 
 def test_the_quick_form_measures_rates_times_and_memory(tmp_path):
     command = [sys.executable, "-m", "experiments.streams.run", "--quick", "--out", str(tmp_path / "found.json")]

@@ -21,9 +21,7 @@ from purecnn.data.readers import read
 from purecnn.train.devices import Supply, all_devices, any_process, is_first_process, supply
 from purecnn.train.run_folder import read_metrics
 from tests.commands.running import purecnn
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
 TWO_BY_TWO = "2 processes × 2 devices"
 QUICK = ("--model", "mlp", "--augmentation", "none")
 
