@@ -3,6 +3,9 @@
 import json
 
 from experiments.one_program_sweep import run
+from tests.little_compilation import little_compilation
+
+__all__ = ["little_compilation"]
 
 
 def test_quick(tmp_path):
