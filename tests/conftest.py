@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from verify.running import setting
+
 pytest_plugins = ["tests.runs"]
 
 
@@ -79,6 +81,14 @@ def the_same_draws_in_any_order(request):
 def x64():
     """Float64 inside one test; elsewhere the user's default, float32, is what is tested."""
     with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def little_compilation():
+    """For files whose programs take longer to compile than to run, also in processes of their own."""
+    with pytest.MonkeyPatch.context() as patch, setting("jax_disable_most_optimizations", True):
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         yield
 
 

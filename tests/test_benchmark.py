@@ -26,10 +26,9 @@ from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
-from tests.little_compilation import little_compilation
 from verify.running import quickly
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 @pytest.fixture(autouse=True)

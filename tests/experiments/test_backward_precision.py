@@ -10,9 +10,8 @@ import pytest
 import purecnn
 from experiments import training
 from experiments.backward_precision import run
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,8 @@ import pytest
 from experiments.data_parallel.model import Link, fit
 from experiments.data_parallel.run import main
 from experiments.data_parallel.ways import WAYS, collectives
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 def test_three_ways_one_gradient_and_the_bytes_that_must_be_summed(tmp_path):

@@ -9,9 +9,8 @@ import pytest
 
 import purecnn
 from experiments.drop_in.run import BASE, FRAMEWORKS, TOLERANCE, forms, main, problem
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,8 @@ import purecnn
 from experiments import training
 from experiments.kink_conventions import run
 from purecnn import nn
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,8 @@ import pytest
 
 from experiments.lecture import descent
 from experiments.lecture.run import TOLERANCE, main
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 COMMITTED = Path(__file__).parents[2] / "experiments" / "lecture" / "results" / "transcript.txt"
 

@@ -5,9 +5,9 @@ import math
 import subprocess
 import sys
 
-from tests.little_compilation import little_compilation
+import pytest
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 def test_the_quick_form_times_the_tool_and_the_bare_step(tmp_path):

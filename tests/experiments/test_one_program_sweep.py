@@ -2,10 +2,11 @@
 
 import json
 
-from experiments.one_program_sweep import run
-from tests.little_compilation import little_compilation
+import pytest
 
-__all__ = ["little_compilation"]
+from experiments.one_program_sweep import run
+
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 def test_quick(tmp_path):

@@ -11,9 +11,8 @@ import pytest
 from experiments.other_backward_rules import run
 from experiments.other_backward_rules.rules import RULES, guided, lenet, signs, with_weights
 from purecnn import nn
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 RESULTS = Path(run.__file__).parent / "results"
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.per_sample_gradients import noise, run
-from tests.little_compilation import little_compilation
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 
-from tests.little_compilation import little_compilation
+import pytest
 
-__all__ = ["little_compilation"]
+pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
 def test_the_quick_form_measures_rates_times_and_memory(tmp_path):
