@@ -116,8 +116,8 @@ def _in_files(
     much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
     if not cached:
         return images, listing, more, f"images stay in their files, {much}, until a step needs them"
+    from purecnn.data.cache import cache_folder
     from purecnn.data.pixel_cache import decoded_once
-    from purecnn.data.published import cache_folder  # takes as long to import as all of this module
 
     folder = cache_folder("pixels")
     return decoded_once(images, folder), listing, more, f"images are decoded once: {much} in {folder}"
