@@ -18,6 +18,7 @@ WORTH_TUNING = 1e10
 """FLOPs of a step: with fewer it takes less time than launching its kernels, however these are chosen."""
 
 _loaded: list[str] = []
+_listening = False
 
 
 def keep_compiled(folder: Path | None) -> None:
@@ -30,9 +31,12 @@ def keep_compiled(folder: Path | None) -> None:
         folder = None
     jax.config.update("jax_enable_compilation_cache", folder is not None)
     if folder is not None:
+        global _listening
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.monitoring.register_event_listener(_listen)
+        if not _listening:  # JAX calls each as often as it was registered
+            jax.monitoring.register_event_listener(_listen)
+            _listening = True
 
 
 @contextmanager

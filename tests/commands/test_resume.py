@@ -11,12 +11,12 @@ import sys
 import pytest
 
 from purecnn.train.run_folder import read_metrics
-from tests.commands.running import FILES, QUICK, purecnn
+from tests.commands.running import FILES, QUICK, here
 
 
 def test_ctrl_c_saves_and_says_how_to_resume_and_a_damaged_checkpoint_is_not_the_end(tmp_path):
     options = (*QUICK, "--epochs", 6, "--steps-per-dispatch", 9, "--checkpoint-every", 0)
-    assert purecnn("train", *options, "--run-dir", "whole", "--quiet", cwd=tmp_path).stdout == ""
+    assert here("train", *options, "--run-dir", "whole", "--quiet", cwd=tmp_path).stdout == ""
     command = [sys.executable, "-m", "purecnn", "train", *map(str, options), "--run-dir", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -31,7 +31,7 @@ def test_ctrl_c_saves_and_says_how_to_resume_and_a_damaged_checkpoint_is_not_the
     before = 9 if step % 41 else 5  # an epoch is four dispatches of 9 steps and one of 5
     (tmp_path / "run" / "checkpoints" / str(step) / "host" / "metadata").write_text("half")
     (tmp_path / "run" / "metrics.jsonl").write_text("")  # it comes back from the checkpoint
-    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"checkpoints/{step} is damaged (host/metadata is not as it was written) and removed" in done.stdout
     assert f"resuming after step {step - before} of 246" in done.stdout
@@ -79,7 +79,7 @@ def test_a_full_disk_ends_the_run_in_words_and_it_resumes_once_there_is_room(tmp
     assert full.stderr.startswith("purecnn: ")
     assert "File too large" in full.stderr
     assert full.stderr.count("\n") == 1
-    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(read_metrics(tmp_path / "run")) == 2
     assert set(os.listdir(tmp_path / "run")) == FILES
