@@ -9,9 +9,12 @@ import warnings
 
 import jax
 import jaxtyping
+import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from purecnn.cli import main
+from purecnn.train import run
+from verify.running import _quick_options
 
 PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
 FILES = {
@@ -35,7 +38,16 @@ def purecnn(*arguments, cwd, module="purecnn", env=os.environ, **options):
 CACHE = ("jax_enable_compilation_cache", "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
 
-def here(*arguments, cwd):
+@contextlib.contextmanager
+def compiled_quickly():
+    """Inside, the programs of a run are compiled in half the time: where no speed and no bits are compared."""
+    options = _quick_options(jax.default_backend(), True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "compile_for", lambda lowered, **_: lowered.compile(compiler_options=options))
+        yield
+
+
+def here(*arguments, cwd, quick=False):
     """The same in this process, for what is not about the process: a user's JAX, warnings shown and not raised."""
     out, err, environment = io.StringIO(), io.StringIO(), dict(os.environ)
     before = {name: getattr(jax.config, name) for name in CACHE}
@@ -44,6 +56,7 @@ def here(*arguments, cwd):
     try:
         with (
             contextlib.chdir(cwd),
+            compiled_quickly() if quick else contextlib.nullcontext(),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
             warnings.catch_warnings(),

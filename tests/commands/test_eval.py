@@ -59,7 +59,7 @@ def pets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pets")
     write_folder(folder / "pets", each=20)
     options = (*QUICK, "--data", "folder", "--data-dir", "pets", "--epochs", 1, "--batch-size", 8, "--run-dir", "run")
-    done = here("train", *options, cwd=folder)
+    done = here("train", *options, cwd=folder, quick=True)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -116,7 +116,7 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(pets, tmp_pat
         (pets / "moved").rename(pets / "pets")
     assert judged(capsys, "../run", "--data-dir", "../cats")["images"] == 12
     more = ("--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", 2)
-    done = here("train", *more, cwd=tmp_path / "elsewhere")
+    done = here("train", *more, cwd=tmp_path / "elsewhere", quick=True)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 6 of 12" in done.stdout
     assert "epoch 2/2" in done.stdout

@@ -67,7 +67,7 @@ def test_without_it_nothing_is_written(tmp_path):
 
 def test_the_command_writes_an_event_file(tmp_path):
     quick = ("--model", "mlp", "--augmentation", "none", "--epochs", 2, "--log", "tensorboard", "--run-dir", "run")
-    done = here("train", *quick, cwd=tmp_path)
+    done = here("train", *quick, cwd=tmp_path, quick=True)
     assert done.returncode == 0, done.stderr
     assert "  events               the metrics for tensorboard --logdir\n" in done.stdout
     steps = [event.step for event in events(tmp_path / "run" / FOLDER) for _ in event.summary.value]
