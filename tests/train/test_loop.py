@@ -13,9 +13,16 @@ from purecnn import nn
 from purecnn.data import files
 from purecnn.train.fitting import fit
 from purecnn.train.run_folder import read_metrics
+from tests.commands.running import compiled_quickly
 
-pytestmark = pytest.mark.usefixtures("a_users_jax")
+pytestmark = pytest.mark.usefixtures("a_users_jax", "quick")
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(3)))
+
+
+@pytest.fixture(scope="module")
+def quick():
+    with compiled_quickly():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +46,7 @@ def train(root, run_dir, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(root, tmp_path_factory):
+def whole(quick, root, tmp_path_factory):
     """A run that nothing disturbs."""
     with (
         jax.numpy_dtype_promotion("standard"),
