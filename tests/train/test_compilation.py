@@ -51,6 +51,15 @@ def test_less_effort_is_asked_of_a_cpu_alone(monkeypatch, platform, asked):
     assert compilation.run_once(lambda seed: seed, 3) == (asked, (3,))
 
 
+def test_a_program_counts_once_however_many_commands_a_process_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    for _ in range(2):
+        compilation.keep_compiled(tmp_path)
+    before = compilation.loaded_programs()
+    jax.monitoring.record_event("/jax/compilation_cache/cache_hits")
+    assert compilation.loaded_programs() - before == 1
+
+
 def test_this_xla_knows_the_options():
     lowered = jax.jit(lambda x: x @ x).lower(jnp.ones((4, 4)))
     lowered.compile(compiler_options={"xla_gpu_deterministic_ops": True, "xla_gpu_autotune_level": "0"})
