@@ -102,7 +102,7 @@ def _fetched(name: str) -> Path:
 def _reader(
     name: str, image_size: tuple[int, int] | None, val_share: float, options: FileOptions
 ) -> Callable[[Path], Dataset]:
-    """Imported when it is asked for: Pillow and the decoders take their time."""
+    """Imported when it is asked for: scikit-learn and Pillow take their time."""
     match name:
         case "digits":
             from purecnn.data.digits import read_digits

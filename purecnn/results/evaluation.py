@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.pipeline import in_files
 from purecnn.data.readers import read
 from purecnn.results.trained import Trained, make_classifier
 from purecnn.train.config import Config, how_to_read
-from purecnn.train.confusion import confusion_matrix
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Evaluation:
     @property
     def confusion(self) -> np.ndarray:
         """Counts, (K, K): a row for every true class, a column for what it was predicted as."""
-        return confusion_matrix(self.labels, self.predictions, len(self.classes))
+        return confusion_matrix(self.labels, self.predictions, labels=range(len(self.classes)))
 
     def accuracy(self, top: int = 1) -> float:
         """The share of images whose true class is among the `top` largest outputs; of equal ones the first counts."""
@@ -73,17 +73,14 @@ class Evaluation:
 
         None where there is nothing to take a share of.
         """
-        counts = self.confusion
-        columns = (counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
-        rows = zip(self.classes, *(column.tolist() for column in columns), strict=True)
+        measure: Any = precision_recall_fscore_support
+        precision, recall, _, count = measure(
+            self.labels, self.predictions, labels=range(len(self.classes)), zero_division=np.nan
+        )
+        columns = zip(self.classes, precision, recall, count, strict=True)
         return [
-            {
-                "class": name,
-                "images": images,
-                "precision": _share(right, predicted),
-                "recall": _share(right, images),
-            }
-            for name, right, predicted, images in rows
+            {"class": name, "images": int(n), "precision": _number(p), "recall": _number(r)}
+            for name, p, r, n in columns
         ]
 
 
@@ -157,5 +154,5 @@ def as_json(result: Evaluation, pictures: Path | None) -> dict[str, Any]:
     }
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from sklearn.metrics import confusion_matrix
 
-from purecnn.train.confusion import confusion_matrix
 from purecnn.train.weights import write_whole
 
 COLOURS = {"train": "#1f6fb4", "val": "#d9541e"}
@@ -53,7 +53,7 @@ def draw_confusion(
 
     Many classes are drawn smaller, without the counts.
     """
-    counts = confusion_matrix(labels, predictions, len(classes))
+    counts = confusion_matrix(labels, predictions, labels=range(len(classes)))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = min(CELL, LARGEST / len(classes))
     size = 2.5 + cell * len(classes)
