@@ -12,9 +12,9 @@ import jaxtyping
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
+from purecnn.backend import options_of_running_once
 from purecnn.cli import main
 from purecnn.train import run
-from verify.running import _quick_options
 
 PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
 FILES = {
@@ -41,7 +41,7 @@ CACHE = ("jax_enable_compilation_cache", "jax_compilation_cache_dir", "jax_persi
 @contextlib.contextmanager
 def compiled_quickly():
     """Inside, the programs of a run are compiled in half the time: where no speed and no bits are compared."""
-    options = _quick_options(jax.default_backend(), True)
+    options = options_of_running_once()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "compile_for", lambda lowered, **_: lowered.compile(compiler_options=options))
         yield
