@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help train test proofs newest verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
+.PHONY: help train test proofs slow-proofs newest verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -17,16 +17,20 @@ train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where
 	$(BIN)/purecnn train
 
 # What takes long: the training tool and its commands in whole runs, the experiments, every rule and net on every mesh and
-# exported, and the pages of the book that train.
+# exported, the pages of the book, and rules of other people and faulty ones under every check of the verifier.
 # The longest stand first, so that no worker waits for another at the end.
-PROOFS := tests/test_shardings.py tests/test_export.py tests/docs/test_train.py tests/docs/test_fine_tuning.py \
-  tests/docs/test_notebooks.py tests/commands tests/train tests/experiments tests/test_benchmark.py
+PROOFS := tests/test_shardings.py tests/test_export.py tests/docs tests/commands tests/train tests/experiments \
+  tests/test_benchmark.py tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
+  $(wildcard tests/verify/test_strangers_*.py)
 
-test: $(READY)   ## every test but those of proofs and prove-resume
+test: $(READY)   ## every test but those of proofs and slow-proofs
 	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 
 proofs: $(READY) ## the training tool, experiments and benchmark at small sizes, every net on every mesh and exported
 	$(BIN)/python -m pytest -n auto $(PROOFS)
+
+slow-proofs: $(READY) ## the tests marked slow, which continuous integration leaves out
+	$(BIN)/python -m pytest -n auto -m slow
 
 newest:          ## the tests of make test, and the wheel, without the lock: what pip installs for a user today
 	$(PYTHON) -m venv --clear .venv-newest
@@ -35,7 +39,8 @@ newest:          ## the tests of make test, and the wheel, without the lock: wha
 	.venv-newest/bin/python -m tests.release.smoke --newest
 
 verify: $(READY) ## every rule of purecnn under every check of the verifier
-	$(BIN)/python -m verify --dtypes f32,bf16
+	$(BIN)/python -m verify
+	$(BIN)/python -m verify --dtypes bf16 --cases 1  # what other shapes could show, float32 has shown
 
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run
@@ -44,7 +49,6 @@ prove-resume: $(READY) ## 50 SIGKILLs of a run and of a stream, and disks that f
 	$(BIN)/python -m experiments.kill_and_resume.run
 	$(BIN)/python -m experiments.kill_and_resume.run --stream
 	$(BIN)/python -m experiments.kill_and_resume.full_disk
-	$(BIN)/python -m pytest -m slow
 
 hostile-data: $(READY) ## 300 corrupt data files: each refused, in one line, in little memory
 	$(BIN)/python -m experiments.hostile_data.run

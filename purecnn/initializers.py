@@ -8,6 +8,7 @@ so where nothing is cut off (LeCun et al. 1998).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from purecnn.annotations import Array
+from purecnn.backend import options_of_running_once
 from purecnn.signatures import Partial
 
 Initializer = Callable[..., Array]  # (key, shape, dtype) -> array
@@ -71,11 +73,36 @@ def _over_fan_in(gain, key, shape, dtype):
 
 
 def _normal(deviation, key, shape, dtype=jnp.float32):
+    return _drawn(_scaled_normal, deviation, key, shape, dtype)
+
+
+def _scaled_normal(deviation, key, shape, dtype):
     return jax.random.normal(key, shape, dtype) * jnp.asarray(deviation, dtype)
 
 
 def _uniform(bound, key, shape, dtype=jnp.float32):
+    return _drawn(_between, bound, key, shape, dtype)
+
+
+def _between(bound, key, shape, dtype):
     return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+
+def _drawn(draw, scale, key, shape, dtype):
+    """`draw(scale, key, shape, dtype)`; outside `jit` as a program that runs once: a net has many shapes, and compiling
+    takes longer than drawing."""
+    if isinstance(key, jax.core.Tracer):
+        return draw(scale, key, shape, dtype)
+    return _run_once()(draw, scale, key, tuple(shape), dtype)
+
+
+@functools.cache
+def _run_once():
+    return jax.jit(
+        lambda draw, *arguments: draw(*arguments),
+        static_argnums=(0, 1, 3, 4),
+        compiler_options=options_of_running_once(),
+    )
 
 
 def _constant(value, key, shape, dtype=jnp.float32):

@@ -38,7 +38,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 settings.register_profile(
     "quick",
-    max_examples=20,
+    max_examples=10,
     deadline=None,  # the first example compiles
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow],

@@ -4,14 +4,15 @@ import shutil
 
 import pytest
 
-from tests.commands.running import purecnn
+from tests.commands.running import here
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The folder of a run of lenet on the digits: two epochs, so that it errs often. Not to be changed."""
     folder = tmp_path_factory.mktemp("finished")
-    done = purecnn("train", "--epochs", 2, "--seed", 5, "--run-dir", "run", cwd=folder)
+    options = ("--augmentation", "none", "--epochs", 2, "--seed", 5, "--run-dir", "run")
+    done = here("train", *options, cwd=folder, quick=True)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 

@@ -92,7 +92,7 @@ def test_im2col_and_col2im_are_adjoint(geometry, batch, channels):
         return cols, c, purecnn.col2im(c, x.shape, window, **options)
 
     cols, c, back = both(x)
-    expected, (x_bar,) = loops.im2col(c, np.asarray(x), window, **options)
+    expected, (x_bar,) = loops.im2col(np.asarray(c), np.asarray(x), window, **options)
     np.testing.assert_array_equal(cols, expected)
     np.testing.assert_allclose(back, x_bar, rtol=1e-5, atol=1e-4)
     assert abs(np.vdot(cols, c) - np.vdot(x, back)) <= 1e-4 * (1 + np.abs(c).sum())

@@ -70,3 +70,22 @@ def test_importing_the_command_starts_no_backend():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 1
     assert "none_such" in done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def asked_anew():
+    backend.options_of_running_once.cache_clear()
+    yield
+    backend.options_of_running_once.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_less_effort_for_what_runs_once_is_asked_of_a_cpu_that_knows_the_options(monkeypatch):
+    assert jax.default_backend() != "cpu" or backend.options_of_running_once()["xla_backend_optimization_level"] == 1
+    backend.options_of_running_once.cache_clear()
+    monkeypatch.setattr(backend, "LESS_EFFORT", {"xla_cpu_no_such_option": True})
+    assert backend.options_of_running_once() is None
+    backend.options_of_running_once.cache_clear()
+    monkeypatch.undo()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert backend.options_of_running_once() is None

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "purecnn").rglob("*.py"))
 FOUNDATIONS = {  # module -> what it may import of purecnn
     "annotations": set(),
+    "backend": set(),
     "geometry": set(),
     "shardings": set(),
     "checks": set(),
@@ -22,7 +23,7 @@ FOUNDATIONS = {  # module -> what it may import of purecnn
     "signatures": set(),
     "mapped_axes": {"shardings"},
     "rules": {"mapped_axes", "shardings", "signatures"},
-    "initializers": {"annotations", "signatures"},
+    "initializers": {"annotations", "backend", "signatures"},
 }
 FOUND = {f"purecnn.{name}" for name in FOUNDATIONS}
 DIFFERENTIATES = {

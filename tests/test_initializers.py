@@ -43,6 +43,29 @@ def test_deviations_are_torchvisions(initializer, deviation):
     assert uniform_or_not < np.sqrt(3) + 1e-6 or uniform_or_not > 3.5
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("initializer", [he_normal, fan_in_uniform], ids=["normal", "uniform"])
+def test_outside_of_jit_the_numbers_are_those_of_jit(initializer, dtype):
+    """Outside of it they are compiled with less effort."""
+    drawn = initializer(KEY, (3, 3, 16, 30), dtype)
+    np.testing.assert_array_equal(drawn, jax.jit(lambda key: initializer(key, (3, 3, 16, 30), dtype))(KEY))
+
+
+def test_one_program_draws_all_weights_of_a_shape():
+    """Compiling is most of the time that a net takes to begin."""
+    shape, programs = (3, 5, 7, 11), []
+    jax.monitoring.register_event_duration_secs_listener(
+        count := lambda name, _, **more: programs.append(name) if name.endswith("backend_compile_duration") else None
+    )
+    try:
+        for i in range(3):
+            jax.block_until_ready(he_normal(jax.random.key(i), shape))
+            first = len(programs) if i == 0 else first
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+    assert len(programs) == first > 0
+
+
 def test_two_made_alike_are_one():
     """So that two nets built alike are."""
     assert normal(0.01) == normal(0.01) != normal(0.02)

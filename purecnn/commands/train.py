@@ -209,6 +209,6 @@ def _tell_results(console, result, seconds: float) -> None:
 
 def default_cache() -> Path:
     """Beside the fetched data sets: $PURECNN_CACHE/xla, else purecnn/xla in the user's cache folder."""
-    from purecnn.data.published import cache_folder
+    from purecnn.data.cache import cache_folder
 
     return cache_folder("xla")

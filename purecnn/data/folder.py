@@ -11,7 +11,7 @@ import numpy as np
 
 from purecnn.data.dataset import Dataset, Split, Streaming
 from purecnn.data.files import Files, evenly_spaced, open_files, streams
-from purecnn.data.guards import Refused, require_room
+from purecnn.data.guards import Refused, in_bytes, require_room
 from purecnn.data.holdout import TEST, TRAIN, VAL, VAL_SHARE
 from purecnn.data.image_file import (
     GREY,
@@ -113,11 +113,11 @@ def _in_files(
         few = listing.only(np.concatenate(known))
         _sieved(root, few, attempts(lambda path: _tried(path, decoding), few.files), skip)
     images = open_files(root, listing.paths, shape, decoding)
-    much = f"{images.nbytes / 1e9:,.1f} GB of pixels"
+    much = f"{in_bytes(images.nbytes)} of pixels"
     if not cached:
         return images, listing, more, f"images stay in their files, {much}, until a step needs them"
+    from purecnn.data.cache import cache_folder
     from purecnn.data.pixel_cache import decoded_once
-    from purecnn.data.published import cache_folder  # takes as long to import as all of this module
 
     folder = cache_folder("pixels")
     return decoded_once(images, folder), listing, more, f"images are decoded once: {much} in {folder}"

@@ -32,6 +32,14 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
+def in_bytes(count: int) -> str:
+    """As "15.1 GB", "3.2 MB", "912 kB" or "75 bytes"."""
+    for unit, size, digits in (("GB", 1e9, 1), ("MB", 1e6, 1), ("kB", 1e3, 0)):
+        if count / size >= 0.9995:  # else it would be 1,000 of the smaller one
+            return f"{count / size:,.{digits}f} {unit}"
+    return f"{count:,} bytes"
+
+
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
     """Inside, any exception that a library raises for a broken file becomes `path: reason`.

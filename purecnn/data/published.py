@@ -16,6 +16,8 @@ import pooch
 import requests
 import urllib3
 
+from purecnn.data.cache import cache_folder
+
 # name: where its files are, and the MD5 checksum of each, as stated by torchvision's datasets (MNIST: LeCun's files, at
 # the mirror that stands in for his page), the README of zalandoresearch/fashion-mnist, and Krizhevsky's CIFAR page.
 PUBLISHED: dict[str, tuple[str, dict[str, str]]] = {
@@ -51,11 +53,6 @@ PATIENCE = 30.0  # seconds without a byte
 LARGEST = 2**30  # bytes; the largest file above has 170 million
 
 Progress = Callable[[str, int, int | None], None]  # (file, bytes here, bytes in all if the server says so)
-
-
-def cache_folder(name: str) -> Path:
-    """Where `fetch` puts a data set and `read` looks for it: in $PURECNN_CACHE, else in the user's cache folder."""
-    return Path(os.environ.get("PURECNN_CACHE") or pooch.os_cache("purecnn")) / name
 
 
 def fetch(name: str, folder: Path | None = None, progress: Progress = lambda *_: None) -> Path:

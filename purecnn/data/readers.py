@@ -91,7 +91,7 @@ def read(
 def _fetched(name: str) -> Path:
     if name == "digits":
         return Path()
-    from purecnn.data.published import cache_folder
+    from purecnn.data.cache import cache_folder
 
     folder = cache_folder(name)
     if not folder.is_dir():

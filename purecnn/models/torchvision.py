@@ -29,6 +29,7 @@ from purecnn.models.alexnet_one_tower import alexnet_one_tower
 from purecnn.models.convnext import TINY, convnext_tiny
 from purecnn.models.mobilenet_v2 import STAGES, mobilenet_v2
 from purecnn.models.resnet import resnet18, resnet34, resnet50, resnet101
+from purecnn.models.state_dict import unwrapped
 from purecnn.models.vgg import vgg11, vgg11_bn, vgg16, vgg16_bn
 
 KEYS = {
@@ -58,13 +59,12 @@ class Table:
 def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[Params], list[Params]]:
     """The net called `name`, its parameters and state in float32, from arrays by torchvision's names, or timm's.
 
-    It has as many classes as the last layer has rows. PyTorch's tensors will do, as `state_dict()` has them. Raises
-    ValueError, naming the array, where one is missing, is not one of the model's, has another shape or is not of
-    floating-point numbers.
+    It has as many classes as the last layer has rows. PyTorch's tensors will do, as `state_dict()` or a checkpoint has
+    them, also behind the prefixes of DataParallel, torch.compile and Lightning. Raises ValueError, naming the array,
+    where one is missing, is not one of the model's, has another shape or is not of floating-point numbers.
     """
     table = _table(name)
-    if not isinstance(arrays, Mapping):
-        raise TypeError(f"arrays: got {type(arrays).__name__}, expected arrays by their names: module.state_dict()")
+    arrays = unwrapped(arrays)
     names = max(table.names, table.timm, key=lambda names: sum(f"{name}.weight" in arrays for name in names))
     net, like = _built(name, *getattr(arrays.get(f"{names[-1]}.weight"), "shape", ())[:1])
     expected = {array: leaf.shape for array, leaf in _named(names, like)}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from purecnn.models.state_dict import unwrapped
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
 from purecnn.train.metadata import ModelMetadata, require_distinct
@@ -21,8 +20,6 @@ from purecnn.train.weights import not_safetensors, save_weights, write_whole
 PLATFORMS = ("cpu", "cuda", "tpu")
 PICKLED = (".pth", ".pt", ".bin")  # by torch.save
 FORCE = "exists already and is left as it is; name a new file, or --force"
-WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
-CHECKPOINTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")  # names of a state_dict
 CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -82,7 +79,7 @@ def import_torchvision(
     and what is wrong with it, or saying that the file takes PyTorch to read.
     """
     try:
-        net, params, state = from_torchvision(model, _unwrapped(_read_arrays(path)))
+        net, params, state = from_torchvision(model, _read_arrays(path))
     except SafetensorError as error:
         raise ValueError(f"{path}: {not_safetensors(path, error)}") from error
     except ValueError as error:
@@ -106,14 +103,6 @@ def read_names(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _unwrapped(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Without what wrappers of PyTorch's put before every name."""
-    for prefix in WRAPPERS:
-        if arrays and all(name.startswith(prefix) for name in arrays):
-            return _unwrapped({name.removeprefix(prefix): each for name, each in arrays.items()})
-    return arrays
-
-
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -125,9 +114,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"reading {path.suffix} takes PyTorch; where it is installed, convert it: {CONVERT}") from None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        for name in CHECKPOINTS:  # beside the state of an optimiser, or an epoch
-            found = found[name] if isinstance(found.get(name), Mapping) else found
-        floats = {name: each.float() if each.is_floating_point() else each for name, each in found.items()}
+        named = unwrapped(found)
+        floats = {name: each.float() if each.is_floating_point() else each for name, each in named.items()}
         return {name: each.detach().numpy() for name, each in floats.items()}  # of parameters too
-    except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, AttributeError, TypeError, EOFError) as error:
         raise ValueError("expected a state_dict saved by torch.save, nothing but tensors by their names") from error

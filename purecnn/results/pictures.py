@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +19,29 @@ from purecnn.results.trained import Trained
 from purecnn.train.plots import number_epochs, plain_log, save_figure
 
 ACROSS = 30  # characters beside each other over an image
+LINE = 9  # points that one of these lines takes
 RIGHT, WRONG = "#2a7d46", "#b3261e"
 
 
 def draw_worst(path: Path, result: Evaluation, images: np.ndarray, title: str, *, count: int = 24) -> None:
     """The `count` images with the least probability in their true class, each with its true and predicted class."""
-    worst = result.worst(count)
-    figure, panels = _grid(len(worst), 1.9, 2.6)
-    for axes, i in zip(panels, worst, strict=True):
+    worst, shown, texts = result.worst(count), [], []
+    for i in worst:
         label, guess = result.labels[i], result.predictions[i]
-        _show(axes, images[i])
         said = "right" if guess == label else f"predicted as {result.classes[guess]}"
         lines = [
             f"{result.classes[label]}: {result.confidence[i]:.1%}",
             f"{said}: {result.probabilities[i, guess]:.1%}",
         ]
         lines += [result.names[int(i)]] if result.names else []
-        axes.set_title(
-            "\n".join(textwrap.fill(line, ACROSS, max_lines=3, placeholder="…") for line in lines),
-            fontsize=7,
-            color=RIGHT if guess == label else WRONG,
-            parse_math=False,
+        shown.append(images[i])
+        texts.append(
+            (
+                "\n".join(textwrap.fill(line, ACROSS, max_lines=3, placeholder="…") for line in lines),
+                RIGHT if guess == label else WRONG,
+            )
         )
-    figure.suptitle(title, fontsize=10)
-    save_figure(path, figure, dpi=120)
+    _save_grid(path, title, shown, 1.7, texts)
 
 
 def first_kernels(trained: Trained) -> np.ndarray | None:
@@ -67,12 +67,7 @@ def kernel_images(kernels: np.ndarray, count: int = 96) -> list[np.ndarray]:
 
 def draw_filters(path: Path, kernels: np.ndarray, title: str) -> None:
     """What `kernel_images` makes of them."""
-    images = kernel_images(kernels)
-    figure, panels = _grid(len(images), 0.8, 0.8)
-    for axes, image in zip(panels, images, strict=True):
-        _show(axes, image)
-    figure.suptitle(title, fontsize=10)
-    save_figure(path, figure, dpi=120)
+    _save_grid(path, title, kernel_images(kernels), 0.7)
 
 
 def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> None:
@@ -94,15 +89,34 @@ def draw_gradients(path: Path, metrics: list[dict[str, Any]], title: str) -> Non
     save_figure(path, figure, dpi=150)
 
 
-def _grid(count: int, width: float, height: float):
-    """A figure of `count` panels of that many inches each, about as wide as high, and room for a title."""
-    columns = max(math.ceil(math.sqrt(count * height / width)), 1)
-    rows = max(math.ceil(count / columns), 1)
-    figure = Figure(figsize=(max(columns * width, 4), rows * height + 0.4), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    return figure, panels[:count]
+def _save_grid(
+    path: Path, title: str, images: Sequence[np.ndarray], side: float, texts: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Images of at most `side` inches, about as many beside as below each other, each under its text in its colour.
+
+    All are in one system of axes, in inches from the upper left: matplotlib takes 20 ms for each of these.
+    """
+    tall, broad = (side * length / max(images[0].shape[:2]) for length in images[0].shape[:2])
+    lines = max((text.count("\n") + 1 for text, _ in texts), default=0)
+    width, height = 0.2 + broad, 0.1 + tall + lines * LINE / 72
+    columns = max(math.ceil(math.sqrt(len(images) * height / width)), 1)
+    rows = math.ceil(len(images) / columns)
+    wide, high = max(columns * width, 4), rows * height + 0.4
+    figure = Figure(figsize=(wide, high))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for n, image in enumerate(images):
+        centre, bottom = (n % columns + 0.5) * wide / columns, 0.3 + (n // columns + 1) * height
+        place = (centre - broad / 2, centre + broad / 2, bottom, bottom - tall)
+        axes.imshow(to_pixels(image), extent=place, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for n, (text, colour) in enumerate(texts):
+        centre, top = (n % columns + 0.5) * wide / columns, 0.27 + (n // columns + 1) * height - tall
+        how: Any = {"fontsize": 7, "ha": "center", "va": "bottom", "parse_math": False}
+        axes.text(centre, top, text, color=colour, **how)
+    axes.set_xlim(0, wide)
+    axes.set_ylim(high, 0)
+    figure.suptitle(title, fontsize=10, y=1 - 0.1 / high)
+    save_figure(path, figure, dpi=120)
 
 
 def to_pixels(image: np.ndarray) -> np.ndarray:
@@ -110,7 +124,3 @@ def to_pixels(image: np.ndarray) -> np.ndarray:
     image = to_float(image)
     image = image if image.shape[2] == 3 else image.mean(axis=2)
     return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
-
-
-def _show(axes, image: np.ndarray) -> None:
-    axes.imshow(to_pixels(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import math
 import re
@@ -13,6 +14,8 @@ from typing import Any
 
 import jax
 import jax.monitoring
+
+from purecnn.backend import options_of_running_once
 
 WORTH_TUNING = 1e10
 """FLOPs of a step: with fewer it takes less time than launching its kernels, however these are chosen."""
@@ -32,7 +35,7 @@ def keep_compiled(folder: Path | None) -> None:
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.monitoring.register_event_listener(_listen)
+        _count_loaded()
 
 
 @contextmanager
@@ -89,15 +92,17 @@ def compile_for(lowered: Any, *, deterministic: bool = False) -> Any:
 
 
 def run_once(function: Any, *args: Any, result: Any = None) -> Any:
-    """Jit `function`, call it once and forget it: on a CPU compiled in a fifth of the time, as for code that runs once.
-
-    The numbers are those of `jax.jit(function)`: LLVM merges fewer instructions and reorders none. `result` is the
-    sharding of what comes out.
+    """Jit `function`, call it once and forget it: compiled as for code that runs once. The numbers are those of
+    `jax.jit(function)`. `result` is the sharding of what comes out.
     """
     lowered = jax.jit(function, out_shardings=result).lower(*args)
-    if jax.default_backend() != "cpu":
-        return lowered.compile()(*args)
-    return lowered.compile(compiler_options={"xla_backend_optimization_level": "1"})(*args)
+    return lowered.compile(compiler_options=options_of_running_once())(*args)
+
+
+@functools.cache
+def _count_loaded() -> None:
+    """Once in a process: JAX calls a listener as often as it was registered."""
+    jax.monitoring.register_event_listener(_listen)
 
 
 def _listen(event: str, **_) -> None:

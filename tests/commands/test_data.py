@@ -3,8 +3,6 @@
 import hashlib
 import http.server
 import os
-import subprocess
-import sys
 import threading
 import warnings
 from functools import partial
@@ -13,14 +11,10 @@ import pytest
 from PIL import Image
 
 from purecnn.cli import main
+from purecnn.data.published import PUBLISHED
+from purecnn.train import devices
+from tests.commands.running import here
 from tests.data.making import cifar_archive, cifar_files, write_folder, write_mnist
-
-
-def purecnn(*arguments, cwd, code="from purecnn.cli import main", **environment):
-    script = f"import sys\n{code}\nsys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    environment = os.environ | {"PURECNN_CACHE": str(cwd / "cache")} | environment
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, env=environment)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -29,8 +23,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path):
-    """Serves a small MNIST; yields the code that makes a process fetch this one instead of the published one."""
+def server(tmp_path, monkeypatch):
+    """Serves a small MNIST, which is fetched instead of the published one, into a cache of its own."""
+    monkeypatch.setenv("PURECNN_CACHE", str(tmp_path / "cache"))
     write_mnist(tmp_path / "served")
     checksums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (tmp_path / "served").iterdir()}
     handler = partial(Quiet, directory=str(tmp_path / "served"))
@@ -38,17 +33,17 @@ def server(tmp_path):
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         entry = (f"http://127.0.0.1:{server.server_port}/", checksums)
-        patch = f"from purecnn.data.published import PUBLISHED\nPUBLISHED['mnist'] = {entry!r}"
-        yield f"{patch}\nfrom purecnn.cli import main"
+        monkeypatch.setitem(PUBLISHED, "mnist", entry)
+        yield
         server.shutdown()
         thread.join()
 
 
 def test_what_was_fetched_is_found_without_a_folder(tmp_path, server):
-    done = purecnn("data", "fetch", "mnist", cwd=tmp_path, code=server)
+    done = here("data", "fetch", "mnist", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"mnist is in {tmp_path / 'cache' / 'mnist'}\n"
-    done = purecnn("data", "show", "--data", "mnist", cwd=tmp_path)
+    done = here("data", "show", "--data", "mnist", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "mnist: 50 images to train on, 10 to validate, 20 to test with, 10 classes, 28×28 grey\n"
@@ -61,7 +56,7 @@ def test_what_was_fetched_is_found_without_a_folder(tmp_path, server):
 
 def test_what_fails_is_one_line_and_exit_code_1(tmp_path, server):
     (tmp_path / "served" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"moved")
-    done = purecnn("data", "fetch", "mnist", "--to", "mine", cwd=tmp_path, code=server)
+    done = here("data", "fetch", "mnist", "--to", "mine", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("purecnn: http://127.0.0.1:")
@@ -73,10 +68,10 @@ def test_what_fails_is_one_line_and_exit_code_1(tmp_path, server):
 def test_a_folder_and_an_archive_are_shown(tmp_path):
     write_folder(tmp_path / "pets", side=(9, 12))
     Image.new("RGB", (40, 20)).save(tmp_path / "pets" / "cat" / "wide.png")
-    done = purecnn("data", "show", "--data", "folder", "--data-dir", "pets", cwd=tmp_path)
+    done = here("data", "show", "--data", "folder", "--data-dir", "pets", cwd=tmp_path)
     assert done.returncode == 2
     assert "9×12 pixels, pets/cat/wide.png: 20×40; expected one size" in done.stderr
-    done = purecnn(
+    done = here(
         "data", "show", "--data", "folder", "--data-dir", "pets", "--image-size", 8, "--out", "a.png", cwd=tmp_path
     )
     assert done.stdout == (
@@ -85,22 +80,23 @@ def test_a_folder_and_an_archive_are_shown(tmp_path):
         "contact sheet in a.png\n"
     ), done.stderr
     (tmp_path / "c.tar.gz").write_bytes(cifar_archive(cifar_files()[0]))
-    done = purecnn("data", "show", "--data", "cifar10", "--data-dir", "c.tar.gz", "--each", 4, cwd=tmp_path)
+    done = here("data", "show", "--data", "cifar10", "--data-dir", "c.tar.gz", "--each", 4, cwd=tmp_path)
     assert "10 classes, 32×32 RGB" in done.stdout, done.stderr
     assert {"a.png", "cifar10.png"} <= set(os.listdir(tmp_path))
 
 
-def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_from_the_host_and_from_files(tmp_path):
+def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_from_the_host_and_from_files(tmp_path, monkeypatch):
     write_folder(tmp_path / "pets", side=(9, 12), each=15)
     options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--image-size", 8, "--epochs", 2)
     options = ("train", *options, "--batch-size", 8, "--steps-per-dispatch", 2, "--augmentation", "flip+crop")
-    done = purecnn(*options, "--run-dir", "whole", cwd=tmp_path)
+    done = here(*options, "--run-dir", "whole", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "mlp on pets: 30 images to train on, 6 to validate, 9 to test with" in done.stdout
-    patch = "from purecnn.train import devices\ndevices.fits_on_device = lambda split: False"
-    fed = purecnn(*options, "--run-dir", "fed", cwd=tmp_path, code=f"{patch}\nfrom purecnn.cli import main")
+    with monkeypatch.context() as patched:
+        patched.setattr(devices, "fits_on_device", lambda split: False)
+        fed = here(*options, "--run-dir", "fed", cwd=tmp_path)
     assert fed.returncode == 0, fed.stderr
-    streamed = purecnn(*options, "--streaming", "always", "--run-dir", "streamed", cwd=tmp_path)
+    streamed = here(*options, "--streaming", "always", "--run-dir", "streamed", cwd=tmp_path)
     assert streamed.returncode == 0, streamed.stderr
     weights = {(tmp_path / run / "weights.safetensors").read_bytes() for run in ("whole", "fed", "streamed")}
     assert len(weights) == 1

@@ -4,19 +4,20 @@ import shutil
 
 import matplotlib.image
 import numpy as np
+import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
 from purecnn.train.metadata import read_model_metadata
 from purecnn.train.run_folder import read_metrics, read_test
-from tests.commands.running import purecnn
+from tests.commands.running import QUICK, here, purecnn
 from tests.data.making import write_folder
 
 
 def test_eval_agrees_with_the_test_at_the_end_of_the_run_and_draws_the_worst(run_copy):
     test = read_test(run_copy)
-    done = purecnn("eval", "run", cwd=run_copy.parent)
+    done = purecnn("eval", "run", cwd=run_copy.parent, module="purecnn.cli")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     first, *rest = done.stdout.splitlines()
@@ -30,7 +31,7 @@ def test_eval_agrees_with_the_test_at_the_end_of_the_run_and_draws_the_worst(run
 
 
 def test_json_is_one_object_and_nothing_else(run_copy):
-    done = purecnn("eval", run_copy, "--json", "--split", "train", cwd=run_copy.parent)
+    done = here("eval", run_copy, "--json", "--split", "train", cwd=run_copy.parent)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["split"], found["images"]) == ("train", 1295)
@@ -50,6 +51,17 @@ def test_what_is_no_run_is_said_in_one_line(run_copy, capsys):
     assert out == ""
     assert "best.safetensors: got " in err
     assert err.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    """A folder with a run on the images beside it, of which 42 train, 6 validate and 12 test. Not to be changed."""
+    folder = tmp_path_factory.mktemp("pets")
+    write_folder(folder / "pets", each=20)
+    options = (*QUICK, "--data", "folder", "--data-dir", "pets", "--epochs", 1, "--batch-size", 8, "--run-dir", "run")
+    done = here("train", *options, cwd=folder, quick=True)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def judged(capsys, *arguments):
@@ -73,13 +85,9 @@ def test_the_best_weights_are_evaluated_unless_others_are_named(run_copy, capsys
     assert found["worst_png"] == str(run_copy / "worst-val.png")
 
 
-def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name, each in (("pets", 20), ("others", 10)):
-        write_folder(tmp_path / name, each=each)
-    options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--augmentation", "none", "--epochs", "1")
-    done = purecnn("train", *options, "--batch-size", 8, "--run-dir", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_other_images_of_the_same_classes_and_data_that_were_moved(pets, tmp_path, capsys, monkeypatch):
+    shutil.copytree(pets / "run", tmp_path / "run")
+    write_folder(tmp_path / "others", each=10)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()
@@ -99,12 +107,16 @@ def test_other_images_of_the_same_classes_and_data_that_were_moved(tmp_path, cap
     write_folder(tmp_path / "birds", classes=("owl", "crow"), each=10)
     assert main(["eval", "../run", "--data-dir", "../birds"]) == 2
     assert "birds: class crow is not among those of the training images: " in capsys.readouterr().err
-    (tmp_path / "pets").rename(tmp_path / "cats")
-    assert main(["eval", "../run"]) == 2
-    assert "pets: there is no such folder" in capsys.readouterr().err
+    shutil.copytree(pets / "pets", tmp_path / "cats")
+    try:
+        (pets / "pets").rename(pets / "moved")
+        assert main(["eval", "../run"]) == 2
+        assert "pets: there is no such folder" in capsys.readouterr().err
+    finally:
+        (pets / "moved").rename(pets / "pets")
     assert judged(capsys, "../run", "--data-dir", "../cats")["images"] == 12
     more = ("--run-dir", "../run", "--resume", "--data-dir", "../cats", "--epochs", 2)
-    done = purecnn("train", *more, cwd=tmp_path / "elsewhere")
+    done = here("train", *more, cwd=tmp_path / "elsewhere", quick=True)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 6 of 12" in done.stdout
     assert "epoch 2/2" in done.stdout
@@ -128,13 +140,9 @@ def test_weights_far_from_their_run_are_evaluated_on_named_images(run_copy, tmp_
 
 
 def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_same_channels(
-    tmp_path, capsys, monkeypatch
+    pets, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    write_folder(tmp_path / "pets", each=8)
-    options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--augmentation", "none", "--epochs", "1")
-    done = purecnn("train", *options, "--batch-size", 8, "--run-dir", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
     write_folder(tmp_path / "tests" / "test", classes=("owl", "cat"), each=3)
     write_folder(tmp_path / "both" / "test", each=1)
     write_folder(tmp_path / "both" / "val", classes=("dog",), each=2)
@@ -150,7 +158,7 @@ def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_s
         ("one", "all", [0, 1, 0]),
         ("grey", "all", [1, 1, 1]),
     ):
-        found = judged(capsys, "run", "--data-dir", place, "--split", split)
+        found = judged(capsys, pets / "run", "--data-dir", place, "--split", split)
         assert [row["images"] for row in found["classes"]] == counts, place
-    assert main(["eval", "run", "--data-dir", "tests", "--split", "val"]) == 2
+    assert main(["eval", str(pets / "run"), "--data-dir", "tests", "--split", "val"]) == 2
     assert "split: got 'val', expected one of test, which tests has" in capsys.readouterr().err

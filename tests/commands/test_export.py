@@ -8,7 +8,7 @@ from purecnn.cli import main
 from purecnn.data.digits import read_digits
 from purecnn.results.trained import load_trained, make_classifier
 from purecnn.train.metadata import read_model_metadata
-from tests.commands.running import purecnn
+from tests.commands.running import here, purecnn
 
 WITHOUT_PURECNN = """
 import sys
@@ -19,14 +19,14 @@ assert classify.platforms == ("cpu", "cuda", "tpu")
 images = numpy.load("images.npy")
 numpy.savez("found.npz", all=classify.call(images), one=classify.call(images[:1]))
 try:
-    import purecnn
+    import here, purecnn
 except ImportError:
     print("purecnn cannot be imported")
 """
 
 
 def test_weights_come_out_as_they_are_with_what_they_are_of(finished, tmp_path):
-    done = purecnn("export", finished, "--out", "w.safetensors", cwd=tmp_path)
+    done = here("export", finished, "--out", "w.safetensors", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     size = (finished / "weights.safetensors").stat().st_size
     assert done.stdout == f"lenet, 10 classes, safetensors: w.safetensors, {size:,} bytes\n"

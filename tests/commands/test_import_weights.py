@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from purecnn.cli import main
 from purecnn.results.exporting import import_torchvision
 from purecnn.train.metadata import read_model_metadata
-from tests.commands.running import purecnn
+from tests.commands.running import here, purecnn
 
 SHAPES = json.loads(
     (Path(__file__).parents[2] / "experiments/against_torchvision/results/shapes.json").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys)
 
     monkeypatch.chdir(folder)
     back = ("mine.safetensors", "--format", "torchvision", "--out", "back.safetensors")
-    done = purecnn("export", *back, cwd=folder)
+    done = here("export", *back, cwd=folder)
     assert done.returncode == 0, done.stderr
     size = (folder / "back.safetensors").stat().st_size
     assert done.stdout == f"resnet18, 2 classes, torchvision: back.safetensors, {size:,} bytes\n"

@@ -6,7 +6,7 @@ from PIL import Image
 
 from purecnn.cli import main
 from purecnn.data.digits import read_digits
-from tests.commands.running import purecnn
+from tests.commands.running import here, purecnn
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_json_is_an_object_a_line(finished, images, capsys):
     shares = [entry["probability"] for entry in only["top"]]
     assert shares == sorted(shares, reverse=True)
     np.testing.assert_allclose(sum(shares), 1, rtol=1e-5)
-    done = purecnn("predict", finished, *paths, "--json", cwd=images)
+    done = here("predict", finished, *paths, "--json", cwd=images)
     assert done.returncode == 1
     _, second = map(json.loads, done.stdout.splitlines())
     assert second.keys() == {"file", "error"}

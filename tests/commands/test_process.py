@@ -42,7 +42,7 @@ def test_a_terminal_of_ascii_is_told_of_classes_in_any_script(tmp_path):
 
 
 def test_who_has_read_enough_of_the_output_is_not_told_of_an_error(tmp_path):
-    command = [sys.executable, "-m", "purecnn", "summary", "--model", "resnet50"]
+    command = [sys.executable, "-m", "purecnn", "summary"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

@@ -58,3 +58,11 @@ def test_a_page_elsewhere_leaves_the_run_as_it_is(finished, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
     assert capsys.readouterr().out.startswith(f"{tmp_path / 'page.html'}, ")
     assert "360 test images right" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_where_the_folder_cannot_be_written_to_it_says_how_to_write_elsewhere(run_copy, capsys):
+    (run_copy / "worst.png").unlink()
+    (run_copy / "worst.png").mkdir()  # permissions do not stop root
+    assert main(["report", str(run_copy)]) == 1
+    expected = f"purecnn: {run_copy / 'worst.png'}: Is a directory; --out writes the page elsewhere\n"
+    assert capsys.readouterr().err == expected

@@ -17,7 +17,7 @@ from purecnn.train.config import Config
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
 from purecnn.train.weights import load_weights
-from tests.commands.running import FILES, PICTURES, purecnn
+from tests.commands.running import FILES, PICTURES, QUICK, here, purecnn
 
 OWN_CACHE = ("--cache-dir", "cache")  # where no other test has put programs
 
@@ -26,7 +26,8 @@ OWN_CACHE = ("--cache-dir", "cache")  # where no other test has put programs
 def trained(tmp_path_factory):
     """LeNet, two epochs, into a named folder."""
     folder = tmp_path_factory.mktemp("trained")
-    return folder, purecnn("train", "--epochs", 2, "--seed", 5, "--run-dir", "run", *OWN_CACHE, cwd=folder)
+    options = ("--augmentation", "none", "--epochs", 2, "--seed", 5, "--run-dir", "run")
+    return folder, purecnn("train", *options, *OWN_CACHE, cwd=folder)
 
 
 def test_a_run_fills_its_folder_and_says_where_it_is(trained):
@@ -84,7 +85,7 @@ def test_the_weights_load_into_the_model_and_predict_what_was_measured(trained):
 def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines_for_scripts(trained):
     folder, first = trained
     assert "being there from a run before" not in first.stdout
-    done = purecnn("train", "--config", "run/config.yaml", "--json-lines", "--run-dir", "again", *OWN_CACHE, cwd=folder)
+    done = here("train", "--config", "run/config.yaml", "--json-lines", "--run-dir", "again", *OWN_CACHE, cwd=folder)
     assert done.returncode == 0, done.stderr
     for name in ("weights.safetensors", "best.safetensors"):
         assert (folder / "run" / name).read_bytes() == (folder / "again" / name).read_bytes()
@@ -99,7 +100,7 @@ def test_its_config_runs_again_with_programs_from_disk_to_the_same_bits_as_lines
 
 
 def test_options_win_over_the_file_and_the_whole_config_can_be_seen_first(trained):
-    done = purecnn("train", "--config", "run/config.yaml", "--epochs", 7, "--print-config", cwd=trained[0])
+    done = here("train", "--config", "run/config.yaml", "--epochs", 7, "--print-config", cwd=trained[0])
     assert done.returncode == 0, done.stderr
     fields = yaml.safe_load(done.stdout)
     assert (fields["epochs"], fields["seed"], fields["loss"]) == (7, 5, "softmax_cross_entropy")
@@ -108,7 +109,7 @@ def test_options_win_over_the_file_and_the_whole_config_can_be_seen_first(traine
 def test_a_finished_run_resumed_stays_as_it_is(trained):
     folder, _ = trained
     before = {name: (folder / "run" / name).read_bytes() for name in FILES - PICTURES - {"checkpoints"}}
-    done = purecnn("train", "--run-dir", "run", "--resume", *OWN_CACHE, cwd=folder, module="purecnn.cli")
+    done = here("train", "--run-dir", "run", "--resume", *OWN_CACHE, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 82 of 82\n" in done.stdout
     assert "being there from a run before" in done.stdout
@@ -116,10 +117,10 @@ def test_a_finished_run_resumed_stays_as_it_is(trained):
 
 
 def test_resuming_with_other_options_is_refused_with_the_difference(trained):
-    done = purecnn("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
+    done = here("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
     assert done.returncode == 2
     assert done.stderr == "purecnn: model: got 'mlp', expected 'lenet', as the run in run has it\n"
-    done = purecnn("train", "--run-dir", "run", "--resume", "--epochs", 1, cwd=trained[0])
+    done = here("train", "--run-dir", "run", "--resume", "--epochs", 1, cwd=trained[0])
     assert done.returncode == 2
     assert done.stderr.startswith("purecnn: epochs: got 1, expected at least 2, which the run has done\n")
 
@@ -127,7 +128,7 @@ def test_resuming_with_other_options_is_refused_with_the_difference(trained):
 def test_a_taken_folder_is_refused_and_left_alone(trained):
     folder, _ = trained
     before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
-    done = purecnn("train", "--epochs", 1, "--run-dir", "run", cwd=folder)
+    done = here("train", "--epochs", 1, "--run-dir", "run", cwd=folder)
     assert done.returncode == 2
     refusal = "run_dir: run exists already and is left as it is; resume it with --resume, or name a new folder"
     assert done.stderr == f"purecnn: {refusal}\n"
@@ -135,8 +136,8 @@ def test_a_taken_folder_is_refused_and_left_alone(trained):
 
 
 def test_a_non_finite_loss_ends_the_run_and_keeps_the_last_good_weights(tmp_path):
-    absurd = ("--model", "mlp", "--loss", "softmax_cross_entropy", "--learning-rate", "1e38")
-    done = purecnn("train", *absurd, "--epochs", 3, "--run-dir", "run", cwd=tmp_path)
+    absurd = (*QUICK, "--loss", "softmax_cross_entropy", "--learning-rate", "1e38")
+    done = here("train", *absurd, "--epochs", 3, "--run-dir", "run", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("purecnn: the loss became ")
     step = int(done.stderr.split(" at step ")[1].split(";")[0])
@@ -149,7 +150,7 @@ def test_a_non_finite_loss_ends_the_run_and_keeps_the_last_good_weights(tmp_path
 def test_without_a_folder_the_next_number_is_taken_and_until_converged_stops_early(tmp_path):
     (tmp_path / "runs" / "mlp-digits-1").mkdir(parents=True)
     stop = ("--until-converged", "--patience", 1, "--tolerance", 0.9)
-    done = purecnn("train", "--model", "mlp", "--epochs", 9, *stop, cwd=tmp_path)
+    done = here("train", *QUICK, "--epochs", 9, *stop, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "converged: 1 epochs in a row without progress" in done.stdout
     folder = tmp_path / "runs" / "mlp-digits-2"
@@ -160,13 +161,13 @@ def test_without_a_folder_the_next_number_is_taken_and_until_converged_stops_ear
 
 def test_a_config_with_an_unknown_name_is_refused_with_the_nearest(tmp_path):
     (tmp_path / "mine.yaml").write_text("epohcs: 3\n")
-    done = purecnn("train", "--config", "mine.yaml", cwd=tmp_path)
+    done = here("train", "--config", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "purecnn: mine.yaml: got the unknown name 'epohcs', did you mean epochs?\n"
 
 
 def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
-    done = purecnn("train", "--epohcs", 3, cwd=tmp_path)
+    done = here("train", "--epohcs", 3, cwd=tmp_path)
     assert done.returncode == 2
     assert "--epohcs" in done.stderr
     assert "Perhaps you meant" in done.stderr

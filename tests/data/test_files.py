@@ -46,7 +46,7 @@ def test_streamed_images_are_those_that_are_read_whole(root):
     assert streamed.classes == whole.classes
     *notes, note = streamed.notes
     assert tuple(notes) == whole.notes
-    assert note == "images stay in their files, 0.0 GB of pixels, until a step needs them"
+    assert note == "images stay in their files, 3 kB of pixels, until a step needs them"
     for name, split in whole.splits().items():
         other = streamed.split(name)
         assert isinstance(other.images, Files)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from purecnn.data.guards import memory_limit, require_room
+from purecnn.data.guards import in_bytes, memory_limit, require_room
 
 
 def test_a_container_may_use_less_than_the_machine_has(tmp_path):
@@ -30,3 +30,9 @@ def test_what_does_not_fit_is_refused_before_it_is_taken():
     with pytest.raises(ValueError, match=r"x\.png: declares .* expected at most half of the available memory"):
         require_room("x.png", 2**60)
     require_room("x.png", 2**20)
+
+
+def test_sizes_have_a_unit_in_which_they_are_not_nothing():
+    sizes = (0, 999, 1_000, 48_600, 999_499, 999_500, 1_500_000, 999_400_000, 999_500_000, 15_052_800_000)
+    words = ["0 bytes", "999 bytes", "1 kB", "49 kB", "999 kB", "1.0 MB", "1.5 MB", "999.4 MB", "1.0 GB", "15.1 GB"]
+    assert [in_bytes(size) for size in sizes] == words

@@ -27,7 +27,7 @@ def cached(root):
 
 def test_cached_pixels_are_those_of_the_files_and_are_decoded_once(root, monkeypatch):
     whole, first = read(root, "never"), read(root, "cached")
-    assert first.notes[-1].startswith("images are decoded once: 0.0 GB of pixels in ")
+    assert first.notes[-1].startswith("images are decoded once: 2 kB of pixels in ")
     for name, split in whole.splits().items():
         found = first.split(name).images
         assert isinstance(found, np.memmap)

@@ -22,10 +22,9 @@ def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room, chunks):
         conv_wgrad_chunked, "sum_chunks", lambda f, n, *arrays: taken.append(n) or sum_chunks(f, n, *arrays)
     )
     rng = np.random.default_rng(0)
-    x, w, y_bar = (
-        jnp.asarray(rng.integers(-3, 4, shape), "float32") for shape in ((6, 9, 5, 2), (3, 3, 2, 4), (6, 7, 3, 4))
-    )
-    _, (_, w_bar, _) = loops.conv2d(y_bar, np.asarray(x), np.asarray(w))
+    shapes = (6, 9, 5, 2), (3, 3, 2, 4), (6, 7, 3, 4)
+    x, w, y_bar = (rng.integers(-3, 4, shape).astype("float32") for shape in shapes)
+    _, (_, w_bar, _) = loops.conv2d(y_bar, x, w)
     dims = conv_dims("test", x.shape, w.shape)
     got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(x, y_bar)
     assert_close(got, w_bar, 0)

@@ -12,6 +12,7 @@ import pytest
 from purecnn import models
 from purecnn.models import alexnet_one_tower, from_torchvision, to_torchvision
 from purecnn.models.torchvision import TABLES, _built
+from tests.sampling import slow
 from verify.running import quickly
 
 SHAPES = json.loads(
@@ -39,7 +40,10 @@ def counted(shapes):
     return {name: shape for name, shape in shapes.items() if not name.endswith("num_batches_tracked")}
 
 
-@pytest.mark.parametrize("name", TABLES)
+LIKE_A_SMALLER_ONE = [name for name in TABLES if name in ("resnet34", "resnet101", "vgg16", "vgg16_bn")]
+
+
+@pytest.mark.parametrize("name", slow(LIKE_A_SMALLER_ONE, TABLES))
 def test_names_and_shapes_are_torchvisions_both_ways(name):
     """timm's too, where they differ, when reading. The result has the shapes of the net's initial weights."""
     ours = _built(name)[1]
@@ -214,12 +218,26 @@ def test_tensors_of_pytorch_are_taken_as_they_are():
 
 
 def test_a_name_that_is_missing_is_said_beside_those_that_are_there():
-    shapes = {f"module.{name}": shape for name, shape in SHAPES["torchvision"]["resnet18"].items()}
-    message = r"^bn1\.bias: got nothing.*\(module\.conv1\.weight, module\.bn1\.weight, module\.bn1\.bias, …\)$"
+    shapes = {f"net.{name}": shape for name, shape in SHAPES["torchvision"]["resnet18"].items()}
+    message = r"^bn1\.bias: got nothing.*\(net\.conv1\.weight, net\.bn1\.weight, net\.bn1\.bias, …\)$"
     with pytest.raises(ValueError, match=message):
         from_torchvision("resnet18", shaped(shapes))
-    with pytest.raises(ValueError, match=r"bn1\.bias: got nothing.*\(epoch, state_dict, …\)"):
-        from_torchvision("resnet18", {"epoch": 1, "state_dict": {}})
+    with pytest.raises(ValueError, match=r"bn1\.bias: got nothing.*\(epoch, weights, …\)"):
+        from_torchvision("resnet18", {"epoch": 1, "weights": {}})
+
+
+@pytest.mark.parametrize("around", [(), ("state_dict",), ("state_dict_ema", "model"), ("model_state_dict",)])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model._orig_mod."])
+def test_a_checkpoint_and_what_wrappers_make_of_it_are_taken(around, prefix):
+    arrays = shaped(SHAPES["torchvision"]["resnet18"])
+    wrapped = {prefix + name: each for name, each in arrays.items()}
+    for name in around:
+        wrapped = {"epoch": 3, "optimizer": {"state": {}}, name: wrapped}
+
+    def params(arrays):
+        return jax.eval_shape(lambda arrays: from_torchvision("resnet18", arrays)[1], arrays)
+
+    assert params(wrapped) == params(arrays)
 
 
 def test_half_precision_becomes_float32():

@@ -10,7 +10,7 @@ from purecnn.train.metadata import ModelMetadata
 
 
 def shown(figure):
-    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -21,7 +21,7 @@ def test_the_worst_images_come_first_under_their_classes(tmp_path, drawn, channe
     classes = ("a$b$", "a very long name of a class")
     result = Evaluation(classes, np.array([0, 0, 1, 1], np.int32), shares, shares, names)
     draw_worst(tmp_path / "worst.png", result, images, "a net", count=3)
-    titles = [axes.get_title() for axes in drawn[0].axes if axes.images]
+    titles = [text.get_text() for text in drawn[0].axes[0].texts]
     assert titles == [
         "a$b$: 12.5%\npredicted as a very long name\nof a class: 87.5%\na/1.png",
         "a very long name of a class:\n50.0%\npredicted as a$b$: 50.0%\nb/2.png",

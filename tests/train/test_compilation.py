@@ -43,12 +43,13 @@ def test_what_runs_once_is_compiled_with_less_effort_to_the_same_bits():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(("platform", "asked"), [("cpu", {"xla_backend_optimization_level": "1"}), ("gpu", None)])
-def test_less_effort_is_asked_of_a_cpu_alone(monkeypatch, platform, asked):
-    compiled = SimpleNamespace(compile=lambda compiler_options=None: lambda *args: (compiler_options, args))
-    monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    monkeypatch.setattr(jax, "jit", lambda function, out_shardings: SimpleNamespace(lower=lambda *args: compiled))
-    assert compilation.run_once(lambda seed: seed, 3) == (asked, (3,))
+def test_a_program_counts_once_however_many_commands_a_process_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    for _ in range(2):
+        compilation.keep_compiled(tmp_path)
+    before = compilation.loaded_programs()
+    jax.monitoring.record_event("/jax/compilation_cache/cache_hits")
+    assert compilation.loaded_programs() - before == 1
 
 
 def test_this_xla_knows_the_options():

@@ -3,7 +3,7 @@ import struct
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from purecnn.train.events import FOLDER, event_log, scalars
-from tests.commands.running import purecnn
+from tests.commands.running import here
 
 LINE = {
     "epoch": 2,
@@ -67,7 +67,7 @@ def test_without_it_nothing_is_written(tmp_path):
 
 def test_the_command_writes_an_event_file(tmp_path):
     quick = ("--model", "mlp", "--augmentation", "none", "--epochs", 2, "--log", "tensorboard", "--run-dir", "run")
-    done = purecnn("train", *quick, cwd=tmp_path)
+    done = here("train", *quick, cwd=tmp_path, quick=True)
     assert done.returncode == 0, done.stderr
     assert "  events               the metrics for tensorboard --logdir\n" in done.stdout
     steps = [event.step for event in events(tmp_path / "run" / FOLDER) for _ in event.summary.value]

@@ -18,7 +18,7 @@ from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.nets import load_net, normalize
 from purecnn.train.run_folder import read_metrics, read_test
 from purecnn.train.weights import save_weights
-from tests.commands.running import purecnn
+from tests.commands.running import here
 
 DIGITS = tuple(map(str, range(10)))
 METADATA = ModelMetadata("mlp", "squared_error", "others", DIGITS, (8, 8, 1), (0.25,), (0.5,))
@@ -99,26 +99,26 @@ def test_pixels_are_seen_less_their_mean_over_their_deviation():
 def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_run(tmp_path):
     write(tmp_path / "there.safetensors")
     options = ("--model", "mlp", "--augmentation", "none", "--epochs", 2)
-    done = purecnn("train", *options, "--init-weights", "there.safetensors", "--run-dir", "run", cwd=tmp_path)
+    done = here("train", *options, "--init-weights", "there.safetensors", "--run-dir", "run", cwd=tmp_path, quick=True)
     assert done.returncode == 0, done.stderr
     assert read_model_metadata(tmp_path / "run" / "weights.safetensors").pixel_mean == (0.25,)
     # The loop's own measure, on pixels as the net sees them, is that of `purecnn eval`.
     test = plain().data.test
     first = read_metrics(tmp_path / "run")
     assert evaluate(load_trained(tmp_path / "run"), test).accuracy() == read_test(tmp_path / "run")["test_accuracy"]
-    done = purecnn("train", *options, "--init-weights", "run", "--run-dir", "more", cwd=tmp_path)
+    done = here("train", *options, "--init-weights", "run", "--run-dir", "more", cwd=tmp_path, quick=True)
     assert done.returncode == 0, done.stderr
     assert read_metrics(tmp_path / "more")[0]["train_loss"] < first[0]["train_loss"]
     # What was saved has the weights and the pixels in it: the file is needed only where nothing was.
     (tmp_path / "there.safetensors").unlink()
-    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 82 of 82" in done.stdout
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 2
     assert done.stderr.startswith("purecnn: run/checkpoints: there is no such folder to resume from")
     (tmp_path / "run" / "metrics.jsonl").unlink()
-    done = purecnn("train", "--run-dir", "run", "--resume", cwd=tmp_path)
+    done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 2
     assert done.stderr.startswith("purecnn: init_weights: ")
