@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
+from verify.generate.repeated import beyond_the_example
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
@@ -88,7 +89,7 @@ def _at(
             continue
         beyond = resolved(case, k) if level is WIDE else loop_noise(case) * largest(e)
         real = bad[k] & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
-        if real.any() and case.on_the_boundary and (np.all(np.isfinite(g[real])) or _valueless(case)):
+        if real.any() and _beyond(case, g[real]):
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
@@ -173,9 +174,15 @@ def _valueless(case: CallUnderTest) -> bool:
     return not all(np.all(np.isfinite(y)) for y in case.truth.outputs if is_float(y))
 
 
+def _beyond(case: CallUnderTest, wrong: np.ndarray) -> bool:
+    """Whether the example shows that a call like this need not be right, with these wrong values."""
+    zero = case.on_the_boundary and bool(np.all(np.isfinite(wrong)) or _valueless(case))
+    return zero or beyond_the_example(case)
+
+
 def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
     """A difference where what is positive in the example is 0: no derivative is promised there, only that finite
-    numbers stay finite, where the function has a finite value."""
+    numbers stay finite, where the function has a finite value. Or where an index of a permutation occurs twice."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
     text = f"outside of what the example shows, {count} ({values})"

@@ -12,7 +12,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.function_under_test import INTEGER
-from verify.generate import generated_inputs, shapes
+from verify.generate import generated_inputs, repeated, shapes
 from verify.generate.domain import occur_once
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
@@ -38,6 +38,7 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
         yield case
         if not index:
             yield from _other_cotangents(case, rng)
+            yield from repeated.calls(example, case)
 
 
 def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:
