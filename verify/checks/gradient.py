@@ -19,7 +19,8 @@ from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import INSTANCE
-from verify.oracle.noise import MEASURED, below_normal, cancelled, loop_noise, measured, singular, within_noise
+from verify.oracle.noise import MEASURED, ROOM, below_normal, cancelled, loop_noise, measured, singular, within_noise
+from verify.oracle.searches import refuse_unsolved
 from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE, is_float
@@ -47,7 +48,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
         unit = case.own_unit
-        found += _at(case, OWN, case.own[1], unit, right_in_float64=wide is not None)
+        found += _at(case, OWN, case.own[1], unit, wide)
     return found
 
 
@@ -68,9 +69,9 @@ def usable(case: CallUnderTest) -> bool:
 
 
 def _at(
-    case: CallUnderTest, level: object, got: list[np.ndarray], unit: float, *, right_in_float64: bool = False
+    case: CallUnderTest, level: object, got: list[np.ndarray], unit: float, right: list[np.ndarray] | None = None
 ) -> list[Finding]:
-    """What is wrong with the cotangents `got`, which the rule gave at this level."""
+    """What is wrong with the cotangents `got`, which the rule gave at this level; those in float64 were `right`."""
     pairs = list(zip(case.names, case.truth.cotangents, got, strict=True))
     misshapen = [(name, e.shape, g.shape) for name, e, g in pairs if e.shape != g.shape]
     if misshapen:
@@ -81,8 +82,9 @@ def _at(
     if case.long and any_true(bad):  # the error analysis costs a compilation, and is asked for only now
         allowed = _allowed_after_analysis(case, level, unit)
         bad = _both(bad, _differing(case, got, allowed))
-    bad = _beyond_noise(case, level, got, allowed, bad, right_in_float64)
+    bad = _beyond_noise(case, level, got, allowed, bad, right)
     bad = kinks.unexplained(case, level, got, allowed, bad)
+    refuse_unsolved(case, got, bad)
     found = []
     for k, (name, e, g) in enumerate(pairs):
         if not bad[k].any():
@@ -138,7 +140,7 @@ def _beyond_noise(
     got: list[np.ndarray],
     allowed: list[np.ndarray],
     bad: list[np.ndarray],
-    right_in_float64: bool,
+    right: list[np.ndarray] | None,
 ) -> list[np.ndarray]:
     """The elements among `bad` that differ by more than moving the inputs by a roundoff does."""
     if level is WIDE:
@@ -149,10 +151,19 @@ def _beyond_noise(
             bad = _both(bad, [~cancelled(case, k, g, unit) for k, g in enumerate(got)])
     elif case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
-        if right_in_float64 and any_true(bad):
+        if right is not None and any_true(bad):
+            bad = _both(bad, [~n for n in _as_in_float64(case, got, right)])
             bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
             bad = _both(bad, [~cancelled(case, k, g, case.own_unit) for k, g in enumerate(got)])
     return bad
+
+
+def _as_in_float64(case: CallUnderTest, got: list[np.ndarray], right: list[np.ndarray]) -> list[np.ndarray]:
+    """Where autodiff is no oracle, as of a bisection, whose slope differences have found right in float64, the rule is
+    held against itself."""
+    pairs = zip(_differing(case, right, _allowed(case, WIDE, case.narrowest)), got, right, strict=True)
+    close = max(COARSE, ROOM * case.own_unit)
+    return [other & (np.abs(g - r) <= close * largest(r)) for other, g, r in pairs]
 
 
 def _both(first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:
@@ -175,7 +186,6 @@ def _valueless(case: CallUnderTest) -> bool:
 
 
 def _beyond(case: CallUnderTest, wrong: np.ndarray) -> bool:
-    """Whether the example shows that a call like this need not be right, with these wrong values."""
     zero = case.on_the_boundary and bool(np.all(np.isfinite(wrong)) or _valueless(case))
     return zero or beyond_the_example(case)
 
