@@ -33,7 +33,7 @@ from verify.checks import (
     transforms,
 )
 from verify.function_under_test import FunctionUnderTest, describe, first_line
-from verify.generate import calls, long_calls
+from verify.generate import calls, long_calls, repeated
 from verify.log import Log
 from verify.oracle import canary
 from verify.oracle.instances import function_of, is_instance
@@ -236,7 +236,7 @@ def _asked(check: ModuleType, case: CallUnderTest) -> bool:
     judged by how stable a rule is, not by its last digits."""
     if check is contract:
         return case.reshaped
-    if case.long:
+    if case.long or repeated.beyond_the_example(case):
         return check is gradient
     if check in (conditioning, gradient, forward):
         return case.stress == (check is conditioning)

@@ -13,6 +13,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
 from verify.function_under_test import first_line
+from verify.generate.domain import mirrored
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
@@ -63,18 +64,19 @@ def findings(case: CallUnderTest) -> list[Finding]:
 
 
 def _directions(case: CallUnderTest, k: int):
-    rng = np.random.default_rng((case.seed, 4, k))
-    shape = case.arrays[case.perturbed[k]].shape
-    for _ in range(RANDOM):
-        yield None, rng.standard_normal(shape)
+    """Random ones and, where nothing else looks at elements, single elements. Then what is symmetric changes as such:
+    forward mode follows the iterates of a solver, which elsewhere are those of no solution."""
+    rng, array = np.random.default_rng((case.seed, 4, k)), case.arrays[case.perturbed[k]]
+    drawn = [rng.standard_normal(array.shape) for _ in range(RANDOM)]
     try:
         case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
+        yield from ((None, u) for u in drawn)
     except NotRunError:
-        size = int(np.prod(shape))
-        for flat in range(size) if size <= SINGLE else np.sort(rng.choice(size, SINGLE, replace=False)):
-            u = np.zeros(size)
+        yield from ((None, mirrored(u, array)) for u in drawn)
+        for flat in range(array.size) if array.size <= SINGLE else np.sort(rng.choice(array.size, SINGLE, False)):
+            u = np.zeros(array.size)
             u[flat] = 1.0
-            yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
+            yield tuple(int(i) for i in np.unravel_index(flat, array.shape)), mirrored(u.reshape(array.shape), array)
 
 
 def _allowed(case: CallUnderTest, k: int, bar: np.ndarray, unit: float) -> np.ndarray:

@@ -119,18 +119,16 @@ def _as_declared(case: CallUnderTest, k: int, u: np.ndarray, got: float, room: f
 
 def _directions(case: CallUnderTest, k: int):
     """Random signs; single elements too where autodiff has nothing to say about elements."""
-    rng = np.random.default_rng((case.seed, 5, k))
-    shape = case.arrays[case.perturbed[k]].shape
+    rng, array = np.random.default_rng((case.seed, 5, k)), case.arrays[case.perturbed[k]]
     for _ in range(RANDOM):
-        yield None, mirrored(rng.choice([-1.0, 1.0], shape), case.arrays[case.perturbed[k]])
+        yield None, mirrored(rng.choice([-1.0, 1.0], array.shape), array)
     try:
         case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
     except NotRunError:
-        size = int(np.prod(shape))
-        for flat in range(size) if size <= SINGLE else np.sort(rng.choice(size, SINGLE, replace=False)):
-            u = np.zeros(size)
+        for flat in range(array.size) if array.size <= SINGLE else np.sort(rng.choice(array.size, SINGLE, False)):
+            u = np.zeros(array.size)
             u[flat] = 1.0
-            yield tuple(int(i) for i in np.unravel_index(flat, shape)), u.reshape(shape)
+            yield tuple(int(i) for i in np.unravel_index(flat, array.shape)), mirrored(u.reshape(array.shape), array)
 
 
 def slope_along(case: CallUnderTest, direction: list[np.ndarray], unit: float) -> Slope:

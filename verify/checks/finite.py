@@ -13,6 +13,7 @@ from verify.checks.differences import slope_along
 from verify.function_under_test import first_line
 from verify.generate import far_from_zero
 from verify.oracle.noise import singular
+from verify.oracle.searches import refuse_unsolved
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, compiled, is_float
 
@@ -38,6 +39,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
         # A program runs on any numbers unless it is told to refuse some, as a solver does that breaks down.
         note = not case.example
         return [Finding(NAME, whose, None, None, None, "raises", text, case.label, cause_of(error), note=note)]
+    if _known(case):
+        refuse_unsolved(case, bars)
     found = []
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
         bad = ~np.isfinite(np.asarray(bar, np.float64)) & _finite_truth(case, k, bar.shape)

@@ -13,7 +13,7 @@ from verify.call_under_test import CallUnderTest
 from verify.oracle import samplers
 from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE
-from verify.oracle.noise import loop_noise, moved_by_roundoff
+from verify.oracle.noise import loop_noise, moved_by_roundoff, truth_moved_by_roundoff
 from verify.oracle.tolerance import ROOM, allowed_error, any_true, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, compiled, is_float
@@ -88,9 +88,10 @@ def _value(case: CallUnderTest, plain: list[np.ndarray], allowed: list[np.ndarra
     found = differences(
         NAME, case, exact, plain, allowed, names=_names(plain), what=what, unexplained=_where_finite(exact)
     )
-    if found and not case.reshaped and not _as_at_own_dtype(case, plain, allowed):
-        return found
-    return []
+    if not found or case.reshaped or _as_at_own_dtype(case, plain, allowed):
+        return []
+    moved = [np.maximum(a, ROOM * m) for a, m in zip(allowed, truth_moved_by_roundoff(case), strict=True)]
+    return found if any(wrong_elements(e, y, a).any() for e, y, a in zip(exact, plain, moved, strict=True)) else []
 
 
 def _without_gradient(case: CallUnderTest) -> list[Finding]:

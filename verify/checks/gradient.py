@@ -14,11 +14,13 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
+from verify.generate.repeated import beyond_the_example
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import INSTANCE
-from verify.oracle.noise import MEASURED, below_normal, cancelled, loop_noise, measured, singular, within_noise
+from verify.oracle.noise import MEASURED, ROOM, below_normal, cancelled, loop_noise, measured, singular, within_noise
+from verify.oracle.searches import refuse_unsolved
 from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE, is_float
@@ -46,7 +48,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
         unit = case.own_unit
-        found += _at(case, OWN, case.own[1], unit, right_in_float64=wide is not None)
+        found += _at(case, OWN, case.own[1], unit, wide)
     return found
 
 
@@ -67,9 +69,9 @@ def usable(case: CallUnderTest) -> bool:
 
 
 def _at(
-    case: CallUnderTest, level: object, got: list[np.ndarray], unit: float, *, right_in_float64: bool = False
+    case: CallUnderTest, level: object, got: list[np.ndarray], unit: float, right: list[np.ndarray] | None = None
 ) -> list[Finding]:
-    """What is wrong with the cotangents `got`, which the rule gave at this level."""
+    """What is wrong with the cotangents `got`, which the rule gave at this level; those in float64 were `right`."""
     pairs = list(zip(case.names, case.truth.cotangents, got, strict=True))
     misshapen = [(name, e.shape, g.shape) for name, e, g in pairs if e.shape != g.shape]
     if misshapen:
@@ -80,15 +82,16 @@ def _at(
     if case.long and any_true(bad):  # the error analysis costs a compilation, and is asked for only now
         allowed = _allowed_after_analysis(case, level, unit)
         bad = _both(bad, _differing(case, got, allowed))
-    bad = _beyond_noise(case, level, got, allowed, bad, right_in_float64)
+    bad = _beyond_noise(case, level, got, allowed, bad, right)
     bad = kinks.unexplained(case, level, got, allowed, bad)
+    refuse_unsolved(case, got, bad)
     found = []
     for k, (name, e, g) in enumerate(pairs):
         if not bad[k].any():
             continue
         beyond = resolved(case, k) if level is WIDE else loop_noise(case) * largest(e)
         real = bad[k] & wrong_elements(e, g, np.broadcast_to(beyond, e.shape))
-        if real.any() and case.on_the_boundary and (np.all(np.isfinite(g[real])) or _valueless(case)):
+        if real.any() and _beyond(case, g[real]):
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
@@ -137,7 +140,7 @@ def _beyond_noise(
     got: list[np.ndarray],
     allowed: list[np.ndarray],
     bad: list[np.ndarray],
-    right_in_float64: bool,
+    right: list[np.ndarray] | None,
 ) -> list[np.ndarray]:
     """The elements among `bad` that differ by more than moving the inputs by a roundoff does."""
     if level is WIDE:
@@ -148,10 +151,19 @@ def _beyond_noise(
             bad = _both(bad, [~cancelled(case, k, g, unit) for k, g in enumerate(got)])
     elif case.tested.dtype != WIDE:
         bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
-        if right_in_float64 and any_true(bad):
+        if right is not None and any_true(bad):
+            bad = _both(bad, [~n for n in _as_in_float64(case, got, right)])
             bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
             bad = _both(bad, [~cancelled(case, k, g, case.own_unit) for k, g in enumerate(got)])
     return bad
+
+
+def _as_in_float64(case: CallUnderTest, got: list[np.ndarray], right: list[np.ndarray]) -> list[np.ndarray]:
+    """Where autodiff is no oracle, as of a bisection, whose slope differences have found right in float64, the rule is
+    held against itself."""
+    pairs = zip(_differing(case, right, _allowed(case, WIDE, case.narrowest)), got, right, strict=True)
+    close = max(COARSE, ROOM * case.own_unit)
+    return [other & (np.abs(g - r) <= close * largest(r)) for other, g, r in pairs]
 
 
 def _both(first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:
@@ -173,9 +185,14 @@ def _valueless(case: CallUnderTest) -> bool:
     return not all(np.all(np.isfinite(y)) for y in case.truth.outputs if is_float(y))
 
 
+def _beyond(case: CallUnderTest, wrong: np.ndarray) -> bool:
+    zero = case.on_the_boundary and bool(np.all(np.isfinite(wrong)) or _valueless(case))
+    return zero or beyond_the_example(case)
+
+
 def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: np.ndarray) -> Finding:
     """A difference where what is positive in the example is 0: no derivative is promised there, only that finite
-    numbers stay finite, where the function has a finite value."""
+    numbers stay finite, where the function has a finite value. Or where an index of a permutation occurs twice."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
     text = f"outside of what the example shows, {count} ({values})"

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.function_under_test import INTEGER
-from verify.generate import generated_inputs, shapes
-from verify.generate.domain import occur_once
+from verify.generate import generated_inputs, repeated, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
-from verify.running import WIDE
+from verify.generate.promised import promised
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 LONG = 130  # beyond one block of 128
@@ -38,6 +36,7 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
         yield case
         if not index:
             yield from _other_cotangents(case, rng)
+            yield from repeated.calls(example, case)
 
 
 def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:
@@ -75,7 +74,7 @@ def feasible(case: CallUnderTest, example: CallUnderTest) -> bool:
     """Whether a generated call is cheap enough, and one that was promised."""
     if operations_of(case) > OPERATIONS or unrolled(case, example):
         return False
-    return not _written_twice(case, example) and not _unwritten(case)
+    return promised(case, example)
 
 
 def affordable(example: CallUnderTest) -> CallUnderTest:
@@ -108,28 +107,6 @@ def unrolled(case: CallUnderTest, example: CallUnderTest) -> bool:
         return case.length > max(UNROLLED, 2 * example.length)
     except Exception:  # it cannot be traced, which `contract` says
         return False
-
-
-def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
-    """Whether more rows are written than there are, where the example writes each once: which one stays has no rule."""
-    if "scatter" not in case.tested.primitives:
-        return False
-    labels = [n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER]
-    several = [n for n in labels if example.arrays[n].shape[-1:] > (1,)]
-    return any(occur_once(example.arrays[n]) and not occur_once(case.arrays[n]) for n in several)
-
-
-def _unwritten(case: CallUnderTest) -> bool:
-    """Whether a Pallas kernel, whose blocks need not divide every size, leaves entries of its output unwritten: in
-    interpret mode they are NaN, where the reference has numbers. No such call was promised."""
-    if "pallas_call" not in case.tested.primitives or case.tested.reference is None:
-        return False
-    try:
-        values, exact = case.value(case.at(WIDE), case.tested.rule, "rule's value"), case.value(case.at(WIDE))
-    except Exception:  # which the checks say
-        return False
-    pairs = zip(values, exact, strict=True)
-    return any(v.shape == e.shape and bool(np.any(np.isnan(v) & np.isfinite(e))) for v, e in pairs)
 
 
 def why_smaller(example: CallUnderTest, smaller: CallUnderTest) -> str:

@@ -81,21 +81,24 @@ def class_of(
     # numbers of rows, though the function may accept them.
     integers = {n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER}
     tied = tuple(a for a in mates if _correspond(axis, a, shapes, integers))
-    if tied and accepted(case, resized(shapes, dict.fromkeys((axis, *tied), size + 1)), case.options):
+    if tied and _free(case, (axis, *tied), shapes, size):
         return (axis, *tied)
-    # An axis of 1 may broadcast against one of 2: only an axis that takes 3 as well is free.
-    larger = (2, 3) if size == 1 else (size + 1,)
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
-            group = (axis, *others)
-            if all(accepted(case, resized(shapes, dict.fromkeys(group, s)), case.options) for s in larger):
-                return group
+            if _free(case, (axis, *others), shapes, size):
+                return (axis, *others)
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
     for other in related:
         ratio = {axis: size, other: shapes[other[0]][other[1]]}
         if all(accepted(case, resized(shapes, {a: f * s for a, s in ratio.items()}), case.options) for f in (2, 3)):
             return (axis, other)
     return None
+
+
+def _free(case: CallUnderTest, group: Axes, shapes: list[tuple[int, ...]], size: int) -> bool:
+    """Whether the function takes two larger sizes. One alone may be chance: an axis of 1 broadcasts against one of 2,
+    and where [:2] is divided by [2:], an axis of 3 may be 4 but not 5."""
+    return all(accepted(case, resized(shapes, dict.fromkeys(group, s)), case.options) for s in (size + 1, size + 2))
 
 
 def _correspond(
@@ -135,6 +138,8 @@ def resized(shapes: list[tuple[int, ...]], sizes: Mapping[tuple[int, int], int])
 
 
 def set_class(shapes: list[tuple[int, ...]], axes: Axes, size: int) -> list[tuple[int, ...]]:
-    """The shapes with one class set to `size`; axes of another size keep their ratio to the first."""
+    """The shapes with one class set to `size`; axes of another size keep their ratio to the first, which may be 0."""
     first = shapes[axes[0][0]][axes[0][1]]
+    if not first:
+        return resized(shapes, dict.fromkeys(axes, size))
     return resized(shapes, {a: max(1, size * shapes[a[0]][a[1]] // first) for a in axes})

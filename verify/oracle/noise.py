@@ -130,6 +130,14 @@ def moved_by_roundoff(case: CallUnderTest, run: Callable, values: list[np.ndarra
     return noise
 
 
+def truth_moved_by_roundoff(case: CallUnderTest) -> list[np.ndarray]:
+    """How far the oracle's outputs move then. Near its root a function has no digits of its own size: those of its
+    inputs decide."""
+    outputs = [case.moved(arrays).truth.outputs for arrays in _moves(case, unit_roundoff(case.tested.dtype))]
+    pairs = [(y, [o[k] for o in outputs]) for k, y in enumerate(case.truth.outputs)]
+    return [np.max([np.abs(m - y) for m in moved], axis=0) if is_float(y) else np.zeros(y.shape) for y, moved in pairs]
+
+
 def _moves(case: CallUnderTest, unit: float, draws: int = MOVES) -> list[list[Any]]:
     """The arrays moved by one roundoff: one at a time up and down as a whole, and every element at random."""
     rng = np.random.default_rng((case.seed, 15))
@@ -146,7 +154,7 @@ def singular(case: CallUnderTest) -> bool:
     if case.example:
         case.tested.compiled["cotangents of the example"] = grown
         case.tested.compiled[SIZES] = [largest(e) for e in case.truth.cotangents]
-    return grown > SINGULAR * case.tested.compiled.get("cotangents of the example", np.inf)
+    return grown > SINGULAR * (case.tested.compiled.get("cotangents of the example") or np.inf)
 
 
 def cancelled(case: CallUnderTest, leaf: int, got: np.ndarray, unit: float) -> np.ndarray:

@@ -1,0 +1,85 @@
+"""A call in which an index occurs twice, where all of the example's are different: the cotangents that meet at its
+element add up, and `.at[].set` for `.at[].add` is right only where none do.
+
+Whether an index may occur twice, the example does not say. Different numbers by chance are likely, an order that leaves
+none out (a permutation) or that only grows (rows that are kept) is not, unless another array beside it, of its shape,
+has an index twice, as the columns beside the rows of a sparse matrix have.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from verify.call_under_test import CallUnderTest
+from verify.function_under_test import INTEGER
+from verify.generate.divisions import divided
+from verify.generate.domain import occur_once
+from verify.oracle.primal import equations
+
+FEWEST = 4  # indices that are different in every other call as well
+PROMISED = "unique_indices"  # by the function itself
+
+
+def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTest]:
+    """The numbers of the call `fresh` at the example's integers, one index of which occurs twice."""
+    shown = [a if np.asarray(a).dtype.kind == "i" else b for a, b in zip(example.arrays, fresh.arrays, strict=True)]
+    for n, indices in _repeated(example):
+        arrays = tuple(indices if k == n else a for k, a in enumerate(shown))
+        name = example.tested.leaves[example.tested.arrays[n]].path
+        yield replace(fresh, label=f"{name} with an index that occurs twice", arrays=arrays)
+
+
+def _repeated(example: CallUnderTest) -> Iterator[tuple[int, np.ndarray]]:
+    """(position, indices) of each array of different indices, with one of them twice. Rows that are written, not added,
+    to one place in no order have no value."""
+    if "scatter" in example.tested.primitives or any(e.params.get(PROMISED) for e in equations(example.trace[0])):
+        return
+    arrays, leaves = _indices(example), [example.tested.leaves[k] for k in example.tested.arrays]
+    shapes, rng = [np.shape(a) for a in example.arrays], np.random.default_rng(0)
+    for n, indices in arrays.items():
+        if not _different(indices) or divided(rng, n, leaves, shapes, example.tested.primitives) is not None:
+            continue
+        beside = [other for m, other in arrays.items() if m != n and other.shape == indices.shape]
+        for source, target in _pairs(indices):
+            if all(other[target] != indices[source] for other in beside):  # no pair of a point with itself
+                twice = indices.copy()
+                twice[target] = indices[source]
+                yield n, twice
+                break
+
+
+def beyond_the_example(case: CallUnderTest) -> bool:
+    """Whether an index occurs twice here, where the example shows that none may."""
+    shown = {n: np.asarray(case.tested.leaves[case.tested.arrays[n]].value) for n in _indices(case)}
+    return any(
+        not occur_once(case.arrays[n])
+        and _different(before)
+        and (_permutation(before) or bool(np.all(np.diff(before) > 0)))
+        and all(_apart(other) for other in shown.values() if other.shape == before.shape)
+        for n, before in shown.items()
+    )
+
+
+def _indices(case: CallUnderTest) -> dict[int, np.ndarray]:
+    """The vectors of integers among the arrays of the call, masks and unsigned numbers aside."""
+    kinds = [case.tested.leaves[k].kind for k in case.tested.arrays]
+    pairs = enumerate(zip(kinds, case.arrays, strict=True))
+    return {n: np.asarray(a) for n, (kind, a) in pairs if kind == INTEGER and np.ndim(a) == 1 and a.dtype.kind == "i"}
+
+
+def _different(indices: np.ndarray) -> bool:
+    return indices.size >= FEWEST and _apart(indices)
+
+
+def _apart(indices: np.ndarray) -> bool:
+    return bool(np.all(indices >= 0)) and occur_once(indices)
+
+
+def _permutation(indices: np.ndarray) -> bool:
+    return bool(np.array_equal(np.sort(indices), np.arange(indices.size)))
+
+
+def _pairs(indices: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Neighbours, so that what grows in the example does not fall."""
+    yield from ((k, k + 1) for k in range(indices.size - 1))
