@@ -27,7 +27,7 @@ REPAIR = f"{FLAG}=-reduce"
 # it, and on newer ones the canary warns if they do.
 FIRST_HIT, LAST_HIT = (0, 10, 2), (0, 12, 0, 1)
 
-LESS_EFFORT: dict[str, bool | int] = {
+LESS_EFFORT: dict[str, Any] = {
     "xla_backend_optimization_level": 1,
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
@@ -66,7 +66,7 @@ def warn_if_miscompiling() -> None:
 
 
 @functools.cache
-def options_of_running_once() -> dict[str, bool | int] | None:
+def options_of_running_once() -> dict[str, Any] | None:
     """`compiler_options` for a program that runs once: on a CPU XLA compiles it in a fifth to a third of the time. None
     on other platforms, and where this release of XLA does not know them. Numbers do not change by them: LLVM merges
     fewer instructions and reorders none."""

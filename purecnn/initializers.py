@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from purecnn.annotations import Array
 from purecnn.backend import options_of_running_once
@@ -91,7 +92,7 @@ def _between(bound, key, shape, dtype):
 def _drawn(draw, scale, key, shape, dtype):
     """`draw(scale, key, shape, dtype)`; outside `jit` as a program that runs once: a net has many shapes, and compiling
     takes longer than drawing."""
-    if isinstance(key, jax.core.Tracer):
+    if isinstance(key, Tracer):
         return draw(scale, key, shape, dtype)
     return _run_once()(draw, scale, key, tuple(shape), dtype)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from verify.running import setting
+from verify.running import unoptimised
 
 pytest_plugins = ["tests.runs"]
 
@@ -87,7 +87,7 @@ def x64():
 @pytest.fixture(scope="module")
 def little_compilation():
     """For files whose programs take longer to compile than to run, also in processes of their own."""
-    with pytest.MonkeyPatch.context() as patch, setting("jax_disable_most_optimizations", True):
+    with pytest.MonkeyPatch.context() as patch, unoptimised():
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         yield
 

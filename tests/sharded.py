@@ -94,9 +94,12 @@ def by_hand(subject, args):
     return y, [bar for bar in subject.bwd(residuals, y_bar, **subject.options) if bar is not None]
 
 
-def is_first(subject):
-    """Of its rule: the others differ in an option or a kernel."""
-    return subject is next(each for each in SUBJECTS if each.rule is subject.rule)
+WHOLE = "whole" in sys.argv
+
+
+def in_full(subject):
+    """The first of each rule: the others differ in an option or a kernel."""
+    return WHOLE or subject is next(each for each in SUBJECTS if each.rule is subject.rule)
 
 
 def everything(subject, batched):
@@ -105,7 +108,7 @@ def everything(subject, batched):
 
     def run(args):
         found = gradients(subject, args), by_hand(subject, args)
-        if not is_first(subject):
+        if not in_full(subject):
             return *found, None, None
         weights = [i for i in subject.differentiable(args) if i not in batched] or [0]
         axes = tuple(0 if i in weights else None for i in range(len(args)))
@@ -139,7 +142,7 @@ def check_meshes(subject):
     compare(by_hand(subject, placed), "by hand, eager", placed)
     compare(quickly(lambda args: gradients(subject, args))(place(AUTO, args, columns)), "auto")
     with jax.set_mesh(MESH):
-        if is_first(subject):
+        if in_full(subject):
             compare(gradients(subject, placed), "set, eager", placed)
         placed = place(MESH, args, rows)
         compare(quickly(lambda args: gradients(subject, args))(placed), "set, rows alone", placed)
@@ -193,7 +196,7 @@ def check_shard_map(subject, args, batched, expected):
 
 if __name__ == "__main__":
     assert jax.device_count() == 4
-    part, parts = map(int, sys.argv[1:] or (0, 1))
+    part, parts = map(int, sys.argv[1:3] or (0, 1))
     for subject in SUBJECTS[part::parts]:
         check_shard_map(subject, *check_meshes(subject))
     print("right on four devices")

@@ -13,9 +13,10 @@ PARTS = [("tests.sharded", str(part), "3") for part in range(3)] + [
     ("tests.sharded_nets",),
     ("tests.batch_norm_on_devices",),
 ]
+WHOLE = pytest.param(("tests.sharded", "0", "1", "whole"), marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("part", PARTS, ids=["rules 1", "rules 2", "rules 3", "nets", "batch norm"])
+@pytest.mark.parametrize("part", [*PARTS, WHOLE], ids=["rules 1", "rules 2", "rules 3", "nets", "batch norm", "whole"])
 def test_every_rule_and_net_on_every_mesh_of_four_devices(part):
     """In processes of their own: the number of devices is set only once."""
     command = [sys.executable, "-m", *part]
