@@ -68,15 +68,20 @@ def warn_if_miscompiling() -> None:
 @functools.cache
 def options_of_running_once() -> dict[str, Any] | None:
     """`compiler_options` for a program that runs once: on a CPU XLA compiles it in a fifth to a third of the time. None
-    on other platforms, and where this release of XLA does not know them. Numbers do not change by them: LLVM merges
+    on other platforms; without what this release of XLA does not know. Numbers do not change by them: LLVM merges
     fewer instructions and reorders none."""
     if jax.default_backend() != "cpu":
         return None
+    known = _known(LESS_EFFORT) or {name: value for name, value in LESS_EFFORT.items() if _known({name: value})}
+    return known or None
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        jax.jit(lambda: jnp.zeros(()), compiler_options=LESS_EFFORT).lower().compile()
-    except Exception:  # an unknown option
+        jax.jit(lambda: jnp.zeros(()), compiler_options=options).lower().compile()
+    except Exception:  # there is no such option
         return None
-    return LESS_EFFORT
+    return options
 
 
 def keep_freed_memory() -> bool:

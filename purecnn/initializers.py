@@ -92,7 +92,7 @@ def _between(bound, key, shape, dtype):
 def _drawn(draw, scale, key, shape, dtype):
     """`draw(scale, key, shape, dtype)`; outside `jit` as a program that runs once: a net has many shapes, and compiling
     takes longer than drawing."""
-    if isinstance(key, Tracer):
+    if isinstance(key, Tracer) or isinstance(jnp.zeros(()), Tracer):  # the key may be a constant of what is traced
         return draw(scale, key, shape, dtype)
     return _run_once()(draw, scale, key, tuple(shape), dtype)
 

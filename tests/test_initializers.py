@@ -51,6 +51,25 @@ def test_outside_of_jit_the_numbers_are_those_of_jit(initializer, dtype):
     np.testing.assert_array_equal(drawn, jax.jit(lambda key: initializer(key, (3, 3, 16, 30), dtype))(KEY))
 
 
+def test_they_are_drawn_in_any_transformation_of_a_key_or_of_something_else():
+    expected = he_normal(KEY, (3, 4))
+    x = jnp.ones(2)
+    np.testing.assert_allclose(jax.jit(lambda x: x[0] * he_normal(KEY, (3, 4)))(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(lambda x: x * he_normal(KEY, (3, 4)))(x)[1], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(lambda x: (x[0] * he_normal(KEY, (3, 4))).sum())(x)[0], expected.sum(), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        jax.vmap(lambda key: he_normal(key, (3, 4)))(jnp.stack([KEY, KEY]))[1], expected, rtol=1e-6
+    )
+    _, scanned = jax.lax.scan(lambda c, _: (c, he_normal(KEY, (3, 4))), 0, None, length=1)
+    np.testing.assert_allclose(scanned[0], expected, rtol=1e-6)
+    with jax.ensure_compile_time_eval():
+        np.testing.assert_array_equal(he_normal(KEY, (3, 4)), expected)
+    with jax.disable_jit():
+        np.testing.assert_allclose(he_normal(KEY, (3, 4)), expected, rtol=1e-6)
+
+
 def test_one_program_draws_all_weights_of_a_shape():
     """Compiling is most of the time that a net takes to begin."""
     shape, programs = (3, 5, 7, 11), []
