@@ -21,7 +21,7 @@ from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import SIZES, within_noise
-from verify.oracle.searches import refuse_unsolved
+from verify.oracle.searches import refuse_unsolved, searches
 from verify.oracle.tolerance import (
     ROOM,
     WORSE_THAN_AUTODIFF,
@@ -46,7 +46,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
     truth = case.truth
     if not any(case.tested.compiled.get(SIZES, (1.0,))):
         raise NotRunError("autodiff is 0 in the example, too, as that of a bisection is")
-    refuse_unsolved(case, case.own[1])
+    if searches(case):
+        refuse_unsolved(case, case.own[1])
     loudest = max((float(np.abs(g.astype(WIDE)).max(initial=0)) for g in case.y_bar), default=0.0)
     excused = [np.zeros(e.shape, bool) for e in truth.cotangents]
     try:

@@ -23,7 +23,8 @@ PROMISED = "unique_indices"  # by the function itself
 
 def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTest]:
     """The numbers of the call `fresh` at the example's integers, one index of which occurs twice."""
-    shown = [a if np.asarray(a).dtype.kind == "i" else b for a, b in zip(example.arrays, fresh.arrays, strict=True)]
+    kinds = [example.tested.leaves[k].kind for k in example.tested.arrays]
+    shown = [a if kind == INTEGER else b for kind, a, b in zip(kinds, example.arrays, fresh.arrays, strict=True)]
     for n, indices in _repeated(example):
         arrays = tuple(indices if k == n else a for k, a in enumerate(shown))
         name = example.tested.leaves[example.tested.arrays[n]].path

@@ -23,7 +23,7 @@ def refuse_unsolved(
     """Raise NotRunError at a generated call where the cotangents `got` are not finite, or `differing`, in elements
     alone that the oracle says are 0, of a function with a loop that is given nothing but its state. Of a function whose
     autodiff is 0 in the example, too, as that of a bisection is, autodiff says nothing of finite ones."""
-    if case.example or not _searches(case):
+    if case.example or not searches(case):
         return
     infinite = [~np.isfinite(np.asarray(g, np.float64)) for g in got]
     bad = infinite if differing is None else differing
@@ -38,7 +38,8 @@ def refuse_unsolved(
         raise NotRunError(WHY)
 
 
-def _searches(case: CallUnderTest) -> bool:
+def searches(case: CallUnderTest) -> bool:
+    """Whether a loop of the function is given nothing but its state."""
     if not case.tested.primitives & {"while", "scan"}:
         return False
     try:
