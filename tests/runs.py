@@ -4,7 +4,14 @@ import shutil
 
 import pytest
 
-from tests.commands.running import here
+from tests.commands.running import compiled_quickly, here
+
+
+@pytest.fixture(scope="module")
+def runs_compiled_quickly():
+    """For files of which no test compares speed, nor bits with a run elsewhere."""
+    with compiled_quickly():
+        yield
 
 
 @pytest.fixture(scope="session")

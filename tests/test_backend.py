@@ -29,19 +29,23 @@ def test_a_setting_that_is_there_already_stays():
 
 
 @pytest.fixture
-def unwarned():
-    backend.warn_if_miscompiling.cache_clear()
+def asked_anew():
+    """What a process asks once."""
+    once = backend.warn_if_miscompiling, backend.options_of_running_once
+    for question in once:
+        question.cache_clear()
     yield
-    backend.warn_if_miscompiling.cache_clear()
+    for question in once:
+        question.cache_clear()
 
 
-@pytest.mark.usefixtures("unwarned")
+@pytest.mark.usefixtures("asked_anew")
 def test_a_machine_that_computes_right_is_not_warned_of():
     assert not backend.miscompiles()
     backend.warn_if_miscompiling()  # a warning would be an error here
 
 
-@pytest.mark.usefixtures("unwarned")
+@pytest.mark.usefixtures("asked_anew")
 def test_a_miscompiling_cpu_is_warned_of_once_and_with_the_fix(monkeypatch):
     monkeypatch.setattr(jax, "jit", lambda function: lambda e: function(e) * float("nan"))
     with pytest.warns(RuntimeWarning, match=f"wrong numbers on this CPU; set XLA_FLAGS={REPAIR}"):
@@ -51,7 +55,7 @@ def test_a_miscompiling_cpu_is_warned_of_once_and_with_the_fix(monkeypatch):
         backend.warn_if_miscompiling()
 
 
-@pytest.mark.usefixtures("unwarned")
+@pytest.mark.usefixtures("asked_anew")
 def test_another_platform_is_not_even_tried(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(backend, "miscompiles", lambda: pytest.fail("computed"))
@@ -70,13 +74,6 @@ def test_importing_the_command_starts_no_backend():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 1
     assert "none_such" in done.stderr.splitlines()[-1]
-
-
-@pytest.fixture
-def asked_anew():
-    backend.options_of_running_once.cache_clear()
-    yield
-    backend.options_of_running_once.cache_clear()
 
 
 @pytest.mark.usefixtures("asked_anew")

@@ -109,10 +109,10 @@ def _save_grid(
         centre, bottom = (n % columns + 0.5) * wide / columns, 0.3 + (n // columns + 1) * height
         place = (centre - broad / 2, centre + broad / 2, bottom, bottom - tall)
         axes.imshow(to_pixels(image), extent=place, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    for n, (text, colour) in enumerate(texts):
-        centre, top = (n % columns + 0.5) * wide / columns, 0.27 + (n // columns + 1) * height - tall
-        how: Any = {"fontsize": 7, "ha": "center", "va": "bottom", "parse_math": False}
-        axes.text(centre, top, text, color=colour, **how)
+        if texts:
+            text, colour = texts[n]
+            how: Any = {"fontsize": 7, "ha": "center", "va": "bottom", "parse_math": False}
+            axes.text(centre, bottom - tall - 0.03, text, color=colour, **how)
     axes.set_xlim(0, wide)
     axes.set_ylim(high, 0)
     figure.suptitle(title, fontsize=10, y=1 - 0.1 / high)

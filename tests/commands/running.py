@@ -12,10 +12,6 @@ import jaxtyping
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from purecnn.backend import options_of_running_once
-from purecnn.cli import main
-from purecnn.train import run
-
 PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
 FILES = {
     "config.yaml",
@@ -41,6 +37,9 @@ CACHE = ("jax_enable_compilation_cache", "jax_compilation_cache_dir", "jax_persi
 @contextlib.contextmanager
 def compiled_quickly():
     """Inside, the programs of a run are compiled in half the time: where no speed and no bits are compared."""
+    from purecnn.backend import options_of_running_once
+    from purecnn.train import run  # not above: conftest imports this file, and most tests need no run
+
     options = options_of_running_once()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "compile_for", lambda lowered, **_: lowered.compile(compiler_options=options))
@@ -49,6 +48,8 @@ def compiled_quickly():
 
 def here(*arguments, cwd, quick=False):
     """The same in this process, for what is not about the process: a user's JAX, warnings shown and not raised."""
+    from purecnn.cli import main
+
     out, err, environment = io.StringIO(), io.StringIO(), dict(os.environ)
     before = {name: getattr(jax.config, name) for name in CACHE}
     compilation_cache.reset_cache()  # JAX looks only once whether there is one

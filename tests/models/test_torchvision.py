@@ -226,20 +226,6 @@ def test_a_name_that_is_missing_is_said_beside_those_that_are_there():
         from_torchvision("resnet18", {"epoch": 1, "weights": {}})
 
 
-@pytest.mark.parametrize("around", [(), ("state_dict",), ("state_dict_ema", "model"), ("model_state_dict",)])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model._orig_mod."])
-def test_a_checkpoint_and_what_wrappers_make_of_it_are_taken(around, prefix):
-    arrays = shaped(SHAPES["torchvision"]["resnet18"])
-    wrapped = {prefix + name: each for name, each in arrays.items()}
-    for name in around:
-        wrapped = {"epoch": 3, "optimizer": {"state": {}}, name: wrapped}
-
-    def params(arrays):
-        return jax.eval_shape(lambda arrays: from_torchvision("resnet18", arrays)[1], arrays)
-
-    assert params(wrapped) == params(arrays)
-
-
 def test_half_precision_becomes_float32():
     shapes = {name: shape.update(dtype=jnp.bfloat16) for name, shape in shaped(SHAPES["timm"]["vgg11"]).items()}
     params = jax.eval_shape(lambda arrays: from_torchvision("vgg11", arrays)[1], shapes)

@@ -21,10 +21,9 @@ from purecnn.train.config import Config
 from purecnn.train.fitting import as_dataset, fit
 from purecnn.train.run_folder import read_config, read_metrics
 from purecnn.train.stopping import Diverged
-from tests.commands.running import compiled_quickly
 from tests.train.test_notebook import kernel
 
-pytestmark = pytest.mark.usefixtures("a_users_jax", "quick")
+pytestmark = pytest.mark.usefixtures("a_users_jax", "runs_compiled_quickly")
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(16), nn.relu(), nn.dense(10)))
 QUIET = {"console": Console(quiet=True), "augmentation": "none", "learning_rate": 0.1}
 DIGITS = read_digits()
@@ -37,13 +36,7 @@ def batches(size=32):
 
 
 @pytest.fixture(scope="module")
-def quick():
-    with compiled_quickly():
-        yield
-
-
-@pytest.fixture(scope="module")
-def streamed(quick, tmp_path_factory):
+def streamed(runs_compiled_quickly, tmp_path_factory):
     """Three epochs of batches, with images that validate."""
     folder = tmp_path_factory.mktemp("streamed") / "run"
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

@@ -13,16 +13,9 @@ from purecnn import nn
 from purecnn.data import files
 from purecnn.train.fitting import fit
 from purecnn.train.run_folder import read_metrics
-from tests.commands.running import compiled_quickly
 
-pytestmark = pytest.mark.usefixtures("a_users_jax", "quick")
+pytestmark = pytest.mark.usefixtures("a_users_jax", "runs_compiled_quickly")
 NET = purecnn.Chain("own", (nn.flatten(), nn.dense(3)))
-
-
-@pytest.fixture(scope="module")
-def quick():
-    with compiled_quickly():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +39,7 @@ def train(root, run_dir, **options):
 
 
 @pytest.fixture(scope="module")
-def whole(quick, root, tmp_path_factory):
+def whole(runs_compiled_quickly, root, tmp_path_factory):
     """A run that nothing disturbs."""
     with (
         jax.numpy_dtype_promotion("standard"),

@@ -13,7 +13,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
 from verify.function_under_test import first_line
-from verify.generate.domain import mirrored
+from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
@@ -22,7 +22,7 @@ from verify.running import WIDE, call, compiled, pushforward
 
 NAME = "adjoint"
 EVERY_CASE = False
-RANDOM, SINGLE = 3, 48  # directions per argument; single elements where nothing else looks at elements
+RANDOM = 3  # directions per argument
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
@@ -73,10 +73,7 @@ def _directions(case: CallUnderTest, k: int):
         yield from ((None, u) for u in drawn)
     except NotRunError:
         yield from ((None, mirrored(u, array)) for u in drawn)
-        for flat in range(array.size) if array.size <= SINGLE else np.sort(rng.choice(array.size, SINGLE, False)):
-            u = np.zeros(array.size)
-            u[flat] = 1.0
-            yield tuple(int(i) for i in np.unravel_index(flat, array.shape)), mirrored(u.reshape(array.shape), array)
+        yield from single_elements(array, rng)
 
 
 def _allowed(case: CallUnderTest, k: int, bar: np.ndarray, unit: float) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
 from verify.function_under_test import first_line
-from verify.generate.domain import mirrored
+from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, any_true, largest, unit_roundoff
@@ -29,7 +29,7 @@ from verify.running import WIDE
 NAME = "differences"
 EVERY_CASE = False
 LADDER = 12  # steps, each an eighth of the one before
-RANDOM, SINGLE = 2, 48
+RANDOM = 2
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,7 @@ def _directions(case: CallUnderTest, k: int):
     try:
         case.truth  # noqa: B018 (asks whether there is an elementwise oracle)
     except NotRunError:
-        for flat in range(array.size) if array.size <= SINGLE else np.sort(rng.choice(array.size, SINGLE, False)):
-            u = np.zeros(array.size)
-            u[flat] = 1.0
-            yield tuple(int(i) for i in np.unravel_index(flat, array.shape)), mirrored(u.reshape(array.shape), array)
+        yield from single_elements(array, rng)
 
 
 def slope_along(case: CallUnderTest, direction: list[np.ndarray], unit: float) -> Slope:

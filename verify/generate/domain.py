@@ -6,11 +6,12 @@ saturation) keeps its character: the largest of a row stays the largest.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+SINGLE = 48  # elements of which each is moved alone
 ORDER_BY_CHANCE = 0.05  # probability of a random array being sorted, below which one is sorted on purpose
 FEWEST = 4  # numbers between 0 and 1, or not below 0, that show it
 FEWEST_ABOUT_ZERO = 8  # the same between −1 and 1, where two of three normal numbers lie
@@ -80,6 +81,15 @@ def mirrored(a: np.ndarray, like: np.ndarray) -> np.ndarray:
     """`a`, a change of `like`, made symmetric or antisymmetric where that is: only such changes are calls, and a solver
     may read one triangle alone."""
     return _part(a, 1) if symmetric(like) else _part(a, -1) if antisymmetric(like) else a
+
+
+def single_elements(array: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """(index, change of `array` at it by 1) of every element, or of some where there are many."""
+    flats = range(array.size) if array.size <= SINGLE else np.sort(rng.choice(array.size, SINGLE, replace=False))
+    for flat in flats:
+        u = np.zeros(array.size)
+        u[flat] = 1.0
+        yield tuple(int(i) for i in np.unravel_index(flat, array.shape)), mirrored(u.reshape(array.shape), array)
 
 
 def _part(a: np.ndarray, sign: int) -> np.ndarray:

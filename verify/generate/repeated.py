@@ -42,10 +42,10 @@ def _repeated(example: CallUnderTest) -> Iterator[tuple[int, np.ndarray]]:
         if not _different(indices) or divided(rng, n, leaves, shapes, example.tested.primitives) is not None:
             continue
         beside = [other for m, other in arrays.items() if m != n and other.shape == indices.shape]
-        for source, target in _pairs(indices):
-            if all(other[target] != indices[source] for other in beside):  # no pair of a point with itself
+        for k in range(1, indices.size):  # of a neighbour, so that what grows in the example does not fall
+            if all(other[k] != indices[k - 1] for other in beside):  # no pair of a point with itself
                 twice = indices.copy()
-                twice[target] = indices[source]
+                twice[k] = indices[k - 1]
                 yield n, twice
                 break
 
@@ -79,8 +79,3 @@ def _apart(indices: np.ndarray) -> bool:
 
 def _permutation(indices: np.ndarray) -> bool:
     return bool(np.array_equal(np.sort(indices), np.arange(indices.size)))
-
-
-def _pairs(indices: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Neighbours, so that what grows in the example does not fall."""
-    yield from ((k, k + 1) for k in range(indices.size - 1))
