@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# Each of the tests' many processes would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help train test proofs slow-proofs newest verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
 help:            ## what there is to run
@@ -20,7 +22,7 @@ train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where
 # exported, the pages of the book, and rules of other people and faulty ones under every check of the verifier.
 # The longest stand first, so that no worker waits for another at the end.
 PROOFS := tests/test_shardings.py tests/test_export.py tests/docs tests/commands tests/train tests/experiments \
-  tests/test_benchmark.py tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
+  tests/test_benchmark.py tests/results tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
   $(wildcard tests/verify/test_strangers_*.py)
 
 test: $(READY)   ## every test but those of proofs and slow-proofs
@@ -29,8 +31,9 @@ test: $(READY)   ## every test but those of proofs and slow-proofs
 proofs: $(READY) ## the training tool, experiments and benchmark at small sizes, every net on every mesh and exported
 	$(BIN)/python -m pytest -n auto $(PROOFS)
 
-slow-proofs: $(READY) ## the tests marked slow, which continuous integration leaves out
+slow-proofs: $(READY) ## what continuous integration leaves out: the tests marked slow, and every rule in bfloat16
 	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m verify --dtypes bf16 --cases 1  # what other shapes could show, float32 has shown
 
 newest:          ## the tests of make test, and the wheel, without the lock: what pip installs for a user today
 	$(PYTHON) -m venv --clear .venv-newest
@@ -38,9 +41,8 @@ newest:          ## the tests of make test, and the wheel, without the lock: wha
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 	.venv-newest/bin/python -m tests.release.smoke --newest
 
-verify: $(READY) ## every rule of purecnn under every check of the verifier
+verify: $(READY) ## every rule of purecnn in float32 under every check of the verifier
 	$(BIN)/python -m verify
-	$(BIN)/python -m verify --dtypes bf16 --cases 1  # what other shapes could show, float32 has shown
 
 verify-exhaustive: $(READY) ## thousands of small geometries in exact integers; takes longer
 	$(BIN)/python -m experiments.verify_exhaustive.run

@@ -222,6 +222,14 @@ SUBJECTS = (
 )
 
 
+def _first_of_each(kind):
+    return list({kind(subject): subject for subject in reversed(SUBJECTS)}.values())[::-1]
+
+
+ONE_OF_EACH_RULE = _first_of_each(lambda subject: subject.rule)
+ONE_OF_EACH_KERNEL = _first_of_each(lambda subject: (subject.rule, subject.options.get("algorithm")))
+
+
 def named(name):
     (found,) = (s for s in SUBJECTS if s.name == name)
     return found

@@ -26,6 +26,7 @@ from experiments.benchmark.agreement import apart
 from experiments.benchmark.measure import taking_turns
 from experiments.benchmark.memory import residual_bytes
 from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
+from tests.sampling import one_in
 from verify.running import quickly
 
 pytestmark = pytest.mark.usefixtures("little_compilation")
@@ -106,6 +107,7 @@ def test_the_layers_of_a_deep_plain_net_are_the_models(name):
     assert jax.eval_shape(lambda p, x: plain_logits(net, p, x), params, x).shape == (1, net.classes)
 
 
+@pytest.mark.slow
 def test_every_kernel_is_compared_and_timed_beside_the_page(monkeypatch):
     monkeypatch.setitem(layers.CONVS, "tiny", ((2, 4, 4, 8), (3, 3, 8, 8), 1, 1, True))
     lines = [kernels.row("tiny", equation, rounds=1, turn_s=0.0) for equation in kernels.EQUATIONS]
@@ -118,6 +120,7 @@ def test_small_weight_cotangents_are_compared_and_timed():
     assert small_w_bar.row((2, 4, 8, 8, 3, 1, 2), rounds=1, turn_s=0.0).endswith("|  |")
 
 
+@pytest.mark.slow
 def test_the_net_of_flax_has_the_plain_output():
     params, x, _ = drawn(EVERY, jnp.float32)
     assert apart(with_flax.forward(EVERY, params, x)(), quickly(lambda: plain_logits(EVERY, params, x))()) < 1e-4
@@ -180,6 +183,7 @@ def test_layers_compute_the_same_in_every_way(kind, arguments):
     assert max(apart(a, b) for a, b in zip(ours, theirs, strict=True)) < 1e-5
 
 
+@pytest.mark.slow
 def test_extremes_compare_values_before_times():
     lines = list(extremes.rows(1, windows=((3, 2),), large=(((1, 6, 6, 2), (3, 3, 2, 4)),)))
     assert [line.count("|") for line in lines] == [6] * 2
@@ -191,6 +195,7 @@ def test_extremes_refuse_other_values():
         extremes.row("scaled", ways, (jnp.ones(3),), 1)
 
 
+@pytest.mark.slow
 def test_a_gpu_row_at_a_tiny_size_goes_through_a_process_of_its_own_and_into_the_table(tmp_path):
     """Flags, result and table; torch is not installed here, which is one way's failure and not the row's."""
     row = gpu.run_row("lenet", "bfloat16", "deterministic", compiled=False, tiny=True)
@@ -213,6 +218,7 @@ def test_dtypes_modes_and_ways_of_the_gpu_half_can_be_chosen(monkeypatch):
     assert asked == [("lenet", "float32", "deterministic", True, True, ["autodiff"])]
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_gpu_row_lose_alike_and_a_failure_is_one_ways(monkeypatch):
     def no_memory(net, dtype):
         raise MemoryError("none left")
@@ -233,7 +239,7 @@ def test_a_gpu_row_that_ends_its_process_says_so(monkeypatch):
     assert gpu.run_row("lenet", "float32", "normal", False, True)["failed"].startswith("exit status 1")
 
 
-@pytest.mark.parametrize("name", nets.GPU_NETS)
+@pytest.mark.parametrize("name", one_in(3, nets.GPU_NETS))
 def test_the_nets_of_the_gpu_half_fit_their_images(name):
     """Those of full size as their summary says, which counts a step's FLOPs; the tiny ones in both forms."""
     full, tiny = (nets.gpu_net(name, tiny) for tiny in (False, True))

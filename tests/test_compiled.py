@@ -14,8 +14,9 @@ from jax import lax
 
 import purecnn
 from purecnn import nn
-from tests.catalogue import SUBJECTS
+from tests.catalogue import ONE_OF_EACH_KERNEL, SUBJECTS
 from tests.oracles.plain import conv2d as plain_conv2d
+from tests.sampling import slow_but
 
 FORBIDDEN = re.compile(r"= \S+ (select-and-scatter|scatter)\(")
 CONVOLUTION = re.compile(r"= \S+ convolution\(.*?dim_labels=(\S+?)[,\s]")
@@ -37,7 +38,7 @@ def in_a_scan(function, *args):
     return in_turn.lower(twice).compile().as_text()
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: s.name)
+@pytest.mark.parametrize("subject", slow_but(ONE_OF_EACH_KERNEL, SUBJECTS), ids=str)
 def test_no_rule_has_a_scatter_or_a_convolution_that_is_slow_in_a_scan(subject):
     args = subject.arguments("float32")
     y, residuals = jax.eval_shape(lambda: subject.fwd(*args, **subject.options))

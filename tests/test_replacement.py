@@ -10,7 +10,7 @@ from purecnn.chain import Chain
 
 
 def normal(*shape, seed=0):
-    return jax.random.normal(jax.random.key(seed), shape)
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
 def guided(residuals, y_bar, **options):

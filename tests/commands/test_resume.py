@@ -46,7 +46,9 @@ def losses(line):
     return {name: value for name, value in line.items() if "loss" in name or "accuracy" in name or name == "step"}
 
 
-@pytest.mark.parametrize(("kills", "data"), [(2, ()), (1, ("--stream",))], ids=["digits", "stream"])
+@pytest.mark.parametrize(
+    ("kills", "data"), [pytest.param(2, (), marks=pytest.mark.slow), (1, ("--stream",))], ids=["digits", "stream"]
+)
 def test_killed_and_resumed_it_gives_the_same_bits(tmp_path, kills, data):
     """`make prove-resume` kills each 50 times."""
     command = [
@@ -70,6 +72,7 @@ def test_killed_and_resumed_it_gives_the_same_bits(tmp_path, kills, data):
     assert result["runs_not_the_same"] == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_in_words_and_it_resumes_once_there_is_room(tmp_path):
     """No file may grow beyond a limit: the weights fit, and a checkpoint or a picture does not."""
     options = (*QUICK, "--optimizer", "adam", "--epochs", 2, "--run-dir", "run")

@@ -5,6 +5,8 @@ import pytest
 
 from purecnn.data.mixing import cutmix, make_mixing, mixup
 
+pytestmark = pytest.mark.usefixtures("little_compilation")
+
 RNG = np.random.default_rng(0)
 # Every image is of one number of its own.
 IMAGES = jnp.broadcast_to(jnp.arange(64, dtype=jnp.float32)[:, None, None, None], (64, 10, 14, 2))

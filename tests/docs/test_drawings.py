@@ -24,6 +24,7 @@ def words(path):
     return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_script_draws_what_the_book_shows(drawn):
     assert sorted(path.name for path in drawn.glob("*.svg")) == NAMES
     for name in NAMES:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -47,6 +48,7 @@ def make(folder: Path):
             Image.fromarray(pixels).save(folder / "pets" / name / f"{i:02}.png")
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_the_page_shows(tmp_path):
     make(tmp_path)
     shown = list(transcripts())

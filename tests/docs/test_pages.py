@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks, name
+from tests.sampling import slow_but
 
 # The blocks of these are fragments, held by the tests of what they tell of.
 TOLD_ELSEWHERE = {"cluster", "drop_in", "speed", "train", "verify"}
@@ -38,7 +39,7 @@ def test_a_line_that_is_not_in_the_file_is_noticed():
 
 
 @pytest.mark.usefixtures("a_users_jax")
-@pytest.mark.parametrize("page", RUNNABLE, ids=name)
+@pytest.mark.parametrize("page", slow_but([page for page in RUNNABLE if name(page) != "exercises"], RUNNABLE), ids=name)
 def test_blocks_run_one_after_the_other_and_print_what_the_page_says(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     names, printed = {"__name__": "page"}, ""

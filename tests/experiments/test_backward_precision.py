@@ -21,6 +21,7 @@ def as_users_run_it():
         yield
 
 
+@pytest.mark.slow
 def test_float32_throughout_is_backprop():
     net = purecnn.models.lenet()
     params = net.init(jax.random.key(0), training.SHAPE)
@@ -32,6 +33,7 @@ def test_float32_throughout_is_backprop():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_quick(tmp_path):
     run.main(["--quick", "--out", str(tmp_path)])
     rows = json.loads((tmp_path / "error.json").read_text())["rows"]

@@ -9,6 +9,7 @@ from experiments.data_parallel.ways import WAYS, collectives
 pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
+@pytest.mark.slow
 def test_three_ways_one_gradient_and_the_bytes_that_must_be_summed(tmp_path):
     result = main(["--quick", "--out", str(tmp_path)])
     for way in WAYS:

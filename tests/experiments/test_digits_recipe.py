@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.slow
 def test_six_epochs_of_the_recipe_err_on_few_digits(tmp_path):
     command = [sys.executable, "-m", "experiments.digits_recipe.run", "--quick", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

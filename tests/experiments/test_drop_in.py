@@ -20,6 +20,7 @@ def as_their_users_run_them():
         yield
 
 
+@pytest.mark.slow
 def test_each_swapped_net_computes_what_it_did_before(tmp_path):
     result = main(["--quick", "--out", str(tmp_path)])
     assert (tmp_path / "cpu.json").exists()

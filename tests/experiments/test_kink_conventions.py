@@ -41,6 +41,7 @@ def test_conventions_as_arrays_are_the_options():
     assert np.abs(other - theirs).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_quick(tmp_path):
     run.main(["--quick", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "float32.json").read_text())

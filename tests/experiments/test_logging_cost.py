@@ -10,6 +10,7 @@ import pytest
 pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
+@pytest.mark.slow
 def test_the_quick_form_times_the_tool_and_the_bare_step(tmp_path):
     out = tmp_path / "found.json"
     command = [sys.executable, "-m", "experiments.logging_cost.throughput", "--quick", "--out", str(out)]

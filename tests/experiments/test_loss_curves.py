@@ -26,6 +26,7 @@ def by_rule(path):
     return {line["rule"].split(": ")[1]: line for line in run.lines(path)}
 
 
+@pytest.mark.slow
 def test_a_sign_is_seen_in_training_and_a_factor_two_is_not(quick):
     right = run.lines(quick / "right.jsonl")[0]["runs"]
     wrong = {fault: line["runs"][0] for fault, line in by_rule(quick / "wrong.jsonl").items()}

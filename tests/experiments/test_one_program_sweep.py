@@ -9,6 +9,7 @@ from experiments.one_program_sweep import run
 pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
+@pytest.mark.slow
 def test_quick(tmp_path):
     run.main(["--quick", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "accuracy.json").read_text())

@@ -65,6 +65,7 @@ def test_angles():
         assert float(run.degrees(a, [{"w": jnp.array(b)}, {}])) == pytest.approx(degrees, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_sign_symmetric_weights_train_at_an_angle(tmp_path):
     run.main(["--quick", "--out", str(tmp_path)])
     rules = json.loads((tmp_path / "cpu.json").read_text("utf-8"))["rules"]

@@ -29,6 +29,7 @@ def test_the_estimate_has_no_bias():
         assert abs(float(estimates.mean()) - truth) < 4 * error < 0.4
 
 
+@pytest.mark.slow
 def test_quick(tmp_path):
     """Equal gradients are asserted inside, before anything is timed."""
     run.main(["--quick", "--out", str(tmp_path)])

@@ -9,6 +9,7 @@ import pytest
 pytestmark = pytest.mark.usefixtures("little_compilation")
 
 
+@pytest.mark.slow
 def test_the_quick_form_measures_rates_times_and_memory(tmp_path):
     command = [sys.executable, "-m", "experiments.streams.run", "--quick", "--out", str(tmp_path / "found.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

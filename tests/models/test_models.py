@@ -20,6 +20,7 @@ from purecnn.models import (
     resnet_cifar,
 )
 from tests.oracles.agreement import assert_trees_close
+from tests.sampling import one_in
 from verify.running import quickly
 
 KEY = jax.random.key(0)
@@ -70,7 +71,7 @@ def test_backprop_is_jax_grad(net, shape):
     assert_same_gradient(net, params, x, labels)
 
 
-@pytest.mark.parametrize("grouped", [True, False], ids=["grouped", "single stream"])
+@pytest.mark.parametrize("grouped", one_in(2, [True, False]), ids=["grouped", "single stream"])
 def test_backprop_is_jax_grad_on_alexnet(grouped):
     """In training, so that both dropouts draw their masks."""
     net, shape = alexnet(10, grouped=grouped), (64, 64, 3)
@@ -102,7 +103,11 @@ def first_residual(net):
         (resnet18(10, width=2), (16, 16, 3)),
         (around(*resnet50(width=2).layers[:6], name="resnet50"), (16, 16, 3)),
         (around(nn.conv2d(24, 3), first_residual(mobilenet_v2()), name="mobilenet_v2"), (8, 8, 3)),
-        (around(*convnext_tiny(layer_scale=0.5, drop_path=0.9).layers[:4], name="convnext_tiny"), (8, 8, 3)),
+        pytest.param(
+            around(*convnext_tiny(layer_scale=0.5, drop_path=0.9).layers[:4], name="convnext_tiny"),
+            (8, 8, 3),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
@@ -126,7 +131,7 @@ def test_backprop_is_jax_grad_on_the_lectures_net():
     [
         (lenet(), (8, 8, 1), {}),
         (cifar_cnn(features=(3, 4), hidden=6), (8, 8, 3), {}),
-        (resnet_cifar(features=(3, 4)), (6, 6, 2), {"train": True}),
+        pytest.param(resnet_cifar(features=(3, 4)), (6, 6, 2), {"train": True}, marks=pytest.mark.slow),
     ],
     ids=["lenet", "cifar_cnn", "resnet_cifar"],
 )

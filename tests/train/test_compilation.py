@@ -32,6 +32,7 @@ def test_on_a_gpu_small_programs_are_not_tuned_and_sums_have_one_order_if_wanted
     assert compilation.compile_for(program(1e12), deterministic=True) == {"xla_gpu_deterministic_ops": True}
 
 
+@pytest.mark.slow
 def test_what_runs_once_is_compiled_with_less_effort_to_the_same_bits():
     net, shape = models.cifar_cnn(), (8, 8, 3)
 

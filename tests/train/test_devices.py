@@ -49,6 +49,7 @@ def test_what_does_not_lie_on_the_device_comes_in_parts_with_the_same_images():
 SET, STREAM = ("--augmentation", "none"), ("--stream", "--augmentation", "resized_crop+flip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "others"), [(SET, ["4 devices", TWO_BY_TWO]), (STREAM, [TWO_BY_TWO])])
 def test_the_loss_of_the_first_steps_is_the_same_on_any_number_of_devices_and_processes(tmp_path, data, others):
     options = ("--model", "mlp", *data, "--out", "found.json", "--only", "1 device", *others)
@@ -135,6 +136,7 @@ def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_p
     assert "resuming after step 123 of 123" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_image_that_one_process_cannot_read_ends_both_and_nothing_is_lost(tmp_path):
     write_photographs(tmp_path / "pets", classes=2, each=400)
     stream = ("--data", "folder", "--data-dir", tmp_path / "pets", "--image-size", 8, "--streaming", "always")

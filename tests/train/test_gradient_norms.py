@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import optax
+import pytest
 
 from purecnn import nn
 from purecnn.chain import Chain
@@ -32,6 +33,7 @@ def test_they_are_those_of_the_layers_gradients_at_every_third_step():
         now = after
 
 
+@pytest.mark.slow
 def test_measuring_them_changes_no_bit_of_the_weights():
     """Where the norms are not used, the compiler leaves them out."""
     step, (x, labels) = training_step(SMALL, CROSS_ENTROPY, SGD, random_warp), digits(16)

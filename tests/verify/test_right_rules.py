@@ -21,9 +21,10 @@ def test_all_checks_pass(row):
     assert report.ok, str(report)
 
 
-@pytest.mark.parametrize(("name", "rule", "reference", "args"), RIGHT, ids=IDS)
+@pytest.mark.parametrize("row", one_in(2, RIGHT), ids=IDS)
 @pytest.mark.parametrize("alone", [False, True], ids=["reference", "alone"])
-def test_no_alarm_in_some_seeds(name, rule, reference, args, alone):
+def test_no_alarm_in_some_seeds(row, alone):
+    _, rule, reference, args = row
     assert not alarms(rule, args, None if alone else reference, range(8))
 
 

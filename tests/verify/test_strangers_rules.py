@@ -125,6 +125,7 @@ DROPPED = with_arguments(
 )
 
 
+@pytest.mark.slow
 def test_a_raw_random_key_is_not_batched():
     report = verify.check(DROPPED, normal(5, 6), jax.random.PRNGKey(3), cases=0, checks=("gradient", "transforms"))
     assert report.ok, report

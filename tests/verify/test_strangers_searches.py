@@ -103,6 +103,7 @@ def test_a_product_with_no_rows(factor):
     assert "singular" not in str(report)
 
 
+@pytest.mark.slow
 def test_what_is_symmetric_changes_as_such_where_elements_are_tried_alone():
     """Conjugate gradients of another matrix have no solution that forward mode could follow."""
 

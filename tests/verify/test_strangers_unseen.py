@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.sampling import one_in
 from tests.verify.rules import LONG, assert_only_the_fault_is_seen, joined, with_arguments
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -55,7 +56,7 @@ UNSEEN = {
 }
 
 
-@pytest.mark.parametrize("fault", UNSEEN)
+@pytest.mark.parametrize("fault", one_in(2, UNSEEN))
 def test_is_seen_and_its_right_twin_passes(fault):
     assert_only_the_fault_is_seen(*UNSEEN[fault], checks=CHECKS)
 

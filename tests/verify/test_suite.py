@@ -7,6 +7,7 @@ from verify import suite
 from verify.report.finding import UncheckableError
 
 
+@pytest.mark.slow
 def test_chosen_entries_in_two_processes_and_two_dtypes_come_back_in_order():
     reports = suite.run(["squared_error", "flatten"], cases=0, dtypes=("float32", "bfloat16"), jobs=2)
     assert [(r.rule, r.call.split("[")[0]) for r in reports] == [

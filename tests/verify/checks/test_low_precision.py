@@ -56,7 +56,7 @@ def test_wide_sums_are_right(dtype):
     ("columns", "dtype", "said"),
     [
         (one_by_one, jnp.bfloat16, "a sum accumulated in the narrow type"),
-        (flipped_in_bfloat16, jnp.bfloat16, ""),
+        pytest.param(flipped_in_bfloat16, jnp.bfloat16, "", marks=pytest.mark.slow),
         (overflowing_in_float16, np.float16, "not finite"),
     ],
 )

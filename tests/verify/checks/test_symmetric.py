@@ -27,8 +27,17 @@ def twice(v, x):
     return 2 * symmetric(v, x)
 
 
+SLOW = {"marks": pytest.mark.slow}
+
+
 @pytest.mark.parametrize(
-    ("matrix_bar", "verdict"), [(plain, "right"), (symmetric, "right"), (transposed, "wrong"), (twice, "wrong")]
+    ("matrix_bar", "verdict"),
+    [
+        pytest.param(plain, "right", **SLOW),
+        (symmetric, "right"),
+        (transposed, "wrong"),
+        pytest.param(twice, "wrong", **SLOW),
+    ],
 )
 def test_the_symmetric_part_is_right_and_a_transpose_is_not(matrix_bar, verdict):
     rule = jax.custom_vjp(jnp.linalg.solve)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.sampling import one_in
 from tests.verify.rules import LONG, joined
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -58,7 +59,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("fault", RULES)
+@pytest.mark.parametrize("fault", one_in(2, RULES))
 def test_lost_digits_are_seen_and_named_and_the_right_twin_passes(fault):
     fun, bwd, *args = RULES[fault]
     report = verify.check(joined(fun, bwd, wrong=True), *args, checks=CHECKS, seconds=LONG)

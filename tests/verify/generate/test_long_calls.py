@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.sampling import one_in
 from tests.verify.rules import LONG, with_arguments
 from verify.generate.long_calls import blocks
 
@@ -53,7 +54,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", one_in(2, FAULTS))
 def test_a_fault_beyond_one_block_is_seen(fault):
     bwd, sizes = FAULTS[fault]
     rule = with_arguments(sin, bwd)

@@ -21,6 +21,7 @@ def test_breaks_of_a_dense_layer_are_noticed():
     assert "breaks noticed" in str(score)
 
 
+@pytest.mark.slow
 def test_a_break_that_changes_nothing_is_called_equivalent():
     def kept(args, y, g):
         return (g * jnp.where(args[0] > -jnp.inf, 1.0, 5.0).astype(g.dtype),)

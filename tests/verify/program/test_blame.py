@@ -59,6 +59,7 @@ def test_the_faulty_rule_of_a_focal_loss_is_named(faults, wrong, right, words):
     assert notes[0].endswith(f".{right}")
 
 
+@pytest.mark.slow
 def test_both_are_named_if_both_are_wrong():
     _, notes = blamed(focal_loss(in_entropy=2, in_weight=-1), Z, T, GAMMA)
     assert [".entropy is wrong" in n for n in notes] == [True, False]
