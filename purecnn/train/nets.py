@@ -53,7 +53,8 @@ def make_net(model: str, classes: int) -> Chain:
     except (Exception, SystemExit) as error:
         raise ValueError(f"model: got {model!r}, whose module cannot be imported: {in_one_line(error)}") from error
     if not hasattr(found, function):
-        raise ValueError(f"model: got {model!r}: module {module!r} has no attribute {function!r}")
+        place = getattr(found, "__file__", None) or "one of Python's own"  # it may be another than they mean
+        raise ValueError(f"model: got {model!r}: module {module!r} has no attribute {function!r} ({place})")
     return call_own(getattr(found, function), classes, f"model: {model}")
 
 
@@ -110,6 +111,9 @@ def load_net(
         lambda key: {"params": net.init(key, metadata.input_shape), "state": net.init_state(metadata.input_shape)}, key
     )
     found = load_weights(file, like)
+    for place, leaf in jax.tree_util.tree_leaves_with_path(found):
+        if not np.isfinite(leaf).all():  # every output would be NaN
+            raise ValueError(f"{file}: {name_of(place)}: got values that are not finite")
     return metadata, net, found["params"], found["state"]
 
 
