@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import jax
 import numpy as np
 from rich.console import Console
 
@@ -31,6 +33,14 @@ from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
 
 
+@contextmanager
+def jax_as_usual() -> Iterator[None]:
+    """Inside, none of what a program asks of its own code: optax adds integers to floats, and weights are float32."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), jax.enable_x64(False):
+        yield
+
+
+@jax_as_usual()
 def fit(
     net: Chain | Callable[[int], Chain] | str,
     data: Any,

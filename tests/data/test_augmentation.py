@@ -184,7 +184,7 @@ def test_a_single_one_is_the_function_itself_and_none_changes_nothing():
     assert augmentation.make_augmentation("none")(jax.random.key(0), IMAGES) is IMAGES
 
 
-@pytest.mark.parametrize("name", ["", "flop", "flip+", "flip+flip", "none+flip", "flip,crop", "Flip", 3, ["flip", "crop"], None])
+@pytest.mark.parametrize("name", ["", "flop", "flip+", "flip+flip", "none+flip", "flip,crop", "Flip"])
 def test_other_names_are_refused(name):
     with pytest.raises(
         ValueError, match=r"augmentation: got .*, expected none or some of resized_crop, warp, flip, crop, jitter, rand"

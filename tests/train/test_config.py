@@ -49,6 +49,7 @@ pytestmark = pytest.mark.usefixtures("users_errors")
         ("warmup_epochs", -1.0, "a finite number, at least 0"),
         ("precision", "float16", "one of auto, float32, bfloat16"),
         ("augmentation", "flip+flop", "none or some of"),
+        ("augmentation", ["flip", "crop"], "none or some of"),
         ("augmentation", "flip+resized_crop", "resized_crop to be the first"),
         ("crop_area", 0.0, "a number above 0, at most 1"),
         ("streaming", "maybe", "one of auto, always, never, cached"),
