@@ -139,5 +139,5 @@ def missing_backend() -> str:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         why = str(error).splitlines()[0] if str(error) else "it finds none"
-        return f"JAX_PLATFORMS: got {jax.config.jax_platforms!r}, expected what JAX has a device of: {why}"
+        return f"JAX_PLATFORMS: got {os.environ.get('JAX_PLATFORMS', '')!r}, expected what JAX has a device of: {why}"
     return ""

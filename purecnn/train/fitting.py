@@ -95,7 +95,7 @@ def fit(
     for name, split in found.splits().items():
         _require_fit(name, split, found)
     if len(names) < 2:
-        raise ValueError(f"classes: got only {names[0]}, expected at least 2")
+        raise ValueError(f"classes: got only {''.join(names)}, expected at least 2")
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
         warn_of_repeats(found)
