@@ -166,8 +166,6 @@ def _run(command: Train) -> int:
         return complain(error, 2)
     except (Diverged, OSError) as error:
         return complain(error, 1)
-    except FloatingPointError as error:  # of JAX_DEBUG_NANS
-        return complain(str(error).splitlines()[0], 1)
     except Exception as error:
         if ":" not in config.model or place_in_own_code(error) is None:
             raise
