@@ -131,3 +131,13 @@ def _cpu_name() -> str:
 def usable_cores() -> int:
     """The cores that this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def missing_backend() -> str:
+    """Which of the platforms that JAX is told to use it does not find, in one line; "" where it finds one."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0] if str(error) else "it finds none"
+        return f"JAX_PLATFORMS: got {os.environ.get('JAX_PLATFORMS', '')!r}, expected what JAX has a device of: {why}"
+    return ""

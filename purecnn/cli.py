@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from jaxlib.version import __version__ as jaxlib_version
 
 import purecnn
-from purecnn.backend import repair_flag
+from purecnn.backend import missing_backend, repair_flag
 from purecnn.commands import complain, is_of_output, refuse_path_as_data
 from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 
@@ -88,6 +88,10 @@ def _main(arguments: Sequence[str] | None) -> int:
         if (missing.name or "purecnn").split(".")[0] in ("purecnn", "verify"):  # no extra has those: a mistake of ours
             raise
         return complain(f'{name} needs {missing.name}, from the extra "train": pip install "purecnn[train]"', 2)
+    except (RuntimeError, AssertionError):  # which JAX raises at its first computation
+        if without := missing_backend():
+            return complain(without, 2)
+        raise
 
 
 def _at_home(word: str) -> str:

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -88,3 +89,16 @@ def test_less_effort_for_what_runs_once_is_asked_of_a_cpu_that_knows_the_options
         backend.options_of_running_once.cache_clear()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert backend.options_of_running_once() is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [(AssertionError(), "it finds none"), (RuntimeError("Unable to initialize backend 'x'\nmore"), "Unable to .*'x'$")],
+)
+def test_a_platform_that_jax_does_not_find_is_said_in_one_line(monkeypatch, fault, why):
+    def devices():
+        raise fault
+
+    assert backend.missing_backend() == ""
+    monkeypatch.setattr(jax, "devices", devices)
+    assert re.match(f"JAX_PLATFORMS: got .*, expected what JAX has a device of: {why}", backend.missing_backend())

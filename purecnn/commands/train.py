@@ -18,6 +18,7 @@ import tyro
 from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain
 from purecnn.train.config import FREE, Config, resolved
+from purecnn.train.options import CALLED, NOT_HERE
 from purecnn.train.recipes import RECIPES, Recipe
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -52,22 +53,6 @@ class Train:
     """The number of processes, with --coordinator."""
     process_id: int | None = None
     """The index of this process, from 0."""
-
-
-CALLED = {  # elsewhere, what is here
-    "lr": "learning-rate", "lr0": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "img": "image-size",
-    "imgsz": "image-size", "img-size": "image-size", "dataset": "data", "arch": "model", "opt": "optimizer",
-    "output": "run-dir", "out-dir": "run-dir", "output-dir": "run-dir", "warmup": "warmup-epochs",
-    "smoothing": "label-smoothing", "aug": "augmentation", "amp": "precision", "name": "run-dir", "project": "run-dir",
-    "pretrained": "init-weights", "weights": "init-weights",
-}  # fmt: skip
-
-DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
-THREADS = "as many threads decode as there are processors"
-NOT_HERE = {
-    "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
-    "workers": THREADS, "num-workers": THREADS,
-}  # fmt: skip
 
 
 def defaults(arguments: Sequence[str]) -> Train:
@@ -143,7 +128,10 @@ def _run(command: Train) -> int:
         own = dataclasses.replace(read_config(Path(config.run_dir)), run_dir=config.run_dir)
         for name, value in dataclasses.asdict(own).items():
             got = getattr(config, name)
-            if got != value and name not in FREE:
+            # What the images and the devices decide is known, and compared, once the run begins.
+            later = name == "batch_size" and got > value
+            same = got in (value, {"precision": "auto", "loss": None}.get(name, value))
+            if not same and not later and name not in FREE:
                 return complain(f"{name}: got {got!r}, expected {value!r}, as the run in {own.run_dir} has it", 2)
     keep_freed_memory()
     cache = None if command.no_cache else command.cache_dir or default_cache()

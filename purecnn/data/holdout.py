@@ -67,11 +67,17 @@ def with_validation(data: Dataset, val_share: float) -> Dataset:
 
 
 def warn_of_absent_classes(data: Dataset) -> None:
-    """Warn of classes without validation images, which do not count in the choice of weights, or test images."""
-    for split, what in ((data.val, "validate"), (data.test, "test with")):
-        if split is None:
+    """Warn of classes without images to train on, or to validate, which do not count in the choice of weights, or test.
+
+    A class that is not trained is named once. Of batches it is not known.
+    """
+    trained = np.ones(len(data.classes), bool)
+    for split, what in ((data.train, "train on"), (data.val, "validate"), (data.test, "test with")):
+        if split is None or split.labels.ndim == 0:
             continue
-        absent = np.flatnonzero(np.bincount(split.labels, minlength=len(data.classes)) == 0)
+        there = np.bincount(split.labels, minlength=len(data.classes)) > 0
+        absent = np.flatnonzero(trained & ~there)
+        trained &= there | (split is not data.train)
         if len(absent):
             names = ", ".join(data.classes[n] for n in absent[:NAMED])
             more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""

@@ -31,9 +31,11 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
     """
     found: dict[str, tuple[str, SplitName]] = {}
     with naming(table), open(table, newline="", encoding=_encoding(table), errors="surrogateescape") as lines:
-        first = lines.readline()
-        lines.seek(0)
-        rows = csv.DictReader(lines, delimiter=max(",;\t", key=first.count))
+        first, begin = lines.readline(), 0
+        if first.lower().startswith("sep="):  # which is for Excel alone
+            begin, first = lines.tell(), lines.readline()
+        lines.seek(begin)
+        rows = csv.DictReader(lines, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
         head = [re.sub(r"[ -]+", "_", (name or "").strip().lower()) for name in rows.fieldnames or ()]
         columns = [next((name for name in names if name in head), "") for names in (FILE, CLASS)]
         if not all(columns):
@@ -44,7 +46,7 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         rows.fieldnames = head
         for row in rows:
             file, label = ((row[name] or "").strip() for name in columns)
-            where = f"{table}: line {rows.line_num}"
+            where = f"{table}: line {rows.line_num + bool(begin)}"
             if not file or not label or has_control_signs(file + label):
                 raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
             split = (row[SPLIT] or "").strip() if SPLIT in head else "train"

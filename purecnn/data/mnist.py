@@ -15,6 +15,7 @@ import numpy as np
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.guards import Refused, naming, require_labels, require_room, unpacked
 
+TORCHVISION = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}  # where it unpacks them
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 
@@ -22,8 +23,11 @@ CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shi
 def read_mnist(folder: Path, name: str, classes: tuple[str, ...]) -> Dataset:
     """From `folder`: {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, each with or without .gz.
 
+    Or from the folder in it where torchvision has them, and with a dot before idx, as some unpack them.
     Raises ValueError, naming the file, where one is missing, is not what its name says, or does not fit its partner.
     """
+    below = folder / TORCHVISION.get(name, "")
+    folder = below if below.is_dir() else folder
     train, test = (_split(folder, part, classes) for part in ("train", "t10k"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise Refused(
@@ -44,7 +48,7 @@ def _split(folder: Path, part: str, classes: tuple[str, ...]) -> Split:
 
 
 def _find(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz"):
+    for path in (folder / name, folder / f"{name}.gz", folder / name.replace("-idx", ".idx")):
         if path.is_file():
             return path
     raise Refused(f"{folder / name}[.gz]: there is no such file")

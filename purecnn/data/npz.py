@@ -16,7 +16,7 @@ import numpy as np
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.guards import Refused, naming, require_inside, require_room
 from purecnn.data.holdout import held_out
-from purecnn.data.suspicions import label_hint
+from purecnn.data.suspicions import label_hint, pixel_hint
 
 HEADER_LIMIT = 10_000  # bytes; NumPy's own
 NAMES_LIMIT = 2**20
@@ -91,7 +91,7 @@ def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
             raise Refused(f"{x}: got values from {low:g} to {high:g}, expected [0, 1] in {images.dtype}; or uint8")
         images = images.astype(np.float32)
     elif images.dtype != np.uint8:
-        raise Refused(f"{x}: got dtype {images.dtype}, expected uint8, or floating in [0, 1]")
+        raise Refused(f"{x}: got dtype {images.dtype}, expected uint8, or floating in [0, 1]{pixel_hint(images)}")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:

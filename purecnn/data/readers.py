@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from purecnn.data.dataset import Dataset, Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
 from purecnn.data.repeated_files import warn_of_repeated_files
-from purecnn.data.suspicions import check_pixels, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, warn_of_like_names, warn_of_repeats
 
 Data = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "folder", "npz"]
 DATA_NAMES = get_args(Data)
@@ -81,6 +81,7 @@ def read(
     if name in ("folder", "npz"):  # the published sets are as they are
         if options.classes is None:
             warn_of_absent_classes(data)
+            warn_of_like_names(data)
         warn_of_repeats(data)
         warn_of_repeated_files(data)
     if name == "npz":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import FEW, check_pixels, label_hint, warn_of_order
+from purecnn.data.suspicions import FEW, check_pixels, label_hint, pixel_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -191,9 +191,10 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
     is_float = pixels.dtype.kind == "f" or pixels.dtype.name == "bfloat16"  # which is none of NumPy's own
     if not is_float and pixels.dtype != np.uint8:
-        whole = pixels.dtype.kind in "iu" and 0 <= pixels.min() <= pixels.max() <= 255
-        hint = "; images.astype(np.uint8) makes them" if whole else ""
-        raise ValueError(f"data: images: got dtype {pixels.dtype}, expected uint8, or floating numbers{hint}")
+        expected = f"expected uint8, or floating numbers{pixel_hint(pixels)}"
+        raise ValueError(f"data: images: got dtype {pixels.dtype}, {expected}")
+    if classes.max() > np.iinfo(np.int32).max:  # which would begin anew at 0
+        raise ValueError(f"data: labels: got {classes.max()}, expected the numbers of classes: 0, 1, …")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
 

@@ -76,6 +76,22 @@ def check_pixels(images: np.ndarray, where: str) -> None:
         warnings.warn(f"{where}: {message}", stacklevel=3)
 
 
+def warn_of_like_names(data: Dataset) -> None:
+    """Of two classes whose names differ in upper and lower case alone."""
+    first: dict[str, str] = {}
+    for name in data.classes:
+        if (other := first.setdefault(name.casefold(), name)) != name:
+            warnings.warn(f"{data.name}: {other} and {name} are two classes, expected one name for each", stacklevel=3)
+
+
+def pixel_hint(images: np.ndarray) -> str:
+    """What makes pixels that can be taken of such numbers, at the end of an error; empty where that is not known."""
+    if images.dtype == bool:
+        return "; images.astype(np.float32) makes them"
+    whole = images.dtype.kind in "iu" and 0 <= images.min() <= images.max() <= 255
+    return "; images.astype(np.uint8) makes them" if whole else ""
+
+
 def label_hint(labels: np.ndarray) -> str:
     """What makes integers of such labels, at the end of an error; empty where that is not known."""
     if labels.ndim == 2:

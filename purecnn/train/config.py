@@ -16,6 +16,7 @@ from purecnn.data.dataset import Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
+from purecnn.train.options import as_written
 from purecnn.train.own_code import model_hint
 
 Model = Literal[
@@ -138,6 +139,8 @@ class Config:
     """A new folder for the results. None: the next free runs/MODEL-DATA-NUMBER."""
 
     def __post_init__(self):
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, as_written(value, is_path=name in PATHS))
         hint = model_hint(str(self.model), get_args(Model))
         names = ", ".join(get_args(Model))
         require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
@@ -151,9 +154,9 @@ class Config:
             require(
                 name, value, unset or (is_number and allowed(value)), expected + (" or None" if name in UNSET else "")
             )
-        for name in ("until_converged", "early_stopping", "freeze_statistics", "skip_unreadable"):
+        for name in ("until_converged", "early_stopping", "freeze_statistics", "skip_unreadable", "deterministic"):
             require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
-        for name in ("run_dir", "data_dir", "init_weights", "labels"):
+        for name in PATHS:
             path = getattr(self, name)
             require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
         expected = "all-but-head, layers such as 0-12,15, or None"
@@ -205,6 +208,7 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "checkpoint_every": NOT_NEGATIVE,
     "seed": (int, lambda v: 0 <= v < 2**32, "an integer from 0 to 4294967295"),
 }
+PATHS = ("run_dir", "data_dir", "init_weights", "labels")
 UNSET = ("image_size", "clip_norm", "ema")  # may be None
 
 

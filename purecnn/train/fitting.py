@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import jax
 import numpy as np
 from rich.console import Console
 
@@ -25,11 +27,20 @@ from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import ModelMetadata, require_distinct
 from purecnn.train.nets import call_own, load_net, make_net
+from purecnn.train.options import as_written
 from purecnn.train.plan import output_shape, prepare
 from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
 
 
+@contextmanager
+def jax_as_usual() -> Iterator[None]:
+    """Inside, none of what a program asks of its own code: optax adds integers to floats, and weights are float32."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), jax.enable_x64(False):
+        yield
+
+
+@jax_as_usual()
 def fit(
     net: Chain | Callable[[int], Chain] | str,
     data: Any,
@@ -61,7 +72,12 @@ def fit(
     """
     if unknown := unknown_option(options):
         raise TypeError(f"fit: {unknown}")
+    if not isinstance(config, Config | None):
+        pair = "; images and labels are one argument, (images, labels), and options have names: epochs=10"
+        raise TypeError(f"config: got {type(config).__name__}, expected a purecnn.train.config.Config{pair}")
     config = dataclasses.replace(config or Config(), **options)
+    if resume and config.run_dir is None:
+        raise ValueError("run_dir: got none, expected the folder of the run to resume")
     classes = None if classes is None else _named(classes)
     found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
     if isinstance(found.train, Stream):
@@ -78,6 +94,8 @@ def fit(
     found = dataclasses.replace(found, classes=names)
     for name, split in found.splits().items():
         _require_fit(name, split, found)
+    if len(names) < 2:
+        raise ValueError(f"classes: got only {''.join(names)}, expected at least 2")
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
         warn_of_repeats(found)
@@ -97,6 +115,9 @@ def _named(classes: Any) -> tuple[str, ...]:
 
 
 def _read(name: str, source: Any) -> Split:
+    if not isinstance(source, Split | Iterable):
+        share = "; val_share says how much of the data is held out" if name == "val" else ""
+        raise TypeError(f"{name}: got {type(source).__name__}, expected arrays or batches to iterate over{share}")
     try:
         return read_all(source)
     except (TypeError, ValueError) as error:
@@ -127,7 +148,7 @@ def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Lo
 
     Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
     """
-    metadata, chain, params, state = load_net(run, last=last, net=net)
+    metadata, chain, params, state = load_net(as_written(run, is_path=True), last=last, net=net)
     return Loaded(chain, params, state, metadata)
 
 

@@ -96,8 +96,9 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
             draw_curves(run.folder / "curves.png", run.progress.metrics, title)
         raise
     except Exception as error:
-        if isinstance(run.plan.data.train, Stream):  # whatever a program's own iterable raises
-            with suppress(OSError):  # a full disk is what it was, perhaps
+        # Whatever a program's own iterable or function raises; that of a full disk would fail once more.
+        if isinstance(run.plan.data.train, Stream) or not isinstance(error, OSError):
+            with suppress(OSError):
                 error.add_note(f"{run.saved()}; resume=True goes on with it")
         raise
 

@@ -21,7 +21,7 @@ from purecnn.chain import Chain, Params
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
-from purecnn.train.own_code import in_one_line, model_hint, place_of_code
+from purecnn.train.own_code import in_one_line, model_hint, near, place_of_code
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of
 
@@ -53,7 +53,9 @@ def make_net(model: str, classes: int) -> Chain:
     except (Exception, SystemExit) as error:
         raise ValueError(f"model: got {model!r}, whose module cannot be imported: {in_one_line(error)}") from error
     if not hasattr(found, function):
-        raise ValueError(f"model: got {model!r}: module {module!r} has no attribute {function!r}")
+        file = getattr(found, "__file__", None)
+        place = near(file) if file else "one of Python's own"  # it may be another than they mean
+        raise ValueError(f"model: got {model!r}: module {module!r} has no attribute {function!r} ({place})")
     return call_own(getattr(found, function), classes, f"model: {model}")
 
 
@@ -110,6 +112,9 @@ def load_net(
         lambda key: {"params": net.init(key, metadata.input_shape), "state": net.init_state(metadata.input_shape)}, key
     )
     found = load_weights(file, like)
+    for place, leaf in jax.tree_util.tree_leaves_with_path(found):
+        if not np.isfinite(leaf).all():  # every output would be NaN
+            raise ValueError(f"{file}: {name_of(place)}: got values that are not finite")
     return metadata, net, found["params"], found["state"]
 
 

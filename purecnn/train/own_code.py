@@ -62,5 +62,10 @@ def _is_own(file: str) -> bool:
 
 
 def _place(file: str, line: int) -> str:
-    near = os.path.relpath(file)
-    return f"{file if near.startswith(os.pardir) else near}:{line}"
+    return f"{near(file)}:{line}"
+
+
+def near(file: str) -> str:
+    """The path of a file from the working directory on, if it is below that."""
+    path = os.path.relpath(file)
+    return file if path.startswith(os.pardir) else path

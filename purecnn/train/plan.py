@@ -93,6 +93,8 @@ def prepare(
         own = Path(config.run_dir or "") / "weights.safetensors"
         file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
         metadata, start = init_from_weights(file, metadata, start, optimizer, devices, net)
+    if net.layers and net.layers[-1].name == "softmax" and config.loss == "softmax_cross_entropy":
+        warnings.warn(f"net: {net.name} ends with softmax, which the loss applies as well: leave it out", stacklevel=3)
     if augment is None:
         data, augment = augmented(data, config)
     if isinstance(data.train, Split) and not fits_on_device(data.train):

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from purecnn.train.config import RENAMED, Config, require
+from purecnn.train.options import known_elsewhere
 from purecnn.train.weights import write_whole
 
 CONTENTS = {
@@ -152,7 +153,7 @@ def unknown_option(names: Iterable[Any]) -> str:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
-            return f"got the unknown name {name!r}, {hint}"
+            return f"got the unknown name {name!r}, {known_elsewhere(name) or hint}"
     return ""
 
 

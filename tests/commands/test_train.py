@@ -109,7 +109,8 @@ def test_options_win_over_the_file_and_the_whole_config_can_be_seen_first(traine
 def test_a_finished_run_resumed_stays_as_it_is(trained):
     folder, _ = trained
     before = {name: (folder / "run" / name).read_bytes() for name in FILES - PICTURES - {"checkpoints"}}
-    done = here("train", "--run-dir", "run", "--resume", *OWN_CACHE, cwd=folder)
+    # As a cluster starts it again and again: what was filled in is the same.
+    done = here("train", "--run-dir", "run", "--resume", "--precision", "auto", *OWN_CACHE, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 82 of 82\n" in done.stdout
     assert "being there from a run before" in done.stdout
@@ -120,6 +121,9 @@ def test_resuming_with_other_options_is_refused_with_the_difference(trained):
     done = here("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
     assert done.returncode == 2
     assert done.stderr == "purecnn: model: got 'mlp', expected 'lenet', as the run in run has it\n"
+    done = here("train", "--run-dir", "run", "--resume", "--batch-size", 64, cwd=trained[0])  # not all in one batch
+    assert done.returncode == 2
+    assert "checkpoints: of another config: batch_size: got 64, expected 32, as when it was saved" in done.stderr
     done = here("train", "--run-dir", "run", "--resume", "--epochs", 1, cwd=trained[0])
     assert done.returncode == 2
     assert done.stderr.startswith("purecnn: epochs: got 1, expected at least 2, which the run has done\n")

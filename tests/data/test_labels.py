@@ -21,6 +21,8 @@ TABLES = {
     "Excel's Unicode text": "file\tclass\na.png\tcat\nsub/b.png\tdog, wet\n".encode("utf-16"),
     "metadata.csv of Hugging Face": "\n".join(("file_name,label", *ROWS[1:])).encode(),
     "paths of Windows": b'file,class\n.\\a.png,cat\nsub\\b.png,"dog, wet"\n',
+    "blanks after the commas": b'file, class\na.png, cat\nsub/b.png, "dog, wet"\n',
+    "what tells Excel the delimiter": b'sep=;\r\nfile;class\r\na.png;cat\r\nsub/b.png;"dog, wet"\r\n',
     "a line twice": "\n".join((*ROWS, ROWS[1])).encode(),
     "whole paths": b'file,class\nROOT/a.png,cat\nROOT/sub/b.png,"dog, wet"\n',
 }

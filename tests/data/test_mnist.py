@@ -32,6 +32,16 @@ def test_a_packed_file_without_its_suffix_is_known_by_its_content(tmp_path):
     np.testing.assert_array_equal(read("mnist", str(tmp_path)).train.labels, train[1])
 
 
+@pytest.mark.parametrize(("name", "below"), [("mnist", "MNIST/raw"), ("fashion-mnist", "FashionMNIST/raw")])
+def test_torchvisions_folder_and_names_with_a_dot_are_found(tmp_path, name, below):
+    (tmp_path / below).mkdir(parents=True)
+    train, _ = write_mnist(tmp_path / below, packed=False)
+    np.testing.assert_array_equal(read(name, str(tmp_path)).train.labels, train[1])
+    for path in (tmp_path / below).iterdir():
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    np.testing.assert_array_equal(read(name, str(tmp_path / below)).train.labels, train[1])
+
+
 def huge(path):
     path.write_bytes(gzip.compress(struct.pack(">4I", 0x803, 2**31, 2**15, 2**15)))
 

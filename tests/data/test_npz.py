@@ -87,6 +87,8 @@ WRONG = {
     "text": ({"images": IMAGES, "labels": np.array(list("abcd"))[LABELS]}, r"np\.unique\(labels, return_inverse"),
     "bytes": ({"images": IMAGES, "labels": np.array([b"a", b"b"])[LABELS % 2]}, r"\|S1\(40,\), .* np\.unique\("),
     "bool": ({"images": IMAGES, "labels": LABELS > 1}, r"bool\(40,\), .* labels\.astype\(int\) makes them"),
+    "wide pixels": ({"images": IMAGES.astype(np.int64), "labels": LABELS}, r"int64, .* images\.astype\(np\.uint8\)"),
+    "bool pixels": ({"images": IMAGES > 9, "labels": LABELS}, r"bool, .* images\.astype\(np\.float32\) makes them"),
     "one-hot labels": ({"images": IMAGES, "labels": np.eye(4, dtype=int)[LABELS]}, r"labels: got int64\(40, 4\)"),
     "negative label": ({"images": IMAGES, "labels": LABELS.astype(int) - 1}, "got labels from -1 to 2"),
     "absurd label": ({"images": IMAGES, "labels": LABELS.astype(np.uint64) * 2**62}, "got labels from 0 to 13835"),

@@ -8,8 +8,9 @@ import pytest
 
 from purecnn.data import suspicions
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.holdout import warn_of_absent_classes
 from purecnn.data.stream import open_stream
-from purecnn.data.suspicions import check_pixels, warn_of_order, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, warn_of_like_names, warn_of_order, warn_of_repeats
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(12, (4, 5, 1), 3)
@@ -23,6 +24,22 @@ def said(function, *args):
         warnings.simplefilter("always")
         function(*args)
     return [str(each.message) for each in found]
+
+
+def test_classes_that_differ_in_upper_and_lower_case_alone_are_a_warning():
+    alike = dataclasses.replace(DATA, classes=("Cat", "cat", "owl"))
+    assert said(warn_of_like_names, alike) == ["pets: Cat and cat are two classes, expected one name for each"]
+    assert said(warn_of_like_names, DATA) == []
+
+
+def test_a_class_that_is_not_trained_is_named_once():
+    given = Dataset(
+        "arrays", Split(IMAGES[:8], np.arange(1, 9) % 4 + 1), Split(IMAGES[8:], np.array([1, 2, 3, 3])), tuple("01234")
+    )
+    assert said(warn_of_absent_classes, given) == [
+        "arrays: class has no image to train on: 0",
+        "arrays: class has no image to test with: 4",
+    ]
 
 
 def test_images_that_differ_are_no_repeats():

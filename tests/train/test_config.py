@@ -1,10 +1,15 @@
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+import yaml
 
 from purecnn.train.config import Config, resolved
+from purecnn.train.run_folder import config_text
 
 pytestmark = pytest.mark.usefixtures("users_errors")
 
@@ -38,11 +43,13 @@ pytestmark = pytest.mark.usefixtures("users_errors")
         ("until_converged", "yes", "true or false"),
         ("run_dir", "", "a path or None"),
         ("early_stopping", 1, "true or false"),
+        ("deterministic", "on", "true or false"),
         ("clip_norm", 0.0, "a finite number above 0 or None"),
         ("image_size", 0, "an integer, at least 1 or None"),
         ("warmup_epochs", -1.0, "a finite number, at least 0"),
         ("precision", "float16", "one of auto, float32, bfloat16"),
         ("augmentation", "flip+flop", "none or some of"),
+        ("augmentation", ["flip", "crop"], "none or some of"),
         ("augmentation", "flip+resized_crop", "resized_crop to be the first"),
         ("crop_area", 0.0, "a number above 0, at most 1"),
         ("streaming", "maybe", "one of auto, always, never, cached"),
@@ -86,3 +93,13 @@ def test_passes_are_in_bfloat16_where_the_hardware_multiplies_in_it(monkeypatch,
     monkeypatch.setattr(jax, "devices", lambda: [device])
     assert resolved(Config()).precision == expected
     assert resolved(Config(precision="float32")).precision == "float32"
+
+
+def test_numbers_of_numpy_and_paths_are_as_they_are_written_in_a_file(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    numbers = {"epochs": np.int64(3), "learning_rate": np.float32(0.5), "seed": jnp.uint32(7), "ema": np.array(0.5)}
+    made = Config(**numbers, early_stopping=np.True_, run_dir=Path("a/b"), data_dir="~/pets", labels=Path("~/a.csv"))
+    assert made == Config(epochs=3, learning_rate=0.5, seed=7, ema=0.5, early_stopping=True, run_dir="a/b",
+                          data_dir="/home/me/pets", labels="/home/me/a.csv")  # fmt: skip
+    assert yaml.safe_load(config_text(made))["epochs"] == 3
+    assert Config(run_dir="~").run_dir == "~"

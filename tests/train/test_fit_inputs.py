@@ -1,5 +1,6 @@
 """What a program gives to `purecnn.train.fit`, with the mistakes that people make."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -9,7 +10,7 @@ from purecnn.train.config import Config
 from purecnn.train.fitting import _named, as_dataset, fit
 from tests.train.test_fitting import NET, QUIET, TRAIN, batches
 
-pytestmark = pytest.mark.usefixtures("a_users_jax")
+pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,31 @@ pytestmark = pytest.mark.usefixtures("a_users_jax")
         (NET, batches(), {"classes": "abcdefghij"}, "classes: got 'abcdefghij', expected a name for each"),
         (NET, batches(), {"classes": (*"abcdefghi", "a")}, "classes: got 'a' twice"),
         (NET, TRAIN, {"epoch": 3}, "fit: got the unknown name 'epoch', did you mean epochs"),
-        (NET, TRAIN, {"lr": 3}, "fit: got the unknown name 'lr', expected some of model, data"),
+        (NET, TRAIN, {"lr": 3}, r"fit: got the unknown name 'lr', did you mean learning_rate\?"),
+        (NET, TRAIN, {"validation_split": 0.1}, r"'validation_split', did you mean val_share\?"),
+        (
+            NET,
+            TRAIN,
+            {"val": 0.2},
+            "val: got float, expected .*; val_share says how much of the data is held out",
+        ),
+        (NET, TRAIN, {"validation_data": TRAIN}, r"'validation_data', val=\(images, labels\) are those that validate"),
+        (NET, TRAIN, {"callbacks": []}, "'callbacks', on_epoch=function is called with the line of every epoch"),
+        (NET, TRAIN, {"nothing_like_it": 1}, "'nothing_like_it', expected some of model, data"),
+        (
+            NET,
+            TRAIN[0],
+            {"config": TRAIN[1]},
+            r"config: got ndarray, expected .*Config; .* one argument, \(images, labels\)",
+        ),
+        (NET, TRAIN, {"run_dir": None, "resume": True}, "run_dir: got none, expected the folder of the run to resume"),
+        (
+            NET,
+            (TRAIN[0], TRAIN[1].astype(int) + 2**32),
+            {},
+            "labels: got 4294967305, expected the numbers of classes: 0, 1, …",
+        ),
+        ("mlp", (TRAIN[0], TRAIN[1] * 0), {}, "classes: got only 0, expected at least 2"),
         ("lenett", TRAIN, {}, "no such model; .* did you mean lenet"),
         (
             purecnn.Chain("own", (nn.conv2d(10, 3),)),
@@ -38,7 +63,36 @@ pytestmark = pytest.mark.usefixtures("a_users_jax")
 )
 def test_mistakes_are_named(tmp_path, net, data, options, message):
     with pytest.raises((ValueError, TypeError), match=message):
-        fit(net, data, run_dir=str(tmp_path / "run"), **options, **QUIET)
+        fit(net, data, **{"run_dir": tmp_path / "run", **options}, **QUIET)
+
+
+def test_what_a_function_of_ones_own_raises_loses_no_epoch(tmp_path):
+    def stop(line):
+        if line["epoch"] == 2:
+            raise RuntimeError("enough")
+
+    options = {"epochs": 3, "run_dir": tmp_path / "run", **QUIET}
+    with pytest.raises(RuntimeError, match="enough") as caught:
+        fit(NET, TRAIN, on_epoch=stop, **options)
+    assert caught.value.__notes__ == ["step 20 is saved; resume=True goes on with it"]
+    done = fit(NET, TRAIN, resume=True, **options)
+    assert [line["step"] for line in done.metrics] == [10, 20, 30]
+
+
+def test_what_a_program_asks_of_jax_for_its_own_code_changes_no_bit(tmp_path):
+    options = {"epochs": 1, "schedule": "cosine", "warmup_epochs": 0.5, "optimizer": "adam", **QUIET}
+    fit(NET, TRAIN, run_dir=tmp_path / "usual", **options)
+    strict = jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"), jax.enable_x64(True)
+    with strict[0], strict[1], strict[2]:
+        fit(NET, TRAIN, run_dir=tmp_path / "strict", **options)
+    usual, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("usual", "strict"))
+    assert usual == other
+
+
+def test_a_net_that_ends_with_softmax_is_a_warning(tmp_path):
+    net = purecnn.Chain("own", (*NET.layers, nn.softmax()))
+    with pytest.warns(UserWarning, match="own ends with softmax, which the loss applies as well: leave it out"):
+        fit(net, TRAIN, epochs=1, run_dir=tmp_path / "run", **QUIET)
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("the disk is gone"), "ended"])

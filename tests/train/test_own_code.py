@@ -36,7 +36,7 @@ three = 3
 """
 EXPECTED = "expected a function from the number of classes to a purecnn.Chain"
 WRONG = {
-    "own_nets:none": "got 'own_nets:none': module 'own_nets' has no attribute 'none'",
+    "own_nets:none": "got 'own_nets:none': module 'own_nets' has no attribute 'none' (own_nets.py)",
     "own_nets:no_argument": "own_nets:no_argument, called with the number of classes: "
     f"too many positional arguments (own_nets.py:5); {EXPECTED}",
     "own_nets:raises": "own_nets:raises raised KeyError: 'two\\nlines' (own_nets.py:9)",

@@ -1,0 +1,40 @@
+"""Options as programs give them, and as other tools call them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+CALLED = {  # elsewhere, what is here
+    "lr": "learning-rate", "lr0": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "img": "image-size",
+    "imgsz": "image-size", "img-size": "image-size", "dataset": "data", "arch": "model", "opt": "optimizer",
+    "output": "run-dir", "out-dir": "run-dir", "output-dir": "run-dir", "warmup": "warmup-epochs",
+    "smoothing": "label-smoothing", "aug": "augmentation", "amp": "precision", "name": "run-dir", "project": "run-dir",
+    "pretrained": "init-weights", "weights": "init-weights", "validation-split": "val-share", "val-split": "val-share",
+    "num-epochs": "epochs", "max-epochs": "epochs", "num-train-epochs": "epochs",
+}  # fmt: skip
+
+DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
+THREADS = "as many threads decode as there are processors"
+NOT_HERE = {
+    "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
+    "workers": THREADS, "num-workers": THREADS,
+    "validation-data": "val=(images, labels) are those that validate",
+    "callbacks": "on_epoch=function is called with the line of every epoch",
+}  # fmt: skip
+
+
+def known_elsewhere(name: str) -> str:
+    """What stands here for an option of another tool, in words; "" where none is known."""
+    called = name.replace("_", "-")
+    if called in CALLED:
+        return f"did you mean {CALLED[called].replace('-', '_')}?"
+    return NOT_HERE.get(called, "")
+
+
+def as_written(value: Any, *, is_path: bool = False) -> Any:
+    """As config.yaml has it: a path as text, with the home folder for ~, and a number of NumPy or JAX as Python's."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return os.path.expanduser(text) if is_path and isinstance(text, str) and text.startswith("~/") else text
