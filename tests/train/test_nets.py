@@ -89,6 +89,18 @@ def test_another_model_is_refused(tmp_path):
         prepare(Config(init_weights=str(tmp_path / "there.safetensors")))
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, bad):
+    params = write(tmp_path / "there.safetensors")
+    params[1]["w"] = params[1]["w"].at[2, 3].set(bad)
+    net = mlp()
+    save_weights(
+        tmp_path / "bad.safetensors", {"params": params, "state": net.init_state((8, 8, 1))}, METADATA.header()
+    )
+    with pytest.raises(ValueError, match=r"bad\.safetensors: params\.1\.w: got values that are not finite"):
+        load_net(tmp_path / "bad.safetensors")
+
+
 def test_pixels_are_seen_less_their_mean_over_their_deviation():
     x = jnp.full((1, 2, 2, 3), 0.5)
     colours = dataclasses.replace(METADATA, pixel_mean=(0.5, 0.25, 0.0), pixel_std=(1.0, 0.25, 2.0))
