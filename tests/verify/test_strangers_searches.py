@@ -1,5 +1,7 @@
 """Calls that the example promises no more: a search without a solution, a reflection of one row, four coordinates."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,10 @@ import pytest
 
 import verify
 from tests.verify.rules import LONG, joined, with_arguments
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.checks import gradient
+from verify.function_under_test import describe
+from verify.report.finding import NotRunError
 
 RNG = np.random.default_rng(5)
 
@@ -126,3 +132,92 @@ def test_what_is_symmetric_changes_as_such_where_elements_are_tried_alone():
     args = (m @ m.T / 5 + np.eye(5)).astype(np.float32), RNG.standard_normal(5).astype(np.float32)
     report = verify.check(with_arguments(solve, bwd), *args, checks=("adjoint", "differences"), cases=0, seconds=LONG)
     assert report.ok, report
+
+
+def cube_root(a):
+    """By bisection, of which autodiff says 0."""
+
+    def halve(_, ends):
+        middle = (ends[0] + ends[1]) / 2
+        return jnp.where(middle**3 < a, middle, ends[0]), jnp.where(middle**3 < a, ends[1], middle)
+
+    ends = jax.lax.fori_loop(0, 60, halve, (jnp.zeros_like(a), jnp.full_like(a, 4)))
+    return (ends[0] + ends[1]) / 2
+
+
+@pytest.mark.parametrize(
+    ("calls_itself", "held", "verdict"), [(False, False, "right"), (True, False, "right"), (True, True, "wrong")]
+)
+def test_a_search_that_the_forward_rule_runs_itself_is_a_note_and_a_held_root_is_wrong(calls_itself, held, verdict):
+    """Both are right once; differentiated again, the first lacks the root's derivative, the last as well."""
+    rule = jax.custom_vjp(lambda a: cube_root(a))
+
+    def fwd(a):
+        x = rule(a) if calls_itself else cube_root(a)
+        return x, jax.lax.stop_gradient(x) if held else x
+
+    rule.defvjp(fwd, lambda x, g: (g / (3 * x * x),))
+    a = np.array([0.5, 2, 7], np.float32)
+    report = verify.check(rule, a, checks=("gradient", "differences", "second order"), cases=0)
+    assert report.verdict == verdict, report
+    assert ("let it call the rule" in str(report)) is not calls_itself
+
+
+def inverse(y, a):
+    """x of x + a tanh(2 x) = y by Newton's method, which goes to and fro where a is large."""
+
+    def step(_, x):
+        t = jnp.tanh(2 * x)
+        return x - (x + a * t - y) / (1 + 2 * a * (1 - t * t))
+
+    return jax.lax.fori_loop(0, 60, step, y)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_fixed_number_of_steps_that_does_not_converge_has_no_derivative(wrong):
+    def bwd(res, g):
+        y, a = res
+        t = jnp.tanh(2 * inverse(y, a))
+        v = g / (1 + 2 * a * (1 - t * t))
+        return v, -v * t * (1.001 if wrong else 1)
+
+    y = np.array([0.4, -1.3], np.float32)
+    args = y, np.array([0.4, 0.2], np.float32)
+    tested = describe(with_arguments(inverse, bwd), args, None, None)
+    example = with_cotangent(CallUnderTest(tested, "", args, {}, 0, example=True), np.random.default_rng(0))
+    assert bool(gradient.findings(example)) is wrong
+    large = replace(example, arrays=(y, np.array([0.4, 4], np.float32)), example=False)
+    if wrong:  # as it is where the steps converge
+        assert gradient.findings(replace(large, arrays=(y, args[1] / 2)))
+    else:
+        with pytest.raises(NotRunError, match="without a solution"):
+            gradient.findings(large)
+
+
+def soft_mask(x):
+    """Sigmoids that sum to 2, behind a threshold found by bisection, of which autodiff says 0."""
+
+    def halve(_, ends):
+        middle = (ends[0] + ends[1]) / 2
+        above = jax.nn.sigmoid(x - middle).sum() > 2
+        return jnp.where(above, middle, ends[0]), jnp.where(above, ends[1], middle)
+
+    ends = jax.lax.fori_loop(0, 80, halve, (x.min() - 40, x.max() + 40))
+    return jax.nn.sigmoid(x - (ends[0] + ends[1]) / 2)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_where_autodiff_is_no_oracle_a_cotangent_that_vanishes_leaves_its_rounding(wrong):
+    """Whatever moves, the sum stays: of a cotangent of ones nothing is left."""
+
+    def bwd(res, g):
+        y = soft_mask(*res)
+        w = y * (1 - y)
+        return (w * g - w * (w * g).sum() / w.sum() * (1.001 if wrong else 1),)
+
+    args = (np.array([0.3, -1.2, 0.8, 2.1], np.float32),)
+    tested = describe(with_arguments(soft_mask, bwd), args, None, None)
+    example = with_cotangent(CallUnderTest(tested, "", args, {}, 0, example=True), np.random.default_rng(0))
+    assert bool(gradient.findings(example)) is wrong
+    ones = replace(example, y_bar=(np.ones(4, np.float32),), example=False)
+    assert bool(gradient.findings(ones)) is wrong

@@ -161,9 +161,9 @@ def _beyond_noise(
 def _as_in_float64(case: CallUnderTest, got: list[np.ndarray], right: list[np.ndarray]) -> list[np.ndarray]:
     """Where autodiff is no oracle, as of a bisection, whose slope differences have found right in float64, the rule is
     held against itself."""
-    pairs = zip(_differing(case, right, _allowed(case, WIDE, case.narrowest)), got, right, strict=True)
-    close = max(COARSE, ROOM * case.own_unit)
-    return [other & (np.abs(g - r) <= close * largest(r)) for other, g, r in pairs]
+    differing, unit = _differing(case, right, _allowed(case, WIDE, case.narrowest)), case.own_unit
+    near = [np.abs(g - r) <= max(COARSE, ROOM * unit) * largest(r) for g, r in zip(got, right, strict=True)]
+    return _both(differing, [n | cancelled(case, k, got[k], unit, right[k]) for k, n in enumerate(near)])
 
 
 def _both(first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:
