@@ -18,11 +18,13 @@ $(READY): requirements/lock.txt pyproject.toml
 train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
 	$(BIN)/purecnn train
 
-# What takes long: the training tool and its commands in whole runs, the experiments, every rule and net on every mesh and
-# exported, the pages of the book, and rules of other people and faulty ones under every check of the verifier.
+# What takes long: the training tool and its commands in whole runs, the experiments, every net, every rule and net on
+# every mesh, exported and compiled, the pages of the book, and whole programs, rules of other people and faulty ones
+# under every check of the verifier.
 # The longest stand first, so that no worker waits for another at the end.
 PROOFS := tests/test_shardings.py tests/test_export.py tests/docs tests/commands tests/train tests/experiments \
-  tests/test_benchmark.py tests/results tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
+  tests/test_benchmark.py tests/test_readme.py tests/test_lowered.py tests/test_compiled.py tests/models tests/results \
+  tests/verify/mutation tests/verify/program tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
   $(wildcard tests/verify/test_strangers_*.py)
 
 test: $(READY)   ## every test but those of proofs and slow-proofs
@@ -35,10 +37,11 @@ slow-proofs: $(READY) ## what continuous integration leaves out: the tests marke
 	$(BIN)/python -m pytest -n auto -m slow
 	$(BIN)/python -m verify --dtypes bf16 --cases 1  # what other shapes could show, float32 has shown
 
-newest:          ## the tests of make test, and the wheel, without the lock: what pip installs for a user today
+newest:          ## the tests of make test, of nets and what is compiled, and the wheel, without the lock: what pip installs for a user today
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
+	.venv-newest/bin/python -m pytest -n auto tests/models tests/test_lowered.py tests/test_compiled.py
 	.venv-newest/bin/python -m tests.release.smoke --newest
 
 verify: $(READY) ## every rule of purecnn in float32 under every check of the verifier

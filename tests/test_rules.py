@@ -198,7 +198,7 @@ def test_a_number_to_sweep_may_be_an_array(function):
         np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", one_in(2, ["bfloat16", "float64"]))
 def test_gradients_at_a_traced_number_are_those_at_the_static_one(dtype):
     """In the chosen dtype, by grad and by hand, twice, and on a mesh with explicit axes; the number itself has none."""
     with jax.enable_x64(dtype == "float64"):

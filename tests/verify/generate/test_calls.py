@@ -35,6 +35,7 @@ def test_axes_that_correspond_and_are_equal_stay_equal():
     assert square == [((0, 0),), ((0, 1), (1, 0)), ((1, 1),)]
 
 
+@pytest.mark.slow
 def test_a_rule_for_pairs_is_right():
     def bwd(res, g):
         x, y = res

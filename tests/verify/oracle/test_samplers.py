@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import verify
 
@@ -41,6 +42,7 @@ def test_its_derivative_is_not_called_wrong_by_the_slope_of_a_draw():
     assert any("draws until it accepts" in o.reason for o in report.outcomes)
 
 
+@pytest.mark.slow
 def test_with_a_reference_it_is_checked():
     reference = sampler()
     half = jax.custom_jvp(lambda scale: reference(scale))
