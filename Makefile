@@ -37,7 +37,7 @@ slow-proofs: $(READY) ## what continuous integration leaves out: the tests marke
 	$(BIN)/python -m pytest -n auto -m slow
 	$(BIN)/python -m verify --dtypes bf16 --cases 1  # what other shapes could show, float32 has shown
 
-newest:          ## the tests of make test, of nets and what is compiled, and the wheel, without the lock: what pip installs for a user today
+newest:          ## tests of rules, nets and what is compiled, and the wheel, without the lock: what pip installs today
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)

@@ -158,8 +158,7 @@ def assert_ok(rule: Callable, *args: Any, **options: Any) -> Report:
 
 
 def _example(tested: FunctionUnderTest, label: str, seed: int) -> CallUnderTest:
-    arrays = tuple(tested.leaves[k].value for k in tested.arrays)
-    case = CallUnderTest(tested, label, arrays, {}, seed, example=True)
+    case = CallUnderTest(tested, label, tested.example, {}, seed, example=True)
     try:
         return with_cotangent(case, np.random.default_rng((seed, 14)))
     except Exception as error:

@@ -59,6 +59,11 @@ class FunctionUnderTest:
     compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def example(self) -> tuple[Any, ...]:
+        """The arrays of the user's own call."""
+        return tuple(self.leaves[k].value for k in self.arrays)
+
+    @property
     def perturbed(self) -> tuple[int, ...]:
         return tuple(k for k, leaf in enumerate(self.leaves) if leaf.kind == PERTURBED)
 
@@ -211,9 +216,8 @@ def _leaf(path: str, value: Any, wanted: bool, explicit: bool) -> Leaf:
 def _calls(tested: FunctionUnderTest) -> tuple[dict[str, str], frozenset[str], int]:
     """Replace `custom_vjp` calls; in a function that has none, `custom_jvp` calls are what was written by hand. Beside
     them the names of all primitives, and how many calls of either kind there are."""
-    arrays = [tested.leaves[k].value for k in tested.arrays]
     try:
-        closed = jax.make_jaxpr(tested.flat(tested.rule, {}))(*arrays)
+        closed = jax.make_jaxpr(tested.flat(tested.rule, {}))(*tested.example)
     except Exception as error:
         raise UncheckableError(f"the call itself fails: {first_line(error)}{unbound(error)}") from error
     if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):

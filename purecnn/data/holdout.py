@@ -77,7 +77,8 @@ def warn_of_absent_classes(data: Dataset) -> None:
             continue
         there = np.bincount(split.labels, minlength=len(data.classes)) > 0
         absent = np.flatnonzero(trained & ~there)
-        trained &= there | (split is not data.train)
+        if split is data.train:
+            trained = there
         if len(absent):
             names = ", ".join(data.classes[n] for n in absent[:NAMED])
             more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""

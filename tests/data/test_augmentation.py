@@ -13,6 +13,10 @@ pytestmark = pytest.mark.usefixtures("little_compilation")
 HEIGHT, WIDTH = 24, 20
 
 
+def drawn(*shape):
+    return jnp.asarray(np.random.default_rng(0).random(shape), jnp.float32)
+
+
 @partial(jax.jit, static_argnames=("angle", "stretch", "shift"))
 def random_warp(key, images, **amounts):
     return augmentation.random_warp(key, images, **amounts)
@@ -52,7 +56,7 @@ def test_a_turn_alone_keeps_distances():
 
 
 def test_nothing_asked_nothing_done():
-    images = jnp.asarray(np.random.default_rng(0).random((3, 7, 5, 2)), jnp.float32)
+    images = drawn(3, 7, 5, 2)
     still = random_warp(jax.random.key(1), images, angle=0.0, stretch=0.0, shift=0.0)
     np.testing.assert_allclose(still, images, atol=1e-5)
 
@@ -66,7 +70,7 @@ def test_what_moves_in_is_zero_and_the_dtype_stays():
 
 
 def test_the_key_decides():
-    images = jnp.asarray(np.random.default_rng(0).random((4, 8, 8, 1)), jnp.float32)
+    images = drawn(4, 8, 8, 1)
     one = random_warp(jax.random.key(1), images)
     np.testing.assert_array_equal(one, random_warp(jax.random.key(1), images))
     assert (one != random_warp(jax.random.key(2), images)).any()
@@ -171,7 +175,7 @@ def test_a_resized_crop_shows_a_piece_of_its_area_and_ratio_enlarged():
 
 
 def test_resized_crop_takes_its_least_area_from_make_augmentation():
-    images = jnp.asarray(np.random.default_rng(0).random((3, 8, 8, 1)), jnp.float32)
+    images = drawn(3, 8, 8, 1)
     for name in ("resized_crop", "resized_crop+flip"):
         whole = augmentation.make_augmentation(name, 1.0)(jax.random.key(1), images)
         assert (np.asarray(whole) != np.asarray(augmentation.make_augmentation(name)(jax.random.key(1), images))).any()

@@ -152,7 +152,7 @@ def _broadcasts(case: CallUnderTest) -> bool:
 
 
 def _example_shapes(case: CallUnderTest) -> list[tuple[int, ...]]:
-    return [np.shape(case.tested.leaves[k].value) for k in case.tested.arrays]
+    return [np.shape(a) for a in case.tested.example]
 
 
 def _output_shapes(case: CallUnderTest, sizes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -137,8 +137,8 @@ def _against_oracle(case, arrays, y_bar, u, got, room) -> list[Finding] | None:
     if expected is None:
         return None
     unknown = [np.isnan(e) for e in expected]  # 0/0 of a guard: it says nothing of the other elements
-    size = max((float(np.abs(e[~u]).max(initial=0)) for e, u in zip(expected, unknown, strict=True)), default=0.0)
-    if not np.isfinite(size) or all(u.all() for u in unknown):
+    size = max((float(np.abs(e[~nan]).max(initial=0)) for e, nan in zip(expected, unknown, strict=True)), default=0.0)
+    if not np.isfinite(size) or all(nan.all() for nan in unknown):
         raise NotRunError("the oracle's second derivative is not finite here")
     allowed = [np.full(e.shape, room * size) for e in expected]
     what = "the oracle's second derivative"
@@ -150,10 +150,9 @@ def _against_oracle(case, arrays, y_bar, u, got, room) -> list[Finding] | None:
         # Where rows are probabilities only their changes of sum 0 are calls: softmax - t holds for no other.
         if on_simplex(case.arrays[n]):
             got[k], expected[k] = (a - a.mean(-1, keepdims=True) for a in (got[k], expected[k]))
-    triples = list(zip(unknown, expected, got, strict=True))
-    known = [np.where(u, 0, e) for u, e, _ in triples]
-    had = [np.where(u, 0, g) if u.shape == g.shape else g for u, _, g in triples]
-    return differences(NAME, case, known, had, allowed, names=names, what=what)
+    got = [np.where(nan, 0, g) if nan.shape == g.shape else g for nan, g in zip(unknown, got, strict=True)]
+    expected = [np.where(nan, 0, e) for nan, e in zip(unknown, expected, strict=True)]
+    return differences(NAME, case, expected, got, allowed, names=names, what=what)
 
 
 def _against_differences(case, arrays, y_bar, u, got, fun=None) -> list[Finding]:

@@ -80,9 +80,8 @@ def mutate(
     Arguments are those of `verify.check`. Raises UncheckableError where `check` would say "could not be checked".
     """
     tested = describe(rule, args, reference, argnums)
-    arrays = tuple(tested.leaves[k].value for k in tested.arrays)
     rng = np.random.default_rng((seed, 14))
-    example = with_cotangent(CallUnderTest(tested, "the example", arrays, {}, seed, example=True), rng)
+    example = with_cotangent(CallUnderTest(tested, "the example", tested.example, {}, seed, example=True), rng)
     breaks = possible(_backward(rule, args))
     if len(breaks) > limit:
         chosen = np.random.default_rng((seed, 12)).choice(len(breaks), limit, replace=False)
