@@ -19,17 +19,19 @@ THREADS = "as many threads decode as there are processors"
 NOT_HERE = {
     "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
     "workers": THREADS, "num-workers": THREADS,
+}  # fmt: skip
+OF_FIT = {  # and of no command
     "validation-data": "val=(images, labels) are those that validate",
     "callbacks": "on_epoch=function is called with the line of every epoch",
-}  # fmt: skip
+}
 
 
 def known_elsewhere(name: str) -> str:
-    """What stands here for an option of another tool, in words; "" where none is known."""
+    """What stands in `fit` for an option of another tool, in words; "" where none is known."""
     called = name.replace("_", "-")
     if called in CALLED:
         return f"did you mean {CALLED[called].replace('-', '_')}?"
-    return NOT_HERE.get(called, "")
+    return (NOT_HERE | OF_FIT).get(called, "")
 
 
 def as_written(value: Any, *, is_path: bool = False) -> Any:

@@ -14,6 +14,7 @@ from purecnn import models
 from purecnn.cli import main
 from purecnn.commands.train import CALLED, NOT_HERE, defaults
 from purecnn.train.config import Config
+from purecnn.train.options import OF_FIT
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
 from purecnn.train.weights import load_weights
@@ -194,7 +195,7 @@ def test_what_other_programs_call_an_option_is_no_name_of_one_here():
     names = {field.name.replace("_", "-") for field in dataclasses.fields(Config)}
     assert set(CALLED.values()) <= names
     assert names.isdisjoint(CALLED)
-    assert names.isdisjoint(NOT_HERE)
+    assert names.isdisjoint(NOT_HERE | OF_FIT)
     with pytest.raises(ValueError, match="unknown option --num_workers: as many threads decode as there are"):
         defaults(["--num_workers", "4"])
 
