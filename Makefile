@@ -27,11 +27,15 @@ PROOFS := tests/test_shardings.py tests/test_export.py tests/docs tests/commands
   tests/verify/mutation tests/verify/program tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
   $(wildcard tests/verify/test_strangers_*.py)
 
+# Runs of a few steps wait for XLA more than for what it compiles. `pytest` alone compiles as users do.
+QUICKLY := XLA_FLAGS="$(XLA_FLAGS) --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 \
+  --xla_backend_optimization_level=1"
+
 test: $(READY)   ## every test but those of proofs and slow-proofs
 	$(BIN)/python -m pytest -n auto $(PROOFS:%=--ignore=%)
 
 proofs: $(READY) ## the training tool, experiments and benchmark at small sizes, every net on every mesh and exported
-	$(BIN)/python -m pytest -n auto $(PROOFS)
+	$(QUICKLY) $(BIN)/python -m pytest -n auto $(PROOFS)
 
 slow-proofs: $(READY) ## what continuous integration leaves out: the tests marked slow, and every rule in bfloat16
 	$(BIN)/python -m pytest -n auto -m slow

@@ -2,6 +2,7 @@
 
 import builtins
 import errno
+import gc
 import importlib.util
 import os
 from importlib.metadata import version
@@ -35,6 +36,7 @@ repair_this_jax()
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(20_000)  # what JAX traces lives long: looking through it was a twentieth of the time
 
 settings.register_profile(
     "quick",

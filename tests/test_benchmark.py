@@ -29,14 +29,8 @@ from experiments.benchmark.nets import NETS, example, plain_logits, plain_loss
 from tests.sampling import one_in
 from verify.running import quickly
 
-pytestmark = pytest.mark.usefixtures("little_compilation")
-
-
-@pytest.fixture(autouse=True)
-def as_users_write_it():
-    """Plain networks add biases without reshaping them."""
-    with jax.numpy_rank_promotion("allow"):
-        yield
+# Plain networks add biases without reshaping them.
+pytestmark = pytest.mark.usefixtures("little_compilation", "a_users_jax")
 
 
 # Every operation once, in every form that a net of the benchmark has it.

@@ -7,9 +7,10 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from tests.catalogue import SUBJECTS
+from tests.catalogue import ONE_OF_EACH_KERNEL, SUBJECTS
 from tests.modern_net import INPUT_SHAPE, modern
 from tests.oracles.agreement import assert_trees_close, at_positions
+from tests.sampling import slow_but
 from verify.running import quickly
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -70,7 +71,7 @@ def with_symbolic_batch(function, args, batched):
 EXPORTED = [s for s in SUBJECTS if s.name not in ("conv2d-winograd", "conv2d-wgrad_chunked")]
 
 
-@pytest.mark.parametrize("subject", EXPORTED, ids=str)
+@pytest.mark.parametrize("subject", slow_but(ONE_OF_EACH_KERNEL, EXPORTED), ids=str)
 def test_every_rule_exports_with_a_symbolic_batch(subject):
     args = subject.arguments("float32")
     chosen = subject.differentiable(args)

@@ -42,8 +42,7 @@ def test_the_primal_without_its_rule_is_reachable():
 
 
 def test_name_docstring_and_signature_are_the_primals():
-    assert scaled.__name__ == "scaled"
-    assert scaled.__doc__ == "x ** power · factor."
+    assert (scaled.__name__, scaled.__doc__) == ("scaled", "x ** power · factor.")
     assert list(inspect.signature(scaled).parameters) == ["x", "power", "factor"]
     assert isinstance(scaled, Rule)
 

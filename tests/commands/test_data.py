@@ -85,6 +85,7 @@ def test_a_folder_and_an_archive_are_shown(tmp_path):
     assert {"a.png", "cifar10.png"} <= set(os.listdir(tmp_path))
 
 
+@pytest.mark.slow
 def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_from_the_host_and_from_files(tmp_path, monkeypatch):
     write_folder(tmp_path / "pets", side=(9, 12), each=15)
     options = ("--model", "mlp", "--data", "folder", "--data-dir", "pets", "--image-size", 8, "--epochs", 2)

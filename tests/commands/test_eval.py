@@ -85,6 +85,7 @@ def test_the_best_weights_are_evaluated_unless_others_are_named(run_copy, capsys
     assert found["worst_png"] == str(run_copy / "worst-val.png")
 
 
+@pytest.mark.slow
 def test_other_images_of_the_same_classes_and_data_that_were_moved(pets, tmp_path, capsys, monkeypatch):
     shutil.copytree(pets / "run", tmp_path / "run")
     write_folder(tmp_path / "others", each=10)

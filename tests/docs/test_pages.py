@@ -13,6 +13,7 @@ from tests.sampling import slow_but
 
 # The blocks of these are fragments, held by the tests of what they tell of.
 TOLD_ELSEWHERE = {"cluster", "drop_in", "speed", "train", "verify"}
+LONG = {"exercises", "verify_your_rule"}
 LOCKED = re.search(r"^jax==(\S+)", (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8"), re.M)[1]
 BOOK = [page for page in PAGES if name(page) not in TOLD_ELSEWHERE]
 RUNNABLE = [page for page in BOOK if any(b.language == "python" and b.source is None for b in blocks(page))]
@@ -39,7 +40,7 @@ def test_a_line_that_is_not_in_the_file_is_noticed():
 
 
 @pytest.mark.usefixtures("a_users_jax")
-@pytest.mark.parametrize("page", slow_but([page for page in RUNNABLE if name(page) != "exercises"], RUNNABLE), ids=name)
+@pytest.mark.parametrize("page", slow_but([page for page in RUNNABLE if name(page) not in LONG], RUNNABLE), ids=name)
 def test_blocks_run_one_after_the_other_and_print_what_the_page_says(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     names, printed = {"__name__": "page"}, ""

@@ -26,6 +26,7 @@ def without_last_digits(text):
     return re.sub(r"[+-]?\d+\.\d+|\d+e-\d+|round +\d+", "number", text)
 
 
+@pytest.mark.slow
 def test_it_says_what_the_transcript_says_and_every_gradient_is_right(tmp_path):
     assert main(["--quick", "--out", str(tmp_path)]) <= TOLERANCE
     said = (tmp_path / "transcript.txt").read_text(encoding="utf-8")

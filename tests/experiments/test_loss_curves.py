@@ -37,6 +37,7 @@ def test_a_sign_is_seen_in_training_and_a_factor_two_is_not(quick):
     assert wrong["mean over the classes"]["losses"][-1] > 2 * max(each["losses"][-1] for each in right)
 
 
+@pytest.mark.slow
 def test_the_gradients_are_apart_by_what_the_faults_say(quick):
     wrong = by_rule(quick / "wrong.jsonl")
     for when in ("at the start", "when trained"):

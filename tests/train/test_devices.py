@@ -20,7 +20,7 @@ from purecnn.data.files import evenly_spaced
 from purecnn.data.readers import read
 from purecnn.train.devices import Supply, all_devices, any_process, is_first_process, supply
 from purecnn.train.run_folder import read_metrics
-from tests.commands.running import purecnn
+from tests.commands.running import here, purecnn
 
 TWO_BY_TWO = "2 processes × 2 devices"
 QUICK = ("--model", "mlp", "--augmentation", "none")
@@ -38,12 +38,12 @@ def test_what_does_not_lie_on_the_device_comes_in_parts_with_the_same_images():
     whole = supply(split, devices)
     assert whole.whole is not None
     for way in (whole, Supply(split, devices, None)):
-        for part, (images, labels, here) in zip(parts, way.parts(parts), strict=True):
-            chosen = slice(None) if here is None else np.asarray(here)
+        for part, (images, labels, local) in zip(parts, way.parts(parts), strict=True):
+            chosen = slice(None) if local is None else np.asarray(local)
             np.testing.assert_array_equal(np.asarray(images)[chosen], split.images[part])
             np.testing.assert_array_equal(np.asarray(labels)[chosen], part)
             expected = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(way.like(len(part), 4))]
-            assert [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves((images, labels, here))] == expected
+            assert [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves((images, labels, local))] == expected
 
 
 SET, STREAM = ("--augmentation", "none"), ("--stream", "--augmentation", "resized_crop+flip")
@@ -123,7 +123,7 @@ def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_p
     assert "on 4 devices, 8 images of a batch on each" in said
     assert "epoch 3/3" in said
     assert "epoch" not in other_said
-    alone = purecnn("train", *QUICK, *OFTEN, "--run-dir", "one", cwd=tmp_path)
+    alone = here("train", *QUICK, *OFTEN, "--run-dir", "one", cwd=tmp_path, quick=True)
     assert alone.returncode == 0, alone.stderr
     assert sorted(os.listdir(folder / "two")) == sorted(os.listdir(tmp_path / "one"))
     assert len(read_metrics(folder / "two")) == 3
@@ -132,7 +132,7 @@ def test_two_processes_train_one_run_with_one_log_and_one_folder(together, tmp_p
         np.testing.assert_allclose(two[name], array, rtol=0, atol=1e-5 * np.abs(array).max())
     # What two processes saved, one resumes.
     shutil.copytree(folder / "two", tmp_path / "two")
-    done = purecnn("train", "--run-dir", "two", "--resume", cwd=tmp_path)
+    done = here("train", "--run-dir", "two", "--resume", cwd=tmp_path, quick=True)
     assert "resuming after step 123 of 123" in done.stdout
 
 

@@ -16,7 +16,7 @@ from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, on_simplex
-from verify.oracle import kinks, samplers
+from verify.oracle import at_kinks, kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
 from verify.oracle.primal import CALLS, equations, inlined, is_call, kept
@@ -37,7 +37,7 @@ RELATIVE = (
 def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
     found = _findings(case)
-    if found and case.tested.reference is None and (kinks.convention(case) or not _findings(_beside(case))):
+    if found and case.tested.reference is None and (at_kinks.convention(case) or not _findings(_beside(case))):
         raise NotRunError("the example lies on a kink, where conventions may differ")
     if found and _search_in_forward(case):
         return [replace(f, note=True, message=f"{SEARCH}; {f.message}", index=None) for f in found]

@@ -24,7 +24,7 @@ from verify.oracle.noise import loop_noise
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import any_true, wrong_elements
 from verify.report.finding import NotRunError
-from verify.running import OWN, WIDE, call, compiled, is_float, pullback
+from verify.running import WIDE, call, compiled, pullback
 
 PATIENCE = 5.0  # seconds for one argument's coordinates: loops that do not converge take long
 SAMPLED = 48  # coordinates looked at; enough to name a convention
@@ -41,6 +41,10 @@ class Slopes:
     @property
     def kink(self) -> bool:
         return abs(self.right - self.left) > 10 * self.bar
+
+    @property
+    def sharp(self) -> bool:
+        return self.bar <= 1e-6 * max(abs(self.left), abs(self.right), 1e-3)
 
     def admit(self, slope: float, room: float) -> bool:
         slack = 3 * self.bar + room + 1e-6 * max(abs(self.left), abs(self.right))
@@ -67,7 +71,7 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
         bar = max(abs(left - coarse), abs(right - coarser), size / h)
         if best is None or bar < best.bar:
             best = Slopes(left, right, bar)
-        if bar <= 1e-6 * max(abs(left), abs(right), 1e-3):
+        if best.sharp:
             break
     if best is None:
         raise no_value
@@ -208,43 +212,3 @@ def _moves_together(case: CallUnderTest, got: list[np.ndarray], y_bar: Any, room
         if not s.admit(along, room * everything):
             return False
     return True
-
-
-def convention(case: CallUnderTest) -> str:
-    """In words, what the rule does at the kinks of this case; empty where it has none.
-
-    Only small cases are examined: each element of each argument is tried.
-    """
-    y_bar = tuple(np.asarray(np.abs(g) + 0.5) for g in case.y_bar)
-    try:
-        got = [np.asarray(b, WIDE) for b in case.pull(OWN, y_bar)[1]]
-    except Exception:
-        return ""
-    said = []
-    for leaf, n in enumerate(case.perturbed):
-        if case.arrays[n].size > 512 or not is_float(case.arrays[n]):
-            continue
-        shares = []
-        for index in np.ndindex(case.arrays[n].shape):
-            direction = [np.zeros(case.arrays[m].shape) for m in case.perturbed]
-            direction[leaf][index] = 1.0
-            s = slopes(case, direction, y_bar)
-            if s.kink:
-                shares.append((float(got[leaf][index]) - s.left) / (s.right - s.left))
-        if shares:
-            said.append(f"{case.names[leaf]}: {_in_words(np.array(shares))}")
-    return "; ".join(said)
-
-
-def _in_words(shares: np.ndarray) -> str:
-    if np.all(np.abs(shares) < 1e-3):
-        return "the left slope, at every kink"
-    if np.all(np.abs(shares - 1) < 1e-3):
-        return "the right slope, at every kink"
-    if np.all(np.minimum(np.abs(shares), np.abs(shares - 1)) < 1e-3):
-        taken = np.flatnonzero(np.abs(shares - 1) < 1e-3)
-        where = "the first of them" if taken[0] == 0 else "the last of them" if taken[-1] == len(shares) - 1 else "one"
-        return f"of tied elements one takes all ({where})"
-    if np.ptp(shares) < 1e-3:
-        return f"{shares[0]:.3g} of the way from the left to the right slope"
-    return "tied elements share"

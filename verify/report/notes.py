@@ -13,7 +13,7 @@ from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FunctionUnderTest, first_line
 from verify.generate import shapes
 from verify.generate.options import option_values
-from verify.oracle import kinks
+from verify.oracle import at_kinks
 from verify.oracle.noise import measured
 from verify.oracle.tolerance import allowed_error, unit_roundoff
 from verify.program.identity import is_array
@@ -69,7 +69,7 @@ def notes_on(example: CallUnderTest, chosen: list[ModuleType]) -> list[str]:
     notes = []
     if example.tested.reference is None:
         try:
-            seen = kinks.convention(example)
+            seen = at_kinks.convention(example)
         except NotRunError:  # it has no value beside the example
             seen = ""
         notes.append(f"at kinks and ties of the example it returns {seen}" if seen else "")
