@@ -13,7 +13,7 @@ from verify import arguments
 from verify.generate.domain import Domain, seen
 from verify.generate.said_domain import said, within
 from verify.oracle import primal
-from verify.oracle.instances import INSTANCE, SYMBOLIC_ZEROS, fits, is_instance
+from verify.oracle.instances import INSTANCE, fits, names_of
 from verify.program.identity import is_array
 from verify.report.finding import UncheckableError
 
@@ -222,7 +222,7 @@ def _calls(tested: FunctionUnderTest) -> tuple[dict[str, str], frozenset[str], i
         raise UncheckableError(f"the call itself fails: {first_line(error)}{unbound(error)}") from error
     if not any(jnp.issubdtype(a.dtype, jnp.floating) for a in closed.out_avals):
         raise UncheckableError("no output is a floating-point array, so there is nothing to differentiate")
-    names = frozenset(name for eqn in primal.equations(closed) for name in _names(eqn))
+    names = frozenset(name for eqn in primal.equations(closed) for name in names_of(eqn))
     kinds = (primal.VJP_CALLS, primal.JVP_CALLS)
     rules = sum(any(primal.is_call(eqn, calls) for calls in kinds) for eqn in primal.equations(closed))
     for calls in kinds:
@@ -236,13 +236,6 @@ def unbound(error: BaseException) -> str:
     if "unbound axis name" not in str(error):
         return ""
     return " (check it through a function that gives it the axis: jax.shard_map(rule, mesh=…) on several devices)"
-
-
-def _names(eqn: Any) -> list[str]:
-    """The primitive's name; INSTANCE, too, of a hijax primitive that is not JAX's own, and SYMBOLIC_ZEROS."""
-    prim = eqn.params.get("_prim")
-    told = eqn.params.get("symbolic_zeros", getattr(prim, "symbolic_zeros", False)) is True
-    return [eqn.primitive.name, *[INSTANCE] * is_instance(prim), *[SYMBOLIC_ZEROS] * told]
 
 
 def first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FunctionUnderTest, first_line
-from verify.oracle import samplers
+from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.error_bounds import with_error_bounds
 from verify.oracle.instances import UNWRITTEN
@@ -82,7 +82,10 @@ def _compared(case: CallUnderTest, mode: str, oracle, tangents, expected, own, a
         if case.tested.reference is not None or not any_true(bad):
             return bad
         pairs = enumerate(zip(bad, allowed, strict=True))
-        return [b & ~_excused(case, oracle, tangents, k, expected[k], own[k], a) for k, (b, a) in pairs]
+        bad = [b & ~_excused(case, oracle, tangents, k, expected[k], own[k], a) for k, (b, a) in pairs]
+        tails = zip(range(count), expected[count:], own[count:], bad[count:], strict=True)
+        moved = [_as_values_move(case, tangents, *tail) for tail in tails]
+        return [*bad[:count], *(b & ~m for b, m in zip(bad[count:], moved, strict=True))]
 
     # The methods of a hijax primitive that these come from.
     methods = (
@@ -121,6 +124,24 @@ def _excused(
     slack = np.where(jump, allowed + 1e-4 * (high - low), allowed + 1e-4 * size)
     inside, alone = ((a >= low - slack) & (a <= high + slack) for a in (got, expected))
     return inside & (jump | ~alone)
+
+
+def _as_values_move(
+    case: CallUnderTest, tangents, k: int, expected: np.ndarray, got: np.ndarray, bad: np.ndarray
+) -> np.ndarray:
+    """`bad`, or nothing of it: whether output `k` rises along the tangents as the rule says, and not as forward mode
+    does, which says 0 of a bisection."""
+    indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // kinks.SAMPLED)]
+    try:
+        for index in map(tuple, indices):
+            one_hot = tuple(np.zeros(y.shape) for y in case.y_bar)
+            one_hot[k][index] = 1.0
+            slopes = kinks.slopes(case, tangents, one_hot)
+            if not slopes.admit(float(got[index]), 0.0) or slopes.admit(float(expected[index]), 0.0):
+                return np.zeros_like(bad)
+    except NotRunError:
+        return np.zeros_like(bad)
+    return bad
 
 
 def measured(flat, perturbed):

@@ -31,6 +31,13 @@ def is_instance(rule: Any) -> bool:
     return BASE is not None and isinstance(rule, BASE) and not type(rule).__module__.startswith("jax._src")
 
 
+def names_of(eqn: Any) -> list[str]:
+    """The primitive's name; INSTANCE, too, of a hijax primitive that is not JAX's own, and SYMBOLIC_ZEROS."""
+    prim = eqn.params.get("_prim")
+    told = eqn.params.get("symbolic_zeros", getattr(prim, "symbolic_zeros", False)) is True
+    return [eqn.primitive.name, *[INSTANCE] * is_instance(prim), *[SYMBOLIC_ZEROS] * told]
+
+
 def written(prim: Any, method: str) -> bool:
     return getattr(type(prim), method, None) is not getattr(BASE, method, None)
 

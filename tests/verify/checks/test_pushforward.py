@@ -98,3 +98,20 @@ def test_a_guard_at_zero_weights_beside_a_logit_of_minus_infinity():
     targets = np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 0]]
     report = check(joined(weighted, weighted_jvp), x, targets, cases=0, checks=("gradient",))
     assert report.ok, report
+
+
+@pytest.mark.parametrize(("factor", "faulty"), [(1.0, False), (1.5, True)])
+def test_the_tangent_of_a_bisection_of_which_forward_mode_says_0_is_that_of_its_values(factor, faulty):
+    def halve(ends, a):
+        middle = (ends[0] + ends[1]) / 2
+        below = middle**3 + middle < a
+        return jnp.where(below, middle, ends[0]), jnp.where(below, ends[1], middle)
+
+    def bisected(a):
+        ends = jnp.full_like(a, -8.0), jnp.full_like(a, 8.0)
+        ends = jax.lax.while_loop(lambda e: (e[1] - e[0]).max() > 1e-5, lambda e: halve(e, a), ends)
+        return (ends[0] + ends[1]) / 2
+
+    rule = joined(bisected, lambda p, t: (bisected(*p), factor * t[0] / (3 * bisected(*p) ** 2 + 1)))
+    report = check(rule, np.array([1.3, -0.4, 2.1], np.float32), cases=0, checks=("pushforward",))
+    assert bool(report.failures) == faulty, report
