@@ -100,6 +100,7 @@ def test_no_backward_pass_is_computed_that_frozen_layers_alone_would_need():
     assert operations(None) - operations("all-but-head") > kernel_cotangent
 
 
+@pytest.mark.slow
 def test_with_no_layer_frozen_all_move_and_statistics_too():
     before, after, _ = trained(None, sgd(None))
     moved = jax.tree.map(

@@ -17,6 +17,7 @@ def test_the_confusion_matrix_has_every_count_in_its_place(tmp_path, drawn):
     assert matplotlib.image.imread(tmp_path / "confusion.png").std() > 0
 
 
+@pytest.mark.slow
 def test_many_classes_stay_one_picture_and_a_name_is_text_whatever_is_in_it(tmp_path, drawn):
     few = ("$\\frac$", "家族 [red]", "an animal with a long name")
     draw_confusion(tmp_path / "few.png", np.arange(3), np.arange(3), few, "$_")
