@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from purecnn.data.file_tree import files_in, has_control_signs, readable_name, s
 from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
-from purecnn.data.layout import split_folders
+from purecnn.data.layout import NAMES, split_folders
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 HELD_OUT = "held out of every class"  # begins the note that says what was
@@ -126,6 +127,12 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     if len(classes) < 2:
         got = "1 folder" if len(classes) == 1 else f"{len(classes)} folders"
         raise Refused(f"{root}: got {got}, expected one for every class, at least 2{_hint(root)}")
+    first = min(folders.values(), default=[""])[0]
+    below = {NAMES[name.casefold()] for name in subfolders(root / first) if name.casefold() in NAMES}
+    if len(below) > 1 and known is None:
+        both = " and ".join(sorted(below))
+        message = f"{root / first}: its folders {both} are taken as one, expected {root / 'train' / first} and the like"
+        warnings.warn(message, stacklevel=3)
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
