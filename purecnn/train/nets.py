@@ -36,10 +36,14 @@ def make_net(model: str, classes: int) -> Chain:
         return getattr(models, model)(classes)
     module, _, function = model.partition(":")
     if not module or not function:
-        made = "a net that a program made and that has to be given again" if function else "no such model"
+        if function:
+            again = (
+                "purecnn.load(RUN, net=net) and purecnn.train.fit(net, …) take it again; commands take MODULE:FUNCTION"
+            )
+            raise ValueError(f"model: got {model!r}, a net that a program made; {again}")
         names = get_args(Model)
         expected = f"one of {', '.join(names)}, or MODULE:FUNCTION{model_hint(model, names)}"
-        raise ValueError(f"model: got {model!r}, {made}; expected {expected}")
+        raise ValueError(f"model: got {model!r}, no such model; expected {expected}")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:

@@ -57,7 +57,7 @@ def test_batches_train_a_net_and_its_run_is_one_like_any_other(streamed):
 
 def test_what_a_program_made_is_given_again_to_load_it(streamed):
     with pytest.raises(
-        ValueError, match=r"best.safetensors: model: got ':own', a net that a program made and that has to"
+        ValueError, match=r"best.safetensors: model: got ':own', a net that a program made; purecnn.load"
     ):
         purecnn.load(streamed.folder)
     net, params, state, metadata = purecnn.load(streamed.folder, net=NET)
