@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from purecnn.backend import warn_if_miscompiling
 from purecnn.checks import UNDECIDED, bound_hint, require_net_inputs
 from purecnn.cotangents import ChainResiduals, given_to, like_given
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.signatures import Partial, described, folded, is_hashable, sample_shape, several
+from purecnn.signatures import Partial, described, folded, sample_shape, several, traced_layer
 from purecnn.summary import Summary, summarise
 
 Params = dict[str, Any]
@@ -182,8 +181,7 @@ class Chain:
         shapes = [sample_shape(self.name, input_shape)]
         for i, layer in enumerate(self.layers):
             with self._at(i, shapes[-1]):
-                shape_behind = _remembered_shape if is_hashable(layer) else _traced_shape
-                shapes.append(shape_behind(layer, shapes[-1], jnp.dtype(dtype)))
+                shapes.append(traced_layer(layer, shapes[-1], jnp.dtype(dtype))[2].shape[1:])
         return shapes
 
     def summary(self, input_shape: Shape, dtype: Any = jnp.float32) -> Summary:
@@ -235,15 +233,3 @@ def backprop(
     y_bar, *_ = loss[1](loss_residuals, jnp.full_like(losses, 1 / losses.size))
     _, grads = net.backward(residuals, y_bar, train=train)
     return losses.mean(), grads
-
-
-def _traced_shape(layer: Layer, shape: Shape, dtype: Any) -> Shape:
-    def output(key, x):
-        entries = layer.init(key, shape, dtype), layer.init_state(shape, dtype)
-        return several("apply", layer.apply(*entries, x, False, None), "y, state")[0]
-
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.eval_shape(output, key, jax.ShapeDtypeStruct((1, *shape), dtype)).shape[1:]
-
-
-_remembered_shape = functools.lru_cache(maxsize=4096)(_traced_shape)  # a deep net has few different layers

@@ -173,3 +173,20 @@ def is_hashable(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def traced_layer(layer: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any, Any]:
+    """Shapes and dtypes of a `purecnn.Layer`'s parameters and state for samples of `shape`, and of what one becomes."""
+    return (_remembered if is_hashable(layer) else _traced)(layer, shape, dtype)
+
+
+def _traced(layer: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Any, Any, Any]:
+    def entries(key, x):
+        params, state = layer.init(key, shape, dtype), layer.init_state(shape, dtype)
+        return params, state, several("apply", layer.apply(params, state, x, False, None), "y, state")[0]
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(entries, key, jax.ShapeDtypeStruct((1, *shape), dtype))
+
+
+_remembered = functools.lru_cache(maxsize=4096)(_traced)  # a deep net has few different layers

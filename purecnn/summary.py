@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 
-from purecnn.signatures import is_hashable
+from purecnn.signatures import is_hashable, traced_layer
 
 BIASES = ("b", "bias")
 FOLDED = 3  # repetitions from which on a table shows them as one
@@ -121,8 +122,8 @@ def repeats(items: Sequence[Any], i: int, period: int) -> int:
 def summarise(net: Any, input_shape: tuple[int, ...], dtype: Any) -> Summary:
     """Trace one sample through `net`, a `purecnn.Chain`, and count; nothing is computed."""
     shapes = net.shapes(input_shape, dtype)
-    params = jax.eval_shape(lambda: net.init(jax.random.key(0), input_shape, dtype))
-    state = jax.eval_shape(lambda: net.init_state(input_shape, dtype))
+    entries = [traced_layer(layer, shape, jnp.dtype(dtype)) for layer, shape in zip(net.layers, shapes, strict=False)]
+    params, state = [p for p, *_ in entries], [s for _, s, _ in entries]
     x = jax.ShapeDtypeStruct((1, *input_shape), dtype)
     key = jax.eval_shape(lambda: jax.random.key(0))
     kept = _kept_bytes(net, params, state, x, key)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from purecnn.data.guards import printable
 
@@ -19,6 +20,14 @@ def complain(error: object, code: int) -> int:
         raise error
     print(f"purecnn: {in_words(error)}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def for_json(wanted: bool) -> Iterator[Any]:
+    """The stream to print JSON to. Inside, if it is `wanted`, what a user's own net prints goes to stderr."""
+    out = sys.stdout
+    with redirect_stdout(sys.stderr if wanted else out):
+        yield out
 
 
 def in_words(error: object) -> str:

@@ -6,18 +6,18 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from purecnn.commands import complain, in_words
+from purecnn.commands import complain, for_json, in_words
 from purecnn.data.dataset import SplitName
 from purecnn.data.readers import Data as DataName
 
 if TYPE_CHECKING:
     from purecnn.results.evaluation import Evaluation
 
-NO_RUN = "got no config.yaml, expected the folder of a run; --data and --data-dir name images for weights in none"
+NO_RUN = "got a file outside of a run's folder, expected --data and --data-dir, which name the images"
 WIDTH = 200  # a table is never cut to a narrower terminal, nor in a pipe
 MOST_COLUMNS = 12  # classes, for what each was predicted as to stand in the table
 
@@ -45,6 +45,11 @@ class Eval:
 
 
 def run(command: Eval) -> int:
+    with for_json(command.json) as out:
+        return _run(command, out)
+
+
+def _run(command: Eval, out: Any) -> int:
     from purecnn.data.listing import HELD_OUT
     from purecnn.results.evaluation import all_splits, as_json, evaluate, load_data
     from purecnn.results.pictures import draw_worst
@@ -58,7 +63,7 @@ def run(command: Eval) -> int:
             config = Config(data=command.data)
         else:
             if command.folder.is_file() and not (folder / "config.yaml").is_file():
-                raise ValueError(f"{folder}: {NO_RUN}")
+                raise ValueError(f"{command.folder}: {NO_RUN}")
             require_run(folder)
             config = read_config(folder)
         trained = load_trained(command.folder, last=command.last)
@@ -82,7 +87,8 @@ def run(command: Eval) -> int:
         complain(f"warning: the worst images are not drawn: {in_words(error)}", 0)
         picture = None
     if command.json:
-        print(json.dumps({"run": str(command.folder), "split": command.split, **as_json(result, picture)}))
+        found = {"run": str(command.folder), "split": command.split, **as_json(result, picture)}
+        print(json.dumps(found), file=out)
         return 0
     held = next((note for note in data.notes if note.startswith(HELD_OUT)), None)
     if held and others and command.split != "all":  # of its own images the run has said it

@@ -6,11 +6,11 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from purecnn.commands import complain
+from purecnn.commands import complain, for_json
 from purecnn.data.guards import printable
 
 
@@ -33,6 +33,11 @@ class Predict:
 
 
 def run(command: Predict) -> int:
+    with for_json(command.json) as out:
+        return _run(command, out)
+
+
+def _run(command: Predict, out: Any) -> int:
     from purecnn.results.prediction import image_files, predict
     from purecnn.results.trained import load_trained
     from purecnn.train.config import require
@@ -40,7 +45,7 @@ def run(command: Predict) -> int:
     failed = 0
     try:
         require("top", command.top, command.top >= 1, "an integer, at least 1")
-        require("images", command.images, len(command.images) > 0, "files or folders")
+        require("images", command.images, len(command.images) > 0, "files or folders behind RUN")
         trained, files = load_trained(command.net, last=command.last), image_files(command.images)
         for one in predict(trained, files, command.top, command.max_megapixels):
             if one.error is not None:
@@ -48,7 +53,8 @@ def run(command: Predict) -> int:
                 print(f"purecnn: {one.error}", file=sys.stderr)
             if command.json:
                 top = [{"class": name, "probability": share} for name, share in one.top]
-                print(json.dumps({"file": str(one.file)} | ({"error": one.error} if one.error else {"top": top})))
+                found = {"error": one.error} if one.error else {"top": top}
+                print(json.dumps({"file": str(one.file)} | found), file=out)
             elif one.error is None:
                 print(printable(f"{one.file}: ") + ", ".join(f"{name} {share:.2%}" for name, share in one.top))
     except (ValueError, OSError) as error:

@@ -7,18 +7,20 @@ import dataclasses
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from purecnn.backend import keep_freed_memory
-from purecnn.commands import complain
+from purecnn.commands import complain, for_json
 from purecnn.train.config import FREE, Config, resolved
-from purecnn.train.options import CALLED, NOT_HERE
+from purecnn.train.options import known_elsewhere
 from purecnn.train.recipes import RECIPES, Recipe
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -62,11 +64,8 @@ def defaults(arguments: Sequence[str]) -> Train:
     """
     for word in arguments:
         option = word.split("=")[0]
-        name = option[2:].replace("_", "-") if option.startswith("--") else ""
-        if name in NOT_HERE:
-            raise ValueError(f"got the unknown option {option}: {NOT_HERE[name]}")
-        if name in CALLED:
-            raise ValueError(f"got the unknown option {option}, did you mean --{CALLED[name]}?")
+        if option.startswith("--") and (hint := known_elsewhere(option[2:], in_shell=True)):
+            raise ValueError(f"got the unknown option {option}{hint}")
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
     look.add_argument("--data")
@@ -152,9 +151,9 @@ def _run(command: Train) -> int:
     console = Console(
         highlight=False, markup=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first
     )
-    tell_script = _print_json if command.json_lines and first else lambda line: None
+    tell_script = partial(_print_json, sys.stdout) if command.json_lines and first else lambda line: None
     try:
-        with damaged_removed(cache):
+        with for_json(command.json_lines), damaged_removed(cache):
             result = fit(
                 config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script
             )
@@ -180,8 +179,8 @@ def _run(command: Train) -> int:
     return 0
 
 
-def _print_json(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
+def _print_json(out: Any, line: dict[str, Any]) -> None:
+    print(json.dumps(line), file=out, flush=True)
 
 
 def _tell_results(console, result, seconds: float) -> None:

@@ -31,6 +31,7 @@ STRANGERS = {
     "a video": [(4, b"ftyp")],
     "SVG or XML": [(0, b"<svg"), (0, b"<?xml")],
     "a web page": [(0, start) for start in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")],
+    "one array of NumPy": [(0, b"\x93NUMPY")],
     "a Git LFS pointer": [(0, b"version https://git-lfs")],
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from purecnn.data.file_tree import files_in, has_control_signs, readable_name, s
 from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
-from purecnn.data.layout import split_folders
+from purecnn.data.layout import NAMES, split_folders
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 HELD_OUT = "held out of every class"  # begins the note that says what was
@@ -81,7 +82,9 @@ def list_folder(
         for name in found.keys() - {"train"}:
             parts[name] = _files(root / found[name], parts["train"].classes)
     else:
-        parts, train = _labelled(root, labels), root
+        parts, train = _labelled(root, labels, known), root
+        if "train" not in parts:
+            return _without_train(parts)
         found: dict[SplitName, str] = {name: name for name in parts} if len(parts) > 1 else {}
     listing = parts["train"]
     where = f" of {found['train']}" if found else ""
@@ -124,11 +127,16 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     if len(classes) < 2:
         got = "1 folder" if len(classes) == 1 else f"{len(classes)} folders"
         raise Refused(f"{root}: got {got}, expected one for every class, at least 2{_hint(root)}")
+    first = min(folders.values(), default=[""])[0]
+    below = {NAMES[name.casefold()] for name in subfolders(root / first) if name.casefold() in NAMES}
+    if len(below) > 1 and known is None:
+        both = " and ".join(sorted(below))
+        message = f"{root / first}: its folders {both} are taken as one, expected {root / 'train' / first} and the like"
+        warnings.warn(message, stacklevel=3)
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
-            some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
-            raise Refused(f"{root}: class {name} is not among those of the training images: {some}")
+            raise Refused(f"{root}: class {name} {_not_among(classes)}")
         if has_control_signs(name):
             raise Refused(f"{root / name}: expected a class name without control characters")
         faults: dict[Path, str] = {}
@@ -151,6 +159,11 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
+def _not_among(classes: tuple[str, ...]) -> str:
+    some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
+    return f"is not among those of the training images: {some}"
+
+
 def _hint(root: Path) -> str:
     """What was meant, if that is clear: a folder below, or images without folders of their classes."""
     place, inside = root, subfolders(root)
@@ -164,16 +177,17 @@ def _hint(root: Path) -> str:
     return f"{table}; purecnn predict needs no classes" if loose else ""
 
 
-def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
-    """The files that a table of labels names, by its splits; where it names none, as training images."""
+def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> dict[SplitName, Listing]:
+    """The files that a table of labels names, by its splits; where it names none, as training images. See `_files`."""
     found = _with_suffixes(read_labels(table, root), root)
-    classes = tuple(sorted({label for label, split in found.values() if split == "train"}))
+    classes = known or tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
         got = f"only the class {classes[0]}" if classes else "no class"
         raise Refused(f"{table}: got {got} to train on, expected at least 2")
     for label, split in found.values():
         if label not in classes:
-            raise Refused(f"{table}: class {label} is in {split} alone, expected those of the training images")
+            where = f"is in {split} alone, expected those of the training images"
+            raise Refused(f"{table}: class {label} {_not_among(known) if known else where}")
     if not any(os.path.lexists(root / file) for file in found):
         one = next(iter(found))
         below = [root / name for name in subfolders(root) if any((root / name).glob(f"{escape(one)}*"))]
@@ -193,7 +207,8 @@ def _labelled(root: Path, table: Path) -> dict[SplitName, Listing]:
     beside = sum(str(path.relative_to(root)) not in found for path in images)
     if beside:
         note = f"{beside:,} images of {root} are not in {table} and left out"
-        parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
+        first = next(iter(parts))
+        parts[first] = dataclasses.replace(parts[first], notes=(note,))
     return parts
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.file_kinds import kind_of
 from purecnn.data.guards import Refused, naming, require_inside, require_room
 from purecnn.data.holdout import held_out
 from purecnn.data.suspicions import label_hint, pixel_hint
@@ -33,6 +34,10 @@ def read_npz(path: Path) -> Dataset:
     """
     if not path.is_file():
         raise Refused(f"{path}: there is no such file")
+    if not zipfile.is_zipfile(path):
+        kind = kind_of(path)
+        got = "a zip file whose end is missing" if kind == "a ZIP archive" else kind or "no zip file"
+        raise Refused(f"{path}: got {got}, expected arrays by their names, as np.savez writes them")
     with naming(path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             require_inside(path, name)

@@ -193,8 +193,9 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if not is_float and pixels.dtype != np.uint8:
         expected = f"expected uint8, or floating numbers{pixel_hint(pixels)}"
         raise ValueError(f"data: images: got dtype {pixels.dtype}, {expected}")
-    if classes.max() > np.iinfo(np.int32).max:  # which would begin anew at 0
-        raise ValueError(f"data: labels: got {classes.max()}, expected the numbers of classes: 0, 1, …")
+    odd = next((n for n in (classes.max(), classes.min()) if not 0 <= n <= np.iinfo(np.int32).max), None)
+    if odd is not None:  # a larger one would begin anew at 0
+        raise ValueError(f"data: labels: got {odd}, expected the numbers of classes: 0, 1, …")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
 

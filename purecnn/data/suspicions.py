@@ -98,8 +98,12 @@ def label_hint(labels: np.ndarray) -> str:
         return "; of one row for each, labels.argmax(1) makes them"
     if labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(label, str) for label in labels)):
         return "; of text, classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
-    whole = labels.dtype.kind in "bf" and bool((labels == np.round(labels.astype(float))).all())
-    return "; labels.astype(int) makes them" if whole else ""
+    if labels.dtype == object and not all(isinstance(label, int | float | np.number) for label in labels.flat):
+        return ""
+    numbers = labels.astype(float) if labels.dtype.kind in "bfO" else np.full(1, 0.5)
+    if np.isnan(numbers).any():
+        return "; some are NaN, as of images without one"
+    return "; labels.astype(int) makes them" if (numbers == np.round(numbers)).all() else ""
 
 
 def warn_of_order(labels: np.ndarray) -> None:

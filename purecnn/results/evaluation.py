@@ -91,8 +91,7 @@ def load_data(config: Config, trained: Trained, *, others: bool = False) -> Data
     """
     files: dict[str, Any] = {"white": trained.metadata.white} if config.data == "folder" else {}
     if files and others:
-        files |= {"channels": trained.metadata.input_shape[-1]}
-        files |= {} if config.labels else {"classes": trained.metadata.classes}
+        files |= {"channels": trained.metadata.input_shape[-1], "classes": trained.metadata.classes}
     data = with_classes(read(config.data, config.data_dir, **how_to_read(config), **files), trained.metadata.classes)
     for name, got, expected in (
         ("classes", data.classes, trained.metadata.classes),

@@ -15,7 +15,7 @@ from purecnn.models.state_dict import unwrapped
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
 from purecnn.train.metadata import ModelMetadata, require_distinct
-from purecnn.train.weights import not_safetensors, save_weights, write_whole
+from purecnn.train.weights import not_safetensors, require_finite_weights, save_weights, write_whole
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PICKLED = (".pth", ".pt", ".bin")  # by torch.save
@@ -84,6 +84,7 @@ def import_torchvision(
         raise ValueError(f"{path}: {not_safetensors(path, error)}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    require_finite_weights(path, {"params": params, "state": state})
     count = net.shapes(SHAPE)[-1][0]
     classes = classes or tuple(str(number) for number in range(count))
     if len(classes) != count:

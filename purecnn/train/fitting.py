@@ -35,8 +35,18 @@ from purecnn.train.step import Augment
 
 @contextmanager
 def jax_as_usual() -> Iterator[None]:
-    """Inside, none of what a program asks of its own code: optax adds integers to floats, and weights are float32."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"), jax.enable_x64(False):
+    """Inside, none of what a program asks of its own code: optax adds integers to floats, and weights are float32.
+
+    A loss that is not finite is found by `require_finite`, with its step; and what is compiled is compiled first.
+    """
+    with (
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.enable_x64(False),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+        jax.disable_jit(False),
+    ):
         yield
 
 
@@ -117,7 +127,8 @@ def _named(classes: Any) -> tuple[str, ...]:
 def _read(name: str, source: Any) -> Split:
     if not isinstance(source, Split | Iterable):
         share = "; val_share says how much of the data is held out" if name == "val" else ""
-        raise TypeError(f"{name}: got {type(source).__name__}, expected arrays or batches to iterate over{share}")
+        hint = call_hint(source) or share
+        raise TypeError(f"{name}: got {type(source).__name__}, expected arrays or batches to iterate over{hint}")
     try:
         return read_all(source)
     except (TypeError, ValueError) as error:
@@ -177,13 +188,18 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, class_names(data))  # type: ignore[arg-type]
     else:
         hint = "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
-        more = hint if hasattr(data, "__getitem__") else ""
+        more = hint if hasattr(data, "__getitem__") else call_hint(data)
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
     more = {name: _read(name, each) for name, each in (("val", val), ("test", test)) if each is not None}
     for name, split in more.items():
         check_pixels(split.images, f"data: {name}")
     found = dataclasses.replace(found, **more)
     return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)
+
+
+def call_hint(source: Any) -> str:
+    """At the end of an error, for a generator function, which others call themselves."""
+    return f"; call it: {getattr(source, '__name__', 'it')}()" if callable(source) else ""
 
 
 def _kind(path: str | Path) -> str:

@@ -23,7 +23,7 @@ from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.own_code import in_one_line, model_hint, near, place_of_code
 from purecnn.train.step import TrainState
-from purecnn.train.weights import load_weights, name_of
+from purecnn.train.weights import load_weights, name_of, require_finite_weights
 
 
 def make_net(model: str, classes: int) -> Chain:
@@ -36,10 +36,14 @@ def make_net(model: str, classes: int) -> Chain:
         return getattr(models, model)(classes)
     module, _, function = model.partition(":")
     if not module or not function:
-        made = "a net that a program made and that has to be given again" if function else "no such model"
+        if function:
+            again = (
+                "purecnn.load(RUN, net=net) and purecnn.train.fit(net, …) take it again; commands take MODULE:FUNCTION"
+            )
+            raise ValueError(f"model: got {model!r}, a net that a program made; {again}")
         names = get_args(Model)
         expected = f"one of {', '.join(names)}, or MODULE:FUNCTION{model_hint(model, names)}"
-        raise ValueError(f"model: got {model!r}, {made}; expected {expected}")
+        raise ValueError(f"model: got {model!r}, no such model; expected {expected}")
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
@@ -112,9 +116,7 @@ def load_net(
         lambda key: {"params": net.init(key, metadata.input_shape), "state": net.init_state(metadata.input_shape)}, key
     )
     found = load_weights(file, like)
-    for place, leaf in jax.tree_util.tree_leaves_with_path(found):
-        if not np.isfinite(leaf).all():  # every output would be NaN
-            raise ValueError(f"{file}: {name_of(place)}: got values that are not finite")
+    require_finite_weights(file, found)
     return metadata, net, found["params"], found["state"]
 
 

@@ -26,12 +26,17 @@ OF_FIT = {  # and of no command
 }
 
 
-def known_elsewhere(name: str) -> str:
-    """What stands in `fit` for an option of another tool, in words; "" where none is known."""
+def known_elsewhere(name: str, *, in_shell: bool = False) -> str:
+    """What stands here for an option of another tool, at the end of an error, as `fit` spells it or a shell.
+
+    "" where none is known. What only `fit` has is no hint for a shell.
+    """
     called = name.replace("_", "-")
     if called in CALLED:
-        return f"did you mean {CALLED[called].replace('-', '_')}?"
-    return (NOT_HERE | OF_FIT).get(called, "")
+        meant = CALLED[called]
+        return f", did you mean {f'--{meant}' if in_shell else meant.replace('-', '_')}?"
+    instead = NOT_HERE if in_shell else NOT_HERE | OF_FIT
+    return f": {instead[called]}" if called in instead else ""
 
 
 def as_written(value: Any, *, is_path: bool = False) -> Any:

@@ -152,8 +152,8 @@ def unknown_option(names: Iterable[Any]) -> str:
     for name in map(str, names):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(known)}"
-            return f"got the unknown name {name!r}, {known_elsewhere(name) or hint}"
+            hint = f", did you mean {near[0]}?" if near else f", expected some of {', '.join(known)}"
+            return f"got the unknown name {name!r}{known_elsewhere(name) or hint}"
     return ""
 
 

@@ -62,7 +62,15 @@ def not_safetensors(path: Path_, error: SafetensorError) -> str:
     """What a file is instead, if its first bytes say it."""
     from purecnn.data.file_kinds import kind_of  # which takes Pillow to import
 
-    return f"got {kind_of(Path(path)) or error}, expected a safetensors file"
+    kind = kind_of(Path(path)) or f"other bytes, or a part of one ({str(error).rpartition(': ')[2]})"
+    return f"got {kind}, expected a safetensors file"
+
+
+def require_finite_weights(path: Path_, tree: Any) -> None:
+    """Raise ValueError, naming file and array, for NaN and infinity: every output would be NaN."""
+    for place, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not np.isfinite(leaf).all():
+            raise ValueError(f"{path}: {name_of(place)}: got values that are not finite")
 
 
 def name_of(path) -> str:

@@ -137,7 +137,7 @@ def test_weights_far_from_their_run_are_evaluated_on_named_images(run_copy, tmp_
     found = judged(capsys, tmp_path / "lenet.safetensors", "--data", "digits")
     assert found["accuracy"] == read_test(run_copy)["test_accuracy"]
     assert main(["eval", str(tmp_path / "lenet.safetensors")]) == 2
-    assert "got no config.yaml, expected the folder of a run" in capsys.readouterr().err
+    assert "lenet.safetensors: got a file outside of a run's folder, expected --data and" in capsys.readouterr().err
 
 
 def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_same_channels(
@@ -161,5 +161,13 @@ def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_s
     ):
         found = judged(capsys, pets / "run", "--data-dir", place, "--split", split)
         assert [row["images"] for row in found["classes"]] == counts, place
+    (tmp_path / "l.csv").write_text("".join(f"{name}\n" for name in ("file,class", "owl/0.png,owl", "cat/0.png,cat")))
+    found = judged(capsys, pets / "run", "--data-dir", "grey", "--labels", "l.csv", "--split", "all")
+    assert [row["images"] for row in found["classes"]] == [1, 0, 1]
+    (tmp_path / "l.csv").write_text("file,class,split\nowl/0.png,owl,test\n")
+    assert judged(capsys, pets / "run", "--data-dir", "grey", "--labels", "l.csv")["images"] == 1
+    (tmp_path / "l.csv").write_text("file,class\nowl/0.png,bat\n")
+    assert main(["eval", str(pets / "run"), "--data-dir", "grey", "--labels", "l.csv"]) == 2
+    assert "l.csv: class bat is not among those of the training images: " in capsys.readouterr().err
     assert main(["eval", str(pets / "run"), "--data-dir", "tests", "--split", "val"]) == 2
     assert "split: got 'val', expected one of test, which tests has" in capsys.readouterr().err

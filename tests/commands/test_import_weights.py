@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from purecnn.cli import main
+from purecnn.results import exporting
 from purecnn.results.exporting import import_torchvision
 from purecnn.train.metadata import read_model_metadata
 from tests.commands.running import here, purecnn
@@ -69,7 +70,7 @@ def test_from_torchvision_and_back_to_the_same_bits(folder, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no such format", "a.safetensors: got Error while deserializing header: header too large, expected a"),
+        (b"no such format", "a.safetensors: got other bytes, or a part of one (header too large), expected a"),
         (b"version https://git-lfs.github.com/spec/v1\n", "got a Git LFS pointer, expected a safetensors file"),
         (b"<!DOCTYPE html><html>", "a.safetensors: got a web page, expected a safetensors file"),
         (None, "a.safetensors"),
@@ -87,6 +88,15 @@ def test_what_is_not_the_model_is_refused(tmp_path, capsys, content, words):
     assert out == ""
     assert words in err
     assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_not_finite_are_written_to_no_file(tmp_path, capsys, monkeypatch):
+    save_file({"conv1.weight": np.zeros(3, np.float32)}, tmp_path / "a.safetensors")
+    monkeypatch.setattr(exporting, "from_torchvision", lambda *given: (None, [{"w": np.full(3, np.nan)}], []))
+    files = (str(tmp_path / "a.safetensors"), "--model", "resnet18", "--out", str(tmp_path / "out"))
+    assert main(["import-weights", *files]) == 2
+    assert capsys.readouterr().err.endswith("a.safetensors: params.0.w: got values that are not finite\n")
     assert not (tmp_path / "out").exists()
 
 

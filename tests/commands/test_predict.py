@@ -6,6 +6,7 @@ from PIL import Image
 
 from purecnn.cli import main
 from purecnn.data.digits import read_digits
+from purecnn.results import trained
 from tests.commands.running import here, purecnn
 
 
@@ -32,10 +33,14 @@ def test_files_and_folders_are_named_and_what_cannot_be_read_stops_nothing(finis
     assert count == "purecnn: 1 could not be read"
 
 
-def test_json_is_an_object_a_line(finished, images, capsys):
+def test_json_is_an_object_a_line_and_what_a_net_prints_is_on_stderr(finished, images, capsys, monkeypatch):
+    load = trained.load_trained
+    monkeypatch.setattr(trained, "load_trained", lambda *given, **more: print("of a net") or load(*given, **more))
     paths = [str(images / "0.png"), str(images / "text.png")]
     assert main(["predict", str(finished), paths[0], "--json", "--top", "10"]) == 0
-    (only,) = map(json.loads, capsys.readouterr().out.splitlines())
+    out, err = capsys.readouterr()
+    (only,) = map(json.loads, out.splitlines())
+    assert err == "of a net\n"
     assert only["file"] == paths[0]
     assert only["top"][0]["class"] == "7"
     shares = [entry["probability"] for entry in only["top"]]

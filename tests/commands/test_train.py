@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 
 from purecnn import models
 from purecnn.cli import main
-from purecnn.commands.train import CALLED, NOT_HERE, defaults
+from purecnn.commands.train import defaults
 from purecnn.train.config import Config
-from purecnn.train.options import OF_FIT
+from purecnn.train.options import CALLED, NOT_HERE, OF_FIT, known_elsewhere
 from purecnn.train.run_folder import read_config, read_metrics, read_test
 from purecnn.train.stopping import best_line
 from purecnn.train.weights import load_weights
@@ -198,6 +198,11 @@ def test_what_other_programs_call_an_option_is_no_name_of_one_here():
     assert names.isdisjoint(NOT_HERE | OF_FIT)
     with pytest.raises(ValueError, match="unknown option --num_workers: as many threads decode as there are"):
         defaults(["--num_workers", "4"])
+    assert known_elsewhere("num_workers") == known_elsewhere("num_workers", in_shell=True)
+    assert known_elsewhere("bs") == ", did you mean batch_size?"
+    assert known_elsewhere("bs", in_shell=True) == ", did you mean --batch-size?"
+    assert known_elsewhere("callbacks").startswith(": on_epoch")
+    assert known_elsewhere("callbacks", in_shell=True) == ""
 
 
 @pytest.mark.slow

@@ -38,6 +38,15 @@ def test_tables_as_other_programs_write_them_are_read(tmp_path, kind):
     }
 
 
+def test_a_column_of_splits_by_another_name_is_a_warning(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,class,Subset,note\na.png,cat,train,test\nb.png,cat,Valid,old\n")
+    with pytest.warns(
+        UserWarning, match=r"labels.csv: the column subset is passed over, expected it to be called split"
+    ):
+        assert read_labels(table, tmp_path) == {"a.png": ("cat", "train"), "b.png": ("cat", "train")}
+
+
 def test_what_excel_writes_on_a_western_windows_has_its_letters(tmp_path):
     table, disk = tmp_path / "labels.csv", os.fsencode(tmp_path / "pets")
     for name in ("ü.png".encode(), "é.png".encode("latin-1"), "👩‍🚀.png".encode()):

@@ -113,6 +113,13 @@ def test_composed_and_decomposed_names_are_one_class(tmp_path):
     np.testing.assert_array_equal(data.test.labels, [0, 0, 1, 1])
 
 
+def test_splits_in_the_folders_of_classes_are_a_warning(tmp_path):
+    for name in ("cat", "dog"):
+        write_folder(tmp_path / name, classes=("train", "val"))
+    with pytest.warns(UserWarning, match=r"cat: its folders train and val are taken as one, expected .*/train/cat and"):
+        assert read("folder", str(tmp_path)).classes == ("cat", "dog")
+
+
 LAYOUTS = {
     "an archive": (
         lambda root: (shutil.rmtree(root), root.touch()),

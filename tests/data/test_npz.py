@@ -83,7 +83,7 @@ WRONG = {
     "no images": ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"got shape \(0, 6, 5, 3\)"),
     "fewer labels": ({"images": IMAGES, "labels": LABELS[:-1]}, r"labels: got uint8\(39,\), expected integers, one"),
     "float labels": ({"images": IMAGES, "labels": LABELS.astype(float)}, r"float64.*; labels\.astype\(int\)"),
-    "labels that are no numbers": ({"images": IMAGES, "labels": np.full(40, np.nan)}, "one for each of 40 images$"),
+    "no labels": ({"images": IMAGES, "labels": np.full(40, np.nan)}, "some are NaN, as of images without one$"),
     "text": ({"images": IMAGES, "labels": np.array(list("abcd"))[LABELS]}, r"np\.unique\(labels, return_inverse"),
     "bytes": ({"images": IMAGES, "labels": np.array([b"a", b"b"])[LABELS % 2]}, r"\|S1\(40,\), .* np\.unique\("),
     "bool": ({"images": IMAGES, "labels": LABELS > 1}, r"bool\(40,\), .* labels\.astype\(int\) makes them"),
@@ -147,10 +147,10 @@ def flipped():
 
 
 CORRUPT = {
-    "no zip": (lambda: b"PK not really", "File is not a zip file"),
-    "one array": (lambda: npy(header((3,)), b"abc"), "File is not a zip file"),
-    "empty": (lambda: b"", "File is not a zip file"),
-    "cut": (lambda: zipped(npy(header(IMAGES.shape), IMAGES.tobytes()))[:-30], "not a zip file"),
+    "no zip": (lambda: b"PK not really", "got no zip file, expected"),
+    "one array": (lambda: npy(header((3,)), b"abc"), "got one array of NumPy, expected arrays by their names"),
+    "empty": (lambda: b"", "got no zip file"),
+    "cut": (lambda: zipped(npy(header(IMAGES.shape), IMAGES.tobytes()))[:-30], "got a zip file whose end is missing"),
     "flipped": (flipped, "Bad CRC-32"),
     "absurd shape": (lambda: zipped(npy(header((2**40, 2**20, 1)))), r"declares uint8\(1099511627776, 1048576, 1\)"),
     "negative shape": (lambda: zipped(npy(header((-1, -8, 1)), b"12345678")), r"declares uint8\(-1, -8, 1\)"),

@@ -8,6 +8,7 @@ import purecnn
 from purecnn import nn
 from purecnn.train.config import Config
 from purecnn.train.fitting import _named, as_dataset, fit
+from purecnn.train.stopping import Diverged
 from tests.sampling import one_in
 from tests.train.test_fitting import NET, QUIET, TRAIN, batches
 
@@ -30,8 +31,10 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
             {"val": 0.2},
             "val: got float, expected .*; val_share says how much of the data is held out",
         ),
-        (NET, TRAIN, {"validation_data": TRAIN}, r"'validation_data', val=\(images, labels\) are those that validate"),
-        (NET, TRAIN, {"callbacks": []}, "'callbacks', on_epoch=function is called with the line of every epoch"),
+        (NET, batches, {}, r"data: got function, expected arrays, .*; call it: batches\(\)"),
+        (NET, TRAIN, {"val": batches}, r"val: got function, expected arrays or batches .*; call it: batches\(\)"),
+        (NET, TRAIN, {"validation_data": TRAIN}, r"'validation_data': val=\(images, labels\) are those that validate"),
+        (NET, TRAIN, {"callbacks": []}, "'callbacks': on_epoch=function is called with the line of every epoch"),
         (NET, TRAIN, {"nothing_like_it": 1}, "'nothing_like_it', expected some of model, data"),
         (
             NET,
@@ -46,6 +49,9 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
             {},
             "labels: got 4294967305, expected the numbers of classes: 0, 1, …",
         ),
+        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "labels: got -1, expected the numbers of classes: 0, 1, …"),
+        (NET, (TRAIN[0], np.where(TRAIN[1], TRAIN[1], np.nan)), {}, "labels: got float64.*; some are NaN"),
+        (NET, (TRAIN[0], TRAIN[1].astype(object)), {}, r"labels: got object.*; labels.astype\(int\) makes them"),
         ("mlp", (TRAIN[0], TRAIN[1] * 0), {}, "classes: got only 0, expected at least 2"),
         ("lenett", TRAIN, {}, "no such model; .* did you mean lenet"),
         (
@@ -84,10 +90,15 @@ def test_what_a_program_asks_of_jax_for_its_own_code_changes_no_bit(tmp_path):
     options = {"epochs": 1, "schedule": "cosine", "warmup_epochs": 0.5, "optimizer": "adam", **QUIET}
     fit(NET, TRAIN, run_dir=tmp_path / "usual", **options)
     strict = jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"), jax.enable_x64(True)
-    with strict[0], strict[1], strict[2]:
+    with strict[0], strict[1], strict[2], jax.disable_jit():
         fit(NET, TRAIN, run_dir=tmp_path / "strict", **options)
     usual, other = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("usual", "strict"))
     assert usual == other
+
+
+def test_a_divergence_is_named_with_its_step_also_where_jax_looks_for_nan(tmp_path):
+    with jax.debug_nans(True), jax.debug_infs(True), pytest.raises(Diverged, match=r"the loss became .* at step 2; a"):
+        fit(NET, TRAIN, epochs=1, run_dir=tmp_path / "run", **(QUIET | {"learning_rate": 1e30}))
 
 
 def test_a_net_that_ends_with_softmax_is_a_warning(tmp_path):

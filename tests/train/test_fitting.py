@@ -57,7 +57,7 @@ def test_batches_train_a_net_and_its_run_is_one_like_any_other(streamed):
 
 def test_what_a_program_made_is_given_again_to_load_it(streamed):
     with pytest.raises(
-        ValueError, match=r"best.safetensors: model: got ':own', a net that a program made and that has to"
+        ValueError, match=r"best.safetensors: model: got ':own', a net that a program made; purecnn.load"
     ):
         purecnn.load(streamed.folder)
     net, params, state, metadata = purecnn.load(streamed.folder, net=NET)
@@ -131,7 +131,7 @@ def test_a_function_that_can_be_imported_is_kept_by_its_name(tmp_path, monkeypat
             {"early_stopping": True},
             "early_stopping: got True, expected false without images to validate",
         ),
-        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "data: train: got labels -1 to 8, expected 0 to 9"),
+        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "data: labels: got -1, expected the numbers of classes"),
         (NET, TRAIN, {"val": (TEST[0], TEST[1] + 5)}, "data: val: got labels 5 to 14, expected 0 to 9"),
         (
             NET,

@@ -15,7 +15,7 @@ from purecnn.results.trained import load_trained
 from purecnn.train.config import Config
 from purecnn.train.loop import prepare
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
-from purecnn.train.nets import load_net, normalize
+from purecnn.train.nets import load_net, make_net, normalize
 from purecnn.train.run_folder import read_metrics, read_test
 from purecnn.train.weights import save_weights
 from tests.commands.running import here
@@ -87,6 +87,11 @@ def test_another_model_is_refused(tmp_path):
     write(tmp_path / "there.safetensors")
     with pytest.raises(ValueError, match=r"^init_weights: .*: got weights of mlp, expected of lenet$"):
         prepare(Config(init_weights=str(tmp_path / "there.safetensors")))
+
+
+def test_of_a_net_that_a_program_made_it_is_said_what_takes_it_again():
+    with pytest.raises(ValueError, match=r"model: got ':mine', a net that a program made; purecnn\.load\(RUN, net="):
+        make_net(":mine", 3)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
