@@ -19,11 +19,11 @@ train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where
 	$(BIN)/purecnn train
 
 # What takes long: the training tool and its commands in whole runs, the experiments, every net, every rule and net on
-# every mesh, exported and compiled, the pages of the book, and whole programs, rules of other people and faulty ones
+# every mesh and exported, the pages of the book, and whole programs, rules of other people and faulty ones
 # under every check of the verifier.
 # The longest stand first, so that no worker waits for another at the end.
 PROOFS := tests/test_shardings.py tests/test_export.py tests/docs tests/commands tests/train tests/experiments \
-  tests/test_benchmark.py tests/test_readme.py tests/test_lowered.py tests/test_compiled.py tests/models tests/results \
+  tests/test_benchmark.py tests/test_readme.py tests/test_lowered.py tests/models tests/results \
   tests/verify/mutation tests/verify/program tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
   $(wildcard tests/verify/test_strangers_*.py)
 
@@ -45,7 +45,7 @@ newest:          ## tests of rules, nets and what is compiled, and the wheel, wi
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
-	.venv-newest/bin/python -m pytest -n auto tests/models tests/test_lowered.py tests/test_compiled.py
+	.venv-newest/bin/python -m pytest -n auto tests/models tests/test_lowered.py
 	.venv-newest/bin/python -m tests.release.smoke --newest
 
 verify: $(READY) ## every rule of purecnn in float32 under every check of the verifier

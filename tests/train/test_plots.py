@@ -1,5 +1,6 @@
 import matplotlib.image
 import numpy as np
+import pytest
 
 from purecnn.train.plots import draw_confusion, draw_curves
 

@@ -13,7 +13,7 @@ from verify.generate.options import _literals
 
 
 @jax.custom_vjp
-def rule(x, *, mode: Literal["sum", "mean"] | None = "sum", other: NotThere = 3, plain=1.0):
+def rule(x, *, mode: Literal["sum", "mean"] | None = "sum", other: NotThere = 3, plain=1.0):  # noqa: F821
     return x
 
 

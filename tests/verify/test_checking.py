@@ -122,7 +122,7 @@ def test_argnums_restrict_what_is_checked():
     [
         (jnp.sin, (np.arange(3),), "no argument is a floating-point array"),
         (jnp.argmax, (X,), "no output is a floating-point array"),
-        (lambda x: undefined + x, (X,), "the call itself fails"),
+        (lambda x: undefined + x, (X,), "the call itself fails"),  # noqa: F821
         ("not a function", (X,), "not a function"),
         (lambda x: x.reshape(7), (X,), "the call itself fails"),
     ],

@@ -10,7 +10,7 @@ from verify.running import OWN, WIDE, is_float
 def convention(case: CallUnderTest) -> str:
     """In words, what the rule does at the kinks of this case; empty where it has none.
 
-    Only small cases are examined: each element of each argument is tried.
+    Only small arguments are examined: each element of one that has a kink at all is tried.
     """
     y_bar = tuple(np.asarray(np.abs(g) + 0.5) for g in case.y_bar)
     try:
