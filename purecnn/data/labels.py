@@ -45,7 +45,7 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
             got = f"{kind}, not CSV" if kind else got
             raise Refused(f"{table}: got {got}; expected file and class in the first line")
         rows.fieldnames = head
-        splits = set(head) - {*columns, ""}  # columns that only hold names of splits
+        splits = set() if SPLIT in head else {*head} - {*columns, ""}  # columns that only hold names of splits
         for row in rows:
             splits = {name for name in splits if (row[name] or "").strip().casefold() in NAMES}
             file, label = ((row[name] or "").strip() for name in columns)
@@ -60,7 +60,7 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
             if found.setdefault(file, line) != line:
                 now, before = (" of ".join(each) if SPLIT in head else each[0] for each in (line, found[file]))
                 raise Refused(f"{where}: {file} has the class {now} here and {before} in an earlier line")
-    if found and splits and SPLIT not in head:
+    if found and splits:
         warnings.warn(f"{table}: the column {min(splits)} is passed over, expected it to be called split", stacklevel=3)
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")

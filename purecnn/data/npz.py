@@ -34,10 +34,11 @@ def read_npz(path: Path) -> Dataset:
     """
     if not path.is_file():
         raise Refused(f"{path}: there is no such file")
-    if not zipfile.is_zipfile(path):
-        kind = kind_of(path)
-        got = "a zip file whose end is missing" if kind == "a ZIP archive" else kind or "no zip file"
-        raise Refused(f"{path}: got {got}, expected arrays by their names, as np.savez writes them")
+    with naming(path):
+        if not zipfile.is_zipfile(path):
+            kind = kind_of(path)
+            got = "a zip file whose end is missing" if kind == "a ZIP archive" else kind or "no zip file"
+            raise Refused(f"{path}: got {got}, expected arrays by their names, as np.savez writes them")
     with naming(path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             require_inside(path, name)

@@ -175,6 +175,14 @@ def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_may_not_be_read_is_named_with_the_reason(tmp_path, forbidden):
+    path = tmp_path / "mine.npz"
+    path.write_bytes(b"not a zip file")
+    forbidden(path)
+    with pytest.raises(ValueError, match=r"mine\.npz: Permission denied"):
+        read("npz", str(path))
+
+
 @pytest.mark.parametrize("path", ["missing.npz", "."])
 def test_a_path_that_is_no_file(tmp_path, path):
     with pytest.raises(ValueError, match="there is no such file"):

@@ -7,13 +7,7 @@ import jax
 import verify
 
 LONG = 600.0  # seconds: a busy machine leaves no call out
-SLOPES = (
-    "contract",
-    "gradient",
-    "adjoint",
-    "differences",
-    "second order",
-)  # of the numbers alone
+SLOPES = ("contract", "gradient", "adjoint", "differences", "second order")  # of the numbers alone
 
 
 def with_arguments(fun, bwd):

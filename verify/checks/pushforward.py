@@ -131,9 +131,8 @@ def _as_values_move(
 ) -> np.ndarray:
     """`bad`, or nothing of it: whether output `k` rises along the tangents as the rule says, and not as forward mode
     does, which says 0 of a bisection."""
-    indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // kinks.SAMPLED)]
     try:
-        for index in map(tuple, indices):
+        for index in kinks.sampled(bad):
             one_hot = tuple(np.zeros(y.shape) for y in case.y_bar)
             one_hot[k][index] = 1.0
             slopes = kinks.slopes(case, tangents, one_hot)

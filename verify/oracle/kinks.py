@@ -172,10 +172,14 @@ def _by_slopes(case: CallUnderTest, leaf: int, level: Any, bad: np.ndarray, room
     except NotRunError:
         return bad
     out = np.zeros_like(bad)
-    indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // SAMPLED)]
-    for index, wrong in zip(indices, remaining, strict=False):
-        out[tuple(index)] = wrong
+    for index, wrong in zip(sampled(bad), remaining, strict=False):
+        out[index] = wrong
     return out
+
+
+def sampled(bad: np.ndarray) -> list[tuple[int, ...]]:
+    """The places of some of the elements that are bad, of few of them all."""
+    return [tuple(index) for index in np.argwhere(bad)[:: max(1, int(bad.sum()) // SAMPLED)]]
 
 
 def _coordinates(
@@ -186,9 +190,8 @@ def _coordinates(
     An element is excused at a kink between whose slopes it lies, and where the function is smooth but its formula is
     not (max(a, b) + log(1 + exp(-|a - b|)) at a = b): there autodiff may be wrong, and the differences say so.
     """
-    indices = np.argwhere(bad)[:: max(1, int(bad.sum()) // SAMPLED)]
     verdicts, start = [], time.perf_counter()
-    for index in map(tuple, indices):
+    for index in sampled(bad):
         if verdicts and time.perf_counter() - start > PATIENCE:
             break
         direction = [np.zeros(case.arrays[n].shape) for n in case.perturbed]
