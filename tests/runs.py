@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
-from tests.commands.running import compiled_quickly, here
+from tests.commands.running import compiled_quickly, here, pictures_left_blank
 
 
 @pytest.fixture(scope="module")
 def runs_compiled_quickly():
     """For files of which no test compares speed, nor bits with a run elsewhere."""
-    with compiled_quickly():
+    with compiled_quickly(), pictures_left_blank():
         yield
 
 

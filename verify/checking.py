@@ -170,6 +170,7 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
     the gradient could not be judged, if it could not."""
     first = [c for c in chosen if c in FIRST]
     later = [c for c in chosen if c not in FIRST]
+    alone = not (example.tested.reference or example.tested.calls)  # `gradient` compares it with itself
     for n, one in enumerate(first):  # conditioning is asked of saturated inputs only
         if one is not conditioning and not log.run(one, example) and one in (contract, gradient, finite):
             rest = [*first[n + 1 :], *later]
@@ -178,10 +179,11 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
                 rest.remove(linearity)
             log.skip(rest, example.label, f"{one.NAME} failed already")
             return ""
+        if one is gradient and not alone and log.outcomes[-1].status == PASSED:
+            limit.end = end  # there is an answer now
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
-    alone = not (example.tested.reference or example.tested.calls)  # `gradient` compares it with itself
     unjudged = alone or any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
     sooner = (adjoint, differences) if unjudged else ()  # the oracles that are left
     for one in [c for c in later if c in sooner or c in ONLY_WHERE_WRITTEN]:  # other calls may take all the time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ from purecnn.train.options import known_elsewhere
 from purecnn.train.recipes import RECIPES, Recipe
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+TRUTHS = ("true", "false", "yes", "no", "on", "off", "0", "1")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def defaults(arguments: Sequence[str]) -> Train:
         option = word.split("=")[0]
         if option.startswith("--") and (hint := known_elsewhere(option[2:], in_shell=True)):
             raise ValueError(f"got the unknown option {option}{hint}")
+    _require_flags_alone(arguments)
     look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     look.add_argument("--config", type=Path)
     look.add_argument("--data")
@@ -97,6 +100,17 @@ def defaults(arguments: Sequence[str]) -> Train:
     if seen.recipe in RECIPES:  # of others the command line says which there are
         return Train(run=RECIPES[seen.recipe])
     return Train()
+
+
+def _require_flags_alone(words: Sequence[str]) -> None:
+    """Raise ValueError for a flag with a value, as in --early-stopping False: tyro says "Unrecognized options"."""
+    pairs, single = ({f.name for f in dataclasses.fields(of) if isinstance(f.default, bool)} for of in (Config, Train))
+    for word, after in itertools.pairwise([*words, ""]):
+        option, equals, value = word.partition("=")
+        name = option.removeprefix("--").replace("-", "_")
+        if option.startswith("--") and name in pairs | single and (equals or after.lower() in TRUTHS):
+            no = f" or --no-{option[2:]}" if name in pairs else ""
+            raise ValueError(f"{name}: got the value {value or after!r}, expected {option}{no} alone")
 
 
 def _names_options(words: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, get_args
 
@@ -102,9 +103,12 @@ def load_net(
     """What a file says of itself, the net, its parameters and state; of a run's folder see `weights_file`.
 
     `net` stands in for the one that the file names. Raises FileNotFoundError, or ValueError naming the file and what is
-    wrong with it.
+    wrong with it. A run of which no epoch is over warns: it has nothing but what it began with.
     """
     file = weights_file(Path(path), last=last)
+    metrics = Path(path) / "metrics.jsonl"
+    if Path(path).is_dir() and not (metrics.is_file() and metrics.stat().st_size):
+        warnings.warn(f"{path}: no epoch of this run is over: these are the weights that it began with", stacklevel=3)
     metadata = read_model_metadata(file)
     metadata = dataclasses.replace(metadata, model=RENAMED.get(metadata.model, metadata.model))
     try:
@@ -135,11 +139,11 @@ def init_from_weights(
     optimizer: optax.GradientTransformation,
     devices: Devices,
     net: Chain,
-) -> tuple[ModelMetadata, TrainState]:
-    """`start` with the weights of `path`, a file or a run, and `about` with the mean and deviation of its pixels.
+) -> tuple[ModelMetadata, TrainState, str]:
+    """`metadata` with the mean and deviation of `path`'s pixels, `start` with its weights, and a line that says so.
 
-    The last layer with parameters stays as it is where the classes are others. Raises ValueError, naming what differs,
-    if the weights are of another model or of images of another size.
+    `path` is a file or a run. The last layer with parameters stays as it is where the classes are others. Raises
+    ValueError, naming what differs, if the weights are of another model or of images of another size.
     """
     try:
         known = read_model_metadata(weights_file(Path(path)))
@@ -152,9 +156,11 @@ def init_from_weights(
         raise ValueError(f"init_weights: {error}") from error
     if known.model != metadata.model:
         raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {metadata.model}")
+    note = f"begins with the weights of {path}"
     if known.classes != metadata.classes:
         last = max(i for i, each in enumerate(start.params) if each)
         params[last] = start.params[last]
+        note += f", but for the last layer ({last} {net.layers[last].name}): the classes are others"
     found, expected = ({"params": p, "state": s} for p, s in ((params, state), (start.params, start.state)))
     for (place, got), want in zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True):
         if got.shape != want.shape:
@@ -165,4 +171,5 @@ def init_from_weights(
     params, state = jax.tree.map(lambda leaf: devices.replicate(np.asarray(leaf)), (params, state))
     opt_state = jax.jit(optimizer.init, out_shardings=devices.everywhere)(params)
     pixels = {"pixel_mean": known.pixel_mean, "pixel_std": known.pixel_std}
-    return dataclasses.replace(metadata, **pixels), start._replace(params=params, state=state, opt_state=opt_state)
+    begun = start._replace(params=params, state=state, opt_state=opt_state)
+    return dataclasses.replace(metadata, **pixels), begun, note

@@ -92,7 +92,9 @@ def prepare(
     if config.init_weights is not None:
         own = Path(config.run_dir or "") / "weights.safetensors"
         file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
-        metadata, start = init_from_weights(file, metadata, start, optimizer, devices, net)
+        metadata, start, note = init_from_weights(file, metadata, start, optimizer, devices, net)
+        if file == config.init_weights and note not in data.notes:  # of its own weights, `begin` says where it resumes
+            data = dataclasses.replace(data, notes=(*data.notes, note))
     if net.layers and net.layers[-1].name == "softmax" and config.loss == "softmax_cross_entropy":
         warnings.warn(f"net: {net.name} ends with softmax, which the loss applies as well: leave it out", stacklevel=3)
     if augment is None:

@@ -132,6 +132,16 @@ def test_a_folder_that_cannot_be_written_to_is_judged(run_copy, capsys):
     assert err.startswith("purecnn: warning: the worst images are not drawn: ")
 
 
+def test_of_a_run_without_an_epoch_it_is_said_what_is_judged(run_copy):
+    """As one is that diverged at once: its weights are those it began with."""
+    (run_copy / "metrics.jsonl").unlink()
+    (run_copy / "best.safetensors").unlink()
+    done = here("eval", "run", "--json", cwd=run_copy.parent)
+    assert done.returncode == 0
+    said = "run: no epoch of this run is over: these are the weights that it began with"
+    assert done.stderr == f"purecnn: warning: {said}\n"
+
+
 def test_weights_far_from_their_run_are_evaluated_on_named_images(run_copy, tmp_path, capsys):
     shutil.move(run_copy / "best.safetensors", tmp_path / "lenet.safetensors")
     found = judged(capsys, tmp_path / "lenet.safetensors", "--data", "digits")

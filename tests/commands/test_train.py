@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from purecnn import models
 from purecnn.cli import main
-from purecnn.commands.train import defaults
+from purecnn.commands.train import Train, defaults
 from purecnn.train.config import Config
 from purecnn.train.options import CALLED, NOT_HERE, OF_FIT, known_elsewhere
 from purecnn.train.run_folder import read_config, read_metrics, read_test
@@ -203,6 +203,20 @@ def test_what_other_programs_call_an_option_is_no_name_of_one_here():
     assert known_elsewhere("bs", in_shell=True) == ", did you mean --batch-size?"
     assert known_elsewhere("callbacks").startswith(": on_epoch")
     assert known_elsewhere("callbacks", in_shell=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--early-stopping", "False"], "early_stopping: got the value 'False', expected --early-stopping or --no-ear"),
+        (["--until_converged=1"], "until_converged: got the value '1', expected --until_converged or --no-until_conv"),
+        (["--quiet", "yes"], "quiet: got the value 'yes', expected --quiet alone"),
+    ],
+)
+def test_a_flag_takes_no_value(words, expected):
+    with pytest.raises(ValueError, match=f"^{expected}"):
+        defaults(words)
+    assert defaults(["--no-early-stopping", "--quiet"]) == Train()
 
 
 @pytest.mark.slow

@@ -40,13 +40,13 @@ def plain():
 
 def start(file):
     plan = prepare(Config(model="mlp", init_weights=str(file)))
-    return plan.metadata, plan.start.params
+    return plan.metadata, plan.start.params, plan.data.notes[-1]
 
 
 @pytest.mark.parametrize("classes", [DIGITS, tuple("abcdefghij"), ("cat", "dog")])
 def test_every_layer_is_taken_and_the_last_one_only_for_the_same_classes(tmp_path, classes):
     there = write(tmp_path / "there.safetensors", dataclasses.replace(METADATA, classes=classes))
-    metadata, params = start(tmp_path / "there.safetensors")
+    metadata, params, note = start(tmp_path / "there.safetensors")
     fresh = plain().start.params
     assert (metadata.classes, metadata.data) == (DIGITS, "digits")
     assert (metadata.pixel_mean, metadata.pixel_std) == ((0.25,), (0.5,))
@@ -54,6 +54,8 @@ def test_every_layer_is_taken_and_the_last_one_only_for_the_same_classes(tmp_pat
     np.testing.assert_array_equal(params[first]["w"], there[first]["w"])
     np.testing.assert_array_equal(params[last]["w"], (there if classes == DIGITS else fresh)[last]["w"])
     assert not np.array_equal(there[first]["w"], fresh[first]["w"])
+    others = "" if classes == DIGITS else f", but for the last layer ({last} dense): the classes are others"
+    assert note == f"begins with the weights of {tmp_path / 'there.safetensors'}{others}"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,7 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 82 of 82" in done.stdout
+    assert "begins with" not in done.stdout
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 2

@@ -69,3 +69,18 @@ def test_a_slow_step_ends_between_its_programs_and_the_report_says_what_was_left
     assert report.ok, report
     assert len(calls) < 10  # the transforms alone would make more
     assert SPENT in str(report)
+
+
+def test_the_time_counts_from_gradients_answer_on():
+    @jax.custom_vjp
+    def sine(x):
+        return jnp.sin(x)
+
+    sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
+    report = verify.check(sine, X, reference=jnp.sin, seconds=0)
+    assert report.ok, report
+    assert {"forward", "linearity", "second order"} <= {o.check for o in report.outcomes if o.reason == SPENT}
+    passed = [o.check for o in report.outcomes if o.status == "passed"]
+    assert passed == ["contract", "gradient", "finite"]  # which looks at gradient's numbers
+    alone = verify.check(jnp.sin, X, seconds=0)  # autodiff is compared with itself: other checks are its answer
+    assert {o.check for o in alone.outcomes if o.status == "passed"} >= {"adjoint", "differences"}
