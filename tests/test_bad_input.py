@@ -170,11 +170,12 @@ def test_labels_of_the_wrong_shape_or_dtype(labels, error, message):
 
 
 def test_nothing_to_average_or_to_normalise():
-    refused(ValueError, "global_avg_pool: x: got shape (1, 0, 2, 3)", purecnn.global_avg_pool, jnp.ones((1, 0, 2, 3)))
+    for shape in ((1, 0, 2, 3), (1, 2, 0, 3)):
+        got, x = f"x: got shape {shape}", jnp.ones(shape)
+        refused(ValueError, f"global_avg_pool: {got}", purecnn.global_avg_pool, x)
+        refused(ValueError, f"adaptive_avg_pool2d: {got}", purecnn.adaptive_avg_pool2d, x, size=2)
     refused(ValueError, "layer_norm: x: got shape (5, 0)", purecnn.layer_norm, jnp.ones((5, 0)), *[jnp.ones(0)] * 2)
-    adaptive = purecnn.adaptive_avg_pool2d
-    refused(ValueError, "adaptive_avg_pool2d: x: got shape (1, 0, 2, 3)", adaptive, jnp.ones((1, 0, 2, 3)), size=2)
-    refused(ValueError, "adaptive_avg_pool2d: size: got 0, expected at least 1", adaptive, X, size=0)
+    refused(ValueError, "adaptive_avg_pool2d: size: got 0, expected at least 1", purecnn.adaptive_avg_pool2d, X, size=0)
     refused(
         ValueError,
         "group_norm: x: got shape (2, 0, 1)",

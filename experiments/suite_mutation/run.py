@@ -91,7 +91,7 @@ def fate(mutant: Mutant, copy: Path, tests: list[str]) -> str:
     try:
         written(file, mutant.applied(original))
         # Half of the time goes into checks of annotations; only what survives without is run with them.
-        code, said = tested(copy, tests, "-o", "addopts=--strict-markers")
+        code, said = tested(copy, tests, "-o", "addopts=--strict-markers -m 'not slow'")
         code, said = (code, said) if code else tested(copy, tests)
     finally:
         written(file, original)

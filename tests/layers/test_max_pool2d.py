@@ -11,6 +11,7 @@ from tests import faulty_rules
 from tests.catalogue import MAX_POOL, check_vjp, named
 from tests.oracles import loops
 from tests.oracles.agreement import AUTODIFF, LOOPS, assert_cotangents, assert_rejected
+from verify.oracle import references
 
 
 def test_the_rule_is_right():
@@ -49,6 +50,17 @@ def test_every_convention_where_windows_overlap_and_tie(ties):
     """Two oracles that implement the convention; a difference quotient has none, and takes no part."""
     subject = MAX_POOL.variant(f"{ties} at ties", ties=ties)
     assert_cotangents(subject, [many_ties()], oracles=(AUTODIFF, LOOPS))
+
+
+@pytest.mark.parametrize("window", [2, 5])
+def test_entries_of_minus_infinity_tie_with_the_padding(window):
+    """As by autodiff of a maximum over the padded window: every tied entry has its share, also those of the padding."""
+    options = {"window": window, "stride": 1, "padding": window // 2, "ties": "split"}
+    x = jnp.full((1, 3, 4, 1), -jnp.inf)
+    y, vjp = jax.vjp(lambda x: references.max_pool2d(x, **options), x)
+    (expected,) = vjp(jnp.ones_like(y))
+    (x_bar,) = MAX_POOL.variant("infinite", dilation=1, **options).backward(x, y_bar=1)
+    np.testing.assert_allclose(x_bar, expected, rtol=1e-6)
 
 
 def test_first_is_the_convention_of_xla():
