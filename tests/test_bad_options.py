@@ -40,6 +40,10 @@ def test_groups_that_do_not_divide():
     message = "conv2d: groups: got 3, expected a divisor of the 3 input and 4 output channels"
     refused(ValueError, message, purecnn.conv2d, X, W[:, :, :1, :4], groups=3)
     refused(ValueError, "conv2d: groups: got 0, expected at least 1", purecnn.conv2d, X, W, groups=0)
+    message = "conv_transpose2d: groups: got 0, expected at least 1"
+    refused(ValueError, message, purecnn.conv_transpose2d, X, W.swapaxes(2, 3), groups=0)
+    message = "conv_transpose2d: groups: got 2, expected a divisor of the 3 channels of x"
+    refused(ValueError, message, purecnn.conv_transpose2d, X, W.swapaxes(2, 3), groups=2)
 
 
 @ANY("padding", ["FULL", "same", (1, 2), ((1, 2), 3), [1, 1], ((1, 2, 3), (1, 2))])
