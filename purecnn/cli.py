@@ -77,6 +77,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         # JAX is imported already, but reads this only when it first computes.
         os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
         warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)
+    os.environ["MPLBACKEND"] = "agg"  # what a notebook sets for itself may be none that is installed here
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns, at length, where there is no home folder
     if name == "verify":  # a command of its own, with its own options
         from verify.cli import main as verify

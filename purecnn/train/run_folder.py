@@ -49,6 +49,7 @@ def make_run_folder(config: Config) -> Path:
     """
     if config.run_dir is not None:
         folder = Path(config.run_dir)
+        require("run_dir", config.run_dir, is_utf8(os.path.abspath(folder)), "a path in UTF-8, as checkpoints need")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             more = f"resume it with --resume, or {AFRESH}" if has_config(folder) else AFRESH
             raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}")
@@ -63,6 +64,11 @@ def make_run_folder(config: Config) -> Path:
             return folder
         except FileExistsError:
             number += 1
+
+
+def is_utf8(path: str) -> bool:
+    """Of a path as Python has it: bytes that are no UTF-8 are lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 AFRESH = "name a new folder"
