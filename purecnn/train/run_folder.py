@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from purecnn.train.config import RENAMED, Config, require
+from purecnn.train.config import PATHS, RENAMED, Config, require
 from purecnn.train.options import known_elsewhere
 from purecnn.train.weights import write_whole
 
@@ -145,6 +145,8 @@ def read_config(path: Path) -> Config:
             raise ValueError(unknown)
         for name, value in fields.items():
             fields[name] = None if value == "None" else value  # as --help spells it
+            shell = name in PATHS and isinstance(value, str) and value.startswith("$")
+            require(name, value, not shell, "a path: variables are a shell's; ~ is the home folder")
         if isinstance(fields.get("model"), str):
             fields["model"] = RENAMED.get(fields["model"], fields["model"])
         return Config(**fields)

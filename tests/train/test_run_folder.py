@@ -79,6 +79,7 @@ def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
         ("", "the file: got None"),
         ("epochs: [1", "is not valid YAML: while parsing"),
         ("epochs: 1\nseed: 3\nepochs: 2", "is not valid YAML: epochs is given twice"),
+        ("run_dir: ${HOME}/run", r"run_dir: got '\${HOME}/run', expected a path: variables are a shell's; ~ is"),
         ("epochs: \x00", "is not valid YAML"),
     ],
 )
