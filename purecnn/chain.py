@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,9 @@ class Chain:
     layers: Sequence[Layer]  # kept as a tuple
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.layers, Iterable):
+            got = f"got {type(self.name).__name__} and {type(self.layers).__name__}"
+            raise TypeError(f"Chain: name and layers: {got}, expected text and layers: Chain('mine', (layer, layer))")
         object.__setattr__(self, "layers", tuple(self.layers))
         for i, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):

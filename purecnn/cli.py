@@ -18,7 +18,7 @@ from jaxlib.version import __version__ as jaxlib_version
 import purecnn
 from purecnn.backend import missing_backend, repair_flag
 from purecnn.commands import complain, is_of_output, refuse_path_as_data
-from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
+from purecnn.commands.process import ended_by_ctrl_c, out_of_memory, speak_any_encoding
 
 # name: the class of its options, in a module of purecnn.commands; and what --help says of it.
 # A module is imported when its command is asked for, so no command waits for the libraries of another.
@@ -37,6 +37,8 @@ COMMANDS = {
     "doctor": ("doctor:Doctor", "show hardware and versions; test whether this backend computes correctly"),
     "verify": ("", "check hand-written backward rules, these or your own"),
 }
+
+LESS = "; less takes a smaller --batch-size (with --accumulate for as many images an update), --image-size or --model"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +79,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         # JAX is imported already, but reads this only when it first computes.
         os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
         warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)
+    os.environ["MPLBACKEND"] = "agg"  # what a notebook sets for itself may be none that is installed here
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns, at length, where there is no home folder
     if name == "verify":  # a command of its own, with its own options
         from verify.cli import main as verify
@@ -88,7 +91,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         if (missing.name or "purecnn").split(".")[0] in ("purecnn", "verify"):  # no extra has those: a mistake of ours
             raise
         return complain(f'{name} needs {missing.name}, from the extra "train": pip install "purecnn[train]"', 2)
-    except (RuntimeError, AssertionError):  # which JAX raises at its first computation
+    except (RuntimeError, AssertionError, MemoryError) as error:  # which JAX raises at its first computation
+        if short := out_of_memory(error):
+            return complain(short + (LESS if name == "train" else ""), 1)
         if without := missing_backend():
             return complain(without, 2)
         raise

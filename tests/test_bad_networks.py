@@ -100,6 +100,14 @@ def test_what_is_no_layer(given, called):
         nn.residual(given)
 
 
+@pytest.mark.usefixtures("users_errors")
+@pytest.mark.parametrize("given", [("net", nn.relu()), (nn.flatten(), nn.relu()), ((nn.relu(),), "net"), (None, None)])
+def test_a_chain_of_other_arguments(given):
+    got = " and ".join(type(each).__name__ for each in given)
+    with pytest.raises(TypeError, match=rf"^Chain: name and layers: got {got}, expected text and layers: Chain"):
+        purecnn.Chain(*given)
+
+
 @pytest.mark.parametrize("loss", [purecnn.squared_error, (purecnn.squared_error_fwd,)], ids=["rule", "half a pair"])
 def test_a_loss_that_is_no_pair(loss):
     net = purecnn.Chain("net", (nn.flatten(),))

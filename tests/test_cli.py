@@ -10,6 +10,7 @@ import pytest
 import purecnn as package
 from purecnn.cli import main
 from tests.commands.running import purecnn
+from tests.data.making import write_folder
 
 
 def test_verify_is_passed_on_with_its_arguments_and_exit_code(tmp_path):
@@ -108,3 +109,12 @@ def test_a_module_of_our_own_that_is_not_there_is_no_missing_extra(monkeypatch):
 def test_the_version_is_said(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"purecnn {package.__version__}\n"
+
+
+def test_what_a_notebook_draws_with_is_no_matter(tmp_path):
+    """It tells the commands that it starts, which another Python may run, without what the notebook has."""
+    write_folder(tmp_path / "pets")
+    options = ("data", "show", "--data", "folder", "--data-dir", "pets")
+    done = purecnn(*options, cwd=tmp_path, env=os.environ | {"MPLBACKEND": "no_such_backend"})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "folder.png").is_file()

@@ -47,6 +47,8 @@ class Show:
     """Images of every class."""
 
     def __post_init__(self):
+        suffix = Path(self.out or "").suffix
+        require("out", self.out, suffix.lower() in ("", ".png"), "a name in .png")
         require("each", self.each, 1 <= self.each <= 100, "an integer from 1 to 100")
 
 

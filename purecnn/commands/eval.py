@@ -70,7 +70,9 @@ def _run(command: Eval, out: Any) -> int:
         moved = command.data is not None or command.data_dir is not None
         others = moved or command.labels is not None
         if moved:
-            config = dataclasses.replace(config, data=command.data or config.data, data_dir=command.data_dir)
+            # Of another kind, they are not read by the options that the run's are read by.
+            config = config if command.data in (None, config.data) else Config(data=command.data)
+            config = dataclasses.replace(config, data_dir=command.data_dir)
         skip = command.skip_unreadable or config.skip_unreadable
         config = dataclasses.replace(config, labels=command.labels or config.labels, skip_unreadable=skip)
         data = load_data(config, trained, others=others)

@@ -19,9 +19,10 @@ class Export:
     """The folder of a run, or a file of weights."""
     out: Path
     """The file to write."""
-    format: Literal["safetensors", "stablehlo", "torchvision"] = "safetensors"
+    format: Literal["safetensors", "stablehlo", "torchvision"] | None = None
     """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
-    all, which JAX runs without purecnn. torchvision: the weights under torchvision's names, as PyTorch loads them."""
+    all, which JAX runs without purecnn. torchvision: the weights under torchvision's names, as PyTorch loads them.
+    None: stablehlo for a file that ends in .stablehlo, else safetensors."""
     last: bool = False
     """The weights after the run's last epoch instead of the best."""
     force: bool = False
@@ -33,19 +34,21 @@ def run(command: Export) -> int:
     from purecnn.results.trained import load_trained
 
     try:
+        form = command.format or ("stablehlo" if command.out.suffix == ".stablehlo" else "safetensors")
+        exporting.require_suffix(command.out, form)
         exporting.require_free(command.out, command.force)
         trained = load_trained(command.net, last=command.last)
         write = {
             "safetensors": exporting.export_weights,
             "stablehlo": exporting.export_stablehlo,
             "torchvision": exporting.export_torchvision,
-        }[command.format]
+        }[form]
         write(command.out, trained)
     except (ValueError, FileExistsError, FileNotFoundError) as error:
         return complain(error, 2)
     except (OSError, ImportError) as error:
         return complain(error, 1)
-    print(f"{trained.net.name}, {len(trained.metadata.classes)} classes, {command.format}: {_size(command.out)}")
+    print(f"{trained.net.name}, {len(trained.metadata.classes)} classes, {form}: {_size(command.out)}")
     return 0
 
 

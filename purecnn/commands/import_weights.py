@@ -33,11 +33,12 @@ class ImportWeights:
 
 
 def run(command: ImportWeights) -> int:
-    from purecnn.results.exporting import export_weights, import_torchvision, read_names, require_free
+    from purecnn.results.exporting import export_weights, import_torchvision, read_names, require_free, require_suffix
     from purecnn.train.config import require
 
     try:
         require("pixel_std", command.pixel_std, min(command.pixel_std) > 0, "three numbers above 0")
+        require_suffix(command.out, "safetensors")
         require_free(command.out, command.force)
         names = None if command.classes is None else read_names(command.classes)
         trained = import_torchvision(command.model, command.file, names, mean=command.pixel_mean, std=command.pixel_std)

@@ -38,6 +38,14 @@ def speak_any_encoding() -> None:
             stream.reconfigure(errors="spelled")
 
 
+def out_of_memory(error: BaseException) -> str:
+    """In a line, that a device or the machine had too little memory, and what it was to take; "" of other errors."""
+    words = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in words:  # as XLA calls it
+        return ""
+    return f"out of memory: {words[:160] or 'no more can be had'}"
+
+
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
     """Inside, no Ctrl-C is lost: the process ends by KeyboardInterrupt, or after GRACE seconds without it, with 130.

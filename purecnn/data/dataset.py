@@ -14,7 +14,7 @@ Streaming = Literal["auto", "always", "never", "cached"]  # whether a folder's i
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Images (N, H, W, C) and the class of each, (N,) in int32.
 
@@ -28,6 +28,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        size = "×".join(map(str, self.images.shape[1:]))
+        return f"Split({len(self):,} images of {size}, {self.images.dtype})"
 
     def checksum(self) -> int:
         """A checksum of its pixels and labels, which identifies the split wherever it is stored.

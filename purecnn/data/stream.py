@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import FEW, check_pixels, label_hint, pixel_hint, warn_of_order
+from purecnn.data.suspicions import FEW, UNIQUE, check_pixels, label_hint, pixel_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -195,7 +195,7 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"data: images: got dtype {pixels.dtype}, {expected}")
     odd = next((n for n in (classes.max(), classes.min()) if not 0 <= n <= np.iinfo(np.int32).max), None)
     if odd is not None:  # a larger one would begin anew at 0
-        raise ValueError(f"data: labels: got {odd}, expected the numbers of classes: 0, 1, …")
+        raise ValueError(f"data: labels: got {odd}, expected the numbers of classes: 0, 1, …; {UNIQUE}")
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
 

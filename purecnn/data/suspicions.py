@@ -97,13 +97,23 @@ def label_hint(labels: np.ndarray) -> str:
     if labels.ndim == 2:
         return "; of one row for each, labels.argmax(1) makes them"
     if labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(label, str) for label in labels)):
-        return "; of text, classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
+        return f"; of text, {UNIQUE}"
     if labels.dtype == object and not all(isinstance(label, int | float | np.number) for label in labels.flat):
         return ""
     numbers = labels.astype(float) if labels.dtype.kind in "bfO" else np.full(1, 0.5)
     if np.isnan(numbers).any():
         return "; some are NaN, as of images without one"
     return "; labels.astype(int) makes them" if (numbers == np.round(numbers)).all() else ""
+
+
+UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
+
+
+def range_hint(low: int, high: int, outputs: int) -> str:
+    """Of labels that are not from 0 to below the outputs of a net, at the end of an error."""
+    if low == 1 and high == outputs:
+        return "; labels count from 0: labels - 1 makes them"
+    return f": the net has {outputs} outputs" if low >= 0 else ""
 
 
 def warn_of_order(labels: np.ndarray) -> None:

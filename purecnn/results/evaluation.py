@@ -87,12 +87,18 @@ class Evaluation:
 def load_data(config: Config, trained: Trained, *, others: bool = False) -> Dataset:
     """The data of a run, or `others` of its classes, or of some of them: labels are the run's, whatever their order.
 
+    Others in a folder are brought to the size and the channels of the net.
+
     Raises ValueError if a class or the images' shape is none that the run was trained on.
     """
-    files: dict[str, Any] = {"white": trained.metadata.white} if config.data == "folder" else {}
-    if files and others:
-        files |= {"channels": trained.metadata.input_shape[-1], "classes": trained.metadata.classes}
-    data = with_classes(read(config.data, config.data_dir, **how_to_read(config), **files), trained.metadata.classes)
+    *size, channels = trained.metadata.input_shape
+    how: dict[str, Any] = how_to_read(config)
+    if config.data == "folder":
+        how |= {"white": trained.metadata.white}
+        if others:  # as predict brings them to the net
+            how |= {"image_size": tuple(size), "background": trained.metadata.background}
+            how |= {"channels": channels, "classes": trained.metadata.classes}
+    data = with_classes(read(config.data, config.data_dir, **how), trained.metadata.classes)
     for name, got, expected in (
         ("classes", data.classes, trained.metadata.classes),
         ("input_shape", data.train.images.shape[1:], trained.metadata.input_shape),

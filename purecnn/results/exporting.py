@@ -19,6 +19,7 @@ from purecnn.train.weights import not_safetensors, require_finite_weights, save_
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 PICKLED = (".pth", ".pt", ".bin")  # by torch.save
+ELSEWHERE = (".onnx", ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".npz", ".msgpack", ".ckpt")  # what others write
 FORCE = "exists already and is left as it is; name a new file, or --force"
 CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,6 +32,15 @@ def require_free(path: Path, force: bool) -> None:
         raise FileExistsError(f"out: {path} {more}")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"out: {path.parent}: there is no such folder")
+
+
+def require_suffix(path: Path, form: str) -> None:
+    """Raise ValueError for a file that is called what `form` is not, so that no other program reads it as that."""
+    suffix = path.suffix.lower()
+    ours = {".safetensors": ("safetensors", "torchvision"), ".stablehlo": ("stablehlo",)}
+    if suffix in (*PICKLED, *ELSEWHERE) or form not in ours.get(suffix, (form,)):
+        fits = "safetensors" if form == "torchvision" else form
+        raise ValueError(f"out: got {path}, expected a name that ends in .{fits}: the format is {form}")
 
 
 def export_weights(path: Path, trained: Trained) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,11 @@ class Result:
     """
 
     folder: Path
-    metrics: list[dict[str, Any]]
+    metrics: list[dict[str, Any]] = field(repr=False)  # a notebook shows what its last line returns
     steps: int
     interrupted: bool
-    best: dict[str, Any]
-    data: Dataset
+    best: dict[str, Any] = field(repr=False)
+    data: Dataset = field(repr=False)
     test: dict[str, Any] | None = None
 
 
@@ -69,6 +70,8 @@ def train(
     model, config or other data, OSError if something cannot be written, and `Diverged`, with the step, at a non-finite
     loss; in the folder are then the weights of the last good epoch.
     """
+    if not callable(on_epoch):
+        raise TypeError(f"on_epoch: got {type(on_epoch).__name__}, expected a function of the line of an epoch")
     config = plan.config
     named = None if config.run_dir is None else Path(config.run_dir)
     goes_on = resume and named is not None and has_config(named)
@@ -99,7 +102,8 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
         # Whatever a program's own iterable or function raises; that of a full disk would fail once more.
         if isinstance(run.plan.data.train, Stream) or not isinstance(error, OSError):
             with suppress(OSError):
-                error.add_note(f"{run.saved()}; resume=True goes on with it")
+                said, is_saved = run.saved(), run.checkpoints.latest_step() is not None
+                error.add_note(f"{said}; resume=True {'goes on with it' if is_saved else 'begins anew'}")
         raise
 
 
@@ -120,7 +124,7 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
             show_progress(len(losses), loss=losses[-1], images_per_second=run.rate)
             if run.is_at_epochs_end:
                 line = run.end_epoch()
-                on_epoch(line)
+                call_on_epoch(run, on_epoch, line)
                 log(line)
                 say(epoch_line(line, config.epochs))
                 over = reason_to_stop(metrics, config)
@@ -136,6 +140,15 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
     if interrupted and not over and in_notebook():  # a command says it on stderr
         console.print(f"interrupted after step {run.steps:,}, which is saved; resume=True goes on with it")
     return bool(over)
+
+
+def call_on_epoch(run: Run, on_epoch: Callable[[dict[str, Any]], None], line: dict[str, Any]) -> None:
+    """With a copy of the line, which may be changed. What ends the program there, as `sys.exit`, loses no epoch."""
+    try:
+        on_epoch(copy.deepcopy(line))
+    except (KeyboardInterrupt, SystemExit):
+        run.saved()
+        raise
 
 
 def begin(plan: Plan, console: Console, folder: Path, *, goes_on: bool) -> Run:

@@ -18,10 +18,12 @@ DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIB
 THREADS = "as many threads decode as there are processors"
 NOT_HERE = {
     "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
+    "shuffle": "images are shuffled anew every epoch; batches come in the order in which they are given",
     "workers": THREADS, "num-workers": THREADS,
 }  # fmt: skip
 OF_FIT = {  # and of no command
     "validation-data": "val=(images, labels) are those that validate",
+    "verbose": "console=rich.console.Console(quiet=True) prints nothing",
     "callbacks": "on_epoch=function is called with the line of every epoch",
 }
 

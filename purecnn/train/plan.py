@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optax
 
+from purecnn.annotations import Array
 from purecnn.chain import Chain
 from purecnn.data.augmentation import make_augmentation
 from purecnn.data.batches import batch_count
@@ -99,6 +100,8 @@ def prepare(
         warnings.warn(f"net: {net.name} ends with softmax, which the loss applies as well: leave it out", stacklevel=3)
     if augment is None:
         data, augment = augmented(data, config)
+    else:
+        augment = of_same_shape(augment)
     if isinstance(data.train, Split) and not fits_on_device(data.train):
         fits = steps_in_a_block(data.train, batch_size)
         config = dataclasses.replace(config, steps_per_dispatch=min(config.steps_per_dispatch, fits))
@@ -113,6 +116,25 @@ def output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:
     except ValueError as error:
         others = "" if data.decoding is None else "; image_size brings them to another size"
         raise ValueError(f"{error}; the images are {'×'.join(map(str, shape))}{others}") from error
+
+
+def of_same_shape(augment: Augment) -> Augment:
+    """`augment` of a program's own, which raises ValueError for images of another shape than those that it was given.
+
+    Raises TypeError for what is no function.
+    """
+    if not callable(augment):
+        names = "; augmentation= takes the names of those that there are" if isinstance(augment, str) else ""
+        raise TypeError(f"augment: got {type(augment).__name__}, expected a function of a key and images{names}")
+
+    def checked(key: Array, images: Array) -> Array:
+        made = augment(key, images)
+        got = getattr(made, "shape", type(made).__name__)
+        if got != images.shape:
+            raise ValueError(f"augment: returned {got}, expected images of the shape that it was given, {images.shape}")
+        return made
+
+    return checked
 
 
 def augmented(data: Dataset, config: Config) -> tuple[Dataset, Augment]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from purecnn.train.config import RENAMED, Config, require
+from purecnn.train.config import PATHS, RENAMED, Config, require
 from purecnn.train.options import known_elsewhere
 from purecnn.train.weights import write_whole
 
@@ -49,8 +49,9 @@ def make_run_folder(config: Config) -> Path:
     """
     if config.run_dir is not None:
         folder = Path(config.run_dir)
+        require("run_dir", config.run_dir, is_utf8(os.path.abspath(folder)), "a path in UTF-8, as checkpoints need")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            more = f"resume it with --resume, or {AFRESH}" if has_config(folder) else AFRESH
+            more = f"resume it with --resume (in Python resume=True), or {AFRESH}" if has_config(folder) else AFRESH
             raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -63,6 +64,11 @@ def make_run_folder(config: Config) -> Path:
             return folder
         except FileExistsError:
             number += 1
+
+
+def is_utf8(path: str) -> bool:
+    """Of a path as Python has it: bytes that are no UTF-8 are lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 AFRESH = "name a new folder"
@@ -139,6 +145,8 @@ def read_config(path: Path) -> Config:
             raise ValueError(unknown)
         for name, value in fields.items():
             fields[name] = None if value == "None" else value  # as --help spells it
+            shell = name in PATHS and isinstance(value, str) and value.startswith("$")
+            require(name, value, not shell, "a path: variables are a shell's; ~ is the home folder")
         if isinstance(fields.get("model"), str):
             fields["model"] = RENAMED.get(fields["model"], fields["model"])
         return Config(**fields)

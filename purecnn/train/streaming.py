@@ -10,6 +10,7 @@ import numpy as np
 
 from purecnn.data.pipeline import ahead
 from purecnn.data.stream import Stream
+from purecnn.data.suspicions import range_hint
 from purecnn.train.devices import Devices, like_of
 
 
@@ -31,8 +32,10 @@ class StreamSupply:
 
         def load(_: np.ndarray) -> tuple[Any, Any, None]:
             images, labels = next(batches)
-            if not 0 <= labels.min() <= labels.max() < self.classes:
-                raise ValueError(f"data: got labels {labels.min()} to {labels.max()}, expected 0 to {self.classes - 1}")
+            low, high = int(labels.min()), int(labels.max())
+            if not 0 <= low <= high < self.classes:
+                hint = range_hint(low, high, self.classes)
+                raise ValueError(f"data: got labels {low} to {high}, expected 0 to {self.classes - 1}{hint}")
             return self.devices.scatter(images[None]), self.devices.scatter(labels[None]), None
 
         return ahead(load, parts)

@@ -110,6 +110,7 @@ def test_ones_own_images_train_a_net_to_the_same_bits_on_the_device_from_the_hos
         (("show", "--data", "folder"), 2, "data_dir: got none, expected the folder to read"),
         (("show", "--data", "npz", "--data-dir", "x.npz"), 2, "purecnn: x.npz: there is no such file"),
         (("show", "--each", 0), 2, "each: got 0, expected an integer from 1 to 100"),
+        (("show", "--out", "sheet.pdf"), 2, "out: got 'sheet.pdf', expected a name in .png"),
         (("show", "--out", "no/such/folder.png"), 1, "No such file or directory"),
         (("fetch", "imagenet"), 2, "imagenet"),
         ((), 2, "fetch"),

@@ -181,3 +181,24 @@ def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_s
     assert "l.csv: class bat is not among those of the training images: " in capsys.readouterr().err
     assert main(["eval", str(pets / "run"), "--data-dir", "tests", "--split", "val"]) == 2
     assert "split: got 'val', expected one of test, which tests has" in capsys.readouterr().err
+
+
+def test_other_images_of_another_kind_are_read_by_no_option_of_the_runs_own(pets, run_copy, tmp_path, capsys):
+    """A run on a folder at a size of its own is asked about arrays; one on digits about a folder, of other sizes."""
+    shape = read_model_metadata(pets / "run" / "best.safetensors").input_shape
+    shutil.copytree(pets / "run", tmp_path / "pets-run")
+    config = (pets / "run" / "config.yaml").read_text()
+    assert "image_size: null" in config
+    (tmp_path / "pets-run" / "config.yaml").write_text(config.replace("image_size: null", f"image_size: {shape[0]}"))
+    images, names = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8), np.array(("owl", "cat", "dog"))
+    np.savez(tmp_path / "arrays.npz", images=images, labels=np.arange(12) % 3, classes=names)
+    others = ("--data", "npz", "--data-dir", tmp_path / "arrays.npz", "--split", "all")
+    found = judged(capsys, tmp_path / "pets-run", *others)
+    assert [row["images"] for row in found["classes"]] == [4, 4, 4]
+
+    write_folder(tmp_path / "photographs", classes=(*"0123456789",), each=2)
+    others = ("--data", "folder", "--data-dir", tmp_path / "photographs", "--split", "all")
+    found = judged(capsys, run_copy, *others)
+    assert found["images"] == 20
+    far = shutil.copy(run_copy / "best.safetensors", tmp_path / "far.safetensors")
+    assert found["worst"] == judged(capsys, far, *others)["worst"]

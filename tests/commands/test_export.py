@@ -2,7 +2,9 @@ import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
+import pytest
 
 from purecnn.cli import main
 from purecnn.data.digits import read_digits
@@ -73,3 +75,33 @@ def test_nothing_is_overwritten_unless_forced_and_nothing_half_written_stays(fin
     capsys.readouterr()
     assert main(["export", str(finished), "--out", str(tmp_path), "--force"]) == 2
     assert capsys.readouterr().err == f"purecnn: out: {tmp_path} is a folder; name a file in it\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "expected"),
+    [
+        ("net.onnx", (), "expected a name that ends in .safetensors: the format is safe"),
+        ("net.PT", (), "expected a name that ends in .safetensors: the format is safe"),
+        (
+            "net.pth",
+            ("--format", "torchvision"),
+            "expected a name that ends in .safetensors: the format is torchvision",
+        ),
+        (
+            "net.safetensors",
+            ("--format", "stablehlo"),
+            "expected a name that ends in .stablehlo: the format is stablehlo",
+        ),
+        ("net.stablehlo", ("--format", "safetensors"), "expected a name that ends in .safetensors: the format is safe"),
+    ],
+)
+def test_a_file_is_not_called_what_it_is_not(finished, tmp_path, capsys, name, more, expected):
+    assert main(["export", str(finished), "--out", str(tmp_path / name), *more]) == 2
+    assert f"out: got {tmp_path / name}, {expected}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_suffix_says_which_format_is_meant(finished, tmp_path, capsys):
+    assert main(["export", str(finished), "--out", str(tmp_path / "net.stablehlo")]) == 0
+    assert ", stablehlo: " in capsys.readouterr().out
+    assert jax.export.deserialize(bytearray((tmp_path / "net.stablehlo").read_bytes())).platforms[0] == "cpu"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from purecnn.cli import main
@@ -132,3 +133,21 @@ def test_a_path_in_the_place_of_a_kind_of_data_is_told_where_it_belongs(tmp_path
     assert main(["train", "--data", "mine"]) == 2
     expected = f"purecnn: data: got a path, expected its kind: --data {kind} --data-dir mine\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("of_python", [False, True])
+def test_too_little_memory_is_one_line_that_says_what_takes_less(monkeypatch, capsys, of_python):
+    def fail(command):
+        if of_python:
+            raise MemoryError
+        jax.numpy.zeros(2**45).block_until_ready()  # more than any machine has: 128 TiB
+
+    monkeypatch.setattr("purecnn.commands.train.run", fail)
+    assert main(["train"]) == 1
+    words = "no more can be had" if of_python else "RESOURCE_EXHAUSTED: Out of memory allocating 140737488355328 bytes."
+    err = capsys.readouterr().err
+    assert err.startswith(f"purecnn: out of memory: {words}; less takes a smaller --batch-size (with --accumulate")
+    assert err.count("\n") == 1
+    monkeypatch.setattr("purecnn.commands.doctor.run", fail)
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().err == f"purecnn: out of memory: {words}\n"

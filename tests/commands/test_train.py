@@ -135,7 +135,8 @@ def test_a_taken_folder_is_refused_and_left_alone(trained):
     before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
     done = here("train", "--epochs", 1, "--run-dir", "run", cwd=folder)
     assert done.returncode == 2
-    refusal = "run_dir: run exists already and is left as it is; resume it with --resume, or name a new folder"
+    how = "resume it with --resume (in Python resume=True), or name a new folder"
+    refusal = f"run_dir: run exists already and is left as it is; {how}"
     assert done.stderr == f"purecnn: {refusal}\n"
     assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
 

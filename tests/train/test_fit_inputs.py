@@ -8,6 +8,7 @@ import purecnn
 from purecnn import nn
 from purecnn.train.config import Config
 from purecnn.train.fitting import _named, as_dataset, fit
+from purecnn.train.run_folder import read_metrics
 from purecnn.train.stopping import Diverged
 from tests.sampling import one_in
 from tests.train.test_fitting import NET, QUIET, TRAIN, batches
@@ -35,6 +36,26 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
         (NET, TRAIN, {"val": batches}, r"val: got function, expected arrays or batches .*; call it: batches\(\)"),
         (NET, TRAIN, {"validation_data": TRAIN}, r"'validation_data': val=\(images, labels\) are those that validate"),
         (NET, TRAIN, {"callbacks": []}, "'callbacks': on_epoch=function is called with the line of every epoch"),
+        (NET, TRAIN, {"shuffle": True}, "'shuffle': images are shuffled anew every epoch; batches come in the order"),
+        (NET, TRAIN, {"verbose": 0}, r"'verbose': console=rich\.console\.Console\(quiet=True\) prints nothing"),
+        (NET, TRAIN, {"on_epoch": None}, "on_epoch: got NoneType, expected a function of the line of an epoch"),
+        (NET, TRAIN, {"on_epoch": [print]}, "on_epoch: got list, expected a function"),
+        (NET, TRAIN, {"augment": "flip"}, "augment: got str, expected a function of .*; augmentation= takes the names"),
+        (
+            NET,
+            TRAIN,
+            {"augment": lambda key, images: images[:, 1:]},
+            r"augment: returned \(32, 7, 8, 1\), expected images of .* given, \(32, 8, 8, 1\)",
+        ),
+        (NET, TRAIN, {"augment": lambda key, images: None}, "augment: returned NoneType, expected images of the shape"),
+        (NET, (TRAIN[0], TRAIN[1] + 1), {}, "got labels 1 to 10, expected 0 to 9; labels count from 0: labels - 1 mak"),
+        (NET, (TRAIN[0], TRAIN[1] + 5), {}, "got labels 5 to 14, expected 0 to 9: the net has 10 outputs"),
+        (
+            NET,
+            [(TRAIN[0][:320], TRAIN[1][:320] + 1)],
+            {"epochs": 1},
+            "got labels 1 to 10, expected 0 to 9; labels count from 0: labels - 1 makes them",
+        ),
         (NET, TRAIN, {"nothing_like_it": 1}, "'nothing_like_it', expected some of model, data"),
         (
             NET,
@@ -49,7 +70,7 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
             {},
             "labels: got 4294967305, expected the numbers of classes: 0, 1, …",
         ),
-        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "labels: got -1, expected the numbers of classes: 0, 1, …"),
+        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "labels: got -1, expected .*: 0, 1, …; classes, labels = np.unique"),
         (NET, (TRAIN[0], np.where(TRAIN[1], TRAIN[1], np.nan)), {}, "labels: got float64.*; some are NaN"),
         (NET, (TRAIN[0], TRAIN[1].astype(object)), {}, r"labels: got object.*; labels.astype\(int\) makes them"),
         ("mlp", (TRAIN[0], TRAIN[1] * 0), {}, "classes: got only 0, expected at least 2"),
@@ -84,6 +105,46 @@ def test_what_a_function_of_ones_own_raises_loses_no_epoch(tmp_path):
     assert caught.value.__notes__ == ["step 20 is saved; resume=True goes on with it"]
     done = fit(NET, TRAIN, resume=True, **options)
     assert [line["step"] for line in done.metrics] == [10, 20, 30]
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_ends_the_program_at_the_end_of_an_epoch_loses_none(tmp_path, ending):
+    def stop(line):
+        if line["epoch"] == 2:
+            raise ending
+
+    options = {"epochs": 3, "run_dir": tmp_path / "run", **QUIET}
+    with pytest.raises(type(ending)):
+        fit(NET, TRAIN, on_epoch=stop, **options)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir() if path.is_dir()] == ["20"]
+    assert [line["step"] for line in fit(NET, TRAIN, resume=True, **options).metrics] == [10, 20, 30]
+
+
+def test_a_function_of_ones_own_may_change_the_line_that_it_is_given(tmp_path):
+    kept = []
+
+    def log(line):  # as wandb.log(line, step=line.pop("step")) does
+        kept.append(line.pop("step"))
+        line["gradient_norms"].clear()
+        line.clear()
+
+    done = fit(NET, TRAIN, on_epoch=log, epochs=2, run_dir=tmp_path / "run", **QUIET)
+    assert kept == [line["step"] for line in done.metrics] == [10, 20]
+    assert read_metrics(tmp_path / "run") == done.metrics
+    assert all(line["gradient_norms"] for line in done.metrics)
+
+
+def test_a_result_is_shown_in_a_line(tmp_path):
+    """As a notebook does with what a cell ends with."""
+    shown = repr(fit(NET, TRAIN, epochs=1, run_dir=tmp_path / "run", **QUIET))
+    assert len(shown) < 300, shown
+    assert str(tmp_path / "run") in shown
+
+
+def test_of_a_run_that_has_saved_nothing_it_is_said_that_it_begins_anew(tmp_path):
+    with pytest.raises(ValueError, match="expected 0 to 9") as caught:
+        fit(NET, [(TRAIN[0], TRAIN[1] + 1)], epochs=1, run_dir=tmp_path / "run", **QUIET)
+    assert caught.value.__notes__ == ["nothing is saved yet; resume=True begins anew"]
 
 
 def test_what_a_program_asks_of_jax_for_its_own_code_changes_no_bit(tmp_path):

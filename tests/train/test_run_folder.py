@@ -1,3 +1,4 @@
+import os
 import shlex
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def test_a_named_folder_may_be_new_or_empty(tmp_path):
     assert make_run_folder(Config(run_dir=str(deep))) == deep
     assert deep.is_dir()
     assert make_run_folder(Config(run_dir=str(deep))) == deep
+
+
+def test_a_name_that_is_no_utf_8_is_refused_before_anything_is_trained(tmp_path):
+    named = os.fsdecode(os.fsencode(tmp_path / "run-") + b"\xff")
+    with pytest.raises(ValueError, match=r"^run_dir: got '.*run-\\udcff', expected a path in UTF-8, as"):
+        make_run_folder(Config(run_dir=named))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
@@ -71,6 +79,7 @@ def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
         ("", "the file: got None"),
         ("epochs: [1", "is not valid YAML: while parsing"),
         ("epochs: 1\nseed: 3\nepochs: 2", "is not valid YAML: epochs is given twice"),
+        ("run_dir: ${HOME}/run", r"run_dir: got '\${HOME}/run', expected a path: variables are a shell's; ~ is"),
         ("epochs: \x00", "is not valid YAML"),
     ],
 )
