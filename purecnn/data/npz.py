@@ -1,6 +1,7 @@
 """Arrays in a NumPy .npz file: x_train, y_train, x_test, y_test, or images, labels; classes if they have names.
 
-x_val and y_val beside them are the images to validate with.
+x_val and y_val beside them are the images to validate with. Other tools' names are taken too: X_train, train_images,
+test_labels, y_valid, x and y.
 
 The file is a zip of .npy files. Their headers are read and judged before any array is; pickled objects are refused.
 """
@@ -22,9 +23,14 @@ from purecnn.data.suspicions import UNIQUE, label_hint, pixel_hint
 HEADER_LIMIT = 10_000  # bytes; NumPy's own
 NAMES_LIMIT = 2**20
 MAX_CLASSES = 2**16
-DIVIDED = ("x_train", "y_train", "x_test", "y_test")
-WHOLE = ("images", "labels")
-VALIDATING = ("x_val", "y_val")
+EXPECTED = "x_train, y_train, x_test, y_test or images, labels"
+IMAGES = ("x", "images", "image")
+LABELS = ("y", "labels", "label", "targets", "target")
+PARTS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+WHOLE = "whole"
 
 
 def read_npz(path: Path) -> Dataset:
@@ -43,25 +49,40 @@ def read_npz(path: Path) -> Dataset:
         for name in archive.namelist():
             require_inside(path, name)
         members = {name.removesuffix(".npy") for name in archive.namelist()}
-        found = next((names for names in (DIVIDED, WHOLE) if members >= set(names)), None)
-        if found is None:
-            raise Refused(f"{path}: expected arrays {', '.join(DIVIDED)} or {', '.join(WHOLE)}; got "
-                          f"{', '.join(sorted(members)[:8]) or 'none'}")  # fmt: skip
-        if members >= set(VALIDATING):
-            found = (*found, *VALIDATING)
-        arrays = {name: _array(path, archive, name) for name in found}
+        names = _names(path, members)
+        arrays = {name: _array(path, archive, name) for pair in names.values() for name in pair}
         named = _array(path, archive, "classes") if "classes" in members else None
-    splits = [_split(f"{path}: {x}", arrays.pop(x), f"{path}: {y}", arrays.pop(y))
-              for x, y in zip(found[::2], found[1::2], strict=True)]  # fmt: skip
-    val = splits.pop() if VALIDATING[0] in found else None
-    train, test = splits if len(splits) == 2 else _divided(path, splits[0])
-    for name, other in (("x_test", test), ("x_val", val or test)):
+    splits = {part: _split(f"{path}: {x}", arrays.pop(x), f"{path}: {y}", arrays.pop(y))
+              for part, (x, y) in names.items()}  # fmt: skip
+    val = splits.get("val")
+    train, test = _divided(path, splits[WHOLE]) if WHOLE in splits else (splits["train"], splits["test"])
+    first = next(iter(names))
+    for part, other in splits.items():
         if train.images.shape[1:] != other.images.shape[1:] or train.images.dtype != other.images.dtype:
             raise Refused(
-                f"{path}: x_train is {train.images.dtype}{train.images.shape[1:]}, {name} {other.images.dtype}"
-                f"{other.images.shape[1:]} an image, expected the same"
+                f"{path}: {names[first][0]} is {train.images.dtype}{train.images.shape[1:]}, {names[part][0]} "
+                f"{other.images.dtype}{other.images.shape[1:]} an image, expected the same"
             )
     return Dataset(path.stem, train, test, _classes(path, named, train, test, val or test), val)
+
+
+def _names(path: Path, members: set[str]) -> dict[str, tuple[str, str]]:
+    """Images and labels of train and test or of the whole, and of val where it is there."""
+    found: dict[str, dict[str, str]] = {}
+    for name in sorted(members):
+        words = name.lower().split("_")
+        kinds = ["images" if word in IMAGES else "labels" for word in words if word in (*IMAGES, *LABELS)]
+        parts = [PARTS[word] for word in words if word in PARTS]
+        if len(kinds) == 1 and len(parts) <= 1 and len(words) == 1 + len(parts):
+            pair = found.setdefault(parts[0] if parts else WHOLE, {})
+            if kinds[0] in pair:
+                raise Refused(f"{path}: got the arrays {pair[kinds[0]]} and {name}, expected one of them")
+            pair[kinds[0]] = name
+    pairs = {part: (pair["images"], pair["labels"]) for part, pair in found.items() if len(pair) == 2}
+    chosen = next((some for some in (("train", "test"), (WHOLE,)) if pairs.keys() >= set(some)), None)
+    if chosen is None:
+        raise Refused(f"{path}: expected arrays {EXPECTED}; got {', '.join(sorted(members)[:8]) or 'none'}")
+    return {part: pairs[part] for part in (*chosen, "val") if part in pairs}
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:

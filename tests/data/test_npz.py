@@ -33,6 +33,26 @@ def test_a_divided_set_is_read_as_it_was_written(tmp_path, save):
     np.testing.assert_array_equal(data.test.labels, TEST_LABELS)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_images", "train_labels", "test_images", "test_labels", "val_images", "val_labels"),  # of MedMNIST
+        ("X_train", "Y_train", "X_test", "Y_test", "X_valid", "Y_valid"),
+        ("training_image", "training_targets", "testing_image", "testing_target", "x_validation", "y_validation"),
+    ],
+)
+def test_other_tools_names_are_taken(tmp_path, names):
+    arrays = (IMAGES, LABELS[:, None], TEST_IMAGES, TEST_LABELS[:, None], TEST_IMAGES[::-1], TEST_LABELS[::-1, None])
+    data = read("npz", saved(tmp_path, **dict(zip(names, arrays, strict=True))))
+    for split, images, labels in zip(
+        (data.train, data.test, data.val), arrays[::2], (LABELS, TEST_LABELS, TEST_LABELS[::-1]), strict=True
+    ):
+        np.testing.assert_array_equal(split.images, images)
+        np.testing.assert_array_equal(split.labels, labels)
+    whole = read("npz", saved(tmp_path, x=IMAGES, y=LABELS))
+    assert (len(whole.train), len(whole.test)) == (32, 8)
+
+
 def test_a_test_set_may_be_smaller_than_the_number_of_classes(tmp_path):
     file = saved(tmp_path, **DIVIDED | {"x_test": TEST_IMAGES[3:4], "y_test": TEST_LABELS[3:4]})
     with pytest.warns(UserWarning, match="mine: classes have no image to test with: 0, 1, 2$"):
@@ -101,7 +121,9 @@ WRONG = {
     "names in numbers": (WHOLE | {"classes": np.arange(4)}, "classes: got int64"),
     "two sizes": (DIVIDED | {"x_test": TEST_IMAGES[:, 1:]}, "expected the same"),
     "two dtypes": (DIVIDED | {"x_test": TEST_IMAGES / 255}, "expected the same"),
-    "other names": ({"x": IMAGES, "y": LABELS}, "expected arrays x_train, y_train, .* or images, labels; got x, y"),
+    "other names": ({"a": IMAGES, "b": LABELS}, "expected arrays x_train, y_train, .* or images, labels; got a, b"),
+    "two names for one": (WHOLE | {"y": LABELS}, "got the arrays labels and y, expected one of them"),
+    "no labels to test with": ({"x_train": IMAGES, "y_train": LABELS, "x_test": TEST_IMAGES}, "got x_test, x_train"),
     "a path outside": (WHOLE | {"../../evil": LABELS}, "'../../evil.npy' leads out of the archive"),
     "nothing": ({}, "got none"),
 }  # fmt: skip
