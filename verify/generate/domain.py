@@ -71,6 +71,10 @@ def symmetric(value: np.ndarray) -> bool:
     return _square(v) and bool(np.array_equal(v, np.swapaxes(v, -1, -2)))
 
 
+def _graph(v: np.ndarray) -> bool:  # an adjacency: zeros and ones that are hardly symmetric by chance
+    return symmetric(v) and 0.5 ** ((v.size - v.size // v.shape[-1]) / 2) < ORDER_BY_CHANCE
+
+
 def antisymmetric(value: np.ndarray) -> bool:
     """Matrices with Aᵀ = -A, above 1×1: rotations' generators, the imaginary part of a Hermitian matrix."""
     v = np.asarray(value)
@@ -232,7 +236,7 @@ def seen(value: np.ndarray, alone: bool) -> tuple[Domain, ...]:
         return ()
     structure = next((d for d in STRUCTURE if d.shown(v)), None)
     if structure is not None:
-        return (structure,)
+        return (NAMED["symmetric"], structure) if structure.words == "{0, 1}" and _graph(v) else (structure,)
     form = next((d for d in FORM if d.shown(v)), None)
     if form is INCREASING and alone and _evenly_spaced(v):
         form = None

@@ -87,6 +87,29 @@ def test_sign_and_order_hold_together_and_even_steps_alone_are_no_order():
     assert [d.words for d in seen(steps, alone=False)] == ["increasing"]
 
 
+def test_zeros_and_ones_are_symmetric_together_unless_it_is_chance():
+    pairs = np.triu(RNG.random((2, 5, 5)) < 0.5, 1)
+    found = seen((pairs + np.swapaxes(pairs, -1, -2)).astype(np.float32), alone=True)
+    assert [d.words for d in found] == ["symmetric", "{0, 1}"]
+    values = normal(2, 6, 6)
+    for domain in found:
+        values = domain.onto(RNG, values, 1.0)
+    assert set(np.unique(values)) == {0.0, 1.0}
+    np.testing.assert_array_equal(values, np.swapaxes(values, -1, -2))
+    assert [d.words for d in seen(np.array([[0.0, 1], [1, 1]]), alone=True)] == ["{0, 1}"]
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_rule_may_rely_on_a_graph_without_directions(wrong):
+    """x̄ is Aᵀ ȳ, which is A ȳ; a faulty rule takes the neighbours' neighbours."""
+    pairs = np.triu(RNG.random((5, 5)) < 0.5, 1)
+    graph = (pairs + pairs.T).astype(np.float32)
+    fun = jax.custom_vjp(lambda a, x: a @ x)
+    fun.defvjp(lambda a, x: (a @ x, (a, x)), lambda r, g: (g @ r[1].T, r[0] @ (r[0] @ g if wrong else g)))
+    report = verify.check(fun, graph, normal(5, 3).astype(np.float32), checks=["contract", "gradient"])
+    assert report.ok is not wrong, report
+
+
 def entropy(p, q):
     return -(p * jnp.log(jnp.clip(q, 1e-6, 1 - 1e-6)) + (1 - p) * jnp.log(1 - jnp.clip(q, 1e-6, 1 - 1e-6))).sum()
 
