@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify import arguments
-from verify.generate.domain import Domain, seen
+from verify.generate.domain import Domain
 from verify.generate.said_domain import said, within
+from verify.generate.seen_domain import seen
 from verify.oracle import primal
 from verify.oracle.instances import INSTANCE, fits, names_of
 from verify.program.identity import is_array

@@ -16,6 +16,7 @@ from verify.time_limit import timed
 
 OWN = "own"  # run at the example's own dtypes
 RULE = "rule"  # the program of the rule's own pullback
+FORWARD = "forward mode"  # that of the oracle's pushforward
 WIDE = np.dtype(np.float64)
 SMALL = 2000  # elements, up to which a program is run sooner than its optimisation is done
 

@@ -18,7 +18,7 @@ from verify.oracle import kinks, samplers
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, call, compiled, pushforward
+from verify.running import FORWARD, WIDE, call, compiled, pushforward
 
 NAME = "adjoint"
 EVERY_CASE = False
@@ -28,7 +28,7 @@ RANDOM = 3  # directions per argument
 def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse(case)
     flat = case.tested.oracle(case.options)
-    run = compiled(case, "forward mode", WIDE, lambda: pushforward(flat, case.perturbed))
+    run = compiled(case, FORWARD, WIDE, lambda: pushforward(flat, case.perturbed))
     try:
         bars, unit = case.wide[1], case.narrowest
     except NotRunError:

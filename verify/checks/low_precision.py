@@ -24,6 +24,7 @@ from verify.generate import shapes
 from verify.generate.calls import unrolled
 from verify.generate.domain import SIGN
 from verify.generate.generated_inputs import fill
+from verify.generate.promised import promised
 from verify.oracle import kinks, samplers, tensor_float
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
@@ -110,7 +111,7 @@ def _long(case: CallUnderTest) -> CallUnderTest:
     arrays = fill(case, np.random.default_rng((case.seed, 7)), {}, new)
     y_bar = [np.resize(g, o.shape) for g, o in zip(case.y_bar, _outputs(case, arrays), strict=True)]
     longer = replace(case, arrays=arrays, y_bar=tuple(y_bar), label=f"batch {LONG}", example=False)
-    return case if unrolled(longer, case) else longer
+    return case if unrolled(longer, case) or not promised(longer, case) else longer
 
 
 def _outputs(case: CallUnderTest, arrays) -> list:

@@ -15,7 +15,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
 from verify.function_under_test import first_line
-from verify.generate.domain import mirrored, on_simplex
+from verify.generate.domain import mirrored
 from verify.oracle import at_kinks, kinks, samplers
 from verify.oracle.compare import differences
 from verify.oracle.noise import loop_noise
@@ -146,20 +146,26 @@ def _against_oracle(case, arrays, y_bar, u, got, room) -> list[Finding] | None:
     for k, n in enumerate(case.perturbed):
         if got[k].shape != expected[k].shape:
             continue
-        got[k], expected[k] = (mirrored(a, case.arrays[n]) for a in (got[k], expected[k]))
-        # Where rows are probabilities only their changes of sum 0 are calls: softmax - t holds for no other.
-        if on_simplex(case.arrays[n]):
-            got[k], expected[k] = (a - a.mean(-1, keepdims=True) for a in (got[k], expected[k]))
+        got[k], expected[k] = (_inside(case, n, a) for a in (got[k], expected[k]))
     got = [np.where(nan, 0, g) if nan.shape == g.shape else g for nan, g in zip(unknown, got, strict=True)]
     expected = [np.where(nan, 0, e) for nan, e in zip(unknown, expected, strict=True)]
     return differences(NAME, case, expected, got, allowed, names=names, what=what)
+
+
+def _inside(case: CallUnderTest, n: int, change: np.ndarray) -> np.ndarray:
+    """The part of a change of an array that stays in its domain: where rows are probabilities or of norm 1, a rule may
+    rely on that, as softmax - t does, and holds for no other."""
+    array = np.asarray(case.arrays[n], WIDE)
+    for domain in case.tested.leaves[case.tested.arrays[n]].domain:
+        change = domain.tangent(change, array)
+    return mirrored(change, case.arrays[n])
 
 
 def _against_differences(case, arrays, y_bar, u, got, fun=None) -> list[Finding]:
     rng, noise = np.random.default_rng((case.seed, 9)), loop_noise(case)
     size = sum(float(np.sum(np.abs(a * b))) for a, b in zip(u, case.wide[1], strict=True))
     for k, (name, n) in enumerate(zip(case.names, case.perturbed, strict=True)):
-        d = mirrored(rng.standard_normal(arrays[n].shape), case.arrays[n])
+        d = _inside(case, n, rng.standard_normal(arrays[n].shape))
         # What stops by a tolerance of its own needs a step that rises above it.
         h = (1e-2 if noise else 1e-4) * max(1.0, float(np.abs(arrays[n]).max(initial=0)))
         quotients = []

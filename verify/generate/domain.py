@@ -1,4 +1,4 @@
-"""What the numbers of an argument may be, read from the example or said by `check(…, domain=)`.
+"""What the numbers of an argument may be, read from the example (`seen_domain`) or said by `check(…, domain=)`.
 
 A function of a matrix that is positive definite in the example is asked about such matrices only: elsewhere nothing is
 promised. Each domain maps any numbers to numbers of its own, so that what a filler draws (ties, zeros,
@@ -21,11 +21,12 @@ SMALL = 0.5  # of an argument whose numbers are all below it, the interval is no
 @dataclass(frozen=True)
 class Domain:
     """`shown(example)`: whether all of it lies inside; `onto(rng, values, scale)`: any numbers to ones inside, where
-    `scale` is the size of the example's."""
+    `scale` is the size of the example's; `tangent(change, value)`: the part of a small change that stays inside."""
 
     words: str
     shown: Callable[[np.ndarray], bool]
     onto: Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
+    tangent: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda change, value: change
 
 
 def scale_of(value: np.ndarray) -> float:
@@ -58,6 +59,10 @@ def _probabilities(rng, values, scale):
 
 def binary(v: np.ndarray) -> bool:
     return v.size > 0 and bool(np.all((v == 0) | (v == 1)))
+
+
+def _of_sum_zero(change, value):
+    return change - change.mean(-1, keepdims=True)
 
 
 def _one_hot(rng, values, scale):
@@ -148,6 +153,10 @@ def _normalised(rng, values, scale):
     return values / np.sqrt((values**2).sum(-1, keepdims=True))
 
 
+def _across(change, value):
+    return change - value * (change * value).sum(-1, keepdims=True) / (value**2).sum(-1, keepdims=True)
+
+
 def _orthogonal(v: np.ndarray) -> bool:
     return _square(v) and bool(np.allclose(np.swapaxes(v, -1, -2) @ v, np.eye(v.shape[-1]), atol=1e-4))
 
@@ -160,16 +169,15 @@ def _rotation(rng, values, scale):
     return q
 
 
+def _turning(change, value):
+    return value @ _part(np.swapaxes(value, -1, -2) @ change, -1)
+
+
 def _increasing(v: np.ndarray) -> bool:
     if not _rows(v) or not np.all(np.diff(v, axis=-1) > 0):
         return False
     rows, length = v.size // v.shape[-1], v.shape[-1]
     return math.exp(-rows * math.lgamma(length + 1)) < ORDER_BY_CHANCE
-
-
-def _evenly_spaced(v: np.ndarray) -> bool:
-    steps = np.diff(v.ravel())
-    return bool(np.allclose(steps, steps.mean(), rtol=1e-3))
 
 
 def _sorted(rng, values, scale):
@@ -198,11 +206,13 @@ POSITIVE = Domain("positive", positive, lambda rng, v, scale: np.abs(v))
 NONNEGATIVE = Domain(
     "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
 )
+PROBABILITIES = Domain("probabilities", on_simplex, _probabilities, _of_sum_zero)
+UNIT_ROWS = Domain("unit rows", _unit_rows, _normalised, _across)
 INCREASING = Domain("increasing", _increasing, _sorted)
 # Of each group the first that the example shows; what several groups say holds together.
 STRUCTURE = (
-    Domain("one-hot", lambda v: on_simplex(v) and binary(v), _one_hot),
-    Domain("probabilities", on_simplex, _probabilities),
+    Domain("one-hot", lambda v: on_simplex(v) and binary(v), _one_hot, _of_sum_zero),
+    PROBABILITIES,
     Domain("{0, 1}", lambda v: binary(v) and 0 < v.mean() < 1, lambda rng, v, scale: (v > 0).astype(float)),
     Domain("positive definite", positive_definite, _spd),
     Domain("lower triangular", _triangular(np.tril), _triangle(np.tril)),
@@ -217,28 +227,8 @@ SIGN = (
 FORM = (
     Domain("symmetric", symmetric, _mirror(1)),
     Domain("antisymmetric", antisymmetric, _mirror(-1)),
-    Domain("orthogonal", _orthogonal, _rotation),
-    Domain("unit rows", _unit_rows, _normalised),
+    Domain("orthogonal", _orthogonal, _rotation, _turning),
+    UNIT_ROWS,
     INCREASING,
 )
 NAMED = {d.words: d for d in (*STRUCTURE, *SIGN, *FORM)}
-
-
-def seen(value: np.ndarray, alone: bool) -> tuple[Domain, ...]:
-    """What an example's array shows. `alone`: nothing else is differentiated; numbers at even steps are then how
-    people write any example, and no order."""
-    v = np.asarray(value, np.float64)
-    if not v.size or not np.all(np.isfinite(v)):
-        return ()
-    structure = next((d for d in STRUCTURE if d.shown(v)), None)
-    if structure is not None:
-        return (structure,)
-    form = next((d for d in FORM if d.shown(v)), None)
-    if form is INCREASING and alone and _evenly_spaced(v):
-        form = None
-    sign = (
-        next((d for d in SIGN if d.shown(v)), None)
-        if form is None or form.words not in ("unit rows", "orthogonal")
-        else None
-    )
-    return tuple(d for d in (sign, form) if d is not None)

@@ -1,16 +1,23 @@
 """Which generated calls the example promises to be calls at all, though the function takes them."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.generate.domain import occur_once
-from verify.oracle.primal import equations, inner
-from verify.running import WIDE
+from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_call, walk
+from verify.running import WIDE, is_float
+
+NOTHING = -1e4  # numbers below it stand for a score that does not count
+UNKNOWN = object()  # a value that the arguments decide
 
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
-    return not (_written_twice(case, example) or _reflected_whole(case, example) or _unwritten(case))
+    refused = (_written_twice(case, example), _reflected_whole(case, example), _masked_whole(case, example))
+    return not (any(refused) or _unwritten(case))
 
 
 def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
@@ -36,6 +43,49 @@ def _repeats(case: CallUnderTest) -> bool:
     reflections = [e for e in pads if any(i.primitive.name == "rev" for i in equations(inner(e)))]
     shapes = [(e.invars[0].aval.shape, e.outvars[0].aval.shape) for e in reflections]
     return any(3 * before <= after for pair in shapes for before, after in zip(*pair, strict=True))
+
+
+def _masked_whole(case: CallUnderTest, example: CallUnderTest) -> bool:
+    """Whether a mask that the function makes of positions alone leaves a whole row nothing, unlike in the example: with
+    more queries than keys a causal mask does that to some of them, whose softmax has no value."""
+    return _leaves_nothing(case) and not _leaves_nothing(example)
+
+
+def _leaves_nothing(case: CallUnderTest) -> bool:
+    found: list[bool] = []
+    try:
+        closed = case.trace[0]
+        _known(closed, [UNKNOWN] * len(closed.in_avals), found)
+    except Exception:  # it cannot be traced, which `contract` says
+        return False
+    return any(found)
+
+
+def _known(closed: Any, args: Sequence[Any], found: list[bool]) -> list[Any]:
+    """The results of a program that no argument decides. Of each selection of scores by such a mask, `found` is told
+    whether a row holds nothing else than what stands for no score."""
+
+    def equation(eqn, values):
+        name, unknown = eqn.primitive.name, [UNKNOWN] * len(eqn.outvars)
+        if name in TRANSPARENT:
+            return _known(inner(eqn), values, found)
+        if name == "select_n" and values[0] is not UNKNOWN and eqn.outvars[0].aval.ndim > 1:
+            which, *scores = [v if v is UNKNOWN else np.broadcast_to(v, eqn.outvars[0].aval.shape) for v in values]
+            found.append(_holds_an_empty_row(which, scores))
+        if any(v is UNKNOWN for v in values) or eqn.primitive.name in ("scan", "while", "cond") or is_call(eqn, CALLS):
+            return unknown
+        return bind(eqn, values, eqn.params)
+
+    return walk(closed, args, equation)
+
+
+def _holds_an_empty_row(which: np.ndarray, scores: Sequence[Any]) -> bool:
+    """Whether `which` takes a whole row from numbers below all scores."""
+    empty = np.zeros(which.shape, bool)
+    for n, value in enumerate(scores):
+        if value is not UNKNOWN and is_float(value):
+            empty |= (which == n) & (value.astype(WIDE) <= NOTHING)
+    return bool(empty.all(-1).any())
 
 
 def _unwritten(case: CallUnderTest) -> bool:

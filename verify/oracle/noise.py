@@ -19,7 +19,7 @@ from verify.oracle.budget import continued, stops_by_floats
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
-from verify.running import OWN, WIDE, call, is_float, pullback, pushforward, quickly, traced
+from verify.running import FORWARD, OWN, RULE, WIDE, call, compiled, is_float, pullback, pushforward, quickly, traced
 
 MOVES, MOVED_ALONE = 4, 3
 REACH = 4  # how far beyond the results at moved inputs, in units of their spread
@@ -47,19 +47,20 @@ def _measured(case: CallUnderTest) -> float:
     rng = np.random.default_rng((case.seed, 17))
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
     tangents = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
-    programs = (
-        (WIDE, pullback(flat, case.perturbed), [arrays, y_bar]),
-        (OWN, pullback(flat, case.perturbed), [case.at(OWN), case.cotangent(OWN, case.y_bar)]),
-        (WIDE, pushforward(oracle, case.perturbed), [arrays, tangents]),
+    pull = lambda level: compiled(case, RULE, level, lambda: pullback(flat, case.perturbed))  # noqa: E731
+    push = compiled(case, FORWARD, WIDE, lambda: pushforward(oracle, case.perturbed))
+    programs = (  # those that the checks run too, so that they are compiled once
+        (WIDE, pull(WIDE), [arrays, y_bar]),
+        (OWN, pull(OWN), [case.at(OWN), case.cotangent(OWN, case.y_bar)]),
+        (WIDE, push, [arrays, tangents]),
     )
     moves = [m for m in (_moved_by_going_on(*program) for program in programs) if m is not None]
     worst = ROOM * max(moves, default=np.inf)
     return max(worst, FINEST) if worst <= COARSEST else STOPPING
 
 
-def _moved_by_going_on(level: Any, fun: Callable, inputs: list) -> float | None:
+def _moved_by_going_on(level: Any, run: Callable, inputs: list) -> float | None:
     """Relative to the largest element of each result; None where the program does not run at this level."""
-    run = quickly(fun)
     try:
         closed = traced(run, level, *inputs)
         longer = quickly(lambda *parts: continued(closed)(*[a for part in parts for a in part])[0])

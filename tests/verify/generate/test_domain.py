@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import SLOPES
+from tests.verify.rules import SLOPES, with_arguments
 from verify.generate import generated_inputs
-from verify.generate.domain import NAMED, scale_of, seen
+from verify.generate.domain import NAMED, scale_of
+from verify.generate.seen_domain import seen
 
 RNG = np.random.default_rng(0)
 
@@ -85,6 +86,81 @@ def test_sign_and_order_hold_together_and_even_steps_alone_are_no_order():
     steps = np.linspace(-3, 3, 7)
     assert seen(steps, alone=True) == ()
     assert [d.words for d in seen(steps, alone=False)] == ["increasing"]
+
+
+def test_zeros_and_ones_are_symmetric_together_unless_it_is_chance():
+    pairs = np.triu(RNG.random((2, 5, 5)) < 0.5, 1)
+    found = seen((pairs + np.swapaxes(pairs, -1, -2)).astype(np.float32), alone=True)
+    assert [d.words for d in found] == ["symmetric", "{0, 1}"]
+    values = normal(2, 6, 6)
+    for domain in found:
+        values = domain.onto(RNG, values, 1.0)
+    assert set(np.unique(values)) == {0.0, 1.0}
+    np.testing.assert_array_equal(values, np.swapaxes(values, -1, -2))
+    assert [d.words for d in seen(np.array([[0.0, 1], [1, 1]]), alone=True)] == ["{0, 1}"]
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_rule_may_rely_on_a_graph_without_directions(wrong):
+    """x̄ is Aᵀ ȳ, which is A ȳ; a faulty rule takes the neighbours' neighbours."""
+    pairs = np.triu(RNG.random((5, 5)) < 0.5, 1)
+    graph = (pairs + pairs.T).astype(np.float32)
+    fun = jax.custom_vjp(lambda a, x: a @ x)
+    fun.defvjp(lambda a, x: (a @ x, (a, x)), lambda r, g: (g @ r[1].T, r[0] @ (r[0] @ g if wrong else g)))
+    report = verify.check(fun, graph, normal(5, 3).astype(np.float32), checks=["contract", "gradient"])
+    assert report.ok is not wrong, report
+
+
+def shares(*shape, axis=None):
+    weights = np.exp(normal(*shape))
+    return weights / weights.sum(axis, keepdims=axis is not None)
+
+
+@pytest.mark.parametrize(
+    ("example", "words"),
+    [
+        (shares(4, 3, axis=0), "probabilities along axis -2"),
+        (shares(2, 3, 4, axis=0), "probabilities along axis -3"),
+        (shares(3, 4), "probabilities of a table"),
+        (A[0, :, :3] / np.linalg.norm(A[0, :, :3], axis=0), "unit rows along axis -2"),
+    ],
+)
+def test_what_sums_to_one_may_do_so_along_any_axis(example, words):
+    (found,) = seen(example, alone=True)
+    assert found.words == words
+    assert found.shown(found.onto(RNG, normal(*example.shape), 1.0))
+    assert seen(example, alone=True) == (found,)
+
+
+def spread(w, x):
+    return (w * (x - (w * x).sum(0)) ** 2).sum(0)
+
+
+@pytest.mark.usefixtures("a_users_jax")
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_rule_may_rely_on_weights_that_sum_to_one_along_the_first_axis(factor):
+    """As far from zero as a roundoff of their sum reaches, too."""
+
+    def bwd(r, g):
+        w, x = r
+        away = x - (w * x).sum(0)
+        return g * away**2, factor * g * w * away
+
+    args = shares(4, 3, axis=0).astype(np.float32), normal(4, 3).astype(np.float32)
+    checks = ["contract", "gradient", "conditioning", "second order"]
+    report = verify.check(with_arguments(spread, bwd), *args, checks=checks)
+    assert report.ok is (factor == 2), report
+
+
+@pytest.mark.parametrize("words", ["one-hot", "probabilities", "unit rows", "orthogonal"])
+def test_a_small_change_along_the_tangent_stays_inside(words):
+    domain, example = NAMED[words], EXAMPLES[words]
+    change = domain.tangent(normal(*example.shape), example)
+    assert np.abs(change).max() > 0.1
+    np.testing.assert_allclose(domain.tangent(change, example), change, atol=1e-12)
+    moved = example + 1e-6 * change
+    size = moved.sum(-1) if words in ("one-hot", "probabilities") else (moved**2).sum(-1)
+    np.testing.assert_allclose(size, 1, atol=1e-10)
 
 
 def entropy(p, q):

@@ -1,0 +1,51 @@
+"""Generated calls that the example does not promise, though the function takes them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from tests.verify.rules import LONG, with_arguments
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+RNG = np.random.default_rng(4)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def probabilities(q, k, *, from_the_end):
+    """A causal mask, the last query beside the last key: with more queries than keys the first ones see none."""
+    shift = len(k) - len(q) if from_the_end else 0
+    seen = jnp.arange(len(k)) <= jnp.arange(len(q))[:, None] + shift
+    return jax.nn.softmax(jnp.where(seen, q @ k.T, -1e30))
+
+
+def attention(q, k, v):
+    return probabilities(q, k, from_the_end=True) @ v
+
+
+def attention_rule(wrong):
+    def bwd(r, g):
+        q, k, v = r
+        p = probabilities(q, k, from_the_end=not wrong)
+        ds = p * (g @ v.T - ((g @ v.T) * p).sum(-1, keepdims=True))
+        return ds @ k, ds.T @ q, p.T @ g
+
+    return with_arguments(attention, bwd)
+
+
+@pytest.mark.parametrize(("checks", "cases"), [(("gradient",), 8), (("gradient", "low precision"), 0)])
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_mask_of_positions_leaves_every_query_a_key(wrong, checks, cases):
+    args = normal(4, 3), normal(5, 3), normal(5, 2)
+    report = verify.check(attention_rule(wrong), *args, checks=checks, cases=cases, seconds=LONG)
+    assert report.ok is not wrong, report
+
+
+def test_an_empty_row_of_the_example_is_tried_elsewhere_too():
+    """Three queries before the first key: what a rule does there is part of its contract."""
+    args = normal(8, 3), normal(5, 3), normal(5, 2)
+    assert verify.check(attention_rule(False), *args, checks=("gradient",), cases=0).verdict == "wrong"
