@@ -128,11 +128,9 @@ def check(
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
-    except UncheckableError as why:
-        because = str(why)
-        log.skip(chosen, call, because)
     except Exception as error:  # whatever a rule does, the report says so
-        because = f"the check itself failed on this rule: {first_line(error)}"
+        known = isinstance(error, UncheckableError)
+        because = str(error) if known else f"the check itself failed on this rule: {first_line(error)}"
         log.skip(chosen, call, because)
     log.tell("")
     return Report(
