@@ -87,6 +87,6 @@ def require_net_inputs(net: str, x, params, state) -> None:
 
 
 def bound_hint(error: BaseException) -> str:
-    """For a symbolic dimension that JAX cannot compare: what tells it."""
+    """How to bound a symbolic dimension, for the error of one that JAX cannot compare; "" for other errors."""
     told = 'jax.export.symbolic_shape("n, h, w", constraints=["h >= 32", "w >= 32"])'
     return f"the size of a symbolic dimension has to be bounded: {told}. " if isinstance(error, UNDECIDED) else ""

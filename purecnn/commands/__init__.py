@@ -46,7 +46,7 @@ def is_of_output(error: object) -> TypeGuard[OSError]:
 
 def refuse_path_as_data(name: str, words: Sequence[str]) -> None:
     """Raise ValueError where a file or folder of images is named as `--data`, which is their kind, or as no option."""
-    first = {"train": 0, "data": 1}.get(name, len(words))  # where a word without an option is none of the command's
+    first = {"train": 0, "data": 1}.get(name, len(words))  # the position at which a bare word means nothing
     bare = words[first] if first < len(words) and words[:first] in ([], ["show"]) else ""
     given = [bare, *(word.partition("=")[2] for word in words if word.startswith("--data="))]
     given += [value for option, value in pairwise(words) if option == "--data"]

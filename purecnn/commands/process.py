@@ -39,7 +39,7 @@ def speak_any_encoding() -> None:
 
 
 def out_of_memory(error: BaseException) -> str:
-    """In a line, that a device or the machine had too little memory, and what it was to take; "" of other errors."""
+    """One line saying that a device or the machine ran out of memory, and what was requested; "" for other errors."""
     words = " ".join(str(error).split())
     if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in words:  # as XLA calls it
         return ""
@@ -52,8 +52,8 @@ def ended_by_ctrl_c() -> Iterator[None]:
 
     Python raises KeyboardInterrupt between two instructions of the main thread. It never comes while XLA compiles, and
     inside a callback of the garbage collector (JAX has one) it is printed and forgotten. So what was forgotten is
-    raised again, and a thread, which the signal reaches at once, ends the process where that does not. Who handles
-    SIGINT otherwise, as a run that is training, has all the time; a second one ends it like the first.
+    raised again, and a thread, which the signal reaches at once, ends the process where that does not. A handler of
+    its own, as a training run has one, gets all the time it needs; then a second Ctrl-C ends the process so.
     """
     here = threading.current_thread() is threading.main_thread() and os.name == "posix"
     if not here or signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, end):

@@ -23,7 +23,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".
 HELD_OUT = "held out of every class"  # begins the note that says what was
 BESIDE_IMAGES = {"labels", "annotations", "masks"}
 REMOVE = "; remove it if it is none"
-DEEP = 8  # folders in one another in which those of the classes are looked for
+DEEP = 8  # levels of nested folders that are searched for those of the classes
 
 
 @dataclass(frozen=True)

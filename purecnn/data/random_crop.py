@@ -1,8 +1,8 @@
 """A random crop of a photograph, decoded to the net's input size: the random-resized crop of Szegedy et al. 2015.
 
 JPEGs go through simplejpeg, which leaves Python's lock to others and decodes at a half, a quarter or an eighth of the
-size where the crop is large, and OpenCV, whose resizing takes a tenth of the time of Pillow's. All other files, and
-JPEGs that are rotated, of inks, or not quite right, are Pillow's.
+size where the crop is large, and OpenCV, whose resizing takes a tenth of the time of Pillow's. Pillow reads all other
+files, and JPEGs that EXIF rotates, that are CMYK, or that simplejpeg refuses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ cv2.setNumThreads(1)  # of its own: images are decoded beside each other
 
 @dataclass(frozen=True)
 class Crop:
-    """From what the crops are drawn: the seed and the epoch, with the number of the image, and nothing else.
+    """What random crops depend on: the seed and the epoch, with the number of the image, and nothing else.
 
     `least` is the least share of an image's area that is taken, the most is all of it.
     """
@@ -88,7 +88,7 @@ def _shares(box: tuple[int, int, int, int], height: int, width: int) -> Box:
 
 
 def _of_jpeg(data: bytes, shape: tuple[int, ...], crop: Crop, number: int) -> np.ndarray:
-    """Raises ValueError for one that is damaged, too large, or of other colours than light's."""
+    """Raises ValueError for one that is damaged, too large, or neither RGB, YCbCr nor grey."""
     height, width, channels = shape
     header: Any = simplejpeg.decode_jpeg_header(data)
     rows, columns, colours, _ = header

@@ -1,4 +1,4 @@
-"""What is likely a mistake in data that can be read: warnings, as only their owner knows."""
+"""Warnings about data that can be read and is probably wrong, which only its owner can know."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _in_reach(split: Any) -> bool:
 def check_pixels(images: np.ndarray, where: str) -> None:
     """Of arrays that a program made, warn of bytes as floating numbers, and of channels before height and width.
 
-    Raises ValueError for what is no number, or infinite.
+    Raises ValueError for NaN and infinity.
     """
     if images.dtype.kind == "f":
         low, high = float(images.min()), float(images.max())  # NaN if there is one anywhere
@@ -85,7 +85,7 @@ def warn_of_like_names(data: Dataset) -> None:
 
 
 def pixel_hint(images: np.ndarray) -> str:
-    """What makes pixels that can be taken of such numbers, at the end of an error; empty where that is not known."""
+    """How to make valid pixels of such numbers, for the end of an error; "" where that is not known."""
     if images.dtype == bool:
         return "; images.astype(np.float32) makes them"
     whole = images.dtype.kind in "iu" and 0 <= images.min() <= images.max() <= 255
@@ -93,7 +93,7 @@ def pixel_hint(images: np.ndarray) -> str:
 
 
 def label_hint(labels: np.ndarray) -> str:
-    """What makes integers of such labels, at the end of an error; empty where that is not known."""
+    """How to make integers of such labels, for the end of an error; "" where that is not known."""
     if labels.ndim == 2:
         return "; of one row for each, labels.argmax(1) makes them"
     if labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(label, str) for label in labels)):
@@ -110,7 +110,7 @@ UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, a
 
 
 def range_hint(low: int, high: int, outputs: int) -> str:
-    """Of labels that are not from 0 to below the outputs of a net, at the end of an error."""
+    """What is wrong with labels that are not from 0 to below the outputs of a net, for the end of an error."""
     if low == 1 and high == outputs:
         return "; labels count from 0: labels - 1 makes them"
     return f": the net has {outputs} outputs" if low >= 0 else ""

@@ -11,7 +11,7 @@ PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One check on one case. `reason` says why it did not run; `note` what it learnt besides."""
+    """One check on one call, `case`. `reason` says why it did not run."""
 
     check: str
     case: str
