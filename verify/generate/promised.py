@@ -1,6 +1,6 @@
 """Which generated calls the example promises to be calls at all, though the function takes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_
 from verify.running import WIDE, is_float
 
 NOTHING = -1e4  # numbers below it stand for a score that does not count
-UNKNOWN = object()  # a value that the arguments decide
+KNOWN, UNKNOWN = object(), object()  # a value that is not computed; one that the arguments decide
 
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
@@ -52,38 +52,44 @@ def _masked_whole(case: CallUnderTest, example: CallUnderTest) -> bool:
 
 
 def _leaves_nothing(case: CallUnderTest) -> bool:
-    found: list[bool] = []
+    some, found = [], []
     try:
         closed = case.trace[0]
-        _known(closed, [UNKNOWN] * len(closed.in_avals), found)
+        # Computing what the arguments do not decide compiles each operation; most programs have no such mask.
+        _by_positions(closed, lambda eqn, values: some.append(eqn), lambda eqn, values: [KNOWN] * len(eqn.outvars))
+        if some:
+            told = lambda eqn, values: found.append(_holds_an_empty_row(eqn, values))  # noqa: E731
+            _by_positions(closed, told, lambda eqn, values: bind(eqn, values, eqn.params))
     except Exception:  # it cannot be traced, which `contract` says
         return False
     return any(found)
 
 
-def _known(closed: Any, args: Sequence[Any], found: list[bool]) -> list[Any]:
-    """The results of a program that no argument decides. Of each selection of scores by such a mask, `found` is told
-    whether a row holds nothing else than what stands for no score."""
+def _by_positions(closed: Any, mask: Callable, result: Callable, args: Sequence[Any] | None = None) -> list[Any]:
+    """The values in a program that no argument decides, as `result(equation, values)` gives them. `mask` is told of
+    every selection between numbers, some of them known, by such a value."""
 
     def equation(eqn, values):
-        name, unknown = eqn.primitive.name, [UNKNOWN] * len(eqn.outvars)
+        name, known = eqn.primitive.name, [v is not UNKNOWN for v in values]
         if name in TRANSPARENT:
-            return _known(inner(eqn), values, found)
-        if name == "select_n" and values[0] is not UNKNOWN and eqn.outvars[0].aval.ndim > 1:
-            which, *scores = [v if v is UNKNOWN else np.broadcast_to(v, eqn.outvars[0].aval.shape) for v in values]
-            found.append(_holds_an_empty_row(which, scores))
-        if any(v is UNKNOWN for v in values) or eqn.primitive.name in ("scan", "while", "cond") or is_call(eqn, CALLS):
-            return unknown
-        return bind(eqn, values, eqn.params)
+            return _by_positions(inner(eqn), mask, result, values)
+        selects = name == "select_n" and eqn.outvars[0].aval.ndim > 1 and is_float(eqn.outvars[0].aval)
+        if selects and known[0] and any(known[1:]):
+            mask(eqn, values)
+        if not all(known) or name in ("scan", "while", "cond") or is_call(eqn, CALLS):
+            return [UNKNOWN] * len(eqn.outvars)
+        return result(eqn, values)
 
-    return walk(closed, args, equation)
+    return walk(closed, [UNKNOWN] * len(closed.in_avals) if args is None else args, equation)
 
 
-def _holds_an_empty_row(which: np.ndarray, scores: Sequence[Any]) -> bool:
-    """Whether `which` takes a whole row from numbers below all scores."""
-    empty = np.zeros(which.shape, bool)
+def _holds_an_empty_row(eqn: Any, values: Sequence[Any]) -> bool:
+    """Whether the mask takes a whole row from numbers below all scores."""
+    shape = eqn.outvars[0].aval.shape
+    which, *scores = [v if v is UNKNOWN else np.broadcast_to(v, shape) for v in values]
+    empty = np.zeros(shape, bool)
     for n, value in enumerate(scores):
-        if value is not UNKNOWN and is_float(value):
+        if value is not UNKNOWN:
             empty |= (which == n) & (value.astype(WIDE) <= NOTHING)
     return bool(empty.all(-1).any())
 

@@ -7,6 +7,7 @@ import pytest
 
 import verify
 from tests.verify.rules import LONG, with_arguments
+from verify.generate import promised
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 RNG = np.random.default_rng(4)
@@ -16,21 +17,28 @@ def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def probabilities(q, k, *, from_the_end):
+def chosen(scores, seen):
+    return jnp.where(seen, scores, -1e30)
+
+
+def added(scores, seen):
+    return scores + jnp.where(seen, 0, -1e30)
+
+
+def probabilities(q, k, masked, *, from_the_end):
     """A causal mask, the last query beside the last key: with more queries than keys the first ones see none."""
     shift = len(k) - len(q) if from_the_end else 0
     seen = jnp.arange(len(k)) <= jnp.arange(len(q))[:, None] + shift
-    return jax.nn.softmax(jnp.where(seen, q @ k.T, -1e30))
+    return jax.nn.softmax(masked(q @ k.T, seen))
 
 
-def attention(q, k, v):
-    return probabilities(q, k, from_the_end=True) @ v
+def attention_rule(wrong, masked=chosen):
+    def attention(q, k, v):
+        return probabilities(q, k, masked, from_the_end=True) @ v
 
-
-def attention_rule(wrong):
     def bwd(r, g):
         q, k, v = r
-        p = probabilities(q, k, from_the_end=not wrong)
+        p = probabilities(q, k, masked, from_the_end=not wrong)
         ds = p * (g @ v.T - ((g @ v.T) * p).sum(-1, keepdims=True))
         return ds @ k, ds.T @ q, p.T @ g
 
@@ -43,6 +51,24 @@ def test_a_mask_of_positions_leaves_every_query_a_key(wrong, checks, cases):
     args = normal(4, 3), normal(5, 3), normal(5, 2)
     report = verify.check(attention_rule(wrong), *args, checks=checks, cases=cases, seconds=LONG)
     assert report.ok is not wrong, report
+
+
+def test_a_mask_that_is_added_leaves_every_query_a_key_too():
+    args = normal(4, 3), normal(5, 3), normal(5, 2)
+    assert verify.check(attention_rule(False, added), *args, checks=("gradient",), seconds=LONG).ok
+
+
+def test_a_program_without_such_a_mask_is_not_computed(monkeypatch):
+    """Each of its operations would be compiled for that, also those on constants that are no mask."""
+    computed = []
+    monkeypatch.setattr(promised, "bind", lambda *args: computed.append(args))
+
+    def weighted(x):
+        return jnp.sin(x) * jnp.arange(x.shape[-1])
+
+    rule = with_arguments(weighted, lambda r, g: (g * jnp.cos(r[0]) * jnp.arange(g.shape[-1]),))
+    assert verify.check(rule, normal(4, 3), checks=("gradient",), seconds=LONG).ok
+    assert not computed
 
 
 def test_an_empty_row_of_the_example_is_tried_elsewhere_too():
