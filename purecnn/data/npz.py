@@ -18,6 +18,7 @@ from purecnn.data.dataset import Dataset, Split
 from purecnn.data.file_kinds import kind_of
 from purecnn.data.guards import Refused, naming, require_inside, require_room
 from purecnn.data.holdout import held_out
+from purecnn.data.layout import NAMES
 from purecnn.data.suspicions import UNIQUE, label_hint, pixel_hint
 
 HEADER_LIMIT = 10_000  # bytes; NumPy's own
@@ -26,10 +27,6 @@ MAX_CLASSES = 2**16
 EXPECTED = "x_train, y_train, x_test, y_test or images, labels"
 IMAGES = ("x", "images", "image")
 LABELS = ("y", "labels", "label", "targets", "target")
-PARTS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
-}  # fmt: skip
 WHOLE = "whole"
 
 
@@ -56,7 +53,7 @@ def read_npz(path: Path) -> Dataset:
               for part, (x, y) in names.items()}  # fmt: skip
     val = splits.get("val")
     train, test = _divided(path, splits[WHOLE]) if WHOLE in splits else (splits["train"], splits["test"])
-    first = next(iter(names))
+    first, *_ = names
     for part, other in splits.items():
         if train.images.shape[1:] != other.images.shape[1:] or train.images.dtype != other.images.dtype:
             raise Refused(
@@ -72,7 +69,7 @@ def _names(path: Path, members: set[str]) -> dict[str, tuple[str, str]]:
     for name in sorted(members):
         words = name.lower().split("_")
         kinds = ["images" if word in IMAGES else "labels" for word in words if word in (*IMAGES, *LABELS)]
-        parts = [PARTS[word] for word in words if word in PARTS]
+        parts = [NAMES[word] for word in words if word in NAMES]
         if len(kinds) == 1 and len(parts) <= 1 and len(words) == 1 + len(parts):
             pair = found.setdefault(parts[0] if parts else WHOLE, {})
             if kinds[0] in pair:
@@ -148,8 +145,7 @@ def _classes(path: Path, named: np.ndarray | None, *splits: Split) -> tuple[str,
     if len(used) != count or highest >= count:
         raise Refused(f"{path}: classes: {count} names for labels up to {highest}")
     if not used.all():
-        hint = "; labels count from 0" if not used[0] else ""
-        hint = hint or (f"; {UNIQUE}" if named is None else "")
+        hint = "; labels count from 0" if not used[0] else f"; {UNIQUE}" if named is None else ""
         raise Refused(f"{path}: class {int(np.argmin(used))} has no image to train on{hint}")
     names = tuple(str(n) for n in (range(count) if named is None else named))
     if not all(name.isprintable() and name for name in names):

@@ -109,11 +109,12 @@ def label_hint(labels: np.ndarray) -> str:
 UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
 
 
-def range_hint(low: int, high: int, outputs: int) -> str:
-    """What is wrong with labels that are not from 0 to below the outputs of a net, for the end of an error."""
-    if low == 1 and high == outputs:
-        return "; labels count from 0: labels - 1 makes them"
-    return f": the net has {outputs} outputs" if low >= 0 else ""
+def require_labels(where: str, low: int, high: int, outputs: int) -> None:
+    """Raise ValueError for labels from `low` to `high` that are not from 0 to below the outputs of a net."""
+    if not 0 <= low <= high < outputs:
+        hint = f": the net has {outputs} outputs" if low >= 0 else ""
+        hint = "; labels count from 0: labels - 1 makes them" if (low, high) == (1, outputs) else hint
+        raise ValueError(f"{where}: got labels {low} to {high}, expected 0 to {outputs - 1}{hint}")
 
 
 def warn_of_order(labels: np.ndarray) -> None:

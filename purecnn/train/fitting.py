@@ -21,7 +21,7 @@ from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, class_names, is_pair, open_stream, read_all
-from purecnn.data.suspicions import check_pixels, range_hint, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, require_labels, warn_of_repeats
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
@@ -141,9 +141,7 @@ def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
     if shape != expected:
         raise ValueError(f"data: {name}: got images of shape {shape}, expected {expected}, as those to train on")
     low, high = (0, 0) if isinstance(split, Stream) else (int(split.labels.min()), int(split.labels.max()))
-    if not 0 <= low <= high < len(data.classes):
-        hint = range_hint(low, high, len(data.classes))
-        raise ValueError(f"data: {name}: got labels {low} to {high}, expected 0 to {len(data.classes) - 1}{hint}")
+    require_labels(f"data: {name}", low, high, len(data.classes))
 
 
 class Loaded(NamedTuple):

@@ -105,9 +105,9 @@ def load_net(
     `net` stands in for the one that the file names. Raises FileNotFoundError, or ValueError naming the file and what is
     wrong with it. A run of which no epoch is over warns: it has nothing but what it began with.
     """
-    file = weights_file(Path(path), last=last)
-    metrics = Path(path) / "metrics.jsonl"
-    if Path(path).is_dir() and not (metrics.is_file() and metrics.stat().st_size):
+    folder = Path(path)
+    file, metrics = weights_file(folder, last=last), folder / "metrics.jsonl"
+    if folder.is_dir() and not (metrics.is_file() and metrics.stat().st_size):
         warnings.warn(f"{path}: no epoch of this run is over: these are the weights that it began with", stacklevel=3)
     metadata = read_model_metadata(file)
     metadata = dataclasses.replace(metadata, model=RENAMED.get(metadata.model, metadata.model))

@@ -10,7 +10,7 @@ import numpy as np
 
 from purecnn.data.pipeline import ahead
 from purecnn.data.stream import Stream
-from purecnn.data.suspicions import range_hint
+from purecnn.data.suspicions import require_labels
 from purecnn.train.devices import Devices, like_of
 
 
@@ -32,10 +32,7 @@ class StreamSupply:
 
         def load(_: np.ndarray) -> tuple[Any, Any, None]:
             images, labels = next(batches)
-            low, high = int(labels.min()), int(labels.max())
-            if not 0 <= low <= high < self.classes:
-                hint = range_hint(low, high, self.classes)
-                raise ValueError(f"data: got labels {low} to {high}, expected 0 to {self.classes - 1}{hint}")
+            require_labels("data", int(labels.min()), int(labels.max()), self.classes)
             return self.devices.scatter(images[None]), self.devices.scatter(labels[None]), None
 
         return ahead(load, parts)

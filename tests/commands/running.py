@@ -11,7 +11,6 @@ import jax
 import jaxtyping
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from PIL import Image
 
 PICTURES = {"curves.png", "confusion.png", "gradients.png", "worst.png", "filters.png", "report.html"}
 FILES = {
@@ -38,7 +37,8 @@ CACHE = ("jax_enable_compilation_cache", "jax_compilation_cache_dir", "jax_persi
 @contextlib.contextmanager
 def pictures_left_blank():
     """Inside, a figure is saved as one pixel: drawing takes a sixth of the time of these tests, and has its own."""
-    from matplotlib.figure import Figure  # takes a second
+    from matplotlib.figure import Figure  # here, as conftest imports this file: these take a second
+    from PIL import Image
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", lambda figure, file, **_: Image.new("1", (1, 1)).save(file, "png"))

@@ -16,8 +16,8 @@ KNOWN, UNKNOWN = object(), object()  # a value that is not computed; one that th
 
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
-    refused = (_written_twice(case, example), _reflected_whole(case, example), _masked_whole(case, example))
-    return not (any(refused) or _unwritten(case))
+    unlike_the_example = (_written_twice, _reflected_whole, _masked_whole)
+    return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case))
 
 
 def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
