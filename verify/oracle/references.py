@@ -15,14 +15,11 @@ def pair(size: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def edges(padding: Any, sizes: Any, window: Any, stride: Any, dilation: Any = (1, 1)) -> tuple:
+def edges(padding: Any, sizes: Any, window: Any, stride: Any, dilation: Any = (1, 1)) -> Any:
     """((top, bottom), (left, right)), whichever way the padding is given."""
-    if padding == "VALID":
-        return ((0, 0), (0, 0))
-    if padding == "SAME":
+    if isinstance(padding, str):
         reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
-        total = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(sizes, stride, reach, strict=True)]
-        return tuple((t // 2, t - t // 2) for t in total)
+        return jax.lax.padtype_to_pads(sizes, reach, stride, padding)
     return ((padding, padding),) * 2 if isinstance(padding, int) else tuple(map(tuple, padding))
 
 

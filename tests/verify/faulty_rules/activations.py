@@ -10,89 +10,71 @@ def relu(x):
     return jnp.where(x > 0, x, jnp.zeros_like(x))
 
 
+def passed(keep, g):
+    return jnp.where(keep, g, jnp.zeros_like(g))
+
+
+RELU_FAULTS = {  # {fault: (x, y, ȳ) -> x̄}
+    "passes at zero": lambda x, y, g: passed(x >= 0, g),
+    "mask inverted": lambda x, y, g: passed(x < 0, g),
+    "mask from the cotangent": lambda x, y, g: passed(g > 0, g),
+    "no mask": lambda x, y, g: g,
+    "mask of the first sample": lambda x, y, g: passed(jnp.broadcast_to(x[:1] > 0, x.shape), g),
+    "mask shifted by one": lambda x, y, g: passed(jnp.roll(x > 0, 1, -1), g),
+    "a threshold above zero": lambda x, y, g: passed(x > 0.1, g),
+    "leaky": lambda x, y, g: jnp.where(x > 0, g, g * 0.01),
+    "value instead of slope": lambda x, y, g: y * g,
+    "cotangent ignored": lambda x, y, g: (x > 0).astype(g.dtype),
+    "sign of the negative side": lambda x, y, g: jnp.where(x > 0, g, -g),
+    "absolute cotangent": lambda x, y, g: passed(x > 0, jnp.abs(g)),
+    "mean of the cotangent": lambda x, y, g: passed(x > 0, jnp.broadcast_to(g.mean(), g.shape)),
+}
+
+
 def relu_backward(args, y, g, *, fault=""):
     (x,) = args
-    keep = x > 0
-    zero = jnp.zeros_like(g)
-    if fault == "passes at zero":
-        keep = x >= 0
-    if fault == "mask inverted":
-        keep = x < 0
-    if fault == "mask from the cotangent":
-        keep = g > 0
-    if fault == "no mask":
-        keep = jnp.ones_like(keep)
-    if fault == "mask of the first sample":
-        keep = jnp.broadcast_to(keep[:1], keep.shape)
-    if fault == "mask shifted by one":
-        keep = jnp.roll(keep, 1, -1)
-    if fault == "a threshold above zero":
-        keep = x > 0.1
-    x_bar = jnp.where(keep, g, zero)
-    if fault == "leaky":
-        x_bar = jnp.where(keep, g, g * 0.01)
-    if fault == "value instead of slope":
-        x_bar = y * g
-    if fault == "cotangent ignored":
-        x_bar = keep.astype(g.dtype)
-    if fault == "sign of the negative side":
-        x_bar = jnp.where(keep, g, -g)
-    if fault == "absolute cotangent":
-        x_bar = jnp.where(keep, jnp.abs(g), zero)
-    if fault == "mean of the cotangent":
-        x_bar = jnp.where(keep, jnp.broadcast_to(g.mean(), g.shape), zero)
-    return (x_bar,)
+    return (RELU_FAULTS[fault](x, y, g) if fault else passed(x > 0, g),)
 
 
 def sigmoid(x):
     return jax.nn.sigmoid(x)
 
 
+SIGMOID_FAULTS = {  # {fault: (x, y, ȳ) -> x̄}
+    "derivative of the value": lambda x, y, g: g * (jax.nn.sigmoid(y) * (1 - jax.nn.sigmoid(y))),
+    "input for the output": lambda x, y, g: g * (x * (1 - x)),
+    "square forgotten": lambda x, y, g: g * y,
+    "plus for minus": lambda x, y, g: g * (y * (1 + y)),
+    "that of tanh": lambda x, y, g: g * (1 - y * y),
+    "twice": lambda x, y, g: g * (2 * (y * (1 - y))),
+    "overflowing form": lambda x, y, g: g * (jnp.exp(x) / (1 + jnp.exp(x)) ** 2),
+    "cotangent squared": lambda x, y, g: g * g * (y * (1 - y)),
+    "first row's slope for all": lambda x, y, g: g * (y * (1 - y))[:1],
+}
+
+
 def sigmoid_backward(args, y, g, *, fault=""):
     (x,) = args
-    slope = y * (1 - y)
-    if fault == "derivative of the value":
-        slope = jax.nn.sigmoid(y) * (1 - jax.nn.sigmoid(y))
-    if fault == "input for the output":
-        slope = x * (1 - x)
-    if fault == "square forgotten":
-        slope = y
-    if fault == "plus for minus":
-        slope = y * (1 + y)
-    if fault == "that of tanh":
-        slope = 1 - y * y
-    if fault == "twice":
-        slope = 2 * slope
-    if fault == "overflowing form":
-        slope = jnp.exp(x) / (1 + jnp.exp(x)) ** 2
-    if fault == "cotangent squared":
-        g = g * g
-    if fault == "first row's slope for all":
-        slope = jnp.broadcast_to(slope[:1], slope.shape)
-    return (g * slope,)
+    return (SIGMOID_FAULTS[fault](x, y, g) if fault else g * (y * (1 - y)),)
 
 
 def softmax(x):
     return jax.nn.softmax(x)
 
 
+SOFTMAX_FAULTS = {  # {fault: (y, ȳ) -> x̄}
+    "diagonal only": lambda y, g: g * y * (1 - y),
+    "sum over the batch": lambda y, g: y * (g - (g * y).sum(0, keepdims=True)),
+    "sum of the cotangent alone": lambda y, g: y * (g - g.sum(-1, keepdims=True)),
+    "no projection": lambda y, g: y * g,
+    "mean for the sum": lambda y, g: y * (g - (g * y).mean(-1, keepdims=True)),
+    "plus for minus": lambda y, g: y * (g + (g * y).sum(-1, keepdims=True)),
+    "value forgotten": lambda y, g: g - (g * y).sum(-1, keepdims=True),
+}
+
+
 def softmax_backward(args, y, g, *, fault=""):
-    inner = (g * y).sum(-1, keepdims=True)
-    if fault == "diagonal only":
-        return (g * y * (1 - y),)
-    if fault == "sum over the batch":
-        inner = (g * y).sum(0, keepdims=True)
-    if fault == "sum of the cotangent alone":
-        inner = g.sum(-1, keepdims=True)
-    if fault == "no projection":
-        inner = jnp.zeros_like(inner)
-    if fault == "mean for the sum":
-        inner = (g * y).mean(-1, keepdims=True)
-    if fault == "plus for minus":
-        inner = -inner
-    if fault == "value forgotten":
-        return (g - inner,)
-    return (y * (g - inner),)
+    return (SOFTMAX_FAULTS[fault](y, g) if fault else y * (g - (g * y).sum(-1, keepdims=True)),)
 
 
 X = normal(5, 4, 6)

@@ -11,11 +11,8 @@ def pair(v):
 
 
 def pads(padding, size, kernel, stride):
-    if padding == "VALID":
-        return ((0, 0), (0, 0))
-    if padding == "SAME":
-        total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
-        return tuple((t // 2, t - t // 2) for t in total)
+    if isinstance(padding, str):
+        return jax.lax.padtype_to_pads(size, kernel, stride, padding)
     return ((padding, padding),) * 2 if isinstance(padding, int) else padding
 
 
@@ -36,102 +33,95 @@ def conv(x, w, b, *, stride=1, padding="VALID"):
     return y + b[None, None, None, :]
 
 
+COTANGENT = {  # {fault: (y, ȳ) -> the cotangent that the rule goes on with}
+    "cotangent ignored": lambda y, g: jnp.ones_like(g),
+    "forward value for the cotangent": lambda y, g: y,
+    "clipped cotangent": lambda y, g: jnp.clip(g, -1, 1),
+    "last output row ignored": lambda y, g: g.at[:, -1].set(0),
+    "first output column ignored": lambda y, g: g.at[:, :, 0].set(0),
+}
+FORGOTTEN = {  # {fault: (kh, kw) -> the kernel offset that is left out}
+    "first kernel offset forgotten": lambda kh, kw: (0, 0),
+    "last kernel offset forgotten": lambda kh, kw: (kh - 1, kw - 1),
+}
+OFFSET_READ = {  # {fault: the offset whose weights x's cotangent reads in place of (i, j)}
+    "kernel flipped once too often": lambda i, j, kh, kw: (kh - 1 - i, kw - 1 - j),
+    "kernel transposed": lambda i, j, kh, kw: (j, i),
+    "kernel rows reversed": lambda i, j, kh, kw: (kh - 1 - i, j),
+}
+OFFSET_WRITTEN = {  # {fault: the offset at which w's cotangent gets the product of (i, j)}
+    "w cotangent flipped": lambda i, j, kh, kw: (kh - 1 - i, kw - 1 - j),
+    "w cotangent transposed": lambda i, j, kh, kw: (j, i),
+}
+AFTERWARDS = {  # {fault: (ȳ, right cotangents) -> the cotangents that differ from the right ones}
+    "b a mean over the batch": lambda g, x, w, b: {"b": b / len(g)},
+    "b a mean over everything": lambda g, x, w, b: {"b": g.mean((0, 1, 2))},
+    "b from the first sample": lambda g, x, w, b: {"b": g[0].sum((0, 1))},
+    "b from the first row": lambda g, x, w, b: {"b": g[:, 0].sum((0, 1))},
+    "b forgotten": lambda g, x, w, b: {"b": jnp.zeros_like(b)},
+    "w a mean over the batch": lambda g, x, w, b: {"w": w / len(g)},
+    "x twice": lambda g, x, w, b: {"x": 2 * x},
+    "sign of w": lambda g, x, w, b: {"w": -w},
+    "sign of x": lambda g, x, w, b: {"x": -x},
+    "last input row not reached": lambda g, x, w, b: {"x": x.at[:, -1].set(0)},
+    "border cut off": lambda g, x, w, b: {"x": jnp.pad(x[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))},
+    "only input channel 0": lambda g, x, w, b: {"x": x.at[..., 1:].set(0)},
+    "last output channel dropped": lambda g, x, w, b: {"w": w.at[..., -1].set(0)},
+    "one element off by a thousandth": lambda g, x, w, b: {"x": x.at[0, 1, 2, 0].multiply(1.001)},
+    "x only for the first sample": lambda g, x, w, b: {"x": x.at[1:].set(0)},
+    "samples in reverse": lambda g, x, w, b: {"x": x[::-1]},
+    "accumulates in bfloat16": lambda g, x, w, b: {"w": w.astype(jnp.bfloat16).astype(w.dtype)},
+    "x and w confused in shape": lambda g, x, w, b: {"w": w.reshape(-1)[::-1].reshape(w.shape)},
+}
+
+
+def the_same(i, j, kh, kw):
+    return i, j
+
+
 def backward(args, y, g, *, stride=1, padding="VALID", fault=""):
-    x, w, b = args
+    x, w, _ = args
     (sh, sw), (kh, kw) = pair(stride), w.shape[:2]
     (top, bottom), (left, right) = pads(padding, x.shape[1:3], (kh, kw), (sh, sw))
     if fault == "padding on the other side":
         top, bottom, left, right = bottom, top, right, left
-    if fault == "cotangent ignored":
-        g = jnp.ones_like(g)
-    if fault == "forward value for the cotangent":
-        g = y
-    if fault == "clipped cotangent":
-        g = jnp.clip(g, -1, 1)
-    if fault == "last output row ignored":
-        g = g.at[:, -1].set(0)
-    if fault == "first output column ignored":
-        g = g.at[:, :, 0].set(0)
+    g = COTANGENT.get(fault, lambda y, g: g)(y, g)
     ho, wo = g.shape[1:3]
     xp = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     if fault == "window off by one":
         xp = jnp.roll(xp, 1, axis=1)
     x_bar, products = jnp.zeros_like(xp), {}
-    for i in range(kh):
-        for j in range(kw):
-            if fault == "first kernel offset forgotten" and (i, j) == (0, 0):
-                continue
-            if fault == "last kernel offset forgotten" and (i, j) == (kh - 1, kw - 1):
-                continue
-            a, c = (sw, sh) if fault == "strides exchanged" else (sh, sw)
-            rows, cols = slice(i, i + a * (ho - 1) + 1, a), slice(j, j + c * (wo - 1) + 1, c)
-            dense = slice(i, i + ho), slice(j, j + wo)
-            seen = xp[:, rows, cols] if fault != "stride forgotten in w" else xp[:, dense[0], dense[1]]
-            ki, kj = i, j
-            if fault == "kernel flipped once too often":
-                ki, kj = kh - 1 - i, kw - 1 - j
-            if fault == "kernel transposed":
-                ki, kj = j, i
-            if fault == "kernel rows reversed":
-                ki = kh - 1 - i
-            matrix = w[ki, kj] if fault == "channels in and out exchanged" else w[ki, kj].T
-            spread = g @ matrix
-            where = dense if fault == "stride forgotten in x" else (rows, cols)
-            laid_out = placed(spread, xp.shape, *where)
-            if fault == "overlapping windows overwrite":
-                x_bar = jnp.where(placed(jnp.ones_like(spread), xp.shape, *where) > 0, laid_out, x_bar)
-            else:
-                x_bar = x_bar + laid_out
-            if seen.shape[:3] != g.shape[:3]:
-                seen = jnp.resize(seen, (*g.shape[:3], x.shape[3]))
-            at = (kh - 1 - i, kw - 1 - j) if fault == "w cotangent flipped" else (i, j)
-            at = (j, i) if fault == "w cotangent transposed" else at
-            if fault == "w from the first sample":
-                products[at] = jnp.einsum("hwc,hwd->cd", seen[0], g[0])
-            else:
-                products[at] = jnp.einsum("nhwc,nhwd->cd", seen, g)
+    for i, j in sorted({(i, j) for i in range(kh) for j in range(kw)} - forgotten(fault, kh, kw)):
+        a, c = (sw, sh) if fault == "strides exchanged" else (sh, sw)
+        strided = slice(i, i + a * (ho - 1) + 1, a), slice(j, j + c * (wo - 1) + 1, c)
+        dense = slice(i, i + ho), slice(j, j + wo)
+        matrix = w[OFFSET_READ.get(fault, the_same)(i, j, kh, kw)]
+        spread = g @ (matrix if fault == "channels in and out exchanged" else matrix.T)
+        where = dense if fault == "stride forgotten in x" else strided
+        added = placed(spread, xp.shape, *where)
+        if fault == "overlapping windows overwrite":
+            x_bar = jnp.where(placed(jnp.ones_like(spread), xp.shape, *where) > 0, added, x_bar)
+        else:
+            x_bar = x_bar + added
+        rows, cols = dense if fault == "stride forgotten in w" else strided
+        read = xp[:, rows, cols]
+        if read.shape[:3] != g.shape[:3]:
+            read = jnp.resize(read, (*g.shape[:3], x.shape[3]))
+        samples = slice(1) if fault == "w from the first sample" else slice(None)
+        at = OFFSET_WRITTEN.get(fault, the_same)(i, j, kh, kw)
+        products[at] = jnp.einsum("nhwc,nhwd->cd", read[samples], g[samples])
     none = jnp.zeros(w.shape[2:], w.dtype)
-    w_bar = jnp.stack([products.get((i, j), none) for i in range(kh) for j in range(kw)]).reshape(w.shape)
-    x_bar = x_bar[:, top : top + x.shape[1], left : left + x.shape[2]]
-    b_bar = g.sum((0, 1, 2))
-    if fault == "b a mean over the batch":
-        b_bar = b_bar / x.shape[0]
-    if fault == "b a mean over everything":
-        b_bar = g.mean((0, 1, 2))
-    if fault == "b from the first sample":
-        b_bar = g[0].sum((0, 1))
-    if fault == "b from the first row":
-        b_bar = g[:, 0].sum((0, 1))
-    if fault == "b forgotten":
-        b_bar = jnp.zeros_like(b)
-    if fault == "w a mean over the batch":
-        w_bar = w_bar / x.shape[0]
-    if fault == "x twice":
-        x_bar = 2 * x_bar
-    if fault == "sign of w":
-        w_bar = -w_bar
-    if fault == "sign of x":
-        x_bar = -x_bar
-    if fault == "last input row not reached":
-        x_bar = x_bar.at[:, -1].set(0)
-    if fault == "border cut off":
-        inner = x_bar[:, 1:-1, 1:-1]
-        x_bar = jnp.pad(inner, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    if fault == "only input channel 0":
-        x_bar = x_bar.at[..., 1:].set(0)
-    if fault == "last output channel dropped":
-        w_bar = w_bar.at[..., -1].set(0)
-    if fault == "one element off by a thousandth":
-        x_bar = x_bar.at[0, 1, 2, 0].multiply(1.001)
-    if fault == "x only for the first sample":
-        x_bar = x_bar.at[1:].set(0)
-    if fault == "samples in reverse":
-        x_bar = x_bar[::-1]
-    if fault == "accumulates in bfloat16":
-        w_bar = w_bar.astype(jnp.bfloat16).astype(w.dtype)
-    if fault == "x and w confused in shape":
-        w_bar = w_bar.reshape(-1)[::-1].reshape(w.shape)
-    return x_bar, w_bar, b_bar
+    bars = {
+        "x": x_bar[:, top : top + x.shape[1], left : left + x.shape[2]],
+        "w": jnp.stack([products.get((i, j), none) for i in range(kh) for j in range(kw)]).reshape(w.shape),
+        "b": g.sum((0, 1, 2)),
+    }
+    bars |= AFTERWARDS.get(fault, lambda g, **bars: {})(g, **bars)
+    return bars["x"], bars["w"], bars["b"]
+
+
+def forgotten(fault, kh, kw):
+    return {FORGOTTEN[fault](kh, kw)} if fault in FORGOTTEN else set()
 
 
 X, W, B = normal(1, 4, 7, 7, 3), normal(2, 3, 3, 3, 3), normal(3, 3)

@@ -12,48 +12,44 @@ def cross_entropy(logits, labels):
     return jax.nn.logsumexp(logits, axis=1) - chosen
 
 
+def one_hot(labels, like):
+    return jax.nn.one_hot(labels, like.shape[1], dtype=like.dtype)
+
+
+def overflowing_softmax(logits):
+    e = jnp.exp(logits)
+    return e / e.sum(1, keepdims=True)
+
+
+def per_sample(g):
+    return g[:, None]
+
+
+ENTROPY_FAULTS = {  # {fault: (logits, labels, L, L̄, p, t) -> cotangent of the logits}; p the softmax, t the targets
+    "softmax without its maximum": lambda z, labels, y, g, p, t: (overflowing_softmax(z) - t) * per_sample(g),
+    "softmax over the batch": lambda z, labels, y, g, p, t: (jax.nn.softmax(z, axis=0) - t) * per_sample(g),
+    "label off by one": lambda z, labels, y, g, p, t: (p - one_hot((labels + 1) % z.shape[1], z)) * per_sample(g),
+    "first label for all": lambda z, labels, y, g, p, t: (p - t[:1]) * per_sample(g),
+    "label not subtracted": lambda z, labels, y, g, p, t: p * per_sample(g),
+    "probability at the label only": lambda z, labels, y, g, p, t: (p * t - t) * per_sample(g),
+    "logits for probabilities": lambda z, labels, y, g, p, t: (z - t) * per_sample(g),
+    "log-probabilities for probabilities": lambda z, labels, y, g, p, t: (jax.nn.log_softmax(z) - t) * per_sample(g),
+    "sign": lambda z, labels, y, g, p, t: (t - p) * per_sample(g),
+    "mean over the batch": lambda z, labels, y, g, p, t: (p - t) / z.shape[0] * per_sample(g),
+    "mean over the classes": lambda z, labels, y, g, p, t: (p - t) / z.shape[1] * per_sample(g),
+    "twice": lambda z, labels, y, g, p, t: 2 * (p - t) * per_sample(g),
+    "smoothing slipped in": lambda z, labels, y, g, p, t: (p - (0.9 * t + 0.1 / z.shape[1])) * per_sample(g),
+    "last class dropped": lambda z, labels, y, g, p, t: (p - t).at[:, -1].set(0) * per_sample(g),
+    "cotangent ignored": lambda z, labels, y, g, p, t: p - t,
+    "cotangent averaged": lambda z, labels, y, g, p, t: (p - t) * g.mean(),
+    "multiplied by the loss": lambda z, labels, y, g, p, t: (p - t) * per_sample(g * y),
+}
+
+
 def cross_entropy_backward(args, y, g, *, fault=""):
     logits, labels = args
-    n, k = logits.shape
-    p = jax.nn.softmax(logits)
-    t = jax.nn.one_hot(labels, k, dtype=logits.dtype)
-    if fault == "softmax without its maximum":
-        e = jnp.exp(logits)
-        p = e / e.sum(1, keepdims=True)
-    if fault == "softmax over the batch":
-        p = jax.nn.softmax(logits, axis=0)
-    if fault == "label off by one":
-        t = jax.nn.one_hot((labels + 1) % k, k, dtype=logits.dtype)
-    if fault == "first label for all":
-        t = jnp.broadcast_to(t[:1], t.shape)
-    if fault == "label not subtracted":
-        t = jnp.zeros_like(t)
-    if fault == "probability at the label only":
-        p = p * t
-    if fault == "logits for probabilities":
-        p = logits
-    if fault == "log-probabilities for probabilities":
-        p = jax.nn.log_softmax(logits)
-    d = p - t
-    if fault == "sign":
-        d = -d
-    if fault == "mean over the batch":
-        d = d / n
-    if fault == "mean over the classes":
-        d = d / k
-    if fault == "twice":
-        d = 2 * d
-    if fault == "smoothing slipped in":
-        d = p - (0.9 * t + 0.1 / k)
-    if fault == "last class dropped":
-        d = d.at[:, -1].set(0)
-    if fault == "cotangent ignored":
-        return d, None
-    if fault == "cotangent averaged":
-        return d * g.mean(), None
-    if fault == "multiplied by the loss":
-        return d * (g * y)[:, None], None
-    return d * g[:, None], None
+    p, t = jax.nn.softmax(logits), one_hot(labels, logits)
+    return ENTROPY_FAULTS[fault](logits, labels, y, g, p, t) if fault else (p - t) * per_sample(g), None
 
 
 def batch_norm(x, scale, bias):
@@ -63,36 +59,40 @@ def batch_norm(x, scale, bias):
     return centred * jax.lax.rsqrt(variance + 1e-5)[None] * scale[None] + bias[None]
 
 
+INVERSE_DEVIATIONS = {  # {fault: (x - mean) -> 1 / deviation}
+    "unbiased variance": lambda centred: jax.lax.rsqrt((centred**2).sum(0) / max(len(centred) - 1, 1) + 1e-5),
+    "epsilon forgotten": lambda centred: 1 / jnp.sqrt((centred**2).mean(0)),
+}
+THROUGH_STATISTICS = {  # {fault: what reaches x through its mean and its variance, right -> wrong}
+    "mean treated as a constant": lambda mean, variance, n: (jnp.zeros_like(mean), variance),
+    "variance treated as a constant": lambda mean, variance, n: (mean, jnp.zeros_like(variance)),
+    "sums for means": lambda mean, variance, n: (mean * n, variance * n),
+}
+SCALED_BY = {  # {fault: (1 / deviation, scale) -> what x's cotangent is multiplied by}
+    "scale forgotten": lambda r, scale: r,
+    "deviation not divided by": lambda r, scale: scale,
+}
+PARAMETERS = {  # {fault: (x, ȳ, right cotangents of scale and bias) -> wrong ones}
+    "scale from the raw input": lambda x, g, s_bar, b_bar: ((g * x).sum(0), b_bar),
+    "scale and bias exchanged": lambda x, g, s_bar, b_bar: (b_bar, s_bar),
+    "means of the parameters": lambda x, g, s_bar, b_bar: (s_bar / len(x), b_bar / len(x)),
+}
+
+
 def batch_norm_backward(args, y, g, *, fault=""):
     x, scale, _ = args
     n = x.shape[0]
-    mean = x.mean(0)
-    centred = x - mean[None]
-    r = jax.lax.rsqrt((centred**2).mean(0) + 1e-5)
-    if fault == "unbiased variance" and n > 1:
-        r = jax.lax.rsqrt((centred**2).sum(0) / (n - 1) + 1e-5)
-    if fault == "epsilon forgotten":
-        r = 1 / jnp.sqrt((centred**2).mean(0))
+    centred = x - x.mean(0)[None]
+    r = INVERSE_DEVIATIONS.get(fault, lambda centred: jax.lax.rsqrt((centred**2).mean(0) + 1e-5))(centred)
     normal_x = centred * r[None]
     b_bar, s_bar = g.sum(0), (g * normal_x).sum(0)
     through_mean, through_variance = b_bar / n, normal_x * (s_bar / n)[None]
-    if fault == "mean treated as a constant":
-        through_mean = jnp.zeros_like(through_mean)
-    if fault == "variance treated as a constant":
-        through_variance = jnp.zeros_like(through_variance)
-    if fault == "sums for means":
-        through_mean, through_variance = through_mean * n, through_variance * n
-    x_bar = (g - through_mean[None] - through_variance) * (r * scale)[None]
-    if fault == "scale forgotten":
-        x_bar = (g - through_mean[None] - through_variance) * r[None]
-    if fault == "deviation not divided by":
-        x_bar = (g - through_mean[None] - through_variance) * scale[None]
-    if fault == "scale from the raw input":
-        s_bar = (g * x).sum(0)
-    if fault == "scale and bias exchanged":
-        s_bar, b_bar = b_bar, s_bar
-    if fault == "means of the parameters":
-        s_bar, b_bar = s_bar / n, b_bar / n
+    if fault in THROUGH_STATISTICS:
+        through_mean, through_variance = THROUGH_STATISTICS[fault](through_mean, through_variance, n)
+    factor = SCALED_BY.get(fault, lambda r, scale: r * scale)(r, scale)
+    x_bar = (g - through_mean[None] - through_variance) * factor[None]
+    if fault in PARAMETERS:
+        s_bar, b_bar = PARAMETERS[fault](x, g, s_bar, b_bar)
     return x_bar, s_bar, b_bar
 
 

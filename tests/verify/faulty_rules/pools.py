@@ -107,18 +107,25 @@ def avg_pool(x, *, window=2, stride=2, padding="VALID"):
     return total / jax.lax.reduce_window(ones, zero, jax.lax.add, (1, *k, 1), (1, *s, 1), p)
 
 
+COUNTS = {  # {fault: (right count of a window's entries, window) -> what the cotangent is divided by}
+    "padding counted": lambda count, k: jnp.full_like(count, k[0] * k[1]),
+    "not divided": lambda count, k: jnp.ones_like(count),
+    "divided by one side": lambda count, k: jnp.full_like(count, k[0]),
+}
+AFTER_AVERAGES = {  # {fault: right x̄ -> wrong x̄}
+    "mean over channels": lambda x_bar: jnp.broadcast_to(x_bar.mean(-1, keepdims=True), x_bar.shape),
+    "mean over the batch": lambda x_bar: jnp.broadcast_to(x_bar.mean(0, keepdims=True), x_bar.shape),
+    "remainder takes the last window's": lambda x_bar: jnp.concatenate([x_bar[:, :-1], x_bar[:, -2:-1]], axis=1),
+}
+
+
 def avg_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
     (x,) = args
     k, s = pair(window), pair(stride)
     p = pads(padding, x.shape[1:3], k, s)
     ones, slices = windows(jnp.ones((1, *x.shape[1:3], 1), x.dtype), k, s, p, g.shape, 0.0)
     count = sum(ones[:, r, c] for r, c in slices)
-    if fault == "padding counted":
-        count = jnp.full_like(count, len(slices))
-    if fault == "not divided":
-        count = jnp.ones_like(count)
-    if fault == "divided by one side":
-        count = jnp.full_like(count, k[0])
+    count = COUNTS.get(fault, lambda count, k: count)(count, k)
     if fault == "last output column ignored":
         g = g.at[:, :, -1].set(0)
     out = jnp.zeros((x.shape[0], *ones.shape[1:3], x.shape[3]), x.dtype)
@@ -133,14 +140,7 @@ def avg_backward(args, y, g, *, window=2, stride=2, padding="VALID", fault=""):
         else:
             out = out + placed(g / count, out.shape, rows, cols)
     x_bar = out[:, p[0][0] : p[0][0] + x.shape[1], p[1][0] : p[1][0] + x.shape[2]]
-    if fault == "mean over channels":
-        x_bar = jnp.broadcast_to(x_bar.mean(-1, keepdims=True), x_bar.shape)
-    if fault == "mean over the batch":
-        x_bar = jnp.broadcast_to(x_bar.mean(0, keepdims=True), x_bar.shape)
-    if fault == "remainder takes the last window's":
-        edge = x_bar[:, -2:-1]
-        x_bar = jnp.where((jnp.arange(x.shape[1]) == x.shape[1] - 1)[None, :, None, None], edge, x_bar)
-    return (x_bar,)
+    return (AFTER_AVERAGES.get(fault, lambda x_bar: x_bar)(x_bar),)
 
 
 X = distinct(1, 3, 6, 6, 2)
