@@ -12,7 +12,7 @@ Exit status: 0 right, 1 wrong, 2 could not be checked.
 
 import argparse
 import ast
-import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +29,10 @@ FLOATS = ("f16", "bf16", "f32", "f64")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.html and importlib.util.find_spec("rich") is None:  # before the checks, whose reports would be lost
+        parser.error("--html needs rich: pip install rich")
     _more_devices(options.devices)
     try:
         reports = _reports(options)
@@ -126,7 +129,7 @@ def _with(fun: Any, keywords: dict[str, Any]) -> Any:
 
 
 def _publish(reports: list[Report], options: argparse.Namespace) -> None:
-    from verify.report import html, output
+    from verify.report import output
 
     if options.json == "-":
         print(output.as_json(reports))
@@ -137,6 +140,8 @@ def _publish(reports: list[Report], options: argparse.Namespace) -> None:
     if options.json and options.json != "-":
         Path(options.json).write_text(output.as_json(reports), encoding="utf-8")
     if options.html:
+        from verify.report import html
+
         Path(options.html).write_text(html.as_html(reports), encoding="utf-8")
 
 

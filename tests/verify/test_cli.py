@@ -4,6 +4,7 @@ import json
 import re
 
 import jax.numpy as jnp
+import pytest
 
 from verify import cli
 from verify.checking import check
@@ -58,9 +59,17 @@ def test_page_is_self_contained_and_shows_where(tmp_path):
     file = tmp_path / "report.html"
     run(f"{HERE}:bad", "f32[3,2]", "--html", str(file))
     text = file.read_text()
-    assert "<svg" in text
-    assert "x to a power." in text or "The command" in text
+    assert "where x is wrong" in text
+    assert "background-color: #c80000" in text  # the worst elements' colour in the picture
+    assert "the rule says" in text
     assert not re.findall(r"(?:src|href)=", text)
+
+
+def test_a_page_without_rich_is_refused_before_the_checks_run(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        run(f"{HERE}:bad", "f32[3,2]", "--html", "report.html")
+    assert "--html needs rich: pip install rich" in capsys.readouterr().err
 
 
 def test_not_a_number_survives_json_and_html():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from verify.report.report import FAILED, NOT_RUN, PASSED, Report
 
@@ -38,15 +39,24 @@ def show(reports: Sequence[Report]) -> None:
     """Print a table of all rules, and the full report of each that is not right."""
     try:
         from rich.console import Console
-        from rich.table import Table
     except ImportError:
         print(as_text(reports))
         return
-    names, rows = grid(reports)
     console = Console()
-    if console.width < 40 + 10 * len(names):  # the table would break every word
+    if console.width < 40 + 10 * len(grid(reports)[0]):  # the table would break every word
         print(as_text(reports))
         return
+    console.print(table(reports))
+    for report in reports:
+        if not report.ok:
+            console.print(f"\n{report}", markup=False, highlight=False)
+
+
+def table(reports: Sequence[Report]) -> Any:
+    """The same table for `rich` to print."""
+    from rich.table import Table
+
+    names, rows = grid(reports)
     table = Table(title="verify", title_justify="left")
     table.add_column("rule", overflow="fold")
     for name in names:
@@ -57,10 +67,7 @@ def show(reports: Sequence[Report]) -> None:
     for (rule, states), r in zip(rows, reports, strict=True):
         marks = [f"[{colours[s]}]{MARKS[s]}[/]" for s in states]
         table.add_row(rule.replace("[", r"\["), *marks, r.verdict, f"{r.seconds:.1f}")
-    console.print(table)
-    for report in reports:
-        if not report.ok:
-            console.print(f"\n{report}", markup=False, highlight=False)
+    return table
 
 
 def as_json(reports: Sequence[Report]) -> str:
