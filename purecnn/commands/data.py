@@ -89,7 +89,7 @@ def _fetch(command: Fetch) -> int:
 
 def _show(command: Show) -> int:
     from purecnn.data.readers import read
-    from purecnn.data.sheet import describe, draw_sheet
+    from purecnn.results.sheet import describe, draw_sheet
 
     path = Path(f"{command.data}.png" if command.out is None else command.out)
     try:

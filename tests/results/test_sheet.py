@@ -2,7 +2,7 @@ import numpy as np
 from PIL import Image
 
 from purecnn.data.dataset import Dataset, Split
-from purecnn.data.sheet import describe, draw_sheet, mosaic
+from purecnn.results.sheet import describe, draw_sheet, mosaic
 from tests.data.making import pictures
 
 

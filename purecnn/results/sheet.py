@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from purecnn.data.dataset import Dataset, Split, describe_splits, to_float
+from purecnn.train.plots import save_figure
 
 ROWS, CLASSES = 20, 100  # classes below each other, and at most on one sheet
 SIDE = 0.45  # inches an image takes
@@ -35,14 +34,7 @@ def draw_sheet(path: Path, data: Dataset, *, each: int) -> None:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     figure.suptitle(describe(data), parse_math=False, fontsize=10)
-    beside = path.with_name(f"{path.name}.partial")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a class may be called by any Unicode
-            figure.savefig(beside, dpi=150, format="png")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    save_figure(path, figure, dpi=150)
 
 
 def describe(data: Dataset) -> str:
