@@ -30,7 +30,7 @@ def map_chunks(function: Callable[..., Sequence[Array]], chunks: int, *arrays: A
     return tuple(w.reshape(w.shape[0] * chunks, *w.shape[2:]) for w in whole)
 
 
-def materialize_in_halves(function: Callable[..., Sequence[Array]], *arrays: Array) -> tuple[Array, ...]:
+def materialize(function: Callable[..., Sequence[Array]], *arrays: Array) -> tuple[Array, ...]:
     """`map_chunks` with two chunks, so that XLA must materialise the results before anything uses them.
 
     Each half is an array of its own until the end: XLA:CPU writes into a part of an array with one thread. A batch that

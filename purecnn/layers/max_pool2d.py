@@ -29,7 +29,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_choice, require_floats, require_rank
-from purecnn.chunks import materialize_in_halves
+from purecnn.chunks import materialize
 from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
 from purecnn.offsets import (
     fold_offsets,
@@ -81,7 +81,7 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
     for one in passes(dims):
         search = functools.partial(_with_winner, dims=one, ties=ties)
         # XLA:CPU would fuse a search into the backward pass and repeat it for every entry of every window.
-        cpu = search if is_long(one) else functools.partial(materialize_in_halves, search)
+        cpu = search if is_long(one) else functools.partial(materialize, search)
         # A GPU would search once for y and once more for the winner.
         y, winner = lax.platform_dependent(
             y, cpu=cpu, default=lambda x, search=search: lax.optimization_barrier(search(x))
