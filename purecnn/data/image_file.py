@@ -176,7 +176,8 @@ def _eight_bits(path: Path, image: Image.Image, white: int) -> Image.Image:
         values = np.minimum(np.asarray(image), white).astype(np.uint32)  # Pillow's own conversion cuts off
         return Image.fromarray((values * 255 // white).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise Refused(f"{path}: got 32 bits a pixel, expected 8 or 16")
+        scaled = "scale them, to 16 bits or to [0, 1] in an .npz"  # no such file says which value is white
+        raise Refused(f"{path}: got 32 bits a pixel, expected 8 or 16; {scaled}")
     return image
 
 

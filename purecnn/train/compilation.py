@@ -16,6 +16,7 @@ import jax
 import jax.monitoring
 
 from purecnn.backend import options_of_running_once
+from purecnn.data.guards import memory_limit
 
 WORTH_TUNING = 1e10
 """FLOPs of a step: with fewer it takes less time than launching its kernels, however these are chosen."""
@@ -93,9 +94,13 @@ def compile_for(lowered: Any, *, deterministic: bool = False) -> Any:
 
 def run_once(function: Any, *args: Any, result: Any = None) -> Any:
     """Jit `function`, call it once and forget it: compiled as for code that runs once. The numbers are those of
-    `jax.jit(function)`. `result` is the sharding of what comes out.
+    `jax.jit(function)`. `result` is the sharding of what comes out. Raises MemoryError where that is more than the
+    machine's memory: XLA on a CPU waits for it without end.
     """
     lowered = jax.jit(function, out_shardings=result).lower(*args)
+    wanted = sum(math.prod(o.shape) * o.dtype.itemsize for o in jax.tree.leaves(lowered.out_info))
+    if wanted > 2 * memory_limit() and jax.default_backend() == "cpu":
+        raise MemoryError(f"{wanted / 1e9:,.0f} GB of weights and their optimiser's state")
     return lowered.compile(compiler_options=options_of_running_once())(*args)
 
 

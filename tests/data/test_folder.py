@@ -119,7 +119,7 @@ CORRUPT = {
     "absurd size": (lambda path: declaring(path, 2**30, 0), "bytes, expected at most half of the available memory"),
     "too large": (lambda path: declaring(path, 9000, 0), "at most 64 million; --max-megapixels 81 reads"),
     "bomb": (lambda path: declaring(path, 8000, 2), r"declares 192,000,000 bytes in \d+; .*bomb; --max-megapixels 65"),
-    "float": (lambda path: Image.new("F", (8, 6)).save(path, "TIFF"), "got 32 bits a pixel, expected 8 or 16"),
+    "float": (lambda path: Image.new("F", (8, 6)).save(path, "TIFF"), "32 bits a pixel, expected 8 or 16; scale them"),
     "a note": (
         lambda path: path.with_name("note.txt").write_text("x"),
         "note.txt: is no image, or none that can be read",

@@ -32,6 +32,12 @@ def test_on_a_gpu_small_programs_are_not_tuned_and_sums_have_one_order_if_wanted
     assert compilation.compile_for(program(1e12), deterministic=True) == {"xla_gpu_deterministic_ops": True}
 
 
+def test_results_larger_than_the_machines_memory_are_refused_before_xla_waits_for_it():
+    """XLA's CPU client would neither raise nor return."""
+    with pytest.raises(MemoryError, match=r"4,000,000 GB of weights"):
+        compilation.run_once(lambda seed: jnp.full((10**9, 10**6), seed, jnp.float32), np.uint32(0))
+
+
 @pytest.mark.slow
 def test_what_runs_once_is_compiled_with_less_effort_to_the_same_bits():
     net, shape = models.cifar_cnn(), (8, 8, 3)
