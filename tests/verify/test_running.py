@@ -1,5 +1,7 @@
 """Programs compiled quickly give what programs compiled slowly give, and JAX's settings come back as they were."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -71,3 +73,15 @@ def test_a_single_number_is_widened_like_an_array():
     (wide,), (kept,) = running._converted(running.WIDE, ([np.float32(0.1)], [np.int32(3)]))
     assert wide.dtype == np.float64
     assert kept.dtype == np.int32
+
+
+@pytest.mark.parametrize("own", [(700, 10, 10), (90_000, 5, 5), (0, 10, 10)])
+def test_the_callers_garbage_collection_comes_back(own):
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(*own)
+        with running.few_collections():
+            assert gc.get_threshold()[0] == {700: 50_000, 90_000: 90_000, 0: 0}[own[0]]
+        assert gc.get_threshold() == own
+    finally:
+        gc.set_threshold(*before)
