@@ -18,13 +18,14 @@ $(READY): requirements/lock.txt pyproject.toml
 train: $(READY)  ## train LeNet on scikit-learn's handwritten digits; says where the results are
 	$(BIN)/purecnn train
 
-# What takes long: the training tool and its commands in whole runs, the experiments, every net, every rule and net on
-# every mesh and exported, the pages of the book, and whole programs, rules of other people and faulty ones
-# under every check of the verifier.
+# What takes long: the training tool and its commands in whole runs, the experiments, every net, every rule under every
+# transformation, every rule and net on every mesh and exported, the pages of the book, and whole programs, rules of
+# other people and faulty ones under every check of the verifier.
 # The longest stand first, so that no worker waits for another at the end.
 PROOFS := tests/test_shardings.py tests/test_export.py tests/docs tests/commands tests/train tests/experiments \
-  tests/test_benchmark.py tests/test_readme.py tests/test_lowered.py tests/models tests/results \
-  tests/verify/mutation tests/verify/program tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
+  tests/test_benchmark.py tests/test_readme.py tests/test_lowered.py tests/models tests/results tests/test_cli.py \
+  tests/test_every_rule.py tests/verify/mutation tests/verify/program tests/verify/checks/test_devices.py \
+  tests/verify/test_pytest_plugin.py tests/verify/test_faulty_rules.py tests/verify/test_right_rules.py \
   $(wildcard tests/verify/test_strangers_*.py)
 
 # Runs of a few steps wait for XLA more than for what it compiles. `pytest` alone compiles as users do.
@@ -45,7 +46,7 @@ newest:          ## tests of rules, nets and what is compiled, and the wheel, wi
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[train,docs,dev]'
 	.venv-newest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
-	.venv-newest/bin/python -m pytest -n auto tests/models tests/test_lowered.py
+	.venv-newest/bin/python -m pytest -n auto tests/models tests/test_lowered.py tests/test_every_rule.py
 	.venv-newest/bin/python -m tests.release.smoke --newest
 
 verify: $(READY) ## every rule of purecnn in float32 under every check of the verifier

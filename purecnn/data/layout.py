@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
-from purecnn.data.file_tree import inside
+from purecnn.data.file_tree import inside, readable_name, subfolders
 from purecnn.data.guards import Refused
 
 NAMES: dict[str, SplitName] = {
@@ -15,20 +16,24 @@ NAMES: dict[str, SplitName] = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+PART = r"train(ing)?|val(id|idation)?|test(ing)?|dev|eval|holdout|pred(iction)?|extra|unlabell?ed"
+LIKE_A_SPLIT = re.compile(rf"({PART})(set|data|images?|imgs?)?")
+"""A word of a folder's name: of seg_train, test1, val2017, train_images."""
+BESIDE_IMAGES = {"labels", "annotations", "masks"}
 SHOWN = 5
 BESIDE = {".txt", ".md", ".json", ".csv", ".xmp", ".yaml", ".xml"}  # text that lies beside the folders of classes
 
 
-def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) -> dict[SplitName, str]:
-    """{split: folder} of those in `root`, in any case; {} if they are classes.
+def split_folders(root: Path, names: Sequence[str], *, train: bool = True) -> dict[SplitName, str]:
+    """{split: folder} of those of these `names` in `root`, in any case; {} if they are classes.
 
     A folder with other files than text in it is a class, whatever it is called: cars, planes and trains have one called
-    `train`. Raises ValueError where two folders are one split, for splits without train unless this is False, and for
-    a lonely split beside classes.
+    `train`. Raises ValueError where two folders are one split, for splits without train unless this is False, for
+    a lonely split beside classes, and where all names are like those of splits.
     """
     found: dict[SplitName, str] = {}
     with_files: list[str] = []
-    for name in subfolders:
+    for name in names:
         split = NAMES.get(name.casefold())
         if split is None:
             continue
@@ -39,6 +44,7 @@ def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) 
             raise Refused(f"{root}: got {found[split]} and {name}, expected one folder of {split} images")
         found[split] = name
     if not found:
+        _require_classes(root, names)
         return {}
     one, *_ = found.values()
     if train and "train" not in found:
@@ -50,7 +56,7 @@ def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) 
             f"{root / with_files[0]}: got images beside {one} that are in no folder of a class, "
             f"expected one for every class{without}"
         )
-    others = sorted(set(subfolders) - set(found.values()))
+    others = sorted(set(names) - set(found.values()))
     if len(found) == 1 and others:
         shown = ", ".join(others[:SHOWN])
         raise Refused(
@@ -58,6 +64,38 @@ def split_folders(root: Path, subfolders: Sequence[str], *, train: bool = True) 
             f"or a folder for every class; --data-dir {root / one} takes {one} alone"
         )
     return found
+
+
+def _require_classes(root: Path, names: Sequence[str]) -> None:
+    like = {name: any(map(LIKE_A_SPLIT.fullmatch, re.findall("[a-z]+", name.casefold()))) for name in names}
+    if len(names) > 1 and all(like.values()) and any("train" in name.casefold() for name in names):
+        train = next(name for name in names if "train" in name.casefold())
+        alone = f"; --data-dir {root / train} takes it alone" if len(subfolders(root / train)) > 1 else ""
+        raise Refused(
+            f"{root}: got {', '.join(names[:SHOWN])}, which look like splits; "
+            f"expected train, with or without val and test, each with a folder for every class{alone}"
+        )
+
+
+def require_some_class(folder: Path, classes: tuple[str, ...], train: Path) -> None:
+    """Raises ValueError for a split of which no folder is called like a class of the `train` folder."""
+    if not {readable_name(name) for name in subfolders(folder)} & set(classes):
+        some = ", ".join([*classes[:SHOWN], *["…"] * (len(classes) > SHOWN)])
+        raise Refused(
+            f"{folder}: got no folder of a class, expected some of those of the training images, {some}; "
+            f"--data-dir {train} leaves it out"
+        )
+
+
+def without_images(root: Path, name: str) -> str:
+    """What to do about a folder among those of classes that has no images."""
+    names = subfolders(root)
+    inner = [one for one in names if len(subfolders(root / one)) > 1]
+    if len(inner) == 1:
+        return f"; did you mean --data-dir {root / inner[0]}?"
+    if name.casefold() in BESIDE_IMAGES and "images" in map(str.casefold, names):
+        return "; a set for detection or segmentation has no folders of classes"
+    return "; remove it if it is none"
 
 
 def _has_files(folder: Path) -> bool:

@@ -17,12 +17,10 @@ from purecnn.data.file_tree import files_in, has_control_signs, readable_name, s
 from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
-from purecnn.data.layout import NAMES, split_folders
+from purecnn.data.layout import NAMES, require_some_class, split_folders, without_images
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 HELD_OUT = "held out of every class"  # begins the note that says what was
-BESIDE_IMAGES = {"labels", "annotations", "masks"}
-REMOVE = "; remove it if it is none"
 DEEP = 8  # levels of nested folders that are searched for those of the classes
 
 
@@ -80,6 +78,7 @@ def list_folder(
             note = f"{'1 image' if loose == 1 else f'{loose:,} images'} of {train} left out, in no folder of a class"
             parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
         for name in found.keys() - {"train"}:
+            require_some_class(root / found[name], parts["train"].classes, train)
             parts[name] = _files(root / found[name], parts["train"].classes)
     else:
         parts, train = _labelled(root, labels, known), root
@@ -145,9 +144,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         if not good and known is None:
             why = "".join(f"; {fault}" for fault in faults.values())
             what = "got no images, expected at least one in the folder of a class"
-            beside = name.casefold() in BESIDE_IMAGES and "images" in map(str.casefold, folders)
-            none = "; a set for detection or segmentation has no folders of classes" if beside else REMOVE
-            raise Refused(f"{root / name}: {what}{why or none}")
+            raise Refused(f"{root / name}: {what}{why or without_images(root, name)}")
         strange += [*faults.values()]
         strange += [_complaint(path) for path in sorted(set(inside) - set(good))]
         inside = [str(path) for path in good]

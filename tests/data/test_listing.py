@@ -181,7 +181,22 @@ LAYOUTS = {
     ),
     "nothing to test with": (
         lambda root: (write_folder(root / "train"), (root / "test").mkdir()),
-        "test: got no folder of a class with images",
+        "test: got no folder of a class, expected some of .*; --data-dir .*/train leaves it out",
+    ),
+    "splits by names of their own": (
+        lambda root: (
+            [shutil.rmtree(root / name) for name in ("cat", "dog", "owl")],
+            [write_folder(root / name) for name in ("seg_train", "test2017")],
+        ),
+        "got seg_train, test2017, which look like splits; expected train, .*; --data-dir .*/seg_train takes it alone",
+    ),
+    "classes one folder below": (
+        lambda root: (
+            [shutil.rmtree(root / name) for name in ("cat", "dog", "owl")],
+            write_folder(root / "pictures"),
+            (root / "meta").mkdir(),
+        ),
+        r"meta: got no images, .*; did you mean --data-dir .*/pictures\?",
     ),
     "a name with a bell": (
         lambda root: (root / "c\a").mkdir(),
