@@ -17,7 +17,7 @@ from jaxlib.version import __version__ as jaxlib_version
 
 import purecnn
 from purecnn.backend import missing_backend, repair_flag
-from purecnn.commands import complain, is_of_output, refuse_path_as_data
+from purecnn.commands import complain, is_of_output, refuse_misplaced
 from purecnn.commands.process import ended_by_ctrl_c, out_of_memory, speak_any_encoding
 
 # name: the class of its options, in a module of purecnn.commands; and what --help says of it.
@@ -112,7 +112,7 @@ def _run(name: str, rest: list[str]) -> int:
     module_name, options = COMMANDS[name][0].split(":")
     module = importlib.import_module(f"purecnn.commands.{module_name}")
     try:
-        refuse_path_as_data(name, rest)
+        refuse_misplaced(name, rest)
         default = {"default": module.defaults(rest)} if hasattr(module, "defaults") else {}
         command = tyro.cli(getattr(module, options), prog=f"purecnn {name}", args=rest, **default)
     except SystemExit as stop:

@@ -61,6 +61,18 @@ def test_what_cannot_be_done_is_said_in_words_and_nothing_is_written(tmp_path, m
     assert os.listdir(tmp_path) == []
 
 
+def test_images_in_another_commands_way_are_told_this_ones(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    os.makedirs("pets/cat")
+    assert main(["predict", "run", "--data-dir", "pets"]) == 2
+    said = "purecnn: images: got --data-dir, expected files or folders behind RUN, without an option\n"
+    assert capsys.readouterr().err == said
+    assert main(["eval", "run", "pets"]) == 2
+    said = "purecnn: data: got pets behind RUN, expected --data folder --data-dir pets\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("words", [("train",), ("data", "show"), ("eval", "run")])
 def test_a_path_as_data_is_told_its_kind(tmp_path, monkeypatch, capsys, words):
     monkeypatch.chdir(tmp_path)
@@ -73,6 +85,8 @@ def test_a_path_as_data_is_told_its_kind(tmp_path, monkeypatch, capsys, words):
         assert said.err == "purecnn: data: got a path, expected its kind: --data folder --data-dir 'my pets'\n"
     assert main([*words, "--data", "a.npz"]) == 2
     assert capsys.readouterr().err == "purecnn: data: got a path, expected its kind: --data npz --data-dir a.npz\n"
+    assert main([*words, "--data", "folder", "my pets"]) == 2
+    assert "expected its kind: --data folder --data-dir 'my pets'" in capsys.readouterr().err
     os.mkdir("digits")  # the name of a set comes first
     main([*words, "--data", "digits", "--out", "nowhere/a.png", "--epochs", "0"])
     assert "expected its kind" not in capsys.readouterr().err

@@ -7,11 +7,12 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from purecnn.data.guards import printable
+
+OF_IMAGES = {"--data-dir", "--data", "--images", "--image", "--input", "--source"}
 
 
 def complain(error: object, code: int) -> int:
@@ -44,17 +45,27 @@ def is_of_output(error: object) -> TypeGuard[OSError]:
     return unnamed or isinstance(error, BrokenPipeError)
 
 
-def refuse_path_as_data(name: str, words: Sequence[str]) -> None:
-    """Raise ValueError where a file or folder of images is named as `--data`, which is their kind, or as no option."""
+def refuse_misplaced(name: str, words: Sequence[str]) -> None:
+    """Raise ValueError where images are named in a way that the subcommand `name` does not know, but another does."""
+    if name == "predict" and (options := OF_IMAGES & {word.partition("=")[0] for word in words}):
+        raise ValueError(f"images: got {options.pop()}, expected files or folders behind RUN, without an option")
+    if name == "eval" and any(map(_is_path, words[1:2])):
+        raise ValueError(f"data: got {words[1]} behind RUN, expected --data folder --data-dir {shlex.quote(words[1])}")
     first = {"train": 0, "data": 1}.get(name, len(words))  # the position at which a bare word means nothing
-    bare = words[first] if first < len(words) and words[:first] in ([], ["show"]) else ""
-    given = [bare, *(word.partition("=")[2] for word in words if word.startswith("--data="))]
-    given += [value for option, value in pairwise(words) if option == "--data"]
-    for path in given:
-        if path and not path.startswith("-") and Path(path).exists():
-            from purecnn.data.readers import DATA_NAMES
+    bare = list(words[first : first + 1] if words[:first] in ([], ["show"]) else [])
+    given = [word.partition("=")[2] for word in words if word.startswith("--data=")]
+    for at, word in enumerate(words):
+        if word == "--data":
+            given += words[at + 1 : at + 2]
+            bare += words[at + 2 : at + 3]
+    for path in filter(_is_path, [*given, *bare]):
+        from purecnn.data.readers import DATA_NAMES
 
+        if path not in DATA_NAMES or path in bare:
             kind = "folder" if Path(path).is_dir() else "npz"
-            if path not in DATA_NAMES or path == bare:
-                message = f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}"
-                raise ValueError(message)
+            raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}")
+
+
+def _is_path(word: str) -> bool:
+    """Whether it is a file or a folder, and no option."""
+    return word != "" and not word.startswith("-") and Path(word).exists()

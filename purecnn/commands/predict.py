@@ -45,7 +45,8 @@ def _run(command: Predict, out: Any) -> int:
     failed = 0
     try:
         require("top", command.top, command.top >= 1, "an integer, at least 1")
-        require("images", command.images, len(command.images) > 0, "files or folders behind RUN")
+        if not command.images:
+            raise ValueError(f"images: got none behind {command.net}, expected files or folders")
         trained, files = load_trained(command.net, last=command.last), image_files(command.images)
         for one in predict(trained, files, command.top, command.max_megapixels):
             if one.error is not None:

