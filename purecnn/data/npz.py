@@ -41,7 +41,8 @@ def read_npz(path: Path) -> Dataset:
         if not zipfile.is_zipfile(path):
             kind = kind_of(path)
             got = "a zip file whose end is missing" if kind == "a ZIP archive" else kind or "no zip file"
-            raise Refused(f"{path}: got {got}, expected arrays by their names, as np.savez writes them; purecnn.train.fit takes those of other files")
+            expected = "arrays by their names, as np.savez writes them; purecnn.train.fit takes those of other files"
+            raise Refused(f"{path}: got {got}, expected {expected}")
     with naming(path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             require_inside(path, name)
