@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from purecnn.commands import complain
 from purecnn.models.torchvision import TABLES
@@ -23,6 +27,8 @@ CUSTOMARY = {
 class Summary:
     """Print a model layer by layer: units, weights, biases, FLOPs and bytes of residuals."""
 
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    """The folder of a run, or a file of weights: its net, for its images. None: that of --model."""
     model: Model | str = "lenet"
     """The net; MODULE:FUNCTION is your own: (classes) -> Chain."""
     input_shape: tuple[int, int, int] | None = None
@@ -32,6 +38,7 @@ class Summary:
 
 
 def run(command: Summary) -> int:
+    from purecnn.results.trained import load_trained
     from purecnn.train.nets import make_net
 
     shape, classes = command.input_shape, command.num_classes
@@ -39,9 +46,18 @@ def run(command: Summary) -> int:
     try:
         require("input_shape", shape, shape is None or all(n >= 1 for n in shape), "three integers, at least 1")
         require("num_classes", classes, classes is None or classes >= 1, "an integer, at least 1")
-        net = make_net(command.model, classes or customary_classes)
+        if command.run is None:
+            net = make_net(command.model, classes or customary_classes)
+        elif str(command.run) in CUSTOMARY:
+            raise ValueError(
+                f"run: got {command.run}, expected the folder of a run; did you mean --model {command.run}?"
+            )
+        else:
+            require("num_classes", classes, classes is None, "none beside a run, whose net has its own")
+            trained = load_trained(command.run)
+            net, customary_shape = trained.net, trained.metadata.input_shape
         table = net.summary(shape or customary_shape)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         return complain(error, 2)
     print(table)
     return 0

@@ -76,3 +76,15 @@ def test_ones_own_net_by_the_function_that_makes_it(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.startswith("flat, one sample: 9,219 parameters\n")
     assert main(["summary", "--model", "lenett"]) == 2
     assert "model: got 'lenett', no such model; expected one of lenet, " in capsys.readouterr().err
+
+
+def test_the_net_of_a_run(finished, capsys):
+    assert main(["summary", str(finished)]) == 0
+    assert capsys.readouterr().out.startswith("lenet, one sample: 21,386 parameters\n")
+    for words, said in (
+        (("lenet",), "run: got lenet, expected the folder of a run; did you mean --model lenet?"),
+        (("nowhere",), "nowhere"),
+        ((str(finished), "--num-classes", "3"), "num_classes: got 3, expected none beside a run"),
+    ):
+        assert main(["summary", *words]) == 2
+        assert said in capsys.readouterr().err

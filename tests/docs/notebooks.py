@@ -27,7 +27,9 @@ def executed(path: Path, folder: Path):
     notebook = nbformat.read(path, as_version=4)
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}, record_timing=False)
-    client.execute(env={**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"})
+    env = {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+    env.pop("MPLBACKEND", None)  # which a command that ran in this process has set: the kernel has one of its own
+    client.execute(env=env)
     notebook.metadata.language_info = {"name": "python"}  # without the version that ran it
     for data in (output["data"] for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output):
         data.pop("text/html", None)
