@@ -95,7 +95,10 @@ def pixel_hint(images: np.ndarray) -> str:
 def label_hint(labels: np.ndarray) -> str:
     """How to make integers of such labels, for the end of an error; "" where that is not known."""
     if labels.ndim == 2:
-        return "; of one row for each, labels.argmax(1) makes them"
+        one_hot = (
+            labels.dtype.kind in "biuf" and ((labels == 1).sum(1) == 1).all() and (labels != 0).sum() == len(labels)
+        )
+        return "; of one-hot rows, labels.argmax(1) makes them" if one_hot else "; an image has one class"
     if labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(label, str) for label in labels)):
         return f"; of text, {UNIQUE}"
     if labels.dtype == object and not all(isinstance(label, int | float | np.number) for label in labels.flat):

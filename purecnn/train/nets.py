@@ -80,7 +80,8 @@ def call_own(function: Any, classes: int, name: str) -> Chain:
     try:
         net = function(classes)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{name} raised {in_one_line(error)}") from error
+        more = "" if inspect.isroutine(function) else f"; {expected}"  # another library's net is called as well
+        raise ValueError(f"{name} raised {in_one_line(error)}{more}") from error
     if not isinstance(net, Chain):
         raise ValueError(f"{name} gave {type(net).__name__}, expected a purecnn.Chain")
     return net

@@ -109,7 +109,14 @@ WRONG = {
     "bool": ({"images": IMAGES, "labels": LABELS > 1}, r"bool\(40,\), .* labels\.astype\(int\) makes them"),
     "wide pixels": ({"images": IMAGES.astype(np.int64), "labels": LABELS}, r"int64, .* images\.astype\(np\.uint8\)"),
     "bool pixels": ({"images": IMAGES > 9, "labels": LABELS}, r"bool, .* images\.astype\(np\.float32\) makes them"),
-    "one-hot labels": ({"images": IMAGES, "labels": np.eye(4, dtype=int)[LABELS]}, r"labels: got int64\(40, 4\)"),
+    "one-hot labels": (
+        {"images": IMAGES, "labels": np.eye(4, dtype=int)[LABELS]},
+        r"labels: got int64\(40, 4\), .*; of one-hot rows, labels.argmax\(1\) makes them",
+    ),
+    "several classes of an image": (
+        {"images": IMAGES, "labels": np.ones((40, 4), int)},
+        r"labels: got int64\(40, 4\), .*; an image has one class",
+    ),
     "negative label": ({"images": IMAGES, "labels": LABELS.astype(int) - 1}, "-1 to 2, .*; classes, labels = np"),
     "absurd label": ({"images": IMAGES, "labels": LABELS.astype(np.uint64) * 2**62}, "got labels from 0 to 13835"),
     "class left out": ({"images": IMAGES, "labels": LABELS * 2}, "class 1 has no image .*; classes, labels = np"),

@@ -7,7 +7,7 @@ import pytest
 
 from purecnn.cli import main
 from purecnn.train.config import Config
-from purecnn.train.nets import make_net
+from purecnn.train.nets import call_own, make_net
 from purecnn.train.own_code import place_in_own_code
 
 NETS = """
@@ -100,3 +100,14 @@ def test_an_error_in_a_layer_of_their_own_is_one_line_and_one_in_ours_has_no_pla
 def test_what_may_be_meant_by_a_name_that_is_no_model(model, hint):
     with pytest.raises(ValueError, match=re.escape(f"or MODULE:FUNCTION{hint}") + "$"):
         Config(model=model)
+
+
+def test_a_net_of_another_library_is_told_what_is_expected():
+    class Module:
+        def __call__(self, x):
+            return x.shape
+
+    with pytest.raises(
+        ValueError, match=r"net raised AttributeError: .*; expected a function from the number of classes"
+    ):
+        call_own(Module(), 3, "net")
