@@ -1,4 +1,5 @@
-"""Ctrl-C, SIGTERM from a cluster that takes a machine back, SIGHUP of a terminal that closes: a run saves and stops."""
+"""Ctrl-C, SIGTERM from a cluster that takes a machine back, SIGUSR1 by which it warns before that (Slurm's --signal),
+SIGHUP of a terminal that closes: a run saves and stops."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Windows has no SIGHUP.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Windows has but the first two.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
