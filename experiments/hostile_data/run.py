@@ -115,7 +115,7 @@ def main():
     import purecnn.data.cifar
     import purecnn.data.folder
     import purecnn.data.npz
-    import purecnn.data.sheet  # noqa: F401
+    import purecnn.results.sheet  # noqa: F401
 
     with tempfile.TemporaryDirectory() as root:
         said = {made.data: in_a_process(made, Path(root)) for made in intact(Path(root))}
