@@ -193,3 +193,21 @@ def test_import_purecnn_loads_jax_and_numpy_alone():
     assert {"jax", "numpy", "purecnn"} <= loaded
     assert not loaded & unwanted
     assert out.stderr == ""
+
+
+OWN = ("purecnn", "verify", "tests", "experiments")
+
+
+def test_every_module_of_our_own_that_is_imported_is_there():
+    """Also in an import inside of a function, as of an experiment's `main`, which no other test may run."""
+    lost = []
+    for path in (p for name in OWN for p in sorted((ROOT / name).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            named += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            lost += [f"{path}: {name}" for name in named if within(name, *OWN) and not is_package_or_module(name)]
+    assert lost == []
+
+
+def is_package_or_module(name):
+    return is_module(name) or ROOT.joinpath(*name.split(".")).is_dir()
