@@ -1,7 +1,7 @@
-"""`jax.custom_vjp` joined otherwise: the same (fwd, bwd) in a hijax primitive, whose pushforward is the function's.
+"""A stand-in for `jax.custom_vjp`: the same pair (fwd, bwd) as a hijax primitive, whose jvp is that of the primal.
 
-Put in the place of `jax.custom_vjp` before purecnn is imported, it joins every rule of it, and the rules inside of
-backward rules. It needs `jax.experimental.hijax` as JAX 0.12.0.1 has it.
+If it replaces `jax.custom_vjp` before purecnn is imported, every rule becomes such a primitive, also where one backward
+rule calls another rule. Needs `jax.experimental.hijax` of JAX 0.12.0.1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jax.experimental import hijax
 
 
 class Joined(hijax.HiPrim):
-    """One call: of `join`, with its static arguments, on arrays of these types."""
+    """One call of the rule `join`, with its static arguments, on arrays of these types."""
 
     def __init__(self, join: BothModes, static: tuple[Any, ...], types: tuple[Any, ...]):
         self.in_avals = types
@@ -26,14 +26,14 @@ class Joined(hijax.HiPrim):
             "static": static,
             "types": tuple(flat),
             "tree": tree,
-        }  # what makes it equal to another
+        }  # two instances with equal params are one primitive
         super().__init__()
 
     def expand(self, *args):
         return self.join.function(*self.static, *args)
 
     def jvp(self, primals, tangents):
-        """JAX's, of the function, by the arguments that have a tangent."""
+        """The primal function's, by `jax.jvp`, along the arguments whose tangent is not zero."""
         leaves, tree = jax.tree.flatten(primals)
         pushed = tree.flatten_up_to(tangents)
         moving = [i for i, t in enumerate(pushed) if not isinstance(t, hijax.Zero)]
@@ -60,7 +60,7 @@ class Joined(hijax.HiPrim):
         bars = self.join.bwd(*self.static, residuals, y_bar)
 
         def like(bar, argument):
-            """One cotangent a leaf; None stands for a whole argument without one."""
+            """A cotangent for each leaf; None stands for an argument that has none."""
             if bar is None:
                 return jax.tree.map(lambda t: hijax.Zero(t.to_ct_aval()), argument)
             return bar

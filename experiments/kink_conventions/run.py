@@ -72,7 +72,7 @@ def lenet(slope: Any, ties: Any) -> purecnn.Chain:
 
 def counted(net: purecnn.Chain, residuals: list[Any]) -> dict[str, Any]:
     """Shares of one batch: entries that are exactly zero in front of each ReLU, of a pool's windows those whose maximum
-    stands more than once, and those of them where it is above zero, so that ReLU lets through what the pool sends."""
+    occurs more than once, and those of them where it is above zero, so that ReLU passes on the pool's cotangent."""
     zeros = [(r[0] == 0).mean() for layer, r in zip(net.layers, residuals, strict=True) if layer.name == "relu"]
     ties, above = [], []
     for layer, r in zip(net.layers, residuals, strict=True):

@@ -23,7 +23,7 @@ def random_warp(key, images, **amounts):
 
 
 def source_positions(key, images=64, **amounts):
-    """Where the inner pixels come from: linear interpolation of an image of coordinates is the place itself."""
+    """Where the inner pixels come from: linear interpolation of an image of its own coordinates gives the position."""
     rows, columns = np.indices((HEIGHT, WIDTH)).astype(np.float32)
     picture = np.stack([rows, columns], axis=-1)
     warped = np.asarray(random_warp(key, jnp.asarray(np.tile(picture, (images, 1, 1, 1))), **amounts))
@@ -41,7 +41,7 @@ def test_each_image_has_its_own_affine_map_within_the_bounds():
 
     linear, offset = maps[:, :2].transpose(0, 2, 1), maps[:, 2]
     assert (np.abs(offset) <= 0.05 * np.array([HEIGHT, WIDTH])).all()
-    # A turn by at most 0.2 and then at most 0.1 on every entry.
+    # A rotation by at most 0.2 and then at most 0.1 on every entry.
     assert (np.abs(linear[:, [0, 1], [1, 0]]) <= np.sin(0.2) + 0.1 + 1e-4).all()
     diagonal = linear[:, [0, 1], [0, 1]]
     assert (diagonal <= 1.1 + 1e-4).all()
@@ -49,19 +49,19 @@ def test_each_image_has_its_own_affine_map_within_the_bounds():
     assert (maps.std(axis=0) > 0.02).all()
 
 
-def test_a_turn_alone_keeps_distances():
+def test_a_rotation_alone_keeps_distances():
     new, old = source_positions(jax.random.key(1), angle=0.3, stretch=0.0, shift=0.0)
     np.testing.assert_allclose(np.linalg.norm(old, axis=2), np.tile(np.linalg.norm(new, axis=1), (64, 1)), atol=1e-3)
     assert np.abs(old - new).max() > 0.5
 
 
-def test_nothing_asked_nothing_done():
+def test_amounts_of_zero_change_nothing():
     images = drawn(3, 7, 5, 2)
     still = random_warp(jax.random.key(1), images, angle=0.0, stretch=0.0, shift=0.0)
     np.testing.assert_allclose(still, images, atol=1e-5)
 
 
-def test_what_moves_in_is_zero_and_the_dtype_stays():
+def test_pixels_from_outside_are_zero_and_the_dtype_stays():
     images = jnp.ones((200, 8, 8, 1), jnp.float32)
     warped = random_warp(jax.random.key(0), images, angle=0.0, stretch=0.0, shift=0.25)
     assert warped.dtype == images.dtype
@@ -89,7 +89,7 @@ def read_by_loops(image, y, x):
     return out
 
 
-def test_reading_between_pixels_is_what_loops_make_of_it_outside_and_on_the_edge_too():
+def test_interpolation_equals_loops_also_outside_and_on_the_edge():
     rng = np.random.default_rng(0)
     images = rng.random((3, 5, 4, 2), np.float32)
     y, x = rng.uniform(-3, 8, (3, 20)).astype(np.float32), rng.uniform(-3, 7, (3, 20)).astype(np.float32)
