@@ -11,7 +11,6 @@ are tried too.
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.checks import gradient
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
@@ -34,7 +33,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     except NotRunError:
         bars, unit = case.own[1], unit_roundoff(case.tested.dtype)
     bars = [np.asarray(b, WIDE) for b in bars]
-    left_out = gradient.excused(case)
+    left_out = kinks.excused(case)
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
         for index, drawn in _directions(case, k):
             u = np.where(left_out[k], 0.0, drawn)

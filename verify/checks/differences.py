@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.checks import gradient
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
@@ -85,7 +84,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
             room = max(room, 2 * own, loop_noise(case) * (size + float(np.sum(np.abs(u))) * loudest))
             if abs(got - slope.value) > room and slope.exponent(got) < 1.5:
                 at_kink = slope.agrees_closer_by(got) or kinks.slopes(case, direction, case.y_bar).kink
-                at_kink = at_kink or any_true(gradient.excused(case))
+                at_kink = at_kink or any_true(kinks.excused(case))
                 if at_kink:
                     kinked += 1
                     continue

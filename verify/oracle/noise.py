@@ -148,6 +148,13 @@ def _moves(case: CallUnderTest, unit: float, draws: int = MOVES) -> list[list[An
     return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
 
 
+def compiled_otherwise(case: CallUnderTest) -> list[np.ndarray]:
+    """The rule's cotangents at its own dtype, from a program that XLA fuses less. In numbers far beyond the example's a
+    fused program that computes one of them twice rounds it twice: x - max x is above 0 then, and the distance of a
+    point from itself is not 0. That is no doing of a rule."""
+    return case.pull(OWN, case.y_bar, key="rule, fused less")[1]
+
+
 def singular(case: CallUnderTest) -> bool:
     """Whether this is a generated call at which cotangents are larger than the example's by all that float64 resolves:
     the function divides by what is 0 but for rounding, as the rule of a decomposition does at equal eigenvalues."""

@@ -43,3 +43,18 @@ def test_a_rule_that_raises_at_the_example_is_wrong():
     rule = jax.custom_vjp(lambda x: jnp.sin(x))
     rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (checked(0 * x) * g,))
     assert verify.check(rule, X, cases=0, checks=("contract", "finite")).verdict == "wrong"
+
+
+def attention(q, k, wq, wk, wv):
+    heads = [(x @ w).reshape(*x.shape[:-1], 2, 3) for x, w in ((q, wq), (k, wk), (k, wv))]
+    logits = jnp.einsum("...thd,...Thd->...htT", *heads[:2]) / 3**0.5
+    p = jax.nn.softmax(jnp.where(jnp.tri(4, dtype=bool), logits, -1e30))
+    return jnp.einsum("...htT,...Thd->...thd", p, heads[2])
+
+
+def test_an_overflow_of_one_compilation_alone_is_no_fault():
+    """Logits of 1e16, computed twice in one fused program, are up to 1e9 above their maximum."""
+    rng = np.random.default_rng(5)
+    args = [rng.standard_normal(s).astype(np.float32) for s in ((2, 4, 6), (2, 4, 6), (6, 6), (6, 6), (6, 6))]
+    report = verify.check(attention, *args, checks=("gradient", "finite"))
+    assert report.ok, report
