@@ -222,12 +222,13 @@ class CallUnderTest:
             outs = float_outputs(self.tested, self.options, self.at(dtype))
         return [np.asarray(y).astype(o.dtype) for y, o in zip(y_bar, outs, strict=True)]
 
-    def value(self, arrays: list[Any], fun: Callable | None = None, key: str = "value") -> list[np.ndarray]:
-        """The floating outputs of `fun` (default: the reference, or the rule) at these float64 arrays, without any
-        derivative."""
+    def value(
+        self, arrays: list[Any], fun: Callable | None = None, key: str = "value", through: Callable = call
+    ) -> list[np.ndarray]:
+        """The floating outputs of `fun` (default: the reference, or the rule) at these float64 arrays."""
         flat = self.tested.flat(fun or self.tested.reference or self.tested.rule, self.options)
         run = compiled(self, key, WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
-        return [np.asarray(o, WIDE) for o in call(run, WIDE, arrays)]
+        return [np.asarray(o, WIDE) for o in through(run, WIDE, arrays)]
 
 
 def float_outputs(tested: FunctionUnderTest, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:

@@ -82,19 +82,25 @@ def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[
     def next_of(state, ended):
         return _evaluate(p["body_jaxpr"], [*used, *state], ended, further)
 
+    longer = further and stops_by_floats(eqn)
+
     def cond(carry):
-        count, state, ended = carry
-        return goes_on(state, ended) & ended & (count < ITERATIONS)
+        count, end, _, _, ended = carry
+        return ended & (count < end)
 
-    def body(carry):
-        count, state, ended = carry
-        return count + 1, *next_of(state, ended)
+    def body(carry):  # traced once, also where the loop is to go on: loops within loops would double at every depth
+        count, end, unfinished, before, ended = carry
+        state, within = next_of(before, ended)
+        if longer:
+            state = [jnp.where(unfinished, a, b) for a, b in zip(state, _if_finite(state, before), strict=True)]
+        more, count = unfinished & goes_on(state, ended), count + 1
+        end = jnp.where(unfinished & ~more, 2 * count + 1 if longer else count, end)
+        return count, end, more, state, jnp.where(unfinished, within, ended)
 
-    count, state, ended = jax.lax.while_loop(cond, body, (jnp.asarray(0), list(start), ended))
-    ended = ended & ~goes_on(state, ended)
-    if further and stops_by_floats(eqn):
-        state = jax.lax.fori_loop(0, count + 1, lambda _, before: _if_finite(next_of(before, ended)[0], before), state)
-    return list(state), ended
+    more = goes_on(start, ended)
+    end = jnp.where(more, ITERATIONS, int(longer))
+    _, _, more, state, ended = jax.lax.while_loop(cond, body, (jnp.asarray(0), end, more, list(start), ended))
+    return list(state), ended & ~more
 
 
 def _if_finite(state: Sequence[Any], before: Sequence[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ Rounding is measured by moving inputs by a roundoff: where it cancels or grows (
 logarithm of a sum at -1e5, a number rounded onto a kink), first-order analysis does not see it.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from verify.oracle.primal import equations
 from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
 from verify.running import FORWARD, OWN, RULE, WIDE, call, compiled, is_float, pullback, pushforward, quickly, traced
+from verify.time_limit import timed
 
 MOVES, MOVED_ALONE = 4, 3
 REACH = 4  # how far beyond the results at moved inputs, in units of their spread
@@ -62,13 +64,24 @@ def _measured(case: CallUnderTest) -> float:
 def _moved_by_going_on(level: Any, run: Callable, inputs: list) -> float | None:
     """Relative to the largest element of each result; None where the program does not run at this level."""
     try:
-        closed = traced(run, level, *inputs)
-        longer = quickly(lambda *parts: continued(closed)(*[a for part in parts for a in part])[0])
-        pairs = list(zip(_flat(call(run, level, *inputs)), _flat(call(longer, level, *inputs)), strict=True))
+        pairs = list(zip(_flat(call(run, level, *inputs)), going_on(run, level, *inputs), strict=True))
     except Exception:  # forward mode does not reach everywhere, and not every rule runs in float64
         return None
     moves = [largest(np.asarray(b, WIDE) - np.asarray(a, WIDE)) / (largest(a) or 1.0) for a, b in pairs if is_float(a)]
     return max(moves, default=0.0)
+
+
+def going_on(run: Callable, level: Any, *inputs: list) -> list[np.ndarray]:
+    """The results of a `call`, flat, with its loops run on for as long again: closer to what they converge to."""
+    closed = traced(run, level, *inputs)
+    longer = _longer(closed)
+    with timed((closed, "longer")):
+        return _flat(call(lambda *parts: longer(*[a for part in parts for a in part]), level, *inputs))
+
+
+@functools.lru_cache(maxsize=32)
+def _longer(closed: Any) -> Callable:
+    return quickly(lambda *args: continued(closed)(*args)[0])
 
 
 def _flat(outputs: Any) -> list[np.ndarray]:
