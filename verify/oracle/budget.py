@@ -15,6 +15,7 @@ from verify.oracle.primal import CALLS, TRANSPARENT, bind, contains, equations, 
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
+HIDDEN = {"linear_solve"}  # Lineax's; its program appears when it is lowered
 
 
 def within_budget(closed: Any) -> Callable:
@@ -39,6 +40,21 @@ def stops_by_floats(eqn: Any) -> bool:
     return any(jnp.issubdtype(v.aval.dtype, jnp.floating) for e in compared for v in e.invars)
 
 
+def iterates(closed: Any) -> bool:
+    """Whether some loop of the program ends by comparing floats."""
+    for eqn in equations(closed):
+        if eqn.primitive.name == "while" and stops_by_floats(eqn):
+            return True
+        if eqn.primitive.name in HIDDEN and iterates(opened(eqn)):
+            return True
+    return False
+
+
+def opened(eqn: Any) -> Any:
+    """The program of a primitive that hides it."""
+    return jax.make_jaxpr(lambda *values: eqn.primitive.impl(*values, **eqn.params))(*[v.aval for v in eqn.invars])
+
+
 def unbounded(closed: Any) -> bool:
     """Whether the program holds a `while` at any depth."""
     return contains(closed, LOOPS)
@@ -48,9 +64,11 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = Fals
     def equation(eqn, values):
         nonlocal ended
         name = eqn.primitive.name
-        if not contains(eqn, LOOPS):
+        if further and name in HIDDEN:
+            out, ended = _evaluate(opened(eqn), values, ended, further)
+        elif not contains(eqn, LOOPS):
             return bind(eqn, values, eqn.params)
-        if name == "while":
+        elif name == "while":
             out, ended = _while(eqn, values, ended, further)
         elif name == "scan":
             out, ended = _scan(eqn, values, ended, further)

@@ -16,8 +16,7 @@ import jax
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle.budget import continued, stops_by_floats
-from verify.oracle.primal import equations
+from verify.oracle.budget import continued, iterates
 from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
 from verify.running import FORWARD, OWN, RULE, WIDE, call, compiled, is_float, pullback, pushforward, quickly, traced
@@ -206,7 +205,6 @@ def _elasticity(x: np.ndarray, bar: np.ndarray) -> float:
 
 def _iterates(case: CallUnderTest) -> bool:
     try:
-        closed = case.trace[0]
+        return iterates(case.trace[0])
     except Exception:
         return False
-    return any(stops_by_floats(e) for e in equations(closed) if e.primitive.name == "while")

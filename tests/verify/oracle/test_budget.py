@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend import core
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 
 import verify
 from verify.oracle import budget
@@ -152,7 +155,25 @@ def test_loops_within_loops_go_on_without_doubling_the_program_at_every_depth():
 def test_a_loop_goes_on_for_one_iteration_more_than_twice_as_many():
     closed = jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda s: s < 2.5, lambda s: s + 1.0, x))(0.0)
     (end,), ended = jax.jit(budget.continued(closed))(0.0)
-    assert end == 7 and ended
+    assert end == 7
+    assert ended
+
+
+def test_a_loop_that_appears_when_its_primitive_is_lowered_goes_on():
+    solve = Primitive("linear_solve")
+    solve.multiple_results = True
+
+    def root(x):
+        return [jax.lax.while_loop(lambda s: jnp.abs(s * s - x) > 0.3 * x, lambda s: 0.5 * (s + x / s), x)]
+
+    solve.def_impl(root)
+    solve.def_abstract_eval(lambda x: [x])
+    mlir.register_lowering(solve, mlir.lower_fun(root, multiple_results=True))
+    closed = jax.make_jaxpr(lambda x: solve.bind(x))(9.0)
+    assert budget.iterates(closed)
+    assert not budget.iterates(jax.make_jaxpr(jnp.sin)(9.0))
+    ((end,), _), (start,) = jax.jit(budget.continued(closed))(9.0), jax.jit(core.jaxpr_as_fun(closed))(9.0)
+    assert abs(end - 3) < 1e-6 < abs(start - 3)
 
 
 def loosely_solved(a):
