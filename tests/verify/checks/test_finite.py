@@ -58,3 +58,26 @@ def test_an_overflow_of_one_compilation_alone_is_no_fault():
     args = [rng.standard_normal(s).astype(np.float32) for s in ((2, 4, 6), (2, 4, 6), (6, 6), (6, 6), (6, 6))]
     report = verify.check(attention, *args, checks=("gradient", "finite"))
     assert report.ok, report
+
+
+def angle(x, y):
+    """By its cosine, which has lost all digits where the vectors are nearly parallel."""
+    return jnp.arccos(jnp.minimum(x @ y / (jnp.linalg.norm(x) * jnp.linalg.norm(y)), 1))
+
+
+def squared(x, y):
+    return x * x * y
+
+
+def squared_bwd(args, g):
+    x, y = args
+    digits = jnp.abs(x).max() < 1000
+    return 2 * g * x * y / digits, g * x * x
+
+
+def test_digits_that_the_function_itself_has_lost_are_asked_of_no_rule():
+    rule = jax.custom_vjp(lambda x, y: squared(x, y))
+    rule.defvjp(lambda *args: (squared(*args), args), squared_bwd)
+    x, y = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
+    verdicts = [verify.check(f, x, y, checks=("gradient", "finite")).verdict for f in (angle, rule)]
+    assert verdicts == ["right", "wrong"]
