@@ -32,7 +32,8 @@ from verify.checks import (
     second_order,
     transforms,
 )
-from verify.function_under_test import FunctionUnderTest, describe, first_line
+from verify.concrete import described
+from verify.function_under_test import FunctionUnderTest, first_line
 from verify.generate import calls, long_calls, repeated
 from verify.log import Log
 from verify.oracle import canary
@@ -116,7 +117,7 @@ def check(
             raise UncheckableError(f"this backend computes wrong numbers: {sick}")
         limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
         own = function_of(rule) if is_instance(rule) else rule
-        tested = describe(own, args, reference, argnums, limits, kwargs, domain)
+        tested, held = described(own, args, kwargs, reference=reference, argnums=argnums, limits=limits, domain=domain)
         chosen = [c for c in chosen if c not in ONLY_WHERE_WRITTEN or c.applies(tested)]
         given = _example(tested, call, seed)
         example = calls.affordable(given)
@@ -124,7 +125,7 @@ def check(
         with np.errstate(all="ignore"), limited() as limit, contextlib.suppress(SpentError):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, limit, start + seconds)
-            log.notes += [FIXED] if is_instance(rule) else []
+            log.notes += [*held, FIXED] if is_instance(rule) else held
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
