@@ -184,17 +184,19 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         log.skip(later, example.label, "the rule is wrong already")
         return ""
     unjudged = alone or any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
-    sooner = (adjoint, differences) if unjudged else ()  # the oracles that are left
-    for one in [c for c in later if c in sooner or c in ONLY_WHERE_WRITTEN]:  # other calls may take all the time
+    for one in [c for c in later if unjudged and c in (adjoint, differences)]:  # the oracles that are left
         log.run(one, example)
+        later.remove(one)
+    limit.end = end
+    for one in [c for c in later if c in ONLY_WHERE_WRITTEN]:  # other calls may take all the time
+        log.run_before(end, one, example)
         later.remove(one)
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
-    limit.end = end
     try:
         for case in _generated(example, cases):
-            if _late(log, end):
+            if log.late(end):
                 raise SpentError
             if not log.run_all([c for c in first if _asked(c, case)], case):
                 break  # others would repeat what is known
@@ -204,18 +206,10 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         log.skip(later, example.label, "the rule is wrong already")
         return ""
     for one in later:
-        if _late(log, end):
-            log.skip([one], example.label, SPENT)
-        else:
-            log.run(one, example)
+        log.run_before(end, one, example)
     judged = {o.check for o in log.outcomes if o.status == PASSED} & ORACLES
     reasons = [o.reason for o in log.outcomes if o.check in ORACLES and o.status == NOT_RUN]
     return "" if judged or log.findings else (reasons[0] if reasons else "no check with an oracle was asked for")
-
-
-def _late(log: Log, end: float) -> bool:
-    """Whether a step as long as the longest so far would end after `end`."""
-    return time.perf_counter() + max((o.seconds for o in log.outcomes), default=0.0) > end
 
 
 def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[ModuleType]) -> bool:
