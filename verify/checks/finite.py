@@ -14,7 +14,7 @@ from verify.function_under_test import first_line
 from verify.generate import far_from_zero
 from verify.oracle.noise import compiled_otherwise, singular
 from verify.oracle.searches import refuse_unsolved
-from verify.report.finding import Finding, NotRunError
+from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.running import OWN, call, compiled, is_float
 
 NAME = "finite"
@@ -33,7 +33,9 @@ def findings(case: CallUnderTest) -> list[Finding]:
     except NotRunError:
         raise
     except Exception as error:
-        if not case.example and _refused(case):
+        if _refused(case):
+            if case.example:
+                raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
             raise NotRunError("the function itself refuses these numbers") from error
         text, whose = f"running the rule raises {first_line(error)}", "the backward rule"
         # A program runs on any numbers unless it is told to refuse some, as a solver does that breaks down.

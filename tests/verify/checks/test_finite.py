@@ -45,6 +45,14 @@ def test_a_rule_that_raises_at_the_example_is_wrong():
     assert verify.check(rule, X, cases=0, checks=("contract", "finite")).verdict == "wrong"
 
 
+def test_a_call_that_the_function_itself_refuses_cannot_be_checked():
+    rule = jax.custom_vjp(lambda x: unit(x))
+    rule.defvjp(lambda x: (unit(x), x), unit_bwd)
+    report = verify.check(rule, np.zeros((4, 3), np.float32), cases=0, checks=("contract", "finite"))
+    assert report.verdict == "could not be checked"
+    assert report.because.startswith("the call itself fails")
+
+
 def attention(q, k, wq, wk, wv):
     heads = [(x @ w).reshape(*x.shape[:-1], 2, 3) for x, w in ((q, wq), (k, wk), (k, wv))]
     logits = jnp.einsum("...thd,...Thd->...htT", *heads[:2]) / 3**0.5
