@@ -15,7 +15,11 @@ import jax.numpy as jnp
 from verify.function_under_test import FunctionUnderTest, describe, is_array
 from verify.report.finding import UncheckableError
 
-UNKNOWN = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
+UNKNOWN = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 INTEGERS = "the integer arrays are held as they are: the function must know them while it is traced"
 ADVICE = "(`jax.jit` does not take it either: give the number as a Python value, or use `jax.lax.cond` or `while_loop`)"
 

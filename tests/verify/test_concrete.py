@@ -41,6 +41,7 @@ def ruled(factor):
     [
         (of_its_constants, (X,), "right"),
         (repeated, (X, np.int32(3)), "right"),
+        (lambda x, count: sum(x**n for n in range(count)), (X, np.int32(3)), "right"),
         (lambda x, count: ruled(1.0)(x, int(count)), (X, np.int32(3)), "right"),
         (lambda x, count: ruled(1.1)(x, int(count)), (X, np.int32(3)), "wrong"),
         (of_its_values, (X,), "could not be checked"),

@@ -23,10 +23,10 @@ def within_budget(closed: Any) -> Callable:
     return lambda *args: _evaluate(closed, args, jnp.asarray(True))
 
 
-def continued(closed: Any) -> Callable:
-    """The same with every loop that ends by comparing floats run for twice as many iterations as it asks for, as long
-    as its state stays finite: where it had converged, nothing but its stopping error changes."""
-    return lambda *args: _evaluate(closed, args, jnp.asarray(True), further=True)
+def continued(closed: Any, times: int = 1) -> Callable:
+    """The same with every loop that ends by comparing floats run on for `times` as many iterations as it asks for, as
+    long as its state stays finite: where it had converged, nothing but its stopping error changes."""
+    return lambda *args: _evaluate(closed, args, jnp.asarray(True), further=times)
 
 
 def stops_by_floats(eqn: Any) -> bool:
@@ -60,7 +60,7 @@ def unbounded(closed: Any) -> bool:
     return contains(closed, LOOPS)
 
 
-def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = False) -> tuple[list[Any], Any]:
+def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: int = 0) -> tuple[list[Any], Any]:
     def equation(eqn, values):
         nonlocal ended
         name = eqn.primitive.name
@@ -88,7 +88,7 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = Fals
     return walk(closed, args, equation), ended
 
 
-def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+def _while(eqn: Any, values: Sequence[Any], ended: Any, further: int) -> tuple[list[Any], Any]:
     p = eqn.params
     of_cond, of_body = p["cond_nconsts"], p["body_nconsts"]
     asked, used, start = values[:of_cond], values[of_cond : of_cond + of_body], values[of_cond + of_body :]
@@ -100,7 +100,7 @@ def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[
     def next_of(state, ended):
         return _evaluate(p["body_jaxpr"], [*used, *state], ended, further)
 
-    longer = further and stops_by_floats(eqn)
+    longer = further > 0 and stops_by_floats(eqn)
 
     def cond(carry):
         count, end, _, _, ended = carry
@@ -112,7 +112,7 @@ def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[
         if longer:
             state = [jnp.where(unfinished, a, b) for a, b in zip(state, _if_finite(state, before), strict=True)]
         more, count = unfinished & goes_on(state, ended), count + 1
-        end = jnp.where(unfinished & ~more, 2 * count + 1 if longer else count, end)
+        end = jnp.where(unfinished & ~more, (1 + further) * count + 1 if longer else count, end)
         return count, end, more, state, jnp.where(unfinished, within, ended)
 
     more = goes_on(start, ended)
@@ -128,7 +128,7 @@ def _if_finite(state: Sequence[Any], before: Sequence[Any]) -> list[Any]:
     return [jnp.where(good, a, b) for a, b in zip(state, before, strict=True)]
 
 
-def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: int) -> tuple[list[Any], Any]:
     """The solver of a `custom_linear_solve`: what else it holds is for its derivatives, and these have been taken."""
     lengths, jaxprs = eqn.params["const_lengths"], eqn.params["jaxprs"]
     start = lengths.matvec + lengths.vecmat
@@ -136,7 +136,7 @@ def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: bool) ->
     return _evaluate(jaxprs.solve, [*consts, *b], ended, further)
 
 
-def _scan(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+def _scan(eqn: Any, values: Sequence[Any], ended: Any, further: int) -> tuple[list[Any], Any]:
     p = eqn.params
     consts, carry, xs = scan_parts(eqn, values)
 
