@@ -176,11 +176,14 @@ def test_a_loop_that_appears_when_its_primitive_is_lowered_goes_on():
     assert abs(end - 3) < 1e-6 < abs(start - 3)
 
 
+def iterated(step, start, tolerance):
+    far = lambda s: jnp.abs(s[0] - s[1]).max() > tolerance  # noqa: E731
+    return jax.lax.while_loop(far, lambda s: (s[1], step(s[1])), (start, step(start)))[1]
+
+
 def loosely_solved(a, tolerance):
     """x = 0.7 sin x + a, until a step is below the tolerance: its tangent is off by more than that."""
-    step = lambda x: 0.7 * jnp.sin(x) + a  # noqa: E731
-    far = lambda s: jnp.abs(s[0] - s[1]).max() > tolerance  # noqa: E731
-    return jax.lax.while_loop(far, lambda s: (s[1], step(s[1])), (a, step(a)))[1]
+    return iterated(lambda x: 0.7 * jnp.sin(x) + a, a, tolerance)
 
 
 @pytest.mark.parametrize("check", ["adjoint", "differences"])
@@ -189,6 +192,17 @@ def loosely_solved(a, tolerance):
 def test_an_implicit_derivative_is_held_against_what_the_loop_converges_to(factor, verdict, tolerance, check):
     rule = jax.custom_vjp(lambda a: loosely_solved(a, tolerance))
     rule.defvjp(lambda a: (loosely_solved(a, tolerance),) * 2, lambda x, g: (factor * g / (1 - 0.7 * jnp.cos(x)),))
+    a = np.array([0.3, -0.6, 0.9], np.float32)
+    report = verify.check(rule, a, cases=0, checks=("gradient", check))
+    assert report.verdict == verdict, report
+
+
+@pytest.mark.parametrize("check", ["adjoint", "differences"])
+@pytest.mark.parametrize(("tolerance", "verdict"), [(1e-5, "right"), (0.2, "wrong")])
+def test_a_loose_loop_of_the_backward_rule_alone_is_wrong(tolerance, verdict, check):
+    rule = jax.custom_vjp(lambda a: loosely_solved(a, 1e-6))
+    backward = lambda x, g: (iterated(lambda u: g + 0.7 * jnp.cos(x) * u, g, tolerance),)  # noqa: E731
+    rule.defvjp(lambda a: (loosely_solved(a, 1e-6),) * 2, backward)
     a = np.array([0.3, -0.6, 0.9], np.float32)
     report = verify.check(rule, a, cases=0, checks=("gradient", check))
     assert report.verdict == verdict, report
