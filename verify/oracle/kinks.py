@@ -82,8 +82,11 @@ def _slope(case: CallUnderTest, direction: list[np.ndarray], y_bar: Any, base: l
     arrays = case.at(WIDE)
     for n, u in zip(case.perturbed, direction, strict=True):
         arrays[n] = arrays[n] + h * u
-    pairs = zip(y_bar, case.value(arrays), base, strict=True)
-    return sum(float(np.sum(np.asarray(g, WIDE) * (m - b))) for g, m, b in pairs) / h
+    try:
+        moved = case.value(arrays)
+    except Exception as error:  # a solver, say, that refuses a matrix which is not symmetric
+        raise NotRunError("the function has no value beside the point") from error
+    return sum(float(np.sum(np.asarray(g, WIDE) * (m - b))) for g, m, b in zip(y_bar, moved, base, strict=True)) / h
 
 
 def unexplained(
