@@ -19,7 +19,7 @@ from verify.oracle import integers, narrow, tensor_float
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import smallest_normal, unit_roundoff
 from verify.oracle.truth import GENEROUS, LONG_SUMS, Truth, uniform, widen
-from verify.report.finding import NotRunError
+from verify.report.finding import NotRunError, Remembered
 from verify.running import (
     OWN,
     RULE,
@@ -74,7 +74,7 @@ class CallUnderTest:
     def moved(self, arrays: list[Any]) -> "CallUnderTest":
         return replace(self, arrays=tuple(arrays))
 
-    @cached_property
+    @Remembered
     def truth(self) -> Truth:
         """The oracle's answer. Raises NotRunError where the function cannot be differentiated."""
         fun = self.tested.oracle(self.options)
@@ -83,12 +83,12 @@ class CallUnderTest:
             return Truth(widen(y), widen(bars), [uniform(a, size) for a in y], [uniform(a, size) for a in bars])
         return self._measured_truth(fun, wide_sums=False)
 
-    @cached_property
+    @Remembered
     def truth_of_wide_sums(self) -> Truth:
         """The same, with the magnitudes of an evaluation whose sums are carried in a wider type."""
         return self._measured_truth(self.tested.oracle(self.options), wide_sums=True)
 
-    @cached_property
+    @Remembered
     def measured(self) -> Truth:
         """The oracle's answer with magnitudes by error analysis, which costs a compilation at a new shape."""
         if not self.reshaped:
@@ -104,7 +104,7 @@ class CallUnderTest:
             raise NotRunError(f"autodiff cannot differentiate the function ({first_line(error)})") from error
         return Truth(widen(y), widen(bars), widen(y_err), widen(bar_errs))
 
-    @cached_property
+    @Remembered
     def _both(self) -> tuple[Any, Any]:
         """Rule and oracle in one program, for a new shape: half the compiling, as most of it is common to both. The
         oracle comes without the error analysis: a fault of geometry is no matter of the last digits."""
@@ -157,7 +157,7 @@ class CallUnderTest:
         closed, (_, bars) = jax.make_jaxpr(run, return_shape=True)(list(self.arrays), list(self.y_bar))
         return closed, bars
 
-    @cached_property
+    @Remembered
     def wide(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Outputs and cotangents of the rule run in float64. Raises NotRunError where it does not run in float64."""
         if self.long:
@@ -222,12 +222,13 @@ class CallUnderTest:
             outs = float_outputs(self.tested, self.options, self.at(dtype))
         return [np.asarray(y).astype(o.dtype) for y, o in zip(y_bar, outs, strict=True)]
 
-    def value(self, arrays: list[Any], fun: Callable | None = None, key: str = "value") -> list[np.ndarray]:
-        """The floating outputs of `fun` (default: the reference, or the rule) at these float64 arrays, without any
-        derivative."""
+    def value(
+        self, arrays: list[Any], fun: Callable | None = None, key: str = "value", through: Callable = call
+    ) -> list[np.ndarray]:
+        """The floating outputs of `fun` (default: the reference, or the rule) at these float64 arrays."""
         flat = self.tested.flat(fun or self.tested.reference or self.tested.rule, self.options)
         run = compiled(self, key, WIDE, lambda: lambda arrays: [o for o in flat(*arrays) if is_float(o)])
-        return [np.asarray(o, WIDE) for o in call(run, WIDE, arrays)]
+        return [np.asarray(o, WIDE) for o in through(run, WIDE, arrays)]
 
 
 def float_outputs(tested: FunctionUnderTest, options: Mapping[str, Any], arrays: Sequence[Any]) -> list[Any]:

@@ -32,7 +32,8 @@ from verify.checks import (
     second_order,
     transforms,
 )
-from verify.function_under_test import FunctionUnderTest, describe, first_line
+from verify.concrete import described
+from verify.function_under_test import FunctionUnderTest, first_line
 from verify.generate import calls, long_calls, repeated
 from verify.log import Log
 from verify.oracle import canary
@@ -116,7 +117,7 @@ def check(
             raise UncheckableError(f"this backend computes wrong numbers: {sick}")
         limits = {"residual_bytes": residual_bytes, "time_ratio": time_ratio}
         own = function_of(rule) if is_instance(rule) else rule
-        tested = describe(own, args, reference, argnums, limits, kwargs, domain)
+        tested, held = described(own, args, kwargs, reference=reference, argnums=argnums, limits=limits, domain=domain)
         chosen = [c for c in chosen if c not in ONLY_WHERE_WRITTEN or c.applies(tested)]
         given = _example(tested, call, seed)
         example = calls.affordable(given)
@@ -124,7 +125,7 @@ def check(
         with np.errstate(all="ignore"), limited() as limit, contextlib.suppress(SpentError):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, limit, start + seconds)
-            log.notes += [FIXED] if is_instance(rule) else []
+            log.notes += [*held, FIXED] if is_instance(rule) else held
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
@@ -183,17 +184,19 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         log.skip(later, example.label, "the rule is wrong already")
         return ""
     unjudged = alone or any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
-    sooner = (adjoint, differences) if unjudged else ()  # the oracles that are left
-    for one in [c for c in later if c in sooner or c in ONLY_WHERE_WRITTEN]:  # other calls may take all the time
+    for one in [c for c in later if unjudged and c in (adjoint, differences)]:  # the oracles that are left
         log.run(one, example)
+        later.remove(one)
+    limit.end = end
+    for one in [c for c in later if c in ONLY_WHERE_WRITTEN]:  # other calls may take all the time
+        log.run_before(end, one, example)
         later.remove(one)
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
-    limit.end = end
     try:
         for case in _generated(example, cases):
-            if _late(log, end):
+            if log.late(end):
                 raise SpentError
             if not log.run_all([c for c in first if _asked(c, case)], case):
                 break  # others would repeat what is known
@@ -203,18 +206,10 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         log.skip(later, example.label, "the rule is wrong already")
         return ""
     for one in later:
-        if _late(log, end):
-            log.skip([one], example.label, SPENT)
-        else:
-            log.run(one, example)
+        log.run_before(end, one, example)
     judged = {o.check for o in log.outcomes if o.status == PASSED} & ORACLES
     reasons = [o.reason for o in log.outcomes if o.check in ORACLES and o.status == NOT_RUN]
     return "" if judged or log.findings else (reasons[0] if reasons else "no check with an oracle was asked for")
-
-
-def _late(log: Log, end: float) -> bool:
-    """Whether a step as long as the longest so far would end after `end`."""
-    return time.perf_counter() + max((o.seconds for o in log.outcomes), default=0.0) > end
 
 
 def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[ModuleType]) -> bool:

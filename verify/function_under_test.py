@@ -128,8 +128,8 @@ def _of_own_dtype(leaf: Leaf, given: Any) -> bool:
 def describe(
     rule: Callable,
     args: Sequence[Any],
-    reference: Callable | None,
-    argnums: int | Sequence[int] | None,
+    reference: Callable | None = None,
+    argnums: int | Sequence[int] | None = None,
     limits: Mapping[str, Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
     domain: Mapping[str, Any] | None = None,

@@ -54,6 +54,17 @@ class Log:
         self.outcomes.append(Outcome(check.NAME, case.label, status, reason, time.perf_counter() - start))
         return not found
 
+    def run_before(self, end: float, check: ModuleType, case: CallUnderTest) -> None:
+        """Run one check, unless it would end late."""
+        if self.late(end):
+            self.skip([check], case.label, SPENT)
+        else:
+            self.run(check, case)
+
+    def late(self, end: float) -> bool:
+        """Whether a step as long as the longest so far would end after `end`."""
+        return time.perf_counter() + max((o.seconds for o in self.outcomes), default=0.0) > end
+
     def run_all(self, checks: Sequence[ModuleType], case: CallUnderTest) -> bool:
         """Run several; a rule that cannot be differentiated at a call is not asked for its gradient there."""
         right = True

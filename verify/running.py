@@ -19,6 +19,7 @@ OWN = "own"  # run at the example's own dtypes
 RULE = "rule"  # the program of the rule's own pullback
 FORWARD = "forward mode"  # that of the oracle's pushforward
 WIDE = np.dtype(np.float64)
+UNOPTIMISED = "unoptimised"  # the attribute of a program that is
 SMALL = 2000  # elements, up to which a program is run sooner than its optimisation is done
 
 
@@ -111,7 +112,9 @@ def quickly(fun: Callable, *, once: bool = True) -> Callable:
     splitting a small program into parts: that is two thirds of it, and the program is as fast. LLVM's first level of
     optimising makes a float64 convolution as fast as its third, in two thirds of the time; a program that runs but once
     goes without."""
-    return jax.jit(fun, compiler_options=_quick_options(jax.default_backend(), once))
+    run = jax.jit(fun, compiler_options=_quick_options(jax.default_backend(), once))
+    setattr(run, UNOPTIMISED, once)
+    return run
 
 
 @functools.cache
@@ -142,11 +145,30 @@ def call(run: Callable, dtype: Any, *args: Any, products: str = "highest") -> An
         with timed(program.jaxpr if program else None):
             counted = _within_budget(program.jaxpr) if program else None
             if program is None or counted is None:
-                return jax.block_until_ready(run(*args))
+                return _finite_if_anyhow(run, args)
             flat, ended = jax.block_until_ready(counted(*jax.tree.leaves(args)))
         if not ended:
             raise NotRunError(f"a loop did not end within {ITERATIONS:,} iterations")
         return jax.tree.unflatten(jax.tree.structure(program.out_info), flat)
+
+
+def _finite_if_anyhow(run: Callable, args: Sequence[Any]) -> Any:
+    """What `run` returns. Of a program without LLVM's optimisations, in which a number that occurs twice may be rounded
+    in two ways, so that no entry is the maximum, only what is finite is taken; else the program is optimised."""
+    results = jax.block_until_ready(run(*args))
+    if not getattr(run, UNOPTIMISED, False) or _finite(results) or not _finite(args):
+        return results
+    return jax.block_until_ready(_optimised(run)(*args))
+
+
+def _finite(tree: Any) -> bool:
+    floats = [a for a in jax.tree_util.tree_leaves(tree) if is_float(a)]
+    return all(bool(np.all(np.isfinite(np.asarray(a, WIDE)))) for a in floats)
+
+
+@functools.lru_cache(maxsize=64)
+def _optimised(run: Any) -> Callable:
+    return quickly(run.__wrapped__, once=False)
 
 
 @functools.lru_cache(maxsize=64)

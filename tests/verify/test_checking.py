@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import verify
-from verify.checking import _late
 from verify.log import Log
 from verify.report.report import PASSED, Outcome
 
@@ -194,8 +193,8 @@ def test_a_search_for_nans_or_for_transfers_is_no_part_of_the_rule():
 
 def test_nothing_is_begun_that_would_end_after_the_limit():
     log = Log(outcomes=[Outcome("gradient", "", PASSED, "", seconds=5.0)])
-    assert _late(log, time.perf_counter() + 4)
-    assert not _late(log, time.perf_counter() + 60)
+    assert log.late(time.perf_counter() + 4)
+    assert not log.late(time.perf_counter() + 60)
 
 
 def test_importing_is_quick_and_loads_neither_jax_nor_rich():

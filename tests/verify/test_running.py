@@ -85,3 +85,18 @@ def test_the_callers_garbage_collection_comes_back(own):
         assert gc.get_threshold() == own
     finally:
         gc.set_threshold(*before)
+
+
+def test_what_is_not_finite_is_asked_of_an_optimised_program():
+    """In one without optimisations a number may be rounded in two ways, so that none is the maximum: 0/0."""
+
+    def run(arrays):
+        return [a / 0 for a in arrays]
+
+    run.unoptimised, run.__wrapped__ = True, lambda arrays: [2 * a for a in arrays]
+    x = np.ones(2, np.float32)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(running.call(run, running.OWN, [x]), [2 * x])
+        assert np.isnan(running.call(run, running.OWN, [np.nan * x])).all()
+    assert running.quickly(jnp.sin).unoptimised
+    assert not running.quickly(jnp.sin, once=False).unoptimised

@@ -53,7 +53,7 @@ def test_a_program_that_would_end_late_does_not_start():
 
 
 def test_a_slow_step_ends_between_its_programs_and_the_report_says_what_was_left_out(monkeypatch):
-    monkeypatch.setattr("verify.checking._late", lambda log, end: False)  # no step is predicted to be long
+    monkeypatch.setattr("verify.log.Log.late", lambda log, end: False)  # no step is predicted to be long
     calls = []
 
     def host(x):
@@ -84,3 +84,16 @@ def test_the_time_counts_from_gradients_answer_on():
     assert passed == ["contract", "gradient", "finite"]  # which looks at gradient's numbers
     alone = verify.check(jnp.sin, X, seconds=0)  # autodiff is compared with itself: other checks are its answer
     assert {o.check for o in alone.outcomes if o.status == "passed"} >= {"adjoint", "differences"}
+
+
+def test_without_reverse_mode_the_answer_is_that_of_forward_mode_and_differences_and_no_more_is_asked_late():
+    @jax.custom_jvp
+    def root(x):
+        return jax.lax.while_loop(lambda s: jnp.abs(s * s - x).max() > 1e-6, lambda s: 0.5 * (s + x / s), x)
+
+    root.defjvps(lambda t, y, x: t / (2 * y))
+    report = verify.check(root, np.abs(X) + 1, seconds=0)
+    assert report.verdict == "right"
+    ran = {o.check for o in report.outcomes if o.status == "passed"}
+    assert {"adjoint", "differences"} <= ran
+    assert "pushforward" not in ran

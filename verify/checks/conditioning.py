@@ -20,7 +20,7 @@ from verify.checks.gradient import resolved, usable
 from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import differences
-from verify.oracle.noise import SIZES, within_noise
+from verify.oracle.noise import SIZES, compiled_otherwise, within_noise
 from verify.oracle.searches import refuse_unsolved, searches
 from verify.oracle.tolerance import (
     ROOM,
@@ -74,6 +74,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
     if not finite_value(case):
         raise NotRunError("the function itself has no finite value here")
     allowed = [a + WORSE_THAN_AUTODIFF * l for a, l in zip(allowed, _lost_by_autodiff(case), strict=True)]
+    if not _differences(case, OWN, compiled_otherwise(case), allowed):
+        return []
     return _differences(case, OWN, case.own[1], allowed)
 
 

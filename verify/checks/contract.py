@@ -32,6 +32,7 @@ UNDIFFERENTIABLE = (
     "JVP rule not implemented",
     "Linearization rule",
     "Transpose rule",
+    "gradients are only implemented",
     "for grad support, subclass",
 )
 

@@ -19,7 +19,17 @@ from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import INSTANCE
-from verify.oracle.noise import MEASURED, ROOM, below_normal, cancelled, loop_noise, measured, singular, within_noise
+from verify.oracle.noise import (
+    MEASURED,
+    ROOM,
+    below_normal,
+    cancelled,
+    compiled_otherwise,
+    loop_noise,
+    measured,
+    singular,
+    within_noise,
+)
 from verify.oracle.searches import refuse_unsolved
 from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
@@ -155,6 +165,8 @@ def _beyond_noise(
             bad = _both(bad, [~n for n in _as_in_float64(case, got, right)])
             bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
             bad = _both(bad, [~cancelled(case, k, g, case.own_unit) for k, g in enumerate(got)])
+            if any_true(bad) and not (case.example or case.reshaped):
+                bad = _both(bad, _differing(case, compiled_otherwise(case), allowed))
     return bad
 
 
@@ -197,21 +209,6 @@ def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: 
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
     text = f"outside of what the example shows, {count} ({values})"
     return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
-
-
-def excused(case: CallUnderTest) -> list[np.ndarray]:
-    """Per perturbed leaf, the elements at which the rule differs from autodiff and a kink explains it: other checks
-    that lean on autodiff leave them out."""
-    none = [np.zeros(case.arrays[n].shape, bool) for n in case.perturbed]
-    try:
-        truth, got = case.truth, case.wide[1]
-        ratio = max(1.0, case.narrowest / unit_roundoff(WIDE))
-        allowed = [allowed_error(m, WIDE) * ratio for m in truth.magnitudes]
-        wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, got, allowed, strict=True)]
-        left = kinks.unexplained(case, WIDE, got, allowed, wrong)
-        return [w & ~b for w, b in zip(wrong, left, strict=True)]
-    except (NotRunError, ValueError):
-        return none
 
 
 def resolved(case: CallUnderTest, leaf: int) -> np.ndarray:

@@ -89,7 +89,8 @@ def _declared(case: CallUnderTest, level: object, y_bar: list, bars: list, unit:
 
 
 def _scaled(case: CallUnderTest, bars: list, allowed: list, stopping: list, unit: float) -> list[tuple]:
-    """Cotangents 2^±12 times as large: what clips or flushes shows there. Not asked of half precision inside."""
+    """Cotangents 2^±12 times as large: what clips or flushes shows there. Not asked of half precision inside, nor small
+    ones of a backward rule that iterates: below its absolute tolerance it need not begin."""
     floats = [case.arrays[n].dtype.itemsize for n in case.perturbed] + [g.dtype.itemsize for g in case.y_bar]
     if unit > unit_roundoff(np.float32) or min(floats) < 4:
         return []
@@ -100,7 +101,7 @@ def _scaled(case: CallUnderTest, bars: list, allowed: list, stopping: list, unit
             [np.maximum(a * 2.0**e, n) for a, n in zip(allowed, stopping, strict=True)],
             [np.ldexp(b, e) for b in bars],
         )
-        for e in (12, -12)
+        for e in ((12,) if any(map(largest, stopping)) else (12, -12))
     ]
 
 

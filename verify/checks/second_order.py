@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.checks import gradient
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored
 from verify.oracle import at_kinks, kinks, samplers
@@ -103,7 +102,7 @@ def _findings(case: CallUnderTest) -> list[Finding]:
     # Where autodiff of the function was no oracle for the first derivative it is none for the second; and what
     # a stop_gradient holds, the rule's residuals may follow when it is differentiated again.
     stops = kinks.stops_gradients(case)
-    if found is None or (found and (stops or any_true(gradient.excused(case)))):
+    if found is None or (found and (stops or any_true(kinks.excused(case)))):
         found = _against_differences(case, arrays, y_bar, u, got)
         if found and stops and not _consistent(case, arrays, y_bar, u):
             raise NotRunError("with a stop_gradient the function's second derivative is not defined")

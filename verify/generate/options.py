@@ -29,6 +29,7 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
     # "all" is left to those who declare it: what it returns is no subgradient.
     "ties": ("last", "split"),
 }
+CUTOFFS = ("rcond", "rtol", "atol", "tol", "eps", "epsilon")
 
 
 def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
@@ -38,7 +39,7 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
         values = list(GEOMETRY.get(name, ()))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
-        values += [v for v in _announced(parameter.annotation) if not values and parameter.default is None]
+        values += [v for v in _announced(name, parameter.annotation) if not values and parameter.default is None]
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
         if values:
@@ -63,10 +64,12 @@ def _near(default: Any) -> list[Any]:
     return []
 
 
-def _announced(annotation: Any) -> list[Any]:
-    """Values of an option that is None, and may be a number by its annotation."""
+def _announced(name: str, annotation: Any) -> list[Any]:
+    """Values of an option that is None, and may be a number by its annotation. Below a cut-off a function takes numbers
+    for zero: at 0.5 the pseudo-inverse is that of another matrix, of which none of its derivatives is right."""
     kinds = typing.get_args(annotation)
-    return [value for kind, value in ((bool, True), (int, 2), (float, 0.5)) if kind in kinds]
+    real = 1e-6 if name in CUTOFFS else 0.5
+    return [value for kind, value in ((bool, True), (int, 2), (float, real)) if kind in kinds]
 
 
 def _literals(annotation: Any) -> list[Any]:

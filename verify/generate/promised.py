@@ -1,9 +1,10 @@
 """Which generated calls the example promises to be calls at all, though the function takes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from jax.extend import core
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
@@ -16,7 +17,7 @@ KNOWN, UNKNOWN = object(), object()  # a value that is not computed; one that th
 
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
-    unlike_the_example = (_written_twice, _reflected_whole, _masked_whole)
+    unlike_the_example = (_written_twice, _reflected_whole, _masked_whole, _indexed_beyond)
     return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case))
 
 
@@ -27,6 +28,28 @@ def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
     labels = [n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER]
     several = [n for n in labels if example.arrays[n].shape[-1:] > (1,)]
     return any(occur_once(example.arrays[n]) and not occur_once(case.arrays[n]) for n in several)
+
+
+def _indexed_beyond(case: CallUnderTest, example: CallUnderTest) -> bool:
+    """Whether an axis is too short for integers that the function holds, unlike in the example: labels, as they may be,
+    of more classes than there are."""
+    try:
+        held = [np.asarray(c) for c in _constants(example.trace[0]) if np.issubdtype(c.dtype, np.integer)]
+    except Exception:  # it cannot be traced, which `contract` says
+        return False
+    most = {int(c.max()) for c in held if c.size > 1 and c.min() >= 0}
+    sizes = [[size for a in c.arrays for size in np.shape(a)] for c in (example, case)]
+    return any(new <= index < old for index in most for old, new in zip(*sizes, strict=True))
+
+
+def _constants(closed: Any) -> Iterator[Any]:
+    """The arrays that a program holds, at any depth."""
+    yield from closed.consts
+    for eqn in closed.jaxpr.eqns:
+        yield from (v.val for v in eqn.invars if isinstance(v, core.Literal) and np.ndim(v.val))
+        for value in eqn.params.values():
+            if isinstance(value, core.ClosedJaxpr):
+                yield from _constants(value)
 
 
 def _reflected_whole(case: CallUnderTest, example: CallUnderTest) -> bool:

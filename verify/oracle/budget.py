@@ -15,6 +15,7 @@ from verify.oracle.primal import CALLS, TRANSPARENT, bind, contains, equations, 
 
 ITERATIONS = 10_000  # of each loop: more than what converges takes
 LOOPS = {"while": ""}
+HIDDEN = {"linear_solve"}  # Lineax's; its program appears when it is lowered
 
 
 def within_budget(closed: Any) -> Callable:
@@ -22,10 +23,10 @@ def within_budget(closed: Any) -> Callable:
     return lambda *args: _evaluate(closed, args, jnp.asarray(True))
 
 
-def continued(closed: Any) -> Callable:
-    """The same with every loop that ends by comparing floats run for twice as many iterations as it asks for, as long
-    as its state stays finite: where it had converged, nothing but its stopping error changes."""
-    return lambda *args: _evaluate(closed, args, jnp.asarray(True), further=True)
+def continued(closed: Any, times: int = 1) -> Callable:
+    """The same with every loop that ends by comparing floats run on for `times` as many iterations as it asks for, as
+    long as its state stays finite: where it had converged, nothing but its stopping error changes."""
+    return lambda *args: _evaluate(closed, args, jnp.asarray(True), further=times)
 
 
 def stops_by_floats(eqn: Any) -> bool:
@@ -39,18 +40,35 @@ def stops_by_floats(eqn: Any) -> bool:
     return any(jnp.issubdtype(v.aval.dtype, jnp.floating) for e in compared for v in e.invars)
 
 
+def iterates(closed: Any) -> bool:
+    """Whether some loop of the program ends by comparing floats."""
+    for eqn in equations(closed):
+        if eqn.primitive.name == "while" and stops_by_floats(eqn):
+            return True
+        if eqn.primitive.name in HIDDEN and iterates(opened(eqn)):
+            return True
+    return False
+
+
+def opened(eqn: Any) -> Any:
+    """The program of a primitive that hides it."""
+    return jax.make_jaxpr(lambda *values: eqn.primitive.impl(*values, **eqn.params))(*[v.aval for v in eqn.invars])
+
+
 def unbounded(closed: Any) -> bool:
     """Whether the program holds a `while` at any depth."""
     return contains(closed, LOOPS)
 
 
-def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = False) -> tuple[list[Any], Any]:
+def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: int = 0) -> tuple[list[Any], Any]:
     def equation(eqn, values):
         nonlocal ended
         name = eqn.primitive.name
-        if not contains(eqn, LOOPS):
+        if further and name in HIDDEN:
+            out, ended = _evaluate(opened(eqn), values, ended, further)
+        elif not contains(eqn, LOOPS):
             return bind(eqn, values, eqn.params)
-        if name == "while":
+        elif name == "while":
             out, ended = _while(eqn, values, ended, further)
         elif name == "scan":
             out, ended = _scan(eqn, values, ended, further)
@@ -70,7 +88,7 @@ def _evaluate(closed: Any, args: Sequence[Any], ended: Any, further: bool = Fals
     return walk(closed, args, equation), ended
 
 
-def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+def _while(eqn: Any, values: Sequence[Any], ended: Any, further: int) -> tuple[list[Any], Any]:
     p = eqn.params
     of_cond, of_body = p["cond_nconsts"], p["body_nconsts"]
     asked, used, start = values[:of_cond], values[of_cond : of_cond + of_body], values[of_cond + of_body :]
@@ -82,19 +100,25 @@ def _while(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[
     def next_of(state, ended):
         return _evaluate(p["body_jaxpr"], [*used, *state], ended, further)
 
+    longer = further > 0 and stops_by_floats(eqn)
+
     def cond(carry):
-        count, state, ended = carry
-        return goes_on(state, ended) & ended & (count < ITERATIONS)
+        count, end, _, _, ended = carry
+        return ended & (count < end)
 
-    def body(carry):
-        count, state, ended = carry
-        return count + 1, *next_of(state, ended)
+    def body(carry):  # traced once, also where the loop is to go on: loops within loops would double at every depth
+        count, end, unfinished, before, ended = carry
+        state, within = next_of(before, ended)
+        if longer:
+            state = [jnp.where(unfinished, a, b) for a, b in zip(state, _if_finite(state, before), strict=True)]
+        more, count = unfinished & goes_on(state, ended), count + 1
+        end = jnp.where(unfinished & ~more, (1 + further) * count + 1 if longer else count, end)
+        return count, end, more, state, jnp.where(unfinished, within, ended)
 
-    count, state, ended = jax.lax.while_loop(cond, body, (jnp.asarray(0), list(start), ended))
-    ended = ended & ~goes_on(state, ended)
-    if further and stops_by_floats(eqn):
-        state = jax.lax.fori_loop(0, count + 1, lambda _, before: _if_finite(next_of(before, ended)[0], before), state)
-    return list(state), ended
+    more = goes_on(start, ended)
+    end = jnp.where(more, ITERATIONS, int(longer))
+    _, _, more, state, ended = jax.lax.while_loop(cond, body, (jnp.asarray(0), end, more, list(start), ended))
+    return list(state), ended & ~more
 
 
 def _if_finite(state: Sequence[Any], before: Sequence[Any]) -> list[Any]:
@@ -104,7 +128,7 @@ def _if_finite(state: Sequence[Any], before: Sequence[Any]) -> list[Any]:
     return [jnp.where(good, a, b) for a, b in zip(state, before, strict=True)]
 
 
-def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: int) -> tuple[list[Any], Any]:
     """The solver of a `custom_linear_solve`: what else it holds is for its derivatives, and these have been taken."""
     lengths, jaxprs = eqn.params["const_lengths"], eqn.params["jaxprs"]
     start = lengths.matvec + lengths.vecmat
@@ -112,7 +136,7 @@ def _linear_solve(eqn: Any, values: Sequence[Any], ended: Any, further: bool) ->
     return _evaluate(jaxprs.solve, [*consts, *b], ended, further)
 
 
-def _scan(eqn: Any, values: Sequence[Any], ended: Any, further: bool) -> tuple[list[Any], Any]:
+def _scan(eqn: Any, values: Sequence[Any], ended: Any, further: int) -> tuple[list[Any], Any]:
     p = eqn.params
     consts, carry, xs = scan_parts(eqn, values)
 

@@ -8,6 +8,7 @@ Rounding is measured by moving inputs by a roundoff: where it cancels or grows (
 logarithm of a sum at -1e5, a number rounded onto a kink), first-order analysis does not see it.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,11 +16,11 @@ import jax
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle.budget import continued, stops_by_floats
-from verify.oracle.primal import equations
+from verify.oracle.budget import continued, iterates
 from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
 from verify.running import FORWARD, OWN, RULE, WIDE, call, compiled, is_float, pullback, pushforward, quickly, traced
+from verify.time_limit import timed
 
 MOVES, MOVED_ALONE = 4, 3
 REACH = 4  # how far beyond the results at moved inputs, in units of their spread
@@ -30,6 +31,7 @@ MEASURED = 64.0  # times what rounding is measured to do
 SINGULAR = 1e12  # times the example's cotangents
 VANISHED, ROUNDOFFS = 1e-4, 16.0  # of the example's cotangents, and the error left then
 SIZES = "size of each cotangent of the example"
+CONVERGED = 15  # times as many iterations as a loop asks for: to a tenth of a tolerance, and its tangent, too
 ROOM = 8.0  # times what is measured: the distance between two iterates, not that to the limit
 
 
@@ -62,13 +64,39 @@ def _measured(case: CallUnderTest) -> float:
 def _moved_by_going_on(level: Any, run: Callable, inputs: list) -> float | None:
     """Relative to the largest element of each result; None where the program does not run at this level."""
     try:
-        closed = traced(run, level, *inputs)
-        longer = quickly(lambda *parts: continued(closed)(*[a for part in parts for a in part])[0])
-        pairs = list(zip(_flat(call(run, level, *inputs)), _flat(call(longer, level, *inputs)), strict=True))
+        pairs = list(zip(_flat(call(run, level, *inputs)), going_on(run, level, *inputs, times=1), strict=True))
     except Exception:  # forward mode does not reach everywhere, and not every rule runs in float64
         return None
     moves = [largest(np.asarray(b, WIDE) - np.asarray(a, WIDE)) / (largest(a) or 1.0) for a, b in pairs if is_float(a)]
     return max(moves, default=0.0)
+
+
+def going_on(run: Callable, level: Any, *inputs: list, times: int = CONVERGED) -> list[np.ndarray]:
+    """The results of a `call`, flat, with its loops run on: closer to what they converge to."""
+    closed = traced(run, level, *inputs)
+    longer = _longer(closed, times)
+    with timed((closed, f"longer {times}")):
+        return _flat(call(lambda *parts: longer(*[a for part in parts for a in part]), level, *inputs))
+
+
+def bars_going_on(case: CallUnderTest, bars: list[np.ndarray]) -> list[np.ndarray]:
+    """The rule's cotangents in float64 with its loops run on: what a loose tolerance leaves of a solution is no fault
+    of its derivative. `bars` where the values have converged, so that only a loop of the backward rule is loose, or
+    where the rule does not run in float64."""
+    flat, count = case.tested.flat(case.tested.rule, case.options), len(case.perturbed)
+    try:
+        pairs = zip(case.value(case.at(WIDE)), case.value(case.at(WIDE), through=going_on), strict=True)
+        if all(largest(after - before) <= FINEST * largest(before) for before, after in pairs):
+            return bars
+        run = compiled(case, RULE, WIDE, lambda: pullback(flat, case.perturbed))
+        return going_on(run, WIDE, case.at(WIDE), case.cotangent(WIDE, case.y_bar))[-count:]
+    except Exception:
+        return bars
+
+
+@functools.lru_cache(maxsize=32)
+def _longer(closed: Any, times: int) -> Callable:
+    return quickly(lambda *args: continued(closed, times)(*args)[0])
 
 
 def _flat(outputs: Any) -> list[np.ndarray]:
@@ -148,6 +176,13 @@ def _moves(case: CallUnderTest, unit: float, draws: int = MOVES) -> list[list[An
     return [[a * (1 + 2 * unit * s[n]) if n in s else a for n, a in enumerate(wide)] for s in signs]
 
 
+def compiled_otherwise(case: CallUnderTest) -> list[np.ndarray]:
+    """The rule's cotangents at its own dtype, from a program that XLA fuses less. In numbers far beyond the example's a
+    fused program that computes one of them twice rounds it twice: x - max x is above 0 then, and the distance of a
+    point from itself is not 0. That is no doing of a rule."""
+    return case.pull(OWN, case.y_bar, key="rule, fused less")[1]
+
+
 def singular(case: CallUnderTest) -> bool:
     """Whether this is a generated call at which cotangents are larger than the example's by all that float64 resolves:
     the function divides by what is 0 but for rounding, as the rule of a decomposition does at equal eigenvalues."""
@@ -186,7 +221,6 @@ def _elasticity(x: np.ndarray, bar: np.ndarray) -> float:
 
 def _iterates(case: CallUnderTest) -> bool:
     try:
-        closed = case.trace[0]
+        return iterates(case.trace[0])
     except Exception:
         return False
-    return any(stops_by_floats(e) for e in equations(closed) if e.primitive.name == "while")

@@ -18,6 +18,7 @@ HIJAX = "call_hi_primitive"
 VJP_CALLS = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr", HIJAX: "_prim"}
 JVP_CALLS = {"custom_jvp_call": "call_jaxpr", HIJAX: "_prim"}
 CALLS = VJP_CALLS | JVP_CALLS
+BATCHED = {"custom_vmap_call": "call"}  # has a batching rule of its own; reverse mode does not reach through it
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
 
@@ -31,7 +32,7 @@ def inlined(fun: Callable, calls: dict[str, str]) -> Callable:
 
     def without_rules(*args):
         closed = jax.make_jaxpr(fun)(*args)
-        return evaluate(closed, args, calls)
+        return evaluate(closed, args, calls | BATCHED)
 
     return without_rules
 

@@ -1,6 +1,7 @@
 """Which of the rules inside a function is wrong, once the function is."""
 
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from verify.report.report import UNCHECKED, Report
 
 CHECKS = ("contract", "gradient", "forward")
 MOST, SECONDS = 12, 5.0  # rules looked at one by one, and for how long each
+TOGETHER = 15.0  # seconds after which no further one is looked at: the answer is known already
 OTHERS = 4  # calls of other shapes that each gets, where the example showed nothing
 
 
@@ -44,12 +46,15 @@ def _notes(function: Callable, args: Sequence[Any], check: Callable[..., Report]
     records = [r for r in recorded(function, *args) if not name_of(r.rule).startswith("jax.")]
     if len({r.name for r in records}) < 2:
         return []
-    reports = [_checked(r, check, cases) for r in records[:MOST]]
+    reports, end = [_checked(records[0], check, cases)], time.perf_counter() + TOGETHER
+    reports += [_checked(r, check, cases) for r in records[1:MOST] if time.perf_counter() < end]
     wrong = {r.rule: r for r in reversed(reports) if r.failures}
     unknown = [r.rule for r in reports if r.verdict == UNCHECKED]
     right = ", ".join(dict.fromkeys(r.rule for r in reports if r.rule not in {*wrong, *unknown}))
+    late = len(records[:MOST]) - len(reports)
     if not wrong:
         left = f"; {', '.join(unknown)} could not be checked" if unknown else ""
+        left += f"; for {late} more there was no time" if late else ""
         return [f"of the rules inside, each is right by itself on this call: {right}{left}"] if right else []
     notes = [f"of the rules inside, {name} is wrong: {_said(r)}" for name, r in reversed(wrong.items())]
     return [*notes[:-1], notes[-1] + (f"; right: {right}" if right else "")]

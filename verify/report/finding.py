@@ -1,7 +1,10 @@
 """What a check says: findings, and the reasons why it could say nothing."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,24 @@ def apart(expected: float, got: float) -> str:
 
 class NotRunError(Exception):
     """A check has nothing to say about this case; the text says why."""
+
+
+class Remembered(Generic[T]):
+    """A cached property that is not tried again either where it raised NotRunError, which may take as long."""
+
+    def __init__(self, function: Callable[[Any], T]):
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        kept, name = instance.__dict__.setdefault("remembered", {}), self.function.__name__
+        if name not in kept:
+            try:
+                kept[name] = self.function(instance)
+            except NotRunError as why:
+                kept[name] = why
+        if isinstance(kept[name], NotRunError):
+            raise NotRunError(str(kept[name])) from kept[name]
+        return kept[name]
 
 
 class UncheckableError(Exception):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import purecnn
+import verify
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.checks import conditioning
 from verify.function_under_test import describe
@@ -73,3 +74,17 @@ def test_where_autodiff_is_not_the_derivative_its_error_bounds_say_nothing(facto
     case = CallUnderTest(describe(rule, args, None, None), "saturated", args, {}, 0, stress=True)
     found = conditioning.findings(with_cotangent(case, np.random.default_rng(0)))
     assert bool(found) == (factor != 1)
+
+
+def matern(x, scale):
+    """Matérn's kernel of all pairs of points, by squares less products: rounding keeps a point apart from itself."""
+    squares = (x**2).sum(-1)
+    distances = jnp.maximum(squares[:, None] + squares[None] - 2 * x @ x.T, 0)
+    apart = distances > 0
+    s = jnp.where(apart, jnp.sqrt(jnp.where(apart, distances, 1)), 0) / scale
+    return jnp.exp(jnp.log1p(s + s**2 / 3) - s)
+
+
+def test_what_fusing_alone_rounds_otherwise_is_no_fault():
+    x = np.random.default_rng(5).standard_normal((4, 2)).astype(np.float32)
+    assert verify.check(matern, x, np.float32(0.9), checks=("gradient", "conditioning")).ok

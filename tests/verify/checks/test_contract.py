@@ -37,3 +37,9 @@ def test_a_rule_that_is_right_for_one_sample_only_is_wrong():
 
     report = verify.check(joined(lambda x, z: x * z, backward), normal(0, 1, 4), normal(1, 1, 4))
     assert "contract" in {f.check for f in report.failures}
+
+
+def test_what_jax_says_it_cannot_differentiate_is_no_fault():
+    report = verify.check(lambda x: jax.ops.segment_prod(x, jnp.array([0, 1, 0]), 2), normal(0, 3, 2), cases=0)
+    assert report.verdict == "could not be checked"
+    assert "JAX cannot differentiate the function" in report.because

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import verify
@@ -62,3 +63,27 @@ def test_an_element_that_is_not_finite_leaves_the_others_their_room():
     x[0, 0] = -10
     found = verify.check(rule, x, cases=0, checks=("linearity",)).failures
     assert not found, found
+
+
+A = np.array([[2.0, 0.3, 0.1], [0.3, 1.5, 0.2], [0.1, 0.2, 1.8]])
+
+
+def conjugate_gradients(b):
+    """Until a residual is below 1e-3, whatever the size of b; at once where it already is."""
+
+    def step(state):
+        x, r, p = state
+        along = A.astype(b.dtype) @ p
+        length = r @ r / (p @ along)
+        x, left = x + length * p, r - length * along
+        return x, left, left + (left @ left / (r @ r)) * p
+
+    return jax.lax.while_loop(lambda s: jnp.linalg.norm(s[1]) > 1e-3, step, (jnp.zeros_like(b), b, b))[0]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.02, "wrong")])
+def test_a_cotangent_below_the_tolerance_of_a_solver_is_not_asked_for(factor, verdict):
+    rule = joined(conjugate_gradients, lambda args, y, g: (factor * conjugate_gradients(g),))
+    b = np.array([0.4, -1.2, 0.7], np.float32)
+    report = verify.check(rule, b, cases=0, checks=("contract", "gradient", "linearity", "adjoint"))
+    assert report.verdict == verdict, report

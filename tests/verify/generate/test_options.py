@@ -24,6 +24,16 @@ def tried(default, annotation=inspect.Parameter.empty):
     return option_values(CallUnderTest(tested, "", (X,), {}, 0)).get("option")
 
 
+def test_a_cut_off_that_is_none_stays_small():
+    """The derivative of JAX's pseudo-inverse is that of a matrix of full rank."""
+
+    def rule(x, rcond: float | None = None):
+        return jnp.linalg.pinv(x, rcond)
+
+    tested = describe(rule, [X], None, None)
+    assert option_values(CallUnderTest(tested, "", (X,), {}, 0))["rcond"] == [1e-6]
+
+
 @pytest.mark.parametrize(
     ("default", "annotation", "values"),
     [

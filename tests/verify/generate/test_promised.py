@@ -75,3 +75,23 @@ def test_an_empty_row_of_the_example_is_tried_elsewhere_too():
     """Three queries before the first key: what a rule does there is part of its contract."""
     args = normal(8, 3), normal(5, 3), normal(5, 2)
     assert verify.check(attention_rule(False), *args, checks=("gradient",), cases=0).verdict == "wrong"
+
+
+LABELS = np.array([0, 2, 4, 1], np.int32)
+
+
+def entropy(z):
+    one_hot = jax.nn.one_hot(jnp.array(LABELS), z.shape[1], dtype=z.dtype)
+    return -(one_hot * jax.nn.log_softmax(z)).sum(-1)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_labels_that_the_function_holds_are_of_a_class_that_there_is(wrong):
+    """Elsewhere the loss is 0, which the usual rule does not know."""
+
+    def bwd(r, g):
+        one_hot = jax.nn.one_hot(jnp.array(LABELS), r[0].shape[1], dtype=r[0].dtype)
+        return (g[:, None] * (jax.nn.softmax(r[0]) - one_hot * (1.5 if wrong and r[0].shape[1] > 5 else 1)),)
+
+    report = verify.check(with_arguments(entropy, bwd), normal(4, 5), checks=("gradient",), seconds=LONG)
+    assert report.ok is not wrong, report

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import verify
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.function_under_test import describe
 from verify.oracle import at_kinks
@@ -39,3 +40,20 @@ def test_an_argument_without_kinks_is_not_looked_at_element_by_element(monkeypat
     monkeypatch.setattr(CallUnderTest, "value", lambda self, *args: values.append(1) or value(self, *args))
     assert at_kinks.convention(case(lambda x: jnp.tanh(x) * x, SMOOTH)) == ""
     assert len(values) < 30, "240 elements"
+
+
+def _symmetric(a):
+    if not np.allclose(a, a.T):
+        raise ValueError("a matrix that is not symmetric")
+    return a
+
+
+def of_symmetric(a):
+    return jax.pure_callback(_symmetric, jax.ShapeDtypeStruct(a.shape, a.dtype), a, vmap_method="sequential")
+
+
+def test_a_function_that_refuses_what_lies_beside_the_example_does_not_end_the_check():
+    rule = jax.custom_vjp(lambda a: of_symmetric(a) * 2)
+    rule.defvjp(lambda a: (rule(a), None), lambda _, g: (2 * g,))
+    report = verify.check(rule, SMOOTH[:, :12] @ SMOOTH[:, :12].T, cases=0)
+    assert "the check itself failed" not in report.because, report

@@ -4,10 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend import core
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 
 import verify
 from verify.oracle import budget
 from verify.oracle.budget import unbounded, within_budget
+from verify.oracle.primal import equations
 
 
 def newton(x):
@@ -130,4 +134,75 @@ def test_a_loop_that_keeps_whether_it_is_done_leaves_the_error_of_its_tolerance(
     rule.defvjp(lambda a: (minimum(a),) * 2, lambda y, g: (factor * 2 * g / (2 + jnp.cosh(y)),))
     a = np.array([1.3, -0.4, 2.1], np.float32)
     report = verify.check(rule, a, cases=0, checks=("gradient", "adjoint", "differences"))
+    assert report.verdict == verdict, report
+
+
+def nested(depth):
+    if depth == 0:
+        return lambda x: 0.5 * jnp.sin(x)
+    inside = nested(depth - 1)
+    return lambda x: jax.lax.while_loop(lambda s: jnp.abs(s).max() > 1e-3, lambda s: 0.5 * inside(s), x)
+
+
+def test_loops_within_loops_go_on_without_doubling_the_program_at_every_depth():
+    def length(depth):
+        closed = jax.make_jaxpr(nested(depth))(1.0)
+        return sum(1 for _ in equations(jax.make_jaxpr(budget.continued(closed))(1.0)))
+
+    assert length(5) - length(4) <= 1.2 * (length(2) - length(1))
+
+
+def test_a_loop_goes_on_for_one_iteration_more_than_twice_as_many():
+    closed = jax.make_jaxpr(lambda x: jax.lax.while_loop(lambda s: s < 2.5, lambda s: s + 1.0, x))(0.0)
+    (end,), ended = jax.jit(budget.continued(closed))(0.0)
+    assert end == 7
+    assert ended
+
+
+def test_a_loop_that_appears_when_its_primitive_is_lowered_goes_on():
+    solve = Primitive("linear_solve")
+    solve.multiple_results = True
+
+    def root(x):
+        return [jax.lax.while_loop(lambda s: jnp.abs(s * s - x) > 0.3 * x, lambda s: 0.5 * (s + x / s), x)]
+
+    solve.def_impl(root)
+    solve.def_abstract_eval(lambda x: [x])
+    mlir.register_lowering(solve, mlir.lower_fun(root, multiple_results=True))
+    closed = jax.make_jaxpr(lambda x: solve.bind(x))(9.0)
+    assert budget.iterates(closed)
+    assert not budget.iterates(jax.make_jaxpr(jnp.sin)(9.0))
+    ((end,), _), (start,) = jax.jit(budget.continued(closed))(9.0), jax.jit(core.jaxpr_as_fun(closed))(9.0)
+    assert abs(end - 3) < 1e-6 < abs(start - 3)
+
+
+def iterated(step, start, tolerance):
+    far = lambda s: jnp.abs(s[0] - s[1]).max() > tolerance  # noqa: E731
+    return jax.lax.while_loop(far, lambda s: (s[1], step(s[1])), (start, step(start)))[1]
+
+
+def loosely_solved(a, tolerance):
+    """x = 0.7 sin x + a, until a step is below the tolerance: its tangent is off by more than that."""
+    return iterated(lambda x: 0.7 * jnp.sin(x) + a, a, tolerance)
+
+
+@pytest.mark.parametrize("check", ["adjoint", "differences"])
+@pytest.mark.parametrize("tolerance", [1e-3, 0.1])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.05, "wrong")])
+def test_an_implicit_derivative_is_held_against_what_the_loop_converges_to(factor, verdict, tolerance, check):
+    rule = jax.custom_vjp(lambda a: loosely_solved(a, tolerance))
+    rule.defvjp(lambda a: (loosely_solved(a, tolerance),) * 2, lambda x, g: (factor * g / (1 - 0.7 * jnp.cos(x)),))
+    a = np.array([0.3, -0.6, 0.9], np.float32)
+    report = verify.check(rule, a, cases=0, checks=("gradient", check))
+    assert report.verdict == verdict, report
+
+
+@pytest.mark.parametrize("check", ["adjoint", "differences"])
+@pytest.mark.parametrize(("tolerance", "verdict"), [(1e-5, "right"), (0.2, "wrong")])
+def test_a_loose_loop_of_the_backward_rule_alone_is_wrong(tolerance, verdict, check):
+    rule = jax.custom_vjp(lambda a: loosely_solved(a, 1e-6))
+    backward = lambda x, g: (iterated(lambda u: g + 0.7 * jnp.cos(x) * u, g, tolerance),)  # noqa: E731
+    rule.defvjp(lambda a: (loosely_solved(a, 1e-6),) * 2, backward)
+    a = np.array([0.3, -0.6, 0.9], np.float32)
+    report = verify.check(rule, a, cases=0, checks=("gradient", check))
     assert report.verdict == verdict, report

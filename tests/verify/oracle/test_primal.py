@@ -67,3 +67,12 @@ def test_value_and_derivative_are_those_of_the_plain_function(place):
 def test_other_custom_calls_stay():
     closed = jax.make_jaxpr(primal.inlined(lambda x: [jax.nn.relu(lying(x))], primal.VJP_CALLS))(1.0)
     assert primal.contains(closed, primal.JVP_CALLS)
+
+
+def test_a_batching_rule_inside_the_function_hides_it_from_the_oracle_no_more():
+    batched = jax.custom_batching.custom_vmap(lambda x: jnp.sin(x))
+    batched.def_vmap(lambda size, which, x: (jnp.sin(x), True))
+    inside = jax.custom_vjp(lambda x: jax.lax.scan(lambda c, a: (c, batched(a)), 0, x)[1])
+    inside.defvjp(lambda x: (inside(x), x), lambda x, g: (g * jnp.cos(x),))
+    y, back = jax.vjp(primal.inlined(lambda x: [inside(x)], primal.VJP_CALLS), jnp.ones(3))
+    np.testing.assert_allclose(back(y)[0], jnp.sin(1) * jnp.cos(1), rtol=1e-6)

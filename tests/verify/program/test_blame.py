@@ -98,3 +98,9 @@ def test_a_rule_that_stands_for_others_is_not_excused_by_them():
     report, notes = blamed(outer, Z)
     assert report.verdict == "wrong"
     assert notes == []
+
+
+def test_rules_that_there_is_no_time_for_are_counted(monkeypatch):
+    monkeypatch.setattr("verify.program.blame.TOGETHER", 0.0)
+    _, (note,) = blamed(focal_loss(in_weight=-1), Z, T, GAMMA, argnums=0)
+    assert note.endswith("; for 1 more there was no time")
