@@ -105,7 +105,7 @@ def _long(case: CallUnderTest) -> CallUnderTest:
     if not sizes[first] or max(int(np.prod(s)) for s in sizes) * LONG // max(1, sizes[first][0]) > LARGEST:
         return case
     axes = shapes.class_of(case, (first, 0), [(n, 0) for n, s in enumerate(sizes) if s], sizes)
-    if axes is None or sizes[first][0] >= LONG:
+    if axes is None or sizes[first][0] >= LONG or shapes.unrolled(case, axes, LONG):
         return case
     new = shapes.set_class(sizes, axes, LONG)
     arrays = fill(case, np.random.default_rng((case.seed, 7)), {}, new)

@@ -39,10 +39,11 @@ def long_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
     for n, axes in enumerate(classes):
         for size in (LONGER + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
             longer = shapes.set_class(every, axes, size)
-            if _fits(example, longer):
+            if not shapes.unrolled(example, axes, size) and _fits(example, longer):
                 every = longer
                 break
-    plans = [every, *(shapes.set_class(sizes, axes, b + 1) for b in blocks(example.tested.rule) for axes in classes)]
+    one_more = [(axes, b + 1) for b in blocks(example.tested.rule) for axes in classes]
+    plans = [every, *(shapes.set_class(sizes, *p) for p in one_more if not shapes.unrolled(example, *p))]
     for n, longer in enumerate(plans):
         if longer != sizes and _fits(example, longer):
             yield from _made(example, longer, n)

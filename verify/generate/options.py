@@ -30,12 +30,18 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
     "ties": ("last", "split"),
 }
 
+# The same of options that are a word.
+WORDS: dict[str, tuple[str, ...]] = {
+    "norm": ("ortho", "forward", "backward"),  # of a Fourier transform
+    "reduction": ("mean", "sum", "none"),
+}
+
 
 def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
     """For each option that may vary, the values worth trying beside its default."""
     found = {}
     for name, parameter in example.tested.options.items():
-        values = list(GEOMETRY.get(name, ()))
+        values = list(GEOMETRY.get(name, WORDS.get(name, ()) if isinstance(parameter.default, str) else ()))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
         values += [v for v in _announced(parameter.annotation) if not values and parameter.default is None]

@@ -242,3 +242,21 @@ def test_an_axis_of_1_does_not_broadcast_beside_an_axis_that_grows_with_it():
     assert ((1, 0), (0, 2)) not in shapes.free_classes(
         example(lambda x, b: x + b, np.ones((2, 3, 2)), np.ones((1, 3, 1)))
     )
+
+
+def scanned(x, *, seen):
+    """A loop in Python over the rows: the program grows with them."""
+    seen.append(len(x))
+    state = x[0]
+    for row in x[1:]:
+        state = jnp.tanh(state * row + jnp.sin(row)) + 0.5 * jnp.cos(state) * row
+    return state
+
+
+def test_an_axis_over_which_python_loops_stays_short():
+    """The program of a long one would take minutes to trace."""
+    seen = []
+    report = verify.check(lambda x: scanned(x, seen=seen), X, checks=("contract", "gradient", "low precision"))
+    assert report.ok, report
+    assert max(seen) < 20
+    assert any("[4,259]" in o.case for o in report.outcomes)  # columns, over which it does not loop
