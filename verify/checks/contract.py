@@ -14,6 +14,7 @@ from verify.call_under_test import CallUnderTest, outputs
 from verify.function_under_test import first_line, unbound
 from verify.generate.generated_inputs import fill
 from verify.generate.shapes import accepted, resized
+from verify.oracle.instances import INSTANCE
 from verify.oracle.primal import HIJAX, AnnouncedError
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.running import WIDE
@@ -59,7 +60,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
         primal = case.arrays[position]
         for what, got, expected in (("shape", bar.shape, primal.shape), ("dtype", bar.dtype, primal.dtype)):
             if got != expected:
-                text = f"the cotangent's {what} is {got}, its argument's is {expected}"
+                by = ", by the method vjp_bwd," if INSTANCE in case.tested.primitives else ""
+                text = f"the cotangent's {what}{by} is {got}, its argument's is {expected}"
                 cause = _placeholder(name) if got == jax.dtypes.float0 else ""
                 found.append(Finding(NAME, name, None, None, None, what, text, case.label, cause))
     return found

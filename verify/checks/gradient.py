@@ -18,7 +18,7 @@ from verify.generate.repeated import beyond_the_example
 from verify.oracle import kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
-from verify.oracle.instances import INSTANCE
+from verify.oracle.instances import by_methods
 from verify.oracle.noise import MEASURED, ROOM, below_normal, cancelled, loop_noise, measured, singular, within_noise
 from verify.oracle.searches import refuse_unsolved
 from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
@@ -95,8 +95,8 @@ def _at(
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
-            by = ", by the methods vjp_fwd and vjp_bwd" if INSTANCE in case.tested.primitives else ""
-            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=f"the oracle's{by}")
+            what = f"the oracle's{by_methods(case.tested.primitives)}"
+            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=what)
             found.append(_by_options(explained(said, case, k, got, real, unit), case))
         elif case.tested.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, bad[k]))
