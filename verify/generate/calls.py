@@ -21,6 +21,7 @@ LONG = 130  # beyond one block of 128
 FEW_CLASSES, MOST_ELEMENTS = 3, 20_000  # one long size an axis, of rules that are cheap at it
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
+STRIDES = {"stride", "strides"}
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 
@@ -154,6 +155,10 @@ def _plans(
             tried = (value, 2 * value - 2, 1) if type(value) is int and value > 2 else (value,)
             plans = (p for v in tried for p in _fitted(example, classes, varied, {name: v}, generated_inputs.negative))
             yield from islice(plans, 1)
+    for axes in classes[1:2]:  # a stride that divides what it runs over leaves no rest, and one more does
+        longer = shapes.set_class(varied, axes, _size(varied, axes) + 1)
+        for name in STRIDES & choices.keys():
+            yield from _fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
     for axes in classes[1:]:
         for size in (1, _size(varied, axes) + 1):
             sizes = shapes.set_class(varied, axes, size)

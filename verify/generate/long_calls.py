@@ -1,10 +1,10 @@
 """Calls with long axes, at the example's own dtype: what goes by blocks may do so in float32 alone.
 
 One call has every axis beyond two blocks of 128. A block of another size is looked for among the numbers in the rule's
-own code, and exceeded by one.
+own code, and exceeded by one; a smaller number there is every axis' size once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from verify.running import WIDE
 LONGER = 257  # beyond two blocks of 128
 ALL_LONG = 200_000  # elements, all axes long at once
 CONDITIONED = {"while", "cholesky", "lu", "qr", "householder_product", "eigh", "eig", "svd", "triangular_solve"}
+EXACT = 16  # a size with a branch of its own is a multiple of it
 BLOCK, LARGEST_BLOCK, MOST_BLOCKS = 64, 4096, 2  # a block is a multiple of the first, beyond LONG and up to the second
 
 
@@ -40,9 +41,20 @@ def long_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
                 break
     one_more = [(axes, b + 1) for b in blocks(example.tested.rule) for axes in classes]
     plans = [every, *(shapes.set_class(sizes, *p) for p in one_more if not shapes.unrolled(example, *p))]
+    plans += [_all_of(example, classes, size) for size in exact(example.tested.rule)]
     for n, longer in enumerate(plans):
         if longer != sizes and _fits(example, longer):
             yield from _made(example, longer, n)
+
+
+def _all_of(example: CallUnderTest, classes: Sequence[shapes.Axes], size: int) -> list[tuple[int, ...]]:
+    """Every axis of one size, where the function takes it."""
+    sizes = [tuple(a.shape) for a in example.arrays]
+    for axes in classes:
+        longer = shapes.set_class(sizes, axes, size)
+        if not shapes.unrolled(example, axes, size) and _fits(example, longer):
+            sizes = longer
+    return sizes
 
 
 def _fits(example: CallUnderTest, sizes: list[tuple[int, ...]]) -> bool:
@@ -58,6 +70,12 @@ def _made(example: CallUnderTest, sizes: list[tuple[int, ...]], n: int) -> Itera
     case = with_cotangent(case, rng)
     if feasible(case, example):
         yield case
+
+
+def exact(rule: Any) -> list[int]:
+    """Sizes up to LONG in a rule's code, the largest: one of its branches may be for them alone."""
+    found = {n for n in parts(rule) if type(n) is int and EXACT <= n <= LONG and n % EXACT == 0}
+    return sorted(found, reverse=True)[:MOST_BLOCKS]
 
 
 def blocks(rule: Any) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import assert_only_the_fault_is_seen
 from verify.checking import _example
 from verify.function_under_test import describe
 from verify.generate import generated_inputs, shapes
@@ -230,3 +231,19 @@ def test_an_axis_over_which_python_loops_stays_short():
     assert report.ok, report
     assert max(seen) < 20
     assert any("[4,259]" in o.case for o in report.outcomes)  # columns, over which it does not loop
+
+
+def strided(x, k, *, stride=1):
+    return jax.lax.conv_general_dilated(x, k, (stride,), "VALID", dimension_numbers=("NHC", "HIO", "NHC"))
+
+
+def strided_bwd(res, g, *, wrong, stride=1):
+    x, k = res
+    x_bar, k_bar = jax.vjp(lambda x, k: strided(x, k, stride=stride), x, k)[1](g)
+    rest = x.shape[1] - ((g.shape[1] - 1) * stride + k.shape[0])
+    return jnp.roll(x_bar, rest, 1) if wrong else x_bar, k_bar
+
+
+def test_a_stride_that_leaves_a_rest_is_tried():
+    x, k = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 6, 2), (3, 2, 2)))
+    assert_only_the_fault_is_seen(strided, strided_bwd, x, k, checks=("contract", "gradient"))
