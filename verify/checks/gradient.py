@@ -15,7 +15,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.generate.repeated import beyond_the_example
-from verify.oracle import kinks, samplers
+from verify.oracle import guards, kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import by_methods
@@ -44,7 +44,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
         raise NotRunError("a narrower dtype inside the function flushes these numbers to zero")
     found = []
     if wide is not None:
-        found = _at(case, WIDE, wide, case.narrowest)
+        found = _at(case, WIDE, wide, case.narrowest) or guards.findings(NAME, case, wide)
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
         unit = case.own_unit
