@@ -37,3 +37,27 @@ def test_a_rule_that_is_right_for_one_sample_only_is_wrong():
 
     report = verify.check(joined(lambda x, z: x * z, backward), normal(0, 1, 4), normal(1, 1, 4))
     assert "contract" in {f.check for f in report.failures}
+
+
+def carried(x, taps, before):
+    """A causal convolution in chunks: `before` is what the window still sees of the last chunk, one less than taps."""
+    whole = jnp.concatenate([before, x])
+    y = sum(whole[k : k + len(x)] * tap for k, tap in enumerate(taps))
+    return y, whole[len(x) :]
+
+
+def carried_backward(args, y, g):
+    x, taps, before = args
+    whole, width = jnp.concatenate([before, x]), len(taps)
+    bar = jnp.zeros_like(whole).at[len(x) :].add(g[1])
+    for k in range(width):
+        bar = bar.at[k : k + len(x)].add(g[0] * taps[k])
+    taps_bar = jnp.stack([(g[0] * whole[k : k + len(x)]).sum() for k in range(width)])
+    return bar[width - 1 :], taps_bar, bar[: width - 1]
+
+
+def test_sizes_that_differ_by_one_in_the_example_do_so():
+    right = joined(carried, carried_backward)
+    report = verify.check(right, normal(0, 6), normal(1, 4), normal(2, 3), checks=("contract", "gradient"))
+    assert report.ok, report
+    assert any("differ by one" in o.reason for o in report.outcomes)

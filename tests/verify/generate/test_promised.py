@@ -75,3 +75,20 @@ def test_an_empty_row_of_the_example_is_tried_elsewhere_too():
     """Three queries before the first key: what a rule does there is part of its contract."""
     args = normal(8, 3), normal(5, 3), normal(5, 2)
     assert verify.check(attention_rule(False), *args, checks=("gradient",), cases=0).verdict == "wrong"
+
+
+def means(x, segments):
+    """Of four segments."""
+    counts = jax.ops.segment_sum(jnp.ones_like(x), segments, 4)
+    return jax.ops.segment_sum(x, segments, 4) / jnp.maximum(counts, 1)
+
+
+def test_no_row_is_beyond_the_segments_that_the_function_has():
+    def bwd(res, g):
+        x, segments = res
+        counts = jax.ops.segment_sum(jnp.ones_like(x), segments, 4)
+        return (g / jnp.maximum(counts, 1))[segments], None
+
+    rule = with_arguments(means, bwd)
+    report = verify.check(rule, normal(4), np.array([2, 0, 3, 1]), checks=("contract", "gradient"))
+    assert report.ok, report
