@@ -39,21 +39,21 @@ def test_a_rule_that_is_right_for_one_sample_only_is_wrong():
     assert "contract" in {f.check for f in report.failures}
 
 
-def carried(x, taps, before):
-    """A causal convolution in chunks: `before` is what the window still sees of the last chunk, one less than taps."""
+def carried(x, kernel, before):
+    """A causal convolution in chunks: `before` is what the window still sees of the last chunk, one row less than the kernel."""
     whole = jnp.concatenate([before, x])
-    y = sum(whole[k : k + len(x)] * tap for k, tap in enumerate(taps))
+    y = sum(whole[k : k + len(x)] * weight for k, weight in enumerate(kernel))
     return y, whole[len(x) :]
 
 
 def carried_backward(args, y, g):
-    x, taps, before = args
-    whole, width = jnp.concatenate([before, x]), len(taps)
+    x, kernel, before = args
+    whole, width = jnp.concatenate([before, x]), len(kernel)
     bar = jnp.zeros_like(whole).at[len(x) :].add(g[1])
     for k in range(width):
-        bar = bar.at[k : k + len(x)].add(g[0] * taps[k])
-    taps_bar = jnp.stack([(g[0] * whole[k : k + len(x)]).sum() for k in range(width)])
-    return bar[width - 1 :], taps_bar, bar[: width - 1]
+        bar = bar.at[k : k + len(x)].add(g[0] * kernel[k])
+    kernel_bar = jnp.stack([(g[0] * whole[k : k + len(x)]).sum() for k in range(width)])
+    return bar[width - 1 :], kernel_bar, bar[: width - 1]
 
 
 def test_sizes_that_differ_by_one_in_the_example_do_so():
