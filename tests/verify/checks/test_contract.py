@@ -40,7 +40,7 @@ def test_a_rule_that_is_right_for_one_sample_only_is_wrong():
 
 
 def carried(x, kernel, before):
-    """A causal convolution in chunks: `before` is what the window still sees of the last chunk, one row less than the kernel."""
+    """A causal convolution in chunks: of the last chunk it still sees `before`, one row less than the kernel."""
     whole = jnp.concatenate([before, x])
     y = sum(whole[k : k + len(x)] * weight for k, weight in enumerate(kernel))
     return y, whole[len(x) :]
