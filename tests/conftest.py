@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from verify.running import unoptimised
+from verify.settings import unoptimised
 
 pytest_plugins = ["tests.runs"]
 

@@ -37,13 +37,13 @@ from verify.function_under_test import FunctionUnderTest, first_line
 from verify.generate import calls, long_calls, repeated
 from verify.log import Log
 from verify.oracle import canary
-from verify.oracle.instances import function_of, is_instance
+from verify.oracle.instances import INSTANCE, function_of, is_instance
 from verify.program.blame import blame
 from verify.program.recording import unrecorded
 from verify.report.finding import UncheckableError
 from verify.report.notes import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
 from verify.report.report import NOT_RUN, PASSED, Report
-from verify.running import undisturbed
+from verify.settings import undisturbed
 from verify.time_limit import SPENT, Limit, SpentError, limited
 
 # The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
@@ -130,8 +130,8 @@ def check(
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
     except Exception as error:  # whatever a rule does, the report says so
-        known = isinstance(error, UncheckableError)
-        because = str(error) if known else f"the check itself failed on this rule: {first_line(error)}"
+        failed = f"the check itself failed on this rule: {first_line(error)}"
+        because = str(error) if isinstance(error, UncheckableError) else failed
         log.skip(chosen, call, because)
     log.tell("")
     return Report(
@@ -198,7 +198,7 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         for case in _generated(example, cases):
             if log.late(end):
                 raise SpentError
-            if not log.run_all([c for c in first if _asked(c, case)], case):
+            if not log.run_all([c for c in chosen if _asked(c, case)], case):
                 break  # others would repeat what is known
     except SpentError:
         log.skip(first, "further generated calls", SPENT)
@@ -213,8 +213,7 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
 
 
 def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[ModuleType]) -> bool:
-    """Compare a call that is too large to be run again and again a single time, in float64, or not at all; True if
-    nothing is wrong with it."""
+    """Compare a call that is too large to be run often once, in float64, or not at all; True if nothing is wrong."""
     log.notes.append(calls.why_smaller(given, example))
     if calls.affordable_once(given):
         full = replace(given, reshaped=True)
@@ -226,10 +225,12 @@ def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[M
 
 
 def _asked(check: ModuleType, case: CallUnderTest) -> bool:
-    """Whether a generated case is this check's business: form changes with the shape only, and saturated inputs are
-    judged by how stable a rule is, not by its last digits."""
+    """Whether a generated case is this check's business: form changes with the shape, each method of a hijax primitive
+    has the options, and saturated inputs are judged by how stable a rule is, not by its last digits."""
     if check is contract:
         return case.reshaped
+    if check not in FIRST:
+        return check in (pushforward, methods) and bool(case.options) and INSTANCE in case.tested.primitives
     if case.long or repeated.beyond_the_example(case):
         return check is gradient
     if check in (conditioning, gradient, forward):

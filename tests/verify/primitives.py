@@ -97,6 +97,8 @@ class Primitive(getattr(hijax, "HiPrim", object)):
         out = jax.vmap(fun, axes, first if self.fault == "batch's axis" else 0)(*leaves)
         if self.fault == "batch of one":  # counts on every argument being batched
             out = jax.vmap(fun, [first] * len(axes), 0)(*leaves)
+        if self.fault == "batch of equal axes":  # counts on one axis for all arguments
+            out = jax.vmap(fun, [axis if axis is None else first for axis in axes], 0)(*leaves)
         out = jax.tree.map(lambda o: o[::-1], out) if self.fault == "batch" else out
         return out, jax.tree.map(lambda _: 0, out)
 
@@ -123,6 +125,21 @@ class Product(Primitive):
 class Total(Primitive):
     def expand(self, x):
         return jnp.exp(x).sum(self.axis)
+
+
+class Power(Primitive):
+    """A number among the parameters, which a method may take for 3."""
+
+    def expand(self, x):
+        return x**self.exponent
+
+    def jvp(self, args, tangents):
+        wrong = type(self)(*self.in_avals, exponent=3) if self.fault == "jvp at 3" else self
+        return self(*args), wrong.pushed(args, tangents)
+
+    def batch(self, axis_data, args, dims):
+        wrong = type(self)(*self.in_avals, exponent=3) if self.fault == "batch at 3" else self
+        return Primitive.batch(wrong, axis_data, args, dims)
 
 
 class Pair(Primitive):

@@ -10,10 +10,11 @@ import re
 import jax
 import numpy as np
 
-from verify.call_under_test import CallUnderTest, outputs
+from verify.call_under_test import CallUnderTest, outputs, with_cotangent
 from verify.function_under_test import first_line, unbound
 from verify.generate.generated_inputs import fill
 from verify.generate.shapes import accepted, resized
+from verify.oracle.instances import INSTANCE
 from verify.oracle.primal import HIJAX, AnnouncedError
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.running import WIDE
@@ -52,6 +53,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
             raise NotRunError("the rule is not defined for sizes that differ where the example's are equal") from error
         if case.reshaped and _broadcasts(case):
             raise NotRunError("the rule broadcasts an axis that is 1 in the example, as others are") from error
+        if case.reshaped and _one_apart(case):
+            raise NotRunError("the rule is not defined where sizes that differ by one in the example do not") from error
         if case.reshaped and _fixed(case):
             raise NotRunError("the function accepts only the example's size of an axis") from error
         text = f"differentiating the rule raises {first_line(error)}"
@@ -60,7 +63,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
         primal = case.arrays[position]
         for what, got, expected in (("shape", bar.shape, primal.shape), ("dtype", bar.dtype, primal.dtype)):
             if got != expected:
-                text = f"the cotangent's {what} is {got}, its argument's is {expected}"
+                by = ", by the method vjp_bwd," if INSTANCE in case.tested.primitives else ""
+                text = f"the cotangent's {what}{by} is {got}, its argument's is {expected}"
                 cause = _placeholder(name) if got == jax.dtypes.float0 else ""
                 found.append(Finding(NAME, name, None, None, None, what, text, case.label, cause))
     return found
@@ -87,6 +91,30 @@ def _apart(case: CallUnderTest) -> bool:
     before = _example_shapes(case)
     sizes = [(n, old, new) for n, a in enumerate(case.arrays) for old, new in zip(before[n], a.shape, strict=True)]
     return any(n != m and old == other and new != now for n, old, new in sizes for m, other, now in sizes)
+
+
+def _one_apart(case: CallUnderTest) -> bool:
+    """Whether axes of two arrays differ by one in the example, as a window and what is carried from one chunk to the
+    next do, and differ otherwise here, and the rule is defined where they do again."""
+    before, sizes = _example_shapes(case), [tuple(a.shape) for a in case.arrays]
+    axes = [(n, k) for n, shape in enumerate(sizes) for k in range(len(shape))]
+    pairs = [(a, b) for a in axes for b in axes if a[0] != b[0] and abs(_at(before, a) - _at(before, b)) == 1]
+    for a, b in pairs:
+        size = _at(sizes, a) + _at(before, b) - _at(before, a)
+        variant = resized(sizes, {b: size})
+        if _at(sizes, a) != _at(before, a) and size != _at(sizes, b) and accepted(case, variant, case.options):
+            rng = np.random.default_rng((case.seed, 24))
+            try:
+                bars = with_cotangent(case.moved(list(fill(case, rng, {}, variant))), rng).trace[1]
+            except Exception:
+                continue
+            if all(bar.shape == variant[n] for bar, n in zip(bars, case.perturbed, strict=True)):
+                return True
+    return False
+
+
+def _at(sizes: list[tuple[int, ...]], axis: tuple[int, int]) -> int:
+    return sizes[axis[0]][axis[1]]
 
 
 def _fixed(case: CallUnderTest) -> bool:

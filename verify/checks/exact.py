@@ -15,6 +15,7 @@ from jax.extend import core
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, PERTURBED, Leaf
+from verify.generate import intervals
 from verify.oracle import kinks
 from verify.oracle.compare import finding
 from verify.oracle.primal import equations
@@ -145,6 +146,7 @@ def _small_integers(case: CallUnderTest, digits: int) -> CallUnderTest:
 
         pairs = zip(case.arrays, leaves, strict=True)
         arrays = [_inside(draw(a), f) if f.kind in (PERTURBED, FLOAT) else a for a, f in pairs]
+        arrays = intervals.in_order(arrays, leaves)
         label = f"integers of at most {largest}, {density:.0%} of them drawn"
         new = replace(case, label=label, arrays=tuple(arrays), y_bar=tuple(draw(g) for g in case.y_bar), example=False)
         everything = [*new.truth.magnitudes, *new.truth.output_magnitudes]

@@ -15,10 +15,10 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.generate.repeated import beyond_the_example
-from verify.oracle import kinks, samplers
+from verify.oracle import guards, kinks, samplers
 from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
-from verify.oracle.instances import INSTANCE
+from verify.oracle.instances import by_methods
 from verify.oracle.noise import (
     MEASURED,
     ROOM,
@@ -54,7 +54,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
         raise NotRunError("a narrower dtype inside the function flushes these numbers to zero")
     found = []
     if wide is not None:
-        found = _at(case, WIDE, wide, case.narrowest)
+        found = _at(case, WIDE, wide, case.narrowest) or guards.findings(NAME, case, wide)
     faults = [f for f in found if not f.note]
     if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
         unit = case.own_unit
@@ -105,8 +105,8 @@ def _at(
             found.append(_outside(case, name, e, g, real))
         elif real.any():
             primal = case.arrays[case.perturbed[k]]
-            by = ", by the methods vjp_fwd and vjp_bwd" if INSTANCE in case.tested.primitives else ""
-            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=f"the oracle's{by}")
+            what = f"the oracle's{by_methods(case.tested.primitives)}"
+            said = finding(NAME, case, name, e, g, real, allowed[k], primal=primal, what=what)
             found.append(_by_options(explained(said, case, k, got, real, unit), case))
         elif case.tested.dtype != WIDE:
             found.append(below_dtype(NAME, case, name, e, g, bad[k]))

@@ -24,6 +24,7 @@ from verify.generate import shapes
 from verify.generate.calls import unrolled
 from verify.generate.domain import SIGN
 from verify.generate.generated_inputs import fill
+from verify.generate.intervals import in_order
 from verify.generate.promised import promised
 from verify.oracle import kinks, samplers, tensor_float
 from verify.oracle.compare import finding
@@ -105,7 +106,7 @@ def _long(case: CallUnderTest) -> CallUnderTest:
     if not sizes[first] or max(int(np.prod(s)) for s in sizes) * LONG // max(1, sizes[first][0]) > LARGEST:
         return case
     axes = shapes.class_of(case, (first, 0), [(n, 0) for n, s in enumerate(sizes) if s], sizes)
-    if axes is None or sizes[first][0] >= LONG:
+    if axes is None or sizes[first][0] >= LONG or shapes.unrolled(case, axes, LONG):
         return case
     new = shapes.set_class(sizes, axes, LONG)
     arrays = fill(case, np.random.default_rng((case.seed, 7)), {}, new)
@@ -122,15 +123,14 @@ def _rounded(case: CallUnderTest, level: Level) -> CallUnderTest:
     """Positive numbers that the level holds exactly, kept in the example's dtype."""
     leaves = [case.tested.leaves[k] for k in case.tested.arrays]
 
-    def rounded(a, domain):
+    def positive(a, domain):
         plain = all(d in SIGN for d in domain)
-        values = np.abs(a.astype(WIDE)) * min(1.0, 4 / max(1e-30, float(np.abs(a).max(initial=0)))) if plain else a
-        return level.onto(values).astype(a.dtype)
+        return np.abs(a.astype(WIDE)) * min(1.0, 4 / max(1e-30, float(np.abs(a).max(initial=0)))) if plain else a
 
-    arrays = [
-        rounded(a, leaf.domain) if leaf.kind in (PERTURBED, FLOAT) else a
-        for a, leaf in zip(case.arrays, leaves, strict=True)
-    ]
+    floating = [leaf.kind in (PERTURBED, FLOAT) for leaf in leaves]
+    triples = list(zip(case.arrays, leaves, floating, strict=True))
+    arrays = in_order([positive(a, leaf.domain) if f else a for a, leaf, f in triples], leaves)
+    arrays = [level.onto(b).astype(a.dtype) if f else b for b, (a, _, f) in zip(arrays, triples, strict=True)]
     y_bar = [level.onto(np.abs(g.astype(WIDE)) + 0.25).astype(g.dtype) for g in case.y_bar]
     label = f"{level.name}, positive numbers, {case.label}"
     return replace(case, arrays=tuple(arrays), y_bar=tuple(y_bar), label=label, example=False)

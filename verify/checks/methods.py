@@ -2,8 +2,8 @@
 
 JAX hands `jvp` and `linearized` a symbolic `hijax.Zero` for an argument without tangent, and `vjp_bwd` one for an
 output without cotangent: the answer must be that of a zero array. `batch` may answer any axis, as long as it says
-which: asked here over the first and the second axis, and over one argument alone. `remat` is called only where
-`jax_remat3` is on.
+which: asked here over the first and the second axis, over unequal ones, and over one argument alone. `remat` is called
+only where `jax_remat3` is on.
 A `custom_vjp` or `custom_jvp` with `symbolic_zeros=True` is told the same, and asked the same of one argument or output
 alone.
 What the full call gives is the truth: the other checks have looked at it.
@@ -23,7 +23,8 @@ from verify.oracle.compare import differences
 from verify.oracle.instances import INSTANCE, SYMBOLIC_ZEROS, UNWRITTEN, method_in
 from verify.oracle.tolerance import ROOM, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, WIDE, call, is_float, linearized, pullback, pushforward, quickly, setting
+from verify.running import OWN, WIDE, call, is_float, linearized, pullback, pushforward, quickly
+from verify.settings import setting
 
 NAME = "methods"
 EVERY_CASE = False
@@ -134,25 +135,28 @@ def _one_output(case: CallUnderTest, level: Any, flat: Callable, outs: list[np.n
 
 
 def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
-    """`vmap` over axis 0 and 1 of all arguments, and over one argument alone."""
+    """`vmap` over axis 0 and 1 of all arguments, over unequal axes, and over one argument alone."""
     arrays = case.at(level)
     moving = [k for k, a in enumerate(arrays) if isinstance(a, np.ndarray)]
     floats = [k for k in moving if is_float(arrays[k])]
-    plans = [("axis 0", 0, 0, moving), ("axis 1", 1, 1, moving)]
+    deep = [k for k in moving if arrays[k].ndim]
+    plans = [("axis 0", dict.fromkeys(moving, 0), 0), ("axis 1", dict.fromkeys(deep, 1), 1)]
     if len(moving) > 1:
-        names = [case.tested.leaves[k].path for k in case.tested.arrays]
-        plans += [(f"{names[k]} alone", 0, 0, [k]) for k in floats[:MOST]]
-        plans += [(f"axis 1 of {names[k]} alone", 1, 1, [k]) for k in floats[:MOST] if arrays[k].ndim]
+        names = {k: case.tested.leaves[case.tested.arrays[k]].path for k in moving}
+        unequal = {k: n % 2 for n, k in enumerate(deep)}
+        text = " and ".join(f"axis {axis} of {names[k]}" for k, axis in unequal.items())
+        plans += [(text, unequal, 0)] if len(deep) > 1 else []
+        plans += [(f"{names[k]} alone", {k: 0}, 0) for k in floats[:MOST]]
+        plans += [(f"axis 1 of {names[k]} alone", {k: 1}, 1) for k in floats[:MOST] if arrays[k].ndim]
     plain = quickly(lambda a: flat(*a))
-    for text, axis, out_axis, which in plans:
-        which = [k for k in which if arrays[k].ndim >= axis]
+    for text, which, out_axis in plans:
         rows = [[_rolled(case, k, a, r) if k in which else a for k, a in enumerate(arrays)] for r in range(ROWS)]
         values = [[np.asarray(o) for o in call(plain, level, row)] for row in rows]
         if not which or any(o.ndim < out_axis for o in values[0]):
             continue
         expected = [np.stack(o, out_axis) for o in zip(*values, strict=True)]
-        inputs = [np.stack([row[k] for row in rows], axis) if k in which else a for k, a in enumerate(arrays)]
-        axes = [axis if k in which else None for k in range(len(arrays))]
+        inputs = [np.stack([row[k] for row in rows], which[k]) if k in which else a for k, a in enumerate(arrays)]
+        axes = [which.get(k) for k in range(len(arrays))]
         fun = lambda a, axes=axes, out=out_axis: jax.vmap(flat, axes, out)(*a)  # noqa: E731
         yield "batch", f"vmap over {text}", fun, [inputs], expected, [""] * len(expected)
 

@@ -24,7 +24,8 @@ from verify.oracle.instances import UNWRITTEN
 from verify.oracle.noise import loop_noise
 from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
 from verify.report.finding import Finding, NotRunError
-from verify.running import OWN, WIDE, call, in_words, is_float, pullback, quickly, traced, unoptimised
+from verify.running import OWN, WIDE, call, in_words, is_float, pullback, quickly, traced
+from verify.settings import unoptimised
 
 NAME = "transforms"
 EVERY_CASE = False

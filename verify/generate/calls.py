@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.generate import generated_inputs, repeated, shapes
+from verify.generate import compared, generated_inputs, repeated, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
 from verify.generate.promised import promised
@@ -21,7 +21,7 @@ LONG = 130  # beyond one block of 128
 FEW_CLASSES, MOST_ELEMENTS = 3, 20_000  # one long size an axis, of rules that are cheap at it
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
-UNROLLED = 800  # equations
+STRIDES = {"stride", "strides"}
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 
@@ -37,6 +37,7 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
         if not index:
             yield from _other_cotangents(case, rng)
             yield from repeated.calls(example, case)
+            yield from compared.calls(example, case)
 
 
 def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:
@@ -104,7 +105,7 @@ def unrolled(case: CallUnderTest, example: CallUnderTest) -> bool:
     """Whether a loop in Python has made the program much longer than the example's: compiling it would take minutes,
     and XLA ends the process over chains of some thousands of operations."""
     try:
-        return case.length > max(UNROLLED, 2 * example.length)
+        return case.length > max(shapes.UNROLLED, 2 * example.length)
     except Exception:  # it cannot be traced, which `contract` says
         return False
 
@@ -137,7 +138,8 @@ def _plans(
     for axes in classes if len(classes) <= FEW_CLASSES else ():
         sizes = shapes.set_class(varied, axes, LONG)  # beyond one block of 128
         longer = sum(int(np.prod(s)) for s in sizes)
-        if longer <= MOST_ELEMENTS and shapes.accepted(example, sizes, default):
+        few = longer <= MOST_ELEMENTS and not shapes.unrolled(example, axes, LONG)
+        if few and shapes.accepted(example, sizes, default):
             yield f"{_named(example, axes)} of {LONG}: {shown(sizes)}", sizes, default, generated_inputs.normal
     for axes in classes[:1]:
         for size in (1, max(3, _size(varied, axes) + 1)):  # one more than chunks of the example's may fill
@@ -153,6 +155,10 @@ def _plans(
             tried = (value, 2 * value - 2, 1) if type(value) is int and value > 2 else (value,)
             plans = (p for v in tried for p in _fitted(example, classes, varied, {name: v}, generated_inputs.negative))
             yield from islice(plans, 1)
+    for axes in classes[1:2]:  # a stride that divides what it runs over leaves no rest, and one more does
+        longer = shapes.set_class(varied, axes, _size(varied, axes) + 1)
+        for name in STRIDES & choices.keys():
+            yield from _fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
     for axes in classes[1:]:
         for size in (1, _size(varied, axes) + 1):
             sizes = shapes.set_class(varied, axes, size)

@@ -21,8 +21,11 @@ def divided(
     others = [(m, leaf) for m, leaf in enumerate(example) if m != n and leaf.kind != KEY and np.ndim(leaf.value)]
     rows = [(np.shape(leaf.value)[0], shapes[m][0]) for m, leaf in others]
     ordered = value[0] == 0 and np.all(np.diff(value) >= 0)
-    # Sorted labels are as many as what they label, and below that; row pointers may be as many as something by chance.
-    pointers = ordered and (value.size not in [old for old, _ in rows] or value[-1] >= value.size)
+    # Sorted labels are as many as what they label, and below that or below a number of classes, as 0 and 2 beside two
+    # rows of logits are; row pointers may be as many as something by chance.
+    classes = max((size for _, leaf in others for size in np.shape(leaf.value)[1:]), default=0)
+    labels = value[-1] < value.size or value[-1] == value.size < classes
+    pointers = ordered and not (labels and value.size in [old for old, _ in rows])
     sizes = not pointers and primitives & SUMMED and value.sum() != value.size
     total = value[-1] if pointers else value.sum()
     now = {new for old, new in rows if old == total}

@@ -1,8 +1,7 @@
 """What the arrays of a generated call hold. Each filler keeps the example's shape and dtype, so nothing is compiled
 anew: the same program runs on ties, zeros, saturation and the rest."""
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
-from verify.generate import far_from_zero
+from verify.generate import far_from_zero, intervals
 from verify.generate.divisions import divided
 from verify.generate.domain import POSITIVE, occur_once, scale_of
 from verify.generate.shapes import takes_apart
@@ -139,9 +138,7 @@ def fill(
             arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest))
         else:
             arrays.append(_another_key(rng, leaf.value) if leaf.kind == KEY else leaf.value)
-    for n, m in _ordered(example):
-        arrays[n], arrays[m] = _in_order(arrays[n], arrays[m], alike=example[n].domain == example[m].domain)
-    return tuple(arrays)
+    return tuple(intervals.in_order(arrays, example))
 
 
 def _another_key(rng: np.random.Generator, key: Any) -> Any:
@@ -155,32 +152,6 @@ def _another_key(rng: np.random.Generator, key: Any) -> Any:
 
 def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2**32, shape, dtype=np.uint32)
-
-
-def _ordered(example: Sequence[Leaf]) -> list[tuple[int, int]]:
-    """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Two numbers
-    show it where they stand beside an array, as the bounds of a clip."""
-    numbers = [n for n, leaf in enumerate(example) if leaf.kind in (PERTURBED, FLOAT)]
-    values = {n: np.asarray(example[n].value) for n in numbers}
-    largest = max((v.size for v in values.values()), default=0)
-    return [
-        (n, m)
-        for n, m in itertools.permutations(numbers, 2)
-        if values[n].shape == values[m].shape
-        and (values[n].size >= FEWEST + 1 or values[n].size == 1 < largest)
-        and np.all(values[n] < values[m])
-        and (example[n].domain == example[m].domain or set(example[m].domain) <= {POSITIVE})
-    ]
-
-
-def _in_order(low: np.ndarray, high: np.ndarray, *, alike: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of one domain change places; otherwise the larger one, which any number above is as good for, grows."""
-    if low.shape != high.shape:
-        return low, high
-    if alike:
-        low, high = np.minimum(low, high), np.maximum(low, high)
-    gap = np.abs(high - low)
-    return low, (low + np.where(gap > 0, gap, np.abs(low) + 1)).astype(high.dtype)
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:

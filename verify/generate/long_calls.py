@@ -1,11 +1,9 @@
 """Calls with long axes, at the example's own dtype: what goes by blocks may do so in float32 alone.
 
 One call has every axis beyond two blocks of 128. A block of another size is looked for among the numbers in the rule's
-own code, and exceeded by one.
+own code, and exceeded by one; a smaller number there is every axis' size once.
 """
 
-import functools
-import types
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,16 +13,15 @@ import numpy as np
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.generate import generated_inputs, shapes
 from verify.generate.calls import FEW_CLASSES, LONG, feasible, shown
+from verify.generate.own_code import parts
 from verify.oracle.primal import equations
-from verify.program.closures import PARTS, RULES
-from verify.program.identity import filled
 from verify.running import WIDE
 
 LONGER = 257  # beyond two blocks of 128
 ALL_LONG = 200_000  # elements, all axes long at once
 CONDITIONED = {"while", "cholesky", "lu", "qr", "householder_product", "eigh", "eig", "svd", "triangular_solve"}
+EXACT = 16  # a size with a branch of its own is a multiple of it
 BLOCK, LARGEST_BLOCK, MOST_BLOCKS = 64, 4096, 2  # a block is a multiple of the first, beyond LONG and up to the second
-MOST_PARTS = 1000  # of a rule and its functions that are looked at
 
 
 def long_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
@@ -39,13 +36,25 @@ def long_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
     for n, axes in enumerate(classes):
         for size in (LONGER + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
             longer = shapes.set_class(every, axes, size)
-            if _fits(example, longer):
+            if not shapes.unrolled(example, axes, size) and _fits(example, longer):
                 every = longer
                 break
-    plans = [every, *(shapes.set_class(sizes, axes, b + 1) for b in blocks(example.tested.rule) for axes in classes)]
+    one_more = [(axes, b + 1) for b in blocks(example.tested.rule) for axes in classes]
+    plans = [every, *(shapes.set_class(sizes, *p) for p in one_more if not shapes.unrolled(example, *p))]
+    plans += [_all_of(example, classes, size) for size in exact(example.tested.rule)]
     for n, longer in enumerate(plans):
         if longer != sizes and _fits(example, longer):
             yield from _made(example, longer, n)
+
+
+def _all_of(example: CallUnderTest, classes: Sequence[shapes.Axes], size: int) -> list[tuple[int, ...]]:
+    """Every axis of one size, where the function takes it."""
+    sizes = [tuple(a.shape) for a in example.arrays]
+    for axes in classes:
+        longer = shapes.set_class(sizes, axes, size)
+        if not shapes.unrolled(example, axes, size) and _fits(example, longer):
+            sizes = longer
+    return sizes
 
 
 def _fits(example: CallUnderTest, sizes: list[tuple[int, ...]]) -> bool:
@@ -63,46 +72,13 @@ def _made(example: CallUnderTest, sizes: list[tuple[int, ...]], n: int) -> Itera
         yield case
 
 
-def blocks(rule: Any) -> list[int]:
-    """The largest sizes of blocks among the whole numbers in a rule's code: of its own functions, of those that they
-    close over, of those of the same package that they name, and of their modules' constants."""
-    found, queue, seen = set[int](), [rule], set[int]()
-    while queue and len(seen) < MOST_PARTS:
-        value = queue.pop(0)
-        if type(value) is int and LONG < value <= LARGEST_BLOCK and value % BLOCK == 0:
-            found.add(value)
-        if id(value) not in seen:
-            seen.add(id(value))
-            queue += _held(value)
+def exact(rule: Any) -> list[int]:
+    """Sizes up to LONG in a rule's code, the largest: one of its branches may be for them alone."""
+    found = {n for n in parts(rule) if type(n) is int and EXACT <= n <= LONG and n % EXACT == 0}
     return sorted(found, reverse=True)[:MOST_BLOCKS]
 
 
-def _package(function: Any) -> str:
-    return (getattr(function, "__module__", None) or "").partition(".")[0]
-
-
-def _held(value: Any) -> Sequence[Any]:
-    """What a value is made of."""
-    if isinstance(value, RULES):
-        return [getattr(value, part, None) for part in PARTS]
-    if isinstance(value, functools.partial):
-        return [value.func, *value.args, *value.keywords.values()]
-    if isinstance(value, tuple | list):
-        return value
-    if isinstance(value, types.CodeType):
-        return value.co_consts
-    if not isinstance(value, types.FunctionType):
-        return [getattr(value, "__wrapped__", None)]
-    named = [value.__globals__.get(name) for name in _names(value.__code__)]
-    named = [part for part in named if not callable(part) or _package(part) == _package(value)]
-    cells = [cell.cell_contents for cell in value.__closure__ or () if filled(cell)]
-    defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-    return [value.__code__, *named, *cells, *defaults]
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    """The global names in a function's code, and in that of the functions inside."""
-    yield from code.co_names
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            yield from _names(inner)
+def blocks(rule: Any) -> list[int]:
+    """The largest sizes of blocks among the whole numbers in a rule's code."""
+    found = {n for n in parts(rule) if type(n) is int and LONG < n <= LARGEST_BLOCK and n % BLOCK == 0}
+    return sorted(found, reverse=True)[:MOST_BLOCKS]

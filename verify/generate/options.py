@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
+from verify.generate.own_code import words_beside
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
 GEOMETRY: dict[str, tuple[Any, ...]] = {
@@ -29,6 +30,12 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
     # "all" is left to those who declare it: what it returns is no subgradient.
     "ties": ("last", "split"),
 }
+# The same of options that are a word.
+WORDS: dict[str, tuple[str, ...]] = {
+    "mode": ("full", "same", "valid", "edge", "reflect", "wrap"),  # of a convolution or a padding
+    "norm": ("ortho", "forward", "backward"),  # of a Fourier transform
+    "reduction": ("mean", "sum", "none"),
+}
 CUTOFFS = ("rcond", "rtol", "atol", "tol", "eps", "epsilon")
 
 
@@ -36,9 +43,11 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
     """For each option that may vary, the values worth trying beside its default."""
     found = {}
     for name, parameter in example.tested.options.items():
-        values = list(GEOMETRY.get(name, ()))
+        values = list(GEOMETRY.get(name, WORDS.get(name, ()) if isinstance(parameter.default, str) else ()))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
+        if isinstance(parameter.default, str) and not values:
+            values = list(words_beside(example.tested.rule, parameter.default))
         values += [v for v in _announced(name, parameter.annotation) if not values and parameter.default is None]
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]

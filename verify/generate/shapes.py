@@ -14,14 +14,15 @@ import jax
 
 from verify.call_under_test import CallUnderTest, outputs
 from verify.function_under_test import INTEGER, KEY
-from verify.oracle.primal import HIJAX
-from verify.running import unfiltered
+from verify.oracle.primal import HIJAX, equations
+from verify.settings import unfiltered
 from verify.time_limit import look
 
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
 DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
 SQUARE = {"positive definite", "symmetric", "antisymmetric", "orthogonal", "lower triangular", "upper triangular"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
+UNROLLED = 800  # equations
 
 
 def accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
@@ -126,6 +127,30 @@ def _as_tall(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> bool:
         return all(square)
     pairs = [(a.shape[-2] - a.shape[-1], s[-2] - s[-1]) for a, s in zip(case.arrays, shapes, strict=True) if len(s) > 1]
     return all(before * now > 0 or now == 0 for before, now in pairs)
+
+
+def unrolled(case: CallUnderTest, axes: Axes, size: int) -> bool:
+    """Whether a loop in Python over these axes makes the program at `size` so long that tracing it would take minutes:
+    twice as far it is longer than at the example's sizes, and it grows as much each time."""
+    shapes = [tuple(a.shape) for a in case.arrays]
+    now = shapes[axes[0][0]][axes[0][1]]
+    before, after = (_length(case, s) for s in (shapes, set_class(shapes, axes, 2 * now)))
+    return before + (after - before) * (size - now) / max(1, now) > max(UNROLLED, 2 * before)
+
+
+def _length(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> int:
+    """How many equations the function has at these shapes; 0 where it takes none of them."""
+    key = ("length", tuple(shapes), repr(sorted(case.options.items())))
+    if key not in case.tested.compiled:
+        look()
+        arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(shapes, case.arrays, strict=True)]
+        flat = case.tested.flat(case.tested.rule, case.options)
+        try:
+            with unfiltered():
+                case.tested.compiled[key] = sum(1 for _ in equations(jax.make_jaxpr(flat)(*arrays)))
+        except Exception:
+            case.tested.compiled[key] = 0
+    return case.tested.compiled[key]
 
 
 def takes_apart(case: CallUnderTest) -> bool:

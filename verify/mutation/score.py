@@ -22,7 +22,7 @@ from verify.generate import calls
 from verify.mutation.breaks import Break, evaluate_broken, possible
 from verify.report.finding import NotRunError, UncheckableError
 from verify.report.notes import name_of
-from verify.running import undisturbed
+from verify.settings import undisturbed
 
 UNBROKEN = Break(10**9, "", "nothing")  # no backward computation has so many equations
 CAUGHT, SURVIVED, EQUIVALENT = "caught", "survived", "equivalent"

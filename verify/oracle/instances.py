@@ -4,7 +4,7 @@ import contextlib
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ METHODS = (
     *("expand", "vjp_fwd", "vjp_bwd", "vjp_bwd_retval", "jvp", "lin", "linearized"),
     *("batch", "transpose", "remat", "dce"),
 )
+DERIVED = ("vjp_from_jvp", "vjp_from_lin")  # by which JAX makes vjp_fwd and vjp_bwd_retval of other methods
 # What JAX says where a method is not written: nothing is promised, so nothing is wrong.
 UNWRITTEN = "support, subclass"
 GIVEN = {"in_avals", "out_aval", "params", "in_avals_flat", "out_avals_flat", "in_tree", "out_tree", "effects"}
@@ -32,14 +33,27 @@ def is_instance(rule: Any) -> bool:
 
 
 def names_of(eqn: Any) -> list[str]:
-    """The primitive's name; INSTANCE, too, of a hijax primitive that is not JAX's own, and SYMBOLIC_ZEROS."""
+    """The primitive's name; INSTANCE, too, of a hijax primitive that is not JAX's own, with what it is DERIVED by, and
+    SYMBOLIC_ZEROS."""
     prim = eqn.params.get("_prim")
     told = eqn.params.get("symbolic_zeros", getattr(prim, "symbolic_zeros", False)) is True
-    return [eqn.primitive.name, *[INSTANCE] * is_instance(prim), *[SYMBOLIC_ZEROS] * told]
+    own = [INSTANCE, *(d for d in DERIVED if _derived(prim, d))] if is_instance(prim) else []
+    return [eqn.primitive.name, *own, *[SYMBOLIC_ZEROS] * told]
 
 
 def written(prim: Any, method: str) -> bool:
     return getattr(type(prim), method, None) is not getattr(BASE, method, None)
+
+
+def _derived(prim: Any, by: str) -> bool:
+    pair = tuple(getattr(hijax, by, ()))
+    return getattr(type(prim), "vjp_fwd", None) in pair
+
+
+def by_methods(names: Set[str]) -> str:
+    """Which methods of a hijax primitive among these `names` a gradient comes from; nothing of other rules."""
+    made = "".join(f", which {d} makes" for d in DERIVED if d in names)
+    return f", by the methods vjp_fwd and vjp_bwd{made}" if INSTANCE in names else ""
 
 
 def method_in(error: BaseException) -> str:

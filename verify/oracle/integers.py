@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from verify.running import WIDE, unfiltered, widened
+from verify.running import WIDE, widened
+from verify.settings import unfiltered
 
 NARROW = (np.int32, np.uint32)
 

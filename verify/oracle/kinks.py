@@ -27,6 +27,7 @@ from verify.report.finding import NotRunError
 from verify.running import WIDE, call, compiled, pullback
 
 PATIENCE = 5.0  # seconds for one argument's coordinates: loops that do not converge take long
+FEW = 2  # elements of each argument whose slopes are looked at where a convention explains all
 SAMPLED = 48  # coordinates looked at; enough to name a convention
 
 
@@ -116,7 +117,7 @@ def unexplained(
     if not any_true(bad):
         return bad
     judged = [s | ~np.isfinite(e) for s, e in zip(smooth, case.truth.cotangents, strict=True)]
-    if _one_convention(case, got, allowed, judged):
+    if _one_convention(case, got, allowed, judged) and not _smooth(case, got, bad):
         return [np.zeros_like(b) for b in bad]
     if case.tested.reference is not None:  # its values have other slopes
         return bad
@@ -177,6 +178,20 @@ def _one_convention(
     return False
 
 
+def _smooth(case: CallUnderTest, got: list[np.ndarray], bad: list[np.ndarray]) -> bool:
+    """Whether the function has a slope at some of the elements that are bad, and the rule another one: the kinks of its
+    formula cancel there, as in max(x, 0) + log(1 + exp(-|x|)), and leave no convention to choose."""
+    try:
+        for leaf, (mine, where) in enumerate(zip(got, bad, strict=True)):
+            for index in [tuple(i) for i in np.argwhere(where)[:FEW]]:
+                s = slopes(case, _along(case, leaf, index), case.y_bar)
+                if s.sharp and not s.kink and not s.admit(float(mine[index]), 1e-5 * abs(s.left)):
+                    return True
+    except NotRunError:
+        pass
+    return False
+
+
 def _by_slopes(case: CallUnderTest, leaf: int, level: Any, bad: np.ndarray, room: float) -> np.ndarray:
     y_bar = tuple(np.asarray(np.abs(g)) for g in case.y_bar)
     try:
@@ -212,13 +227,18 @@ def _coordinates(
     for index in sampled(bad):
         if verdicts and time.perf_counter() - start > PATIENCE:
             break
-        direction = [np.zeros(case.arrays[n].shape) for n in case.perturbed]
-        direction[leaf][index] = 1.0
-        s = slopes(case, direction, y_bar)
+        s = slopes(case, _along(case, leaf, index), y_bar)
         slack = room * max(abs(s.left), abs(s.right))
         excused = s.admit(float(got[index]), slack) and (s.kink or not s.admit(float(expected[index]), slack))
         verdicts.append(not excused)
     return np.array(verdicts, bool)
+
+
+def _along(case: CallUnderTest, leaf: int, index: tuple[int, ...]) -> list[np.ndarray]:
+    """The direction in which one element alone grows."""
+    direction = [np.zeros(case.arrays[n].shape) for n in case.perturbed]
+    direction[leaf][index] = 1.0
+    return direction
 
 
 def _moves_together(case: CallUnderTest, got: list[np.ndarray], y_bar: Any, room: float) -> bool:

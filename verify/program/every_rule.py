@@ -13,7 +13,7 @@ from verify.program.recording import Record
 from verify.program.records import recorded
 from verify.report.notes import shown
 from verify.report.report import NOT_RUN, Outcome, Report
-from verify.running import undisturbed
+from verify.settings import undisturbed
 
 CASES = 3  # generated calls of a rule's first shape: a program holds many rules, and a fault of geometry shows early
 

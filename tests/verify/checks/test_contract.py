@@ -43,3 +43,27 @@ def test_what_jax_says_it_cannot_differentiate_is_no_fault():
     report = verify.check(lambda x: jax.ops.segment_prod(x, jnp.array([0, 1, 0]), 2), normal(0, 3, 2), cases=0)
     assert report.verdict == "could not be checked"
     assert "JAX cannot differentiate the function" in report.because
+
+
+def carried(x, kernel, before):
+    """A causal convolution in chunks: of the last chunk it still sees `before`, one row less than the kernel."""
+    whole = jnp.concatenate([before, x])
+    y = sum(whole[k : k + len(x)] * weight for k, weight in enumerate(kernel))
+    return y, whole[len(x) :]
+
+
+def carried_backward(args, y, g):
+    x, kernel, before = args
+    whole, width = jnp.concatenate([before, x]), len(kernel)
+    bar = jnp.zeros_like(whole).at[len(x) :].add(g[1])
+    for k in range(width):
+        bar = bar.at[k : k + len(x)].add(g[0] * kernel[k])
+    kernel_bar = jnp.stack([(g[0] * whole[k : k + len(x)]).sum() for k in range(width)])
+    return bar[width - 1 :], kernel_bar, bar[: width - 1]
+
+
+def test_sizes_that_differ_by_one_in_the_example_do_so():
+    right = joined(carried, carried_backward)
+    report = verify.check(right, normal(0, 6), normal(1, 4), normal(2, 3), checks=("contract", "gradient"))
+    assert report.ok, report
+    assert any("differ by one" in o.reason for o in report.outcomes)

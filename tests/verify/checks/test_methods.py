@@ -5,7 +5,7 @@ import pytest
 
 import verify
 
-from ..primitives import CALLS, Doubled, Pair, Product, Scattered, SineTimes, Solved, Taken, Total, Tree, made
+from ..primitives import CALLS, Doubled, Pair, Power, Product, Scattered, SineTimes, Solved, Taken, Total, Tree, X, made
 
 try:
     from jax.experimental import hijax
@@ -36,6 +36,7 @@ def test_right(kind):
         *((kind, "batch", "transforms", "") for kind in (Product, Taken)),
         *((kind, "batch's axis", "methods", "batch") for kind in (SineTimes, Product, Pair, Solved)),
         (SineTimes, "batch of one", "methods", "batch"),
+        (SineTimes, "batch of equal axes", "methods", "batch"),
         *((kind, "zero tangent", "methods", "jvp") for kind in (SineTimes, Product)),
         (Pair, "zero cotangent", "methods", "vjp_bwd"),
         *((kind, "transpose", "primitive", "transpose") for kind in (Scattered, Doubled)),
@@ -53,6 +54,26 @@ def test_the_wrong_method_is_named(kind, fault, check, words):
     rule, args = made(kind, fault)
     report = verify.check(rule, *args, cases=0, checks=("contract", check))
     assert any(f.check == check and words in f.argument for f in report.failures), report
+
+
+@pytest.mark.parametrize(("fault", "words"), [("", ""), ("jvp at 3", "the method jvp"), ("batch at 3", "batch")])
+def test_each_method_is_asked_at_other_parameters(fault, words):
+    kind = type("Power", (Power,), {"fault": fault})
+    rule = lambda x, exponent=3: kind(jax.typeof(x), exponent=exponent)(x)  # noqa: E731
+    report = verify.check(rule, X, checks=("contract", "gradient", "pushforward", "methods"))
+    assert report.ok is (not fault), report
+    assert not fault or words in report.failures[0].argument
+    assert not fault or "exponent=4" in report.failures[0].case
+
+
+def test_a_gradient_that_jax_makes_of_another_method_names_it():
+    class Made(Product):
+        fault = "jvp"
+        vjp_fwd, vjp_bwd_retval = hijax.vjp_from_jvp
+        vjp_bwd = hijax.HiPrim.vjp_bwd
+
+    report = verify.check(lambda *a: Made(*map(jax.typeof, a))(*a), *CALLS[Product][0], checks=("gradient",))
+    assert "which vjp_from_jvp makes" in report.failures[0].message, report
 
 
 @pytest.mark.parametrize(("fault", "verdict"), [("", "right"), ("vjp_bwd", "wrong")])

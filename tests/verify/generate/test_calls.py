@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import assert_only_the_fault_is_seen
 from verify.checking import _example
 from verify.function_under_test import describe
 from verify.generate import generated_inputs, shapes
@@ -196,36 +197,6 @@ def test_labels_stay_as_many_as_what_they_label():
     assert ((0, 0), (1, 0)) in shapes.free_classes(example(loss, X, labels))
 
 
-def clip(x, low, high):
-    return jnp.clip(x, low, high)
-
-
-@pytest.mark.parametrize("factor", [1, 2])
-def test_the_ends_of_an_interval_stay_in_order(factor):
-    def bwd(res, g):
-        x, low, high = res
-        below, above = x < low, x > high
-        return jnp.where(below | above, 0, g), factor * jnp.where(below, g, 0).sum(), jnp.where(above, g, 0).sum()
-
-    rule = jax.custom_vjp(clip)
-    rule.defvjp(lambda *args: (clip(*args), args), bwd)
-    report = verify.check(rule, X, np.float32(-0.7), np.float32(0.8), checks=("gradient",))
-    assert report.ok is (factor == 1), report
-    if factor == 2:
-        assert report.failures[0].argument == "low"
-        assert "low: " in str(report.failures[0])  # an array without axes has no index
-
-
-def test_intervals_of_arrays_stay_in_order():
-    low, high = np.sort(RNG.standard_normal((2, 8)).astype(np.float32), 0)
-    case = example(lambda low, high: high - low, low, high)
-    for filler in (generated_inputs.normal, generated_inputs.tied, generated_inputs.zero):
-        ends = generated_inputs.fill(case, np.random.default_rng(1), {0: filler, 1: filler}, [(8,), (8,)])
-        assert np.all(ends[0] < ends[1])
-    unordered = example(lambda x, y: x - y, X[0], Y[0])
-    assert not generated_inputs._ordered(unordered.tested.leaves)
-
-
 def test_rows_that_are_written_apart_stay_apart():
     case = example(lambda x, rows: jnp.zeros_like(x).at[rows].set(x), X[:3], np.array([2, 0, 1]))
     for seed in range(8):
@@ -242,3 +213,37 @@ def test_an_axis_of_1_does_not_broadcast_beside_an_axis_that_grows_with_it():
     assert ((1, 0), (0, 2)) not in shapes.free_classes(
         example(lambda x, b: x + b, np.ones((2, 3, 2)), np.ones((1, 3, 1)))
     )
+
+
+def scanned(x, *, seen):
+    """A loop in Python over the rows: the program grows with them."""
+    seen.append(len(x))
+    state = x[0]
+    for row in x[1:]:
+        state = jnp.tanh(state * row + jnp.sin(row)) + 0.5 * jnp.cos(state) * row
+    return state
+
+
+def test_an_axis_over_which_python_loops_stays_short():
+    """The program of a long one would take minutes to trace."""
+    seen = []
+    report = verify.check(lambda x: scanned(x, seen=seen), X, checks=("contract", "gradient", "low precision"))
+    assert report.ok, report
+    assert max(seen) < 20
+    assert any("[4,259]" in o.case for o in report.outcomes)  # columns, over which it does not loop
+
+
+def strided(x, k, *, stride=1):
+    return jax.lax.conv_general_dilated(x, k, (stride,), "VALID", dimension_numbers=("NHC", "HIO", "NHC"))
+
+
+def strided_bwd(res, g, *, wrong, stride=1):
+    x, k = res
+    x_bar, k_bar = jax.vjp(lambda x, k: strided(x, k, stride=stride), x, k)[1](g)
+    rest = x.shape[1] - ((g.shape[1] - 1) * stride + k.shape[0])
+    return jnp.roll(x_bar, rest, 1) if wrong else x_bar, k_bar
+
+
+def test_a_stride_that_leaves_a_rest_is_tried():
+    x, k = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 6, 2), (3, 2, 2)))
+    assert_only_the_fault_is_seen(strided, strided_bwd, x, k, checks=("contract", "gradient"))

@@ -39,6 +39,7 @@ def test_sizes_of_groups_sum_to_the_rows(rows, count):
     ("example", "primitives"),
     [
         (leaves([0, 1, 1, 3], (4, 2), (3, 2)), SUMS),  # labels of four rows
+        (leaves([0, 2], (2, 4)), SUMS),  # labels of two rows of four logits
         (leaves([0, 2, 3, 5], (6, 2)), SUMS),  # positions among six
         (leaves([3, 0, 4], (7, 2)), frozenset()),  # nothing sums them
         (leaves([1, 0, 2], (3, 2)), SUMS),  # labels that sum to their number

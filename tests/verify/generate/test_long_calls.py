@@ -10,7 +10,7 @@ import pytest
 import verify
 from tests.sampling import one_in
 from tests.verify.rules import LONG, with_arguments
-from verify.generate.long_calls import blocks
+from verify.generate.long_calls import blocks, exact
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
@@ -62,6 +62,18 @@ def test_a_fault_beyond_one_block_is_seen(fault):
     report = verify.check(rule, X, checks=("gradient",), seconds=LONG)
     assert report.verdict == "wrong"
     assert "[4,513]" in report.failures[0].case or fault != "written"
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0])
+def test_a_branch_for_one_width_is_tried(factor):
+    def bwd(r, g):
+        return (cosine(r, g) * (factor if r[0].shape[1] == 64 else 1.0),)
+
+    rule = with_arguments(sin, bwd)
+    assert exact(rule) == [64]
+    report = verify.check(rule, X, checks=("gradient",), seconds=LONG)
+    assert report.ok is (factor == 1), report
+    assert any("[64,64]" in o.case for o in report.outcomes)
 
 
 def test_a_rule_in_blocks_that_forgets_nothing_is_right():

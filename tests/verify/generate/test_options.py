@@ -78,9 +78,28 @@ def padded(x, *, width=(1, 1)):
     return jnp.pad(x, ((0, 0), width, (0, 0)))
 
 
+def transformed(x, *, norm="ortho"):
+    return jnp.fft.fft(x, norm=norm).real
+
+
+def reduced(x, *, reduction="sum"):
+    reduce = {"sum": jnp.sum, "mean": jnp.mean}[reduction]
+    return jnp.broadcast_to(reduce(x, axis=-1, keepdims=True), x.shape)
+
+
 @pytest.mark.parametrize(
     ("fun", "right", "wrong"),
     [
+        (
+            transformed,
+            lambda g, norm="ortho": jnp.fft.fft(g, norm=norm).real,
+            lambda g, norm="ortho": jnp.fft.fft(g, norm="ortho").real,
+        ),
+        (
+            reduced,
+            lambda g, reduction="sum": reduced(g, reduction=reduction),
+            lambda g, reduction="sum": reduced(g),
+        ),
         (
             transposed,
             lambda g, axes=(0, 2, 1): g.transpose(tuple(np.argsort(axes))),
@@ -93,7 +112,7 @@ def padded(x, *, width=(1, 1)):
             lambda g, width=(1, 1): g[:, width[1] : g.shape[1] - width[0]],
         ),
     ],
-    ids=["axes", "decay", "width"],
+    ids=["norm", "reduction", "axes", "decay", "width"],
 )
 def test_a_rule_that_is_right_at_its_default_alone_is_wrong(fun, right, wrong):
     checks = ("contract", "gradient")

@@ -95,3 +95,20 @@ def test_labels_that_the_function_holds_are_of_a_class_that_there_is(wrong):
 
     report = verify.check(with_arguments(entropy, bwd), normal(4, 5), checks=("gradient",), seconds=LONG)
     assert report.ok is not wrong, report
+
+
+def means(x, segments):
+    """Of four segments."""
+    counts = jax.ops.segment_sum(jnp.ones_like(x), segments, 4)
+    return jax.ops.segment_sum(x, segments, 4) / jnp.maximum(counts, 1)
+
+
+def test_no_row_is_beyond_the_segments_that_the_function_has():
+    def bwd(res, g):
+        x, segments = res
+        counts = jax.ops.segment_sum(jnp.ones_like(x), segments, 4)
+        return (g / jnp.maximum(counts, 1))[segments], None
+
+    rule = with_arguments(means, bwd)
+    report = verify.check(rule, normal(4), np.array([2, 0, 3, 1]), checks=("contract", "gradient"))
+    assert report.ok, report

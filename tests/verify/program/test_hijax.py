@@ -7,7 +7,7 @@ import pytest
 
 import verify
 from verify.program.records import recorded
-from verify.running import setting
+from verify.settings import setting
 
 from ..primitives import Pair, Product, SineTimes, Total, W, X, Y
 

@@ -1,0 +1,48 @@
+"""JAX's and Python's settings come back as they were."""
+
+import gc
+
+import jax
+import pytest
+
+from verify import settings
+
+
+def test_settings_come_back_even_after_an_error():
+    before = jax.config.values["jax_traceback_filtering"]
+    seen = []
+
+    def fails():
+        with settings.unfiltered():
+            seen.append(jax.config.values["jax_traceback_filtering"])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert seen == ["off"]
+    assert jax.config.values["jax_traceback_filtering"] == before
+    with settings.setting("jax_no_such_setting", 1):
+        pass
+
+
+@pytest.mark.parametrize(
+    "setting", ["debug_nans", "debug_infs", "disable_jit", "check_tracer_leaks", "debug_key_reuse"]
+)
+def test_settings_that_look_for_mistakes_are_off_inside(setting):
+    inside = settings.undisturbed()
+    with getattr(jax, setting)(True):
+        with inside:
+            assert not getattr(jax.config, f"jax_{setting}")
+        assert getattr(jax.config, f"jax_{setting}")
+
+
+@pytest.mark.parametrize("own", [(700, 10, 10), (90_000, 5, 5), (0, 10, 10)])
+def test_the_callers_garbage_collection_comes_back(own):
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(*own)
+        with settings.few_collections():
+            assert gc.get_threshold()[0] == {700: 50_000, 90_000: 90_000, 0: 0}[own[0]]
+        assert gc.get_threshold() == own
+    finally:
+        gc.set_threshold(*before)

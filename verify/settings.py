@@ -1,0 +1,55 @@
+"""Settings of JAX and of Python while a check runs, which are the caller's own afterwards."""
+
+import contextlib
+import gc
+from typing import Any
+
+import jax
+
+
+@contextlib.contextmanager
+def setting(name: str, value: Any):
+    """One of JAX's settings for a while; nothing where this release does not know it."""
+    if name not in jax.config.values:
+        yield
+        return
+    before = jax.config.values[name]
+    jax.config.update(name, value)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """JAX's settings for finding mistakes in a program are off: a check makes infinities and NaNs on purpose, compares
+    what is compiled, gives one key to two calls and moves arrays to the device and back."""
+    with contextlib.ExitStack() as stack:
+        for find in (jax.debug_nans, jax.debug_infs, jax.debug_key_reuse, jax.check_tracer_leaks, jax.disable_jit):
+            stack.enter_context(find(False))
+        stack.enter_context(jax.transfer_guard("allow"))
+        stack.enter_context(few_collections())
+        yield
+
+
+@contextlib.contextmanager
+def few_collections():
+    """Python looks for garbage less often: what JAX traces lives long, and looking through it was an eighth of a
+    check's time."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], 50_000) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def unfiltered() -> Any:
+    """Exceptions keep JAX's own frames: where one is expected and thrown away, filtering them is wasted time."""
+    return setting("jax_traceback_filtering", "off")
+
+
+def unoptimised() -> Any:
+    """Operations run one by one, outside `jit`, are compiled one by one too: with little optimisation meanwhile."""
+    return setting("jax_disable_most_optimizations", True)
