@@ -18,6 +18,7 @@ from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import bars_going_on, going_on, loop_noise
+from verify.oracle.one_sided import slopes
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import FORWARD, WIDE, call, compiled, pushforward
@@ -95,4 +96,4 @@ def _allowed(case: CallUnderTest, k: int, bar: np.ndarray, unit: float) -> np.nd
 
 def _at_kink(case: CallUnderTest, k: int, u: np.ndarray) -> bool:
     direction = [u if j == k else np.zeros(case.arrays[n].shape) for j, n in enumerate(case.perturbed)]
-    return kinks.slopes(case, direction, case.y_bar).kink
+    return slopes(case, direction, case.y_bar).kink

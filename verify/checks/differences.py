@@ -23,6 +23,7 @@ from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import bars_going_on, going_on, loop_noise
+from verify.oracle.one_sided import slopes
 from verify.oracle.tolerance import ROOM, any_true, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call
@@ -87,7 +88,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
             if abs(got - slope.value) > room and slope.exponent(got) < 1.5:
                 if loop_noise(case) and _agree_going_on(case, k, u, bars, room, unit):
                     continue
-                at_kink = slope.agrees_closer_by(got) or kinks.slopes(case, direction, case.y_bar).kink
+                at_kink = slope.agrees_closer_by(got) or slopes(case, direction, case.y_bar).kink
                 at_kink = at_kink or any_true(kinks.excused(case))
                 if at_kink:
                     kinked += 1

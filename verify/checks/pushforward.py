@@ -16,6 +16,7 @@ from verify.oracle.compare import differences
 from verify.oracle.error_bounds import with_error_bounds
 from verify.oracle.instances import UNWRITTEN
 from verify.oracle.noise import loop_noise
+from verify.oracle.one_sided import slopes
 from verify.oracle.primal import HIJAX, JVP_CALLS
 from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
@@ -135,8 +136,8 @@ def _as_values_move(
         for index in kinks.sampled(bad):
             one_hot = tuple(np.zeros(y.shape) for y in case.y_bar)
             one_hot[k][index] = 1.0
-            slopes = kinks.slopes(case, tangents, one_hot)
-            if not slopes.admit(float(got[index]), 0.0) or slopes.admit(float(expected[index]), 0.0):
+            found = slopes(case, tangents, one_hot)
+            if not found.admit(float(got[index]), 0.0) or found.admit(float(expected[index]), 0.0):
                 return np.zeros_like(bad)
     except NotRunError:
         return np.zeros_like(bad)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle import kinks
+from verify.oracle.one_sided import slopes
 from verify.running import OWN, WIDE, is_float
 
 
@@ -24,14 +24,14 @@ def convention(case: CallUnderTest) -> str:
         # A kink along one element is one along a direction that moves all of them by different steps.
         everywhere = [np.zeros(case.arrays[m].shape) for m in case.perturbed]
         everywhere[leaf] = rng.uniform(0.5, 1.5, case.arrays[n].shape) * rng.choice([-1, 1], case.arrays[n].shape)
-        s = kinks.slopes(case, everywhere, y_bar)
+        s = slopes(case, everywhere, y_bar)
         if s.sharp and not s.kink:
             continue
         shares = []
         for index in np.ndindex(case.arrays[n].shape):
             direction = [np.zeros(case.arrays[m].shape) for m in case.perturbed]
             direction[leaf][index] = 1.0
-            s = kinks.slopes(case, direction, y_bar)
+            s = slopes(case, direction, y_bar)
             if s.kink:
                 shares.append((float(got[leaf][index]) - s.left) / (s.right - s.left))
         if shares:

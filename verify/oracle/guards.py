@@ -12,6 +12,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, kinks
 from verify.oracle.compare import finding
+from verify.oracle.one_sided import slopes
 from verify.oracle.tolerance import wrong_elements
 from verify.report.finding import Finding, NotRunError
 
@@ -55,7 +56,7 @@ def _confirmed(
     try:
         for n, way in enumerate(ways):
             direction = [way if k == leaf else np.zeros(case.arrays[m].shape) for k, m in enumerate(case.perturbed)]
-            s = kinks.slopes(case, direction, case.y_bar)
+            s = slopes(case, direction, case.y_bar)
             right, mine = (float(np.sum(bar * way)) for bar in (np.where(smooth, limit, 0), got))
             room = APART * float(np.sum(np.abs(np.where(smooth, limit, 0) * way)))
             if s.kink or not s.admit(right, room) or (n >= DIRECTIONS and s.admit(mine, room)):

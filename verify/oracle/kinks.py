@@ -12,7 +12,7 @@ The cotangent is taken ≥ 0 here, otherwise the slopes of several outputs could
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, conventions
-from verify.oracle.noise import loop_noise
+from verify.oracle.one_sided import slopes
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import allowed_error, any_true, unit_roundoff, wrong_elements
 from verify.report.finding import NotRunError
@@ -29,65 +29,6 @@ from verify.running import WIDE, call, compiled, pullback
 PATIENCE = 5.0  # seconds for one argument's coordinates: loops that do not converge take long
 FEW = 2  # elements of each argument whose slopes are looked at where a convention explains all
 SAMPLED = 48  # coordinates looked at; enough to name a convention
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """One-sided derivatives of ⟨ȳ, f⟩ along a direction, and how far they can be trusted."""
-
-    left: float
-    right: float
-    bar: float
-
-    @property
-    def kink(self) -> bool:
-        return abs(self.right - self.left) > 10 * self.bar
-
-    @property
-    def sharp(self) -> bool:
-        return self.bar <= 1e-6 * max(abs(self.left), abs(self.right), 1e-3)
-
-    def admit(self, slope: float, room: float) -> bool:
-        slack = 3 * self.bar + room + 1e-6 * max(abs(self.left), abs(self.right))
-        return min(self.left, self.right) - slack <= slope <= max(self.left, self.right) + slack
-
-
-def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> Slopes:
-    """The one-sided slopes at the case along `direction` (one array per perturbed leaf), by one-sided differences
-    at h, h/2 and h/4, extrapolated twice. The two agree only if no second kink lies within h, where there are thousands
-    of them one often does; the step shrinks until they do, and where there is no value so far away. What iterates to
-    a tolerance of its own moves by jumps of that size, which long steps alone rise above."""
-    base = case.value(case.at(WIDE))
-    scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
-    best, noise, no_value = None, loop_noise(case), NotRunError("the function has no value beside the point")
-    sizes = (float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
-    size = max(1e-13, noise) * max(sizes)
-    for h in scale * np.array([*([0.1, 0.01] if noise else []), 1e-4, 1e-6, 1e-8]):
-        try:
-            sides = [[_slope(case, direction, y_bar, base, s * h / n) for n in (1, 2, 4)] for s in (-1.0, 1.0)]
-        except NotRunError as why:
-            no_value = why
-            continue
-        (coarse, left), (coarser, right) = ((2 * second - first, 2 * third - second) for first, second, third in sides)
-        bar = max(abs(left - coarse), abs(right - coarser), size / h)
-        if best is None or bar < best.bar:
-            best = Slopes(left, right, bar)
-        if best.sharp:
-            break
-    if best is None:
-        raise no_value
-    return best
-
-
-def _slope(case: CallUnderTest, direction: list[np.ndarray], y_bar: Any, base: list[np.ndarray], h: float) -> float:
-    arrays = case.at(WIDE)
-    for n, u in zip(case.perturbed, direction, strict=True):
-        arrays[n] = arrays[n] + h * u
-    try:
-        moved = case.value(arrays)
-    except Exception as error:  # a solver, say, that refuses a matrix which is not symmetric
-        raise NotRunError("the function has no value beside the point") from error
-    return sum(float(np.sum(np.asarray(g, WIDE) * (m - b))) for g, m, b in zip(y_bar, moved, base, strict=True)) / h
 
 
 def unexplained(

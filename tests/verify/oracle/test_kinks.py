@@ -1,4 +1,4 @@
-"""One-sided slopes next to thousands of kinks, compared with the exact slopes."""
+"""What is right at a kink, and what is not."""
 
 import jax
 import jax.numpy as jnp
@@ -8,24 +8,8 @@ import pytest
 import verify
 from tests.verify.rules import SLOPES
 from verify import suite
-from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.function_under_test import describe
-from verify.oracle import kinks
 
 from ..seeds import alarms
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_slopes_among_thousands_of_kinks_are_within_their_error_bar(seed):
-    rng = np.random.default_rng(seed)
-    x = np.where(rng.random(30_000) < 0.1, 0, rng.standard_normal(30_000)).astype(np.float32)
-    tested = describe(jax.nn.relu, (x,), None, None)
-    case = with_cotangent(CallUnderTest(tested, "", (x,), {}, 0, example=True), rng)
-    found = kinks.slopes(case, [np.ones(x.shape)], (np.ones(x.shape, np.float32),))
-    assert abs(found.left - (x > 0).sum()) <= 3 * found.bar
-    assert abs(found.right - (x >= 0).sum()) <= 3 * found.bar
-    assert found.bar < 1e-3 * x.size, "so wide a bar says nothing"
-    assert found.kink
 
 
 def test_a_float32_counter_inside_a_rule_does_not_blur_what_its_differences_tell():
