@@ -11,6 +11,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.oracle.primal import CALLS, TRANSPARENT, inner, is_call, kept, walk
+from verify.running import WIDE, is_float
 
 # What the comparison with a number tells apart: this plus that number. Not `lt`, with which JAX itself counts negative
 # indices from the end.
@@ -34,7 +35,17 @@ def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTes
         told.flat[0 if number < before.min() else -1] = number  # what grows in the example grows
         arrays = tuple(told if k == n else a for k, a in enumerate(shown))
         name = example.tested.leaves[example.tested.arrays[n]].path
-        yield replace(fresh, label=f"{name} with {number}, which the function tells apart", arrays=arrays)
+        case = replace(fresh, label=f"{name} with {number}, which the function tells apart", arrays=arrays)
+        if _has_a_value(case):
+            yield case
+
+
+def _has_a_value(case: CallUnderTest) -> bool:
+    """Whether the rule gives numbers there: with NaN a function says, since it cannot raise, that this is no call."""
+    try:
+        return all(np.all(np.isfinite(np.asarray(y, WIDE))) for y in case.own[0] if is_float(y))
+    except Exception:  # it does not run, which `contract` says
+        return True
 
 
 def _numbers(example: CallUnderTest) -> list[tuple[int, int]]:

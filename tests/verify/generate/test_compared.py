@@ -71,6 +71,7 @@ def test_an_integer_that_the_function_tells_apart_is_tried(fault):
         lambda x, i: jnp.where((i == 3)[:, None], 0, x),  # the example holds 3
         lambda x, i: x * jax.nn.one_hot(i, 4),
         lambda x, i: jnp.where((i % 2 == 5)[:, None], 0, x),
+        lambda x, i: jnp.where((i >= 0)[:, None], x, jnp.nan),  # NaN says that it is no call
     ],
 )
 def test_no_other_integer_is(rule):
