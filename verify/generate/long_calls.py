@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.call_under_test import CallUnderTest, float_outputs, with_cotangent
 from verify.generate import generated_inputs, shapes
 from verify.generate.calls import FEW_CLASSES, LONG, feasible, shown
 from verify.generate.own_code import parts
@@ -19,6 +19,7 @@ from verify.running import WIDE
 
 LONGER = 257  # beyond two blocks of 128
 ALL_LONG = 200_000  # elements, all axes long at once
+LARGEST = 10_000_000  # elements of the outputs: those of an outer product are the square of its arguments'
 CONDITIONED = {"while", "cholesky", "lu", "qr", "householder_product", "eigh", "eig", "svd", "triangular_solve"}
 EXACT = 16  # a size with a branch of its own is a multiple of it
 BLOCK, LARGEST_BLOCK, MOST_BLOCKS = 64, 4096, 2  # a block is a multiple of the first, beyond LONG and up to the second
@@ -66,6 +67,8 @@ def _made(example: CallUnderTest, sizes: list[tuple[int, ...]], n: int) -> Itera
     rng = np.random.default_rng((example.seed, 18, n) if n else (example.seed, 18))
     label = f"{example.tested.dtype.name}, sizes {shown(sizes)}"
     arrays = generated_inputs.fill(example, rng, {}, sizes)
+    if sum(int(np.prod(o.shape)) for o in float_outputs(example.tested, example.options, arrays)) > LARGEST:
+        return
     case = replace(example, label=label, arrays=arrays, example=False, reshaped=True, long=True, y_bar=())
     case = with_cotangent(case, rng)
     if feasible(case, example):

@@ -10,7 +10,9 @@ import pytest
 import verify
 from tests.sampling import one_in
 from tests.verify.rules import LONG, with_arguments
-from verify.generate.long_calls import blocks, exact
+from verify.checking import _example
+from verify.function_under_test import describe
+from verify.generate.long_calls import blocks, exact, long_cases
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
@@ -99,3 +101,9 @@ def test_what_a_sum_does_not_lose_is_not_blamed_on_one():
 @pytest.mark.parametrize("rule", [jax.nn.gelu, jnp.sin, functools.partial(jnp.sum, axis=0), len, 3])
 def test_whatever_is_called_has_blocks_or_none(rule):
     assert all(n % 64 == 0 for n in blocks(rule))
+
+
+def test_no_call_has_outputs_far_larger_than_its_arguments():
+    """All axes long, an outer product would have 4 billion entries."""
+    example = _example(describe(jnp.outer, (X, X)), "example", 0)
+    assert all(case.y_bar[0].size <= 10_000_000 for case in long_cases(example))
