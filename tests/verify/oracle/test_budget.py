@@ -206,3 +206,21 @@ def test_a_loose_loop_of_the_backward_rule_alone_is_wrong(tolerance, verdict, ch
     a = np.array([0.3, -0.6, 0.9], np.float32)
     report = verify.check(rule, a, cases=0, checks=("gradient", check))
     assert report.verdict == verdict, report
+
+
+def solved_in_time(x, g):
+    """The u of u = g + 0.7 cos(x) u, by steps that lead away from it beyond the 99th, long after they are over."""
+    step = lambda u: g + 0.7 * jnp.cos(x) * u  # noqa: E731
+    far = lambda s: jnp.abs(step(s[0]) - s[0]).max() > 1e-6  # noqa: E731
+    return jax.lax.while_loop(far, lambda s: (jnp.where(s[1] < 99, step(s[0]), 2 * s[0]), s[1] + 1), (g, 0))[0]
+
+
+@pytest.mark.parametrize("check", ["adjoint", "differences"])
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.05, "wrong")])
+def test_a_solver_of_the_backward_rule_that_breaks_down_beyond_its_end_is_right(factor, verdict, check):
+    rule = jax.custom_vjp(lambda a: loosely_solved(a, 1e-3))
+    backward = lambda x, g: (factor * solved_in_time(x, g),)  # noqa: E731
+    rule.defvjp(lambda a: (loosely_solved(a, 1e-3),) * 2, backward)
+    a = np.array([0.3, -0.6, 0.9], np.float32)
+    report = verify.check(rule, a, cases=0, checks=("gradient", check))
+    assert report.verdict == verdict, report
