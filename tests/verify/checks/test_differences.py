@@ -62,3 +62,18 @@ def test_a_wrong_second_derivative_is_blamed_on_the_cotangent_that_has_it():
     report = verify.check(rule, x, w, cases=0, checks=("gradient", "second order"))
     assert [f.argument for f in report.failures] == ["x"], report
     assert "derivative by w" in report.failures[0].message
+
+
+def weighted(x, b):
+    """log Σ b exp x, where b = 0 leaves an entry out: autodiff loses its slope along b there."""
+    kept = jnp.where(b != 0, x, -jnp.inf)
+    top = stop_gradient(kept.max(axis=-1))
+    return jnp.log((b * jnp.exp(kept - top[:, None])).sum(axis=-1)) + top
+
+
+def test_a_stop_gradient_that_changes_no_slope_excuses_none():
+    x = RNG.standard_normal((3, 4)).astype(np.float32)
+    b = np.array([[0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 0, 1]], np.float32)
+    report = verify.check(weighted, x, b, checks=("gradient", "differences"), cases=0)
+    assert [(f.check, f.argument) for f in report.failures] == [("differences", "b")]
+    assert verify.check(weighted, x, b + 1, checks=("gradient", "differences"), cases=0).ok
