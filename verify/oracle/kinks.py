@@ -107,7 +107,7 @@ def stops_matter(case: CallUnderTest) -> bool:
         run = compiled(case, "without stops", WIDE, lambda: pullback(without_stops, case.perturbed))
         bars = call(run, WIDE, case.at(WIDE), case.cotangent(WIDE, case.y_bar))[1]
         pairs = zip(bars, case.truth.cotangents, strict=True)
-        return any(np.any(np.abs(b - t) > ALIKE * largest(t)) for b, t in pairs)
+        return any(np.any(np.abs(np.asarray(b, WIDE) - t) > ALIKE * largest(t)) for b, t in pairs)
     except Exception:  # it has no derivative without them
         return True
 
