@@ -68,9 +68,12 @@ def test_images_in_another_commands_way_are_told_this_ones(tmp_path, monkeypatch
     assert main(["predict", "run", "--data-dir", "pets"]) == 2
     said = "purecnn: images: got --data-dir, expected files or folders behind RUN, without an option\n"
     assert capsys.readouterr().err == said
+    os.mkdir("run")
     assert main(["eval", "run", "pets"]) == 2
     said = "purecnn: data: got pets behind RUN, expected --data folder --data-dir pets\n"
     assert capsys.readouterr().err == said
+    assert main(["eval", "--data-dir", "pets", "run"]) == 2  # the run may come last
+    assert "behind RUN" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("train",), ("data", "show"), ("eval", "run")])

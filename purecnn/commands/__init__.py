@@ -49,7 +49,7 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
     """Raise ValueError where images are named in a way that the subcommand `name` does not know, but another does."""
     if name == "predict" and (options := OF_IMAGES & {word.partition("=")[0] for word in words}):
         raise ValueError(f"images: got {options.pop()}, expected files or folders behind RUN, without an option")
-    if name == "eval" and any(map(_is_path, words[1:2])):
+    if name == "eval" and len(words) > 1 and _is_path(words[0]) and _is_path(words[1]):
         raise ValueError(f"data: got {words[1]} behind RUN, expected --data folder --data-dir {shlex.quote(words[1])}")
     first = {"train": 0, "data": 1}.get(name, len(words))  # the position at which a bare word means nothing
     bare = list(words[first : first + 1] if words[:first] in ([], ["show"]) else [])
