@@ -47,8 +47,8 @@ def is_of_output(error: object) -> TypeGuard[OSError]:
 
 def refuse_misplaced(name: str, words: Sequence[str]) -> None:
     """Raise ValueError where images are named in a way that the subcommand `name` does not know, but another does."""
-    if name == "predict" and (options := OF_IMAGES & {word.partition("=")[0] for word in words}):
-        raise ValueError(f"images: got {options.pop()}, expected files or folders behind RUN, without an option")
+    if name == "predict" and (options := sorted(OF_IMAGES & {word.partition("=")[0] for word in words})):
+        raise ValueError(f"images: got {options[0]}, expected files or folders behind RUN, without an option")
     if name == "eval" and len(words) > 1 and _is_path(words[0]) and _is_path(words[1]):
         raise ValueError(f"data: got {words[1]} behind RUN, expected --data folder --data-dir {shlex.quote(words[1])}")
     first = {"train": 0, "data": 1}.get(name, len(words))  # the position at which a bare word means nothing
