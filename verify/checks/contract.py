@@ -102,15 +102,20 @@ def _one_apart(case: CallUnderTest) -> bool:
     for a, b in pairs:
         size = _at(sizes, a) + _at(before, b) - _at(before, a)
         variant = resized(sizes, {b: size})
-        if _at(sizes, a) != _at(before, a) and size != _at(sizes, b) and accepted(case, variant, case.options):
-            rng = np.random.default_rng((case.seed, 24))
-            try:
-                bars = with_cotangent(case.moved(list(fill(case, rng, {}, variant))), rng).trace[1]
-            except Exception:
-                continue
-            if all(bar.shape == variant[n] for bar, n in zip(bars, case.perturbed, strict=True)):
-                return True
+        changed = _at(sizes, a) != _at(before, a) and size != _at(sizes, b)
+        if changed and accepted(case, variant, case.options) and _defined_at(case, variant, 24):
+            return True
     return False
+
+
+def _defined_at(case: CallUnderTest, sizes: list[tuple[int, ...]], seed: int) -> bool:
+    """Whether the rule runs at these sizes, and each cotangent has its argument's shape."""
+    rng = np.random.default_rng((case.seed, seed))
+    try:
+        bars = with_cotangent(case.moved(list(fill(case, rng, {}, sizes))), rng).trace[1]
+    except Exception:
+        return False
+    return all(bar.shape == sizes[n] for bar, n in zip(bars, case.perturbed, strict=True))
 
 
 def _at(sizes: list[tuple[int, ...]], axis: tuple[int, int]) -> int:
@@ -170,12 +175,7 @@ def _broadcasts(case: CallUnderTest) -> bool:
         variant = resized(sizes, {axis: 1})
         if not accepted(case, variant, case.options) or _output_shapes(case, variant) != _output_shapes(case, sizes):
             continue
-        arrays = fill(case, np.random.default_rng((case.seed, 17)), {}, variant)
-        try:
-            bars = case.moved(list(arrays)).trace[1]
-        except Exception:
-            continue
-        if all(bar.shape == variant[n] for bar, n in zip(bars, case.perturbed, strict=True)):
+        if _defined_at(case, variant, 17):
             return True
     return False
 

@@ -12,7 +12,6 @@ The cotangent is taken ≥ 0 here, otherwise the slopes of several outputs could
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, conventions
 from verify.oracle.one_sided import slopes
-from verify.oracle.primal import TRANSPARENT, bind, equations, inner, walk
+from verify.oracle.primal import STOPS, equations, inlined
 from verify.oracle.tolerance import allowed_error, any_true, largest, unit_roundoff, wrong_elements
 from verify.report.finding import NotRunError
 from verify.running import WIDE, call, compiled, pullback
@@ -96,43 +95,14 @@ def stops_matter(case: CallUnderTest) -> bool:
     does not: what is lost beside it is lost by something else."""
     if not stops_gradients(case):
         return False
-    flat = case.tested.oracle(case.options)
-
-    def without_stops(*args):
-        return _passing_stops(jax.make_jaxpr(flat)(*args), args)
-
+    without_stops = inlined(case.tested.oracle(case.options), STOPS)
     try:
-        if _stops_inside(jax.make_jaxpr(flat)(*case.arrays)):
-            return True
         run = compiled(case, "without stops", WIDE, lambda: pullback(without_stops, case.perturbed))
         bars = call(run, WIDE, case.at(WIDE), case.cotangent(WIDE, case.y_bar))[1]
         pairs = zip(bars, case.truth.cotangents, strict=True)
         return any(np.any(np.abs(np.asarray(b, WIDE) - t) > ALIKE * largest(t)) for b, t in pairs)
     except Exception:  # it has no derivative without them
         return True
-
-
-def _passing_stops(closed: Any, args: Sequence[Any]) -> list[Any]:
-    """Evaluate a program, its `stop_gradient`s doing nothing."""
-
-    def equation(eqn, values):
-        if eqn.primitive.name == "stop_gradient":
-            return values
-        return (
-            _passing_stops(inner(eqn), values) if eqn.primitive.name in TRANSPARENT else bind(eqn, values, eqn.params)
-        )
-
-    return walk(closed, args, equation)
-
-
-def _stops_inside(closed: Any) -> bool:
-    """Whether a loop or a branch of the program stops gradients."""
-    return any(
-        _stops_inside(inner(eqn))
-        if eqn.primitive.name in TRANSPARENT
-        else any(e.primitive.name == "stop_gradient" for e in equations(list(eqn.params.values())))
-        for eqn in closed.jaxpr.eqns
-    )
 
 
 def _one_convention(

@@ -19,6 +19,7 @@ VJP_CALLS = {"custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxp
 JVP_CALLS = {"custom_jvp_call": "call_jaxpr", HIJAX: "_prim"}
 CALLS = VJP_CALLS | JVP_CALLS
 BATCHED = {"custom_vmap_call": "call"}  # has a batching rule of its own; reverse mode does not reach through it
+STOPS = {"stop_gradient": ""}  # keeps nothing: it is the identity
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
 
@@ -95,6 +96,8 @@ def is_call(eqn: Any, calls: dict[str, str]) -> bool:
 def kept(eqn: Any, calls: dict[str, str]) -> Any:
     """The closed jaxpr of the primal that a call stands for. Raises AnnouncedError where a hijax primitive's `expand`
     does not return what it announces, ValueError where it is called at shapes that it was not made for."""
+    if eqn.primitive.name in STOPS:
+        return jax.make_jaxpr(lambda x: x)(eqn.invars[0].aval)
     inside = eqn.params[calls[eqn.primitive.name]]
     if eqn.primitive.name != HIJAX:
         return inside
