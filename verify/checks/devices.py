@@ -21,6 +21,7 @@ from verify.oracle.compare import differences
 from verify.oracle.tolerance import ROOM, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, call, is_float, pullback, quickly
+from verify.settings import unoptimised
 
 NAME = "devices"
 EVERY_CASE = False
@@ -196,7 +197,8 @@ def _pmap(pull, count: int, case: CallUnderTest, batch):
             bars = pull(parts, g)[1]
             return [b if n in split else jax.lax.psum(b, AXIS) for n, b in zip(case.perturbed, bars, strict=True)]
 
-        bars = jax.pmap(local, axis_name=AXIS, in_axes=(axes, 0))(pieces, rows)
+        with unoptimised():
+            bars = jax.pmap(local, axis_name=AXIS, in_axes=(axes, 0))(pieces, rows)
         joined = zip(case.perturbed, bars, strict=True)
         return [np.concatenate(list(np.asarray(b)), split[n]) if n in split else np.asarray(b)[0] for n, b in joined]
 

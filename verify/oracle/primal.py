@@ -5,6 +5,7 @@ such call replaced by its primal gives the same function with no rule left in it
 which is the oracle when no reference is given.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ BATCHED = {"custom_vmap_call": "call"}  # has a batching rule of its own; revers
 STOPS = {"stop_gradient": ""}  # keeps nothing: it is the identity
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
+
+LEAVES = (int, str, type(None))  # parameters that hold no jaxpr, and are most
+_EQUATIONS: Any = weakref.WeakKeyDictionary()  # of each jaxpr that was asked for: every program is, at every run
 
 
 class AnnouncedError(ValueError):
@@ -132,23 +136,22 @@ def bind(eqn: Any, values: Sequence[Any], params: dict[str, Any]) -> list[Any]:
 
 def contains(thing: Any, calls: dict[str, str]) -> bool:
     """Whether an equation, a jaxpr or a parameter holds one of `calls` at any depth."""
-    if isinstance(thing, tuple | list):
-        return any(contains(t, calls) for t in thing)
     if hasattr(thing, "primitive"):
-        return is_call(thing, calls) or any(contains(v, calls) for v in thing.params.values())
-    jaxpr = getattr(thing, "jaxpr", thing)
-    return any(contains(eqn, calls) for eqn in getattr(jaxpr, "eqns", ()))
+        return is_call(thing, calls) or contains(list(thing.params.values()), calls)
+    return any(is_call(eqn, calls) for eqn in equations(thing))
 
 
-def equations(thing: Any):
+def equations(thing: Any) -> Sequence[Any]:
     """Every equation of a jaxpr, those of nested jaxprs included, calls before their insides."""
     if isinstance(thing, tuple | list):
-        for t in thing:
-            yield from equations(t)
-    for eqn in getattr(getattr(thing, "jaxpr", thing), "eqns", ()):
-        yield eqn
-        for value in eqn.params.values():
-            yield from equations(value)
+        return [eqn for t in thing if not isinstance(t, LEAVES) for eqn in equations(t)]
+    jaxpr = getattr(thing, "jaxpr", thing)
+    if not hasattr(jaxpr, "eqns"):
+        return ()
+    if jaxpr not in _EQUATIONS:
+        nested = ([eqn, *equations(list(eqn.params.values()))] for eqn in jaxpr.eqns)
+        _EQUATIONS[jaxpr] = [eqn for several in nested for eqn in several]
+    return _EQUATIONS[jaxpr]
 
 
 def scan_parts(eqn: Any, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
