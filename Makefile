@@ -5,7 +5,7 @@ READY := .venv/ready
 # Each of the tests' many processes would compile all modules anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help train test proofs slow-proofs newest verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
+.PHONY: help train test proofs slow-proofs newest oldest verify verify-exhaustive prove-resume hostile-data input-cost bench docs lint types wheel smoke lock clean
 help:            ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
@@ -49,6 +49,12 @@ newest:          ## tests of rules, nets and what is compiled, and the wheel, wi
 	.venv-newest/bin/python -m pytest -n auto tests/models tests/test_lowered.py tests/test_every_rule.py
 	.venv-newest/bin/python -m tests.release.smoke --newest
 
+oldest:          ## the tests of make test, and of the training tool, with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check -c requirements/oldest.txt -e '.[train,dev]'
+	.venv-oldest/bin/python -m pytest -n auto $(PROOFS:%=--ignore=%)
+	.venv-oldest/bin/python -m pytest -n auto tests/commands tests/train
+
 verify: $(READY) ## every rule of purecnn in float32 under every check of the verifier
 	$(BIN)/python -m verify
 
@@ -90,4 +96,4 @@ lock:            ## pin the newest versions that fit (needs uv)
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements/lock.txt --upgrade
 
 clean:           ## remove the environment and caches, never a run
-	rm -rf .venv .venv-newest site .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest site .pytest_cache .ruff_cache .hypothesis

@@ -12,9 +12,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import core
 from jax.core import Tracer
 
-UNDECIDED = jax.errors.InconclusiveDimensionOperation
+_NAME = "InconclusiveDimensionOperation"
+UNDECIDED: type[Exception] = getattr(jax.errors, _NAME, None) or getattr(core, _NAME)  # where it was before 0.10.1
 FLOATS = tuple(jnp.dtype(name) for name in ("float16", "bfloat16", "float32", "float64"))
 
 

@@ -64,15 +64,16 @@ def run(command: Fetch | Show) -> int:
 
 def _fetch(command: Fetch) -> int:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from purecnn.data.published import fetch
+    from purecnn.data.waiting import rich_bar
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
                TimeRemainingColumn())  # fmt: skip
     try:
-        with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        with rich_bar(*columns, console=console, hidden=not console.is_terminal) as bar:
             tasks = {}
 
             def progress(file: str, have: int, total: int | None) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from purecnn.chain import Chain
 from purecnn.data.dataset import Dataset, describe_splits
+from purecnn.data.waiting import rich_bar
 
 WIDE = 70  # columns of a terminal that has room for the bar itself and the rate, and for the ^C that Ctrl-C leaves
 
@@ -37,7 +38,7 @@ def progress_bar(
     hidden = not console.is_terminal
     waiting: list[str] = []
     printed = -math.inf
-    with Progress(*columns, console=console, transient=True, disable=hidden, refresh_per_second=2) as bar:
+    with rich_bar(*columns, console=console, hidden=hidden, transient=True, refresh_per_second=2) as bar:
         task = bar.add_task("train", total=steps, completed=done, measured="")
 
         def advance(done: int, *, loss: float, images_per_second: float) -> None:

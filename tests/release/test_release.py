@@ -35,3 +35,10 @@ def test_the_lock_holds_every_dependency_of_the_wheel():
     needed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["train"]
     assert len(needed) > 10
     assert {re.match(r"[\w.-]+", one)[0] for one in needed} <= locked
+
+
+def test_the_oldest_versions_that_are_tested_are_those_that_are_allowed():
+    """By `make oldest`: what pip finds installed it leaves as it is, if the bound allows that."""
+    needed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["train"]
+    bounds = [re.sub(r">=([\w.]+).*", r"==\1", one) for one in needed]
+    assert (ROOT / "requirements" / "oldest.txt").read_text().split() == bounds
