@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.checks.finite import finite_value
+from verify.checks.finite import finite_value, plain
 from verify.checks.gradient import resolved, usable
 from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
@@ -76,7 +76,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
     allowed = [a + WORSE_THAN_AUTODIFF * l for a, l in zip(allowed, _lost_by_autodiff(case), strict=True)]
     if not _differences(case, OWN, compiled_otherwise(case), allowed):
         return []
-    return _differences(case, OWN, case.own[1], allowed)
+    found = _differences(case, OWN, case.own[1], allowed)
+    return [replace(f, note=True) for f in found] if found and plain(case) else found
 
 
 def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:
