@@ -15,10 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.checks.finite import finite_value, plain
+from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
 from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
+from verify.oracle.by_hand import plain
 from verify.oracle.compare import differences
 from verify.oracle.noise import SIZES, compiled_otherwise, within_noise
 from verify.oracle.searches import refuse_unsolved, searches

@@ -4,7 +4,6 @@ An infinity or NaN in one element ruins the whole step it enters, so this is ask
 its own range: exp(100) is finite in float64 and is not in float32.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,9 +13,8 @@ from verify.checks.differences import slope_along
 from verify.function_under_test import first_line
 from verify.generate import far_from_zero
 from verify.oracle import samplers
-from verify.oracle.instances import INSTANCE
+from verify.oracle.by_hand import plain
 from verify.oracle.noise import compiled_otherwise, singular
-from verify.oracle.primal import by_hand
 from verify.oracle.searches import refuse_unsolved
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.running import OWN, call, compiled, is_float
@@ -60,7 +58,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
             cause = far_from_zero.CAUSE if far_from_zero.is_at(case) else UNSTABLE
             # Without an oracle the true cotangent may be infinite, as a root's at 0 is.
             unknown = not _known(case) and (samplers.rejects(case) or not _has_slope(case, k, index))
-            note = not case.example and (unknown or (case.stress and plain(case)))
+            note = not case.example and (unknown or plain(case))
             found.append(
                 Finding(NAME, name, index, None, float(bar[index]), "not finite", text, case.label, cause, note=note)
             )
@@ -90,14 +88,6 @@ def finite_value(case: CallUnderTest) -> bool:
     run = compiled(case, "plain reference" if case.tested.reference else "plain", OWN, lambda: lambda a: flat(*a))
     values = call(run, OWN, list(case.arrays))
     return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in values if is_float(y))
-
-
-def plain(case: CallUnderTest) -> bool:
-    """Whether no rule but JAX's own is in the function, and no reference beside it: what overflows in autodiff of a
-    formula, as ∞ · 0 does where it saturates, is no rule's fault."""
-    if case.tested.reference is not None or INSTANCE in case.tested.primitives:
-        return False
-    return not by_hand(jax.make_jaxpr(case.tested.flat(case.tested.rule, case.options))(*case.arrays))
 
 
 def _autodiff_is_finite(case: CallUnderTest, k: int) -> np.ndarray:

@@ -5,7 +5,6 @@ such call replaced by its primal gives the same function with no rule left in it
 which is the oracle when no reference is given.
 """
 
-import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -25,7 +24,6 @@ STOPS = {"stop_gradient": ""}  # keeps nothing: it is the identity
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
 TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
 
-JAX = os.path.join(os.path.dirname(jax.__file__), "")  # the folder of its files
 LEAVES = (int, str, type(None))  # parameters that hold no jaxpr, and are most
 _EQUATIONS: Any = weakref.WeakKeyDictionary()  # of each jaxpr that was asked for: every program is, at every run
 
@@ -141,16 +139,6 @@ def contains(thing: Any, calls: dict[str, str]) -> bool:
     if hasattr(thing, "primitive"):
         return is_call(thing, calls) or contains(list(thing.params.values()), calls)
     return any(is_call(eqn, calls) for eqn in equations(thing))
-
-
-def by_hand(thing: Any) -> bool:
-    """Whether a jaxpr holds a rule that JAX does not bring along, as `jax.nn.relu` has one."""
-    return any(is_call(eqn, CALLS) and not _of_jax(eqn) for eqn in equations(thing))
-
-
-def _of_jax(eqn: Any) -> bool:
-    info = getattr(getattr(eqn.params.get("call_jaxpr"), "jaxpr", None), "debug_info", None)
-    return str(getattr(info, "func_filename", "")).startswith(JAX)
 
 
 def equations(thing: Any) -> Sequence[Any]:

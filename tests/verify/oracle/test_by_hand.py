@@ -1,0 +1,30 @@
+"""Functions without a rule of their own, whose formula loses in float32 what the true derivative has."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+
+X = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+
+
+def gompertz(x):
+    """Its autodiff is ∞ · 0 far out; JAX's own rule for ReLU is none of the user's."""
+    return jax.nn.relu(1 - jnp.exp(-jnp.expm1(x)))
+
+
+def half_chord(x):
+    """The cosine of a small angle is 1 in float32, and the root's slope there is ∞."""
+    return jnp.sqrt(1 - jnp.cos(x / 30))
+
+
+@pytest.mark.parametrize("function", [gompertz, half_chord])
+def test_what_autodiff_itself_loses_is_a_note_and_a_fault_of_a_rule(function):
+    rule = jax.custom_vjp(lambda x: function(x))
+    rule.defvjp(lambda x: (function(x), x), lambda x, g: jax.vjp(function, x)[1](g))
+    asked = ("gradient", "finite", "conditioning")
+    reports = [verify.check(f, X, checks=asked) for f in (function, rule)]
+    assert [r.verdict for r in reports] == ["right", "wrong"], reports[0]
+    assert any("not finite" in note for note in reports[0].notes)
