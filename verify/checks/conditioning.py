@@ -41,6 +41,11 @@ OF_OUTPUT = 1e-4  # of an element, at most, for the rounding of the output; far 
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
+    found = _findings(case)
+    return [replace(f, note=True) for f in found] if found and plain(case) else found
+
+
+def _findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse_held(case)
     if not usable(case):
         raise NotRunError("the oracle itself is not finite here")
@@ -77,8 +82,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     allowed = [a + WORSE_THAN_AUTODIFF * l for a, l in zip(allowed, _lost_by_autodiff(case), strict=True)]
     if not _differences(case, OWN, compiled_otherwise(case), allowed):
         return []
-    found = _differences(case, OWN, case.own[1], allowed)
-    return [replace(f, note=True) for f in found] if found and plain(case) else found
+    return _differences(case, OWN, case.own[1], allowed)
 
 
 def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allowed: list[np.ndarray]) -> list[Finding]:

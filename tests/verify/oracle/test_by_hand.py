@@ -7,6 +7,7 @@ import pytest
 
 import verify
 
+pytestmark = pytest.mark.usefixtures("a_users_jax")
 X = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
 
 
