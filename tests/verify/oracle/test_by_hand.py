@@ -31,6 +31,14 @@ def test_the_digits_that_a_rule_of_jax_loses_in_float32_are_no_fault():
     assert verify.check(far_tail, x, checks=("gradient", "finite", "conditioning")).ok
 
 
+def test_nor_is_a_draw_of_jax_whose_float64_is_another():
+    def drawn(low, key):
+        return jax.random.truncated_normal(key, low, low + 2)
+
+    low = np.random.default_rng(2).standard_normal(4).astype(np.float32)
+    assert verify.check(drawn, low, jax.random.key(0), cases=0, checks=("gradient",)).ok
+
+
 @pytest.mark.parametrize("function", [gompertz, half_chord])
 def test_what_autodiff_itself_loses_is_a_note_and_a_fault_of_a_rule(function):
     rule = jax.custom_vjp(lambda x: function(x))
