@@ -20,6 +20,7 @@ UNKNOWN = (
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )
+TRACER = "Tracer("  # in the message of whoever asks a traced number what it is: for a shape, an index
 INTEGERS = "the integer arrays are held as they are: the function must know them while it is traced"
 ADVICE = "(`jax.jit` does not take it either: give the number as a Python value, or use `jax.lax.cond` or `while_loop`)"
 
@@ -41,7 +42,7 @@ def described(
     try:
         return describe(rule, args, kwargs=kwargs, **others), []
     except UncheckableError as error:
-        if not isinstance(error.__cause__, UNKNOWN):
+        if not isinstance(error.__cause__, UNKNOWN) and TRACER not in str(error.__cause__):
             raise
         for function, given, named, note in _held(rule, tuple(args), dict(kwargs or {})):
             try:

@@ -27,6 +27,11 @@ def of_its_values(x):
     return jnp.sin(x) if x.sum() > 0 else jnp.cos(x)
 
 
+def of_a_shape_it_computes(x):
+    """A size computed by JAX, of which JAX says no more than that it is a tracer."""
+    return jnp.broadcast_to(jnp.sin(x), (*jnp.array([2, 3]), 4))
+
+
 def ruled(factor):
     rule = functools.wraps(repeated)(jax.custom_vjp(repeated, nondiff_argnums=(1,)))
     rule.defvjp(
@@ -40,6 +45,7 @@ def ruled(factor):
     ("function", "args", "verdict"),
     [
         (of_its_constants, (X,), "right"),
+        (of_a_shape_it_computes, (X,), "right"),
         (repeated, (X, np.int32(3)), "right"),
         (lambda x, count: sum(x**n for n in range(count)), (X, np.int32(3)), "right"),
         (lambda x, count: ruled(1.0)(x, int(count)), (X, np.int32(3)), "right"),

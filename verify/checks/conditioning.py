@@ -19,6 +19,7 @@ from verify.checks.finite import finite_value
 from verify.checks.gradient import resolved, usable
 from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
+from verify.oracle.by_hand import plain
 from verify.oracle.compare import differences
 from verify.oracle.noise import SIZES, compiled_otherwise, within_noise
 from verify.oracle.searches import refuse_unsolved, searches
@@ -40,6 +41,11 @@ OF_OUTPUT = 1e-4  # of an element, at most, for the rounding of the output; far 
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
+    found = _findings(case)
+    return [replace(f, note=True) for f in found] if found and plain(case) else found
+
+
+def _findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse_held(case)
     if not usable(case):
         raise NotRunError("the oracle itself is not finite here")

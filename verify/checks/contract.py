@@ -33,6 +33,7 @@ UNDIFFERENTIABLE = (
     "JVP rule not implemented",
     "Linearization rule",
     "Transpose rule",
+    "Derivatives of non-symmetric eigenvectors",
     "gradients are only implemented",
     "for grad support, subclass",
 )

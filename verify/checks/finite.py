@@ -12,6 +12,8 @@ from verify.checks.contract import cause_of
 from verify.checks.differences import slope_along
 from verify.function_under_test import first_line
 from verify.generate import far_from_zero
+from verify.oracle import samplers
+from verify.oracle.by_hand import plain
 from verify.oracle.noise import compiled_otherwise, singular
 from verify.oracle.searches import refuse_unsolved
 from verify.report.finding import Finding, NotRunError, UncheckableError
@@ -55,7 +57,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
             text = f"{int(bad.sum())} of {bad.size} elements are not finite, from finite inputs"
             cause = far_from_zero.CAUSE if far_from_zero.is_at(case) else UNSTABLE
             # Without an oracle the true cotangent may be infinite, as a root's at 0 is.
-            note = not case.example and not _known(case) and not _has_slope(case, k, index)
+            unknown = not _known(case) and (samplers.rejects(case) or not _has_slope(case, k, index))
+            note = not case.example and (unknown or plain(case))
             found.append(
                 Finding(NAME, name, index, None, float(bar[index]), "not finite", text, case.label, cause, note=note)
             )

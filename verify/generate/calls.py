@@ -160,9 +160,10 @@ def _plans(
         for name in STRIDES & choices.keys():
             yield from _fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
     for axes in classes[1:]:
-        for size in (1, _size(varied, axes) + 1):
-            sizes = shapes.set_class(varied, axes, size)
-            if shapes.accepted(example, sizes, default):
+        now = _size(varied, axes)
+        for several in ((1,), (now + 1, 2 * now)):  # halves or pairs take twice as many, and not one more
+            tried = ((size, shapes.set_class(varied, axes, size)) for size in several)
+            for size, sizes in islice((t for t in tried if shapes.accepted(example, t[1], default)), 1):
                 yield f"{_named(example, axes)} of {size}: {shown(sizes)}", sizes, default, generated_inputs.distinct
     for _ in range(4):
         for mixture in mixtures(choices, rng):

@@ -11,7 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
-from verify.generate import far_from_zero, intervals
+from verify.generate import far_from_zero, intervals, read_by
 from verify.generate.divisions import divided
 from verify.generate.domain import POSITIVE, occur_once, scale_of
 from verify.generate.shapes import takes_apart
@@ -135,7 +135,8 @@ def fill(
             classes = _classes(example, shapes, labels)
             # Rows written to one place in no order have no value.
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
-            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest))
+            any_order = read_by.is_identity(leaf.value) and read_by.in_any_order(case, n)
+            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order))
         else:
             arrays.append(_another_key(rng, leaf.value) if leaf.kind == KEY else leaf.value)
     return tuple(intervals.in_order(arrays, example))
@@ -163,10 +164,10 @@ def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) 
 
 
 def _as_indices(
-    rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int, fewest: int
+    rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int, fewest: int, any_order: bool
 ) -> np.ndarray:
-    """Positions in order stay in order, and those that occur once stay apart, as the example's along its last axis:
-    sorted segments, permutations, positions of tokens."""
+    """Positions in order stay in order, unless `any_order` is meant, and those that occur once stay apart, as the
+    example's along its last axis: sorted segments, permutations, positions of tokens."""
     if drawn.ndim == 0 or example.shape[-1] < fewest or not drawn.size:
         return drawn
     ordered, length = np.sort(example, -1), drawn.shape[-1]
@@ -175,7 +176,7 @@ def _as_indices(
         among = np.arange(length if permutation else classes)
         rows = rng.permuted(np.broadcast_to(among, (*drawn.shape[:-1], among.size)), axis=-1)
         drawn = rows[..., :length].astype(drawn.dtype)
-    return np.sort(drawn, -1) if np.all(np.diff(example, axis=-1) >= 0) else drawn
+    return np.sort(drawn, -1) if np.all(np.diff(example, axis=-1) >= 0) and not any_order else drawn
 
 
 def _classes(example: list, shapes: list[tuple[int, ...]], labels: np.ndarray) -> int:

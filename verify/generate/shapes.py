@@ -88,6 +88,10 @@ def class_of(
         for others in combinations(mates[:6], count):
             if _free(case, (axis, *others), shapes, size):
                 return (axis, *others)
+    for group in dict.fromkeys(((axis,), (axis, *tied))):  # halves, pairs and heads take no more by one
+        several = [resized(shapes, dict.fromkeys(group, f * size)) for f in (2, 3)]
+        if size > 1 and all(accepted(case, s, case.options) for s in several):
+            return group
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
     for other in related:
         ratio = {axis: size, other: shapes[other[0]][other[1]]}

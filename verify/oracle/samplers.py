@@ -18,11 +18,16 @@ WHY = "the function draws until it accepts: its derivative is that of the distri
 
 def refuse(case: CallUnderTest) -> None:
     """Raise NotRunError where nothing but a reference knows the derivative of a draw."""
+    if case.tested.reference is None and rejects(case):
+        raise NotRunError(WHY)
+
+
+def rejects(case: CallUnderTest) -> bool:
+    """Whether the function draws until it accepts."""
     key = ("draws until it accepts", repr(sorted(case.options.items())))
     if key not in case.tested.compiled:
         case.tested.compiled[key] = _rejects(case)
-    if case.tested.compiled[key] and case.tested.reference is None:
-        raise NotRunError(WHY)
+    return case.tested.compiled[key]
 
 
 def refuse_held(case: CallUnderTest) -> None:

@@ -50,3 +50,21 @@ def test_the_symmetric_part_is_right_and_a_transpose_is_not(matrix_bar, verdict)
 
     rule.defvjp(lambda a, b: (rule(a, b), (a, rule(a, b))), bwd)
     assert verify.check(rule, SPD, B, checks=SLOPES).verdict == verdict
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.1, "wrong")])
+def test_where_the_function_reads_the_symmetric_part_alone_any_cotangent_with_it_is_right(factor, verdict):
+    """b'A⁻¹b by Cholesky, whose cotangent by the formula is as little symmetric as ȳ is."""
+
+    def form(a, b):
+        return b.T @ jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(a, lower=True), b)
+
+    def bwd(res, g):
+        a, b = res
+        x = jnp.linalg.solve(a, b)
+        return -factor * x @ g @ x.T, x @ (g + g.T)
+
+    rule = jax.custom_vjp(lambda a, b: form(a, b))
+    rule.defvjp(lambda a, b: (form(a, b), (a, b)), bwd)
+    b = np.stack([B, B[::-1] + 1], 1)
+    assert verify.check(rule, SPD, b, cases=0, checks=("gradient", "adjoint")).verdict == verdict

@@ -59,3 +59,15 @@ def test_a_loop_that_autodiff_passes_only_because_it_is_held_is_no_oracle():
     rule.defvjp(lambda scale: (rule(scale), (rule(scale), scale)), lambda r, g: (g * (0.1 + (r[0] / r[1] - 0.1)),))
     report = verify.check(rule, X, cases=0, checks=("gradient", "conditioning", "low precision"))
     assert report.verdict == "could not be checked", report
+
+
+def test_where_no_oracle_knows_the_derivative_of_a_draw_nan_on_generated_numbers_is_a_note():
+    rule = jax.custom_jvp(lambda scale: drawn(scale, jax.random.key(0)))
+
+    @rule.defjvp
+    def _(primals, tangents):
+        tiny = primals[0] < 0.01 * jnp.max(primals[0])
+        return rule(*primals), jnp.where(tiny, jnp.nan, rule(*primals) / primals[0]) * tangents[0]
+
+    report = verify.check(rule, X, cases=1, checks=("gradient", "finite", "differences"))
+    assert report.verdict == "could not be checked", report
