@@ -17,7 +17,7 @@ from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
 from purecnn.results.trained import AT_ONCE, Trained, make_classifier
 
-ADDRESS = re.compile("(https?|ftp|s3|gs):/")
+ADDRESS = re.compile("(https?|ftp|s3|gs|file):/")
 FETCH = "expected a file; fetch it first, as with curl -O"
 
 
