@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import warnings
 
 import jax
@@ -116,6 +117,17 @@ def test_a_finished_run_resumed_stays_as_it_is(trained):
     assert "resuming after step 82 of 82\n" in done.stdout
     assert "being there from a run before" in done.stdout
     assert {name: (folder / "run" / name).read_bytes() for name in before} == before
+
+
+def test_best_weights_that_are_gone_are_named(trained):
+    folder, _ = trained
+    shutil.copytree(folder / "run", folder / "gone")
+    (folder / "gone/best.safetensors").unlink()
+    done = here("train", "--run-dir", "gone", "--resume", *OWN_CACHE, cwd=folder)
+    assert done.returncode == 1
+    best = best_line(read_metrics(folder / "run"))["epoch"]
+    expected = f"there is no such file, with the weights of epoch {best}; put it back"
+    assert done.stderr.splitlines()[-1] == f"purecnn: gone/best.safetensors: {expected}"
 
 
 def test_resuming_with_other_options_is_refused_with_the_difference(trained):
