@@ -53,7 +53,7 @@ class Config:
 
     model: Model | str = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""
-    data: Data = "digits"
+    data: Literal[Data, Given] = "digits"
     """The images; digits are scikit-learn's, 8×8 pixels, and need no download; folder and npz are your own."""
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""

@@ -217,8 +217,6 @@ def test_images_that_a_program_gave_are_no_kind_for_the_command(tmp_path, capsys
         assert main(["train", *words]) == 2
         assert "purecnn.train.fit(net, data, …) takes them again" in capsys.readouterr().err
     assert defaults(["--config", str(tmp_path / "config.yaml"), "--data", "digits"]).run.data == "digits"
-    assert main(["train", "--data", "imagefolder"]) == 2
-    assert "given" not in capsys.readouterr().err
 
 
 def test_what_other_programs_call_an_option_is_no_name_of_one_here():
