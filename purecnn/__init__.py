@@ -165,7 +165,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Imports `purecnn.train`, `purecnn.data` and `purecnn.load` on first use: they need the extra "train"."""
     if name == "load":
-        return importlib.import_module("purecnn.train.fitting").load
+        return importlib.import_module("purecnn.train.nets").load
     if name in ("train", "data"):
         return importlib.import_module(f"purecnn.{name}")
     raise AttributeError(f"module {__name__} has no attribute {name}")

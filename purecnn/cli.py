@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 a run failed, 2 wrong arguments, 130 interrupted.
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import logging
 import os
@@ -13,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import jax
 from jaxlib.version import __version__ as jaxlib_version
 
 import purecnn
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ended_by_ctrl_c():
             code = _main(arguments)
+            if code:  # what failed may complain once more when it is let go of, which is left out in here alone
+                gc.collect()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -78,6 +82,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     if name != "doctor":  # doctor reports what a user's own program gets
         # JAX is imported already, but reads this only when it first computes.
         os.environ["XLA_FLAGS"] = repair_flag(jaxlib_version, os.environ.get("XLA_FLAGS", ""))
+        jax.config.update("jax_transfer_guard", "allow")  # which a user's own program may forbid itself
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # after an error of orbax
         warnings.showwarning = lambda message, *rest, **more: print(f"purecnn: warning: {message}", file=sys.stderr)
     os.environ["MPLBACKEND"] = "agg"  # what a notebook sets for itself may be none that is installed here
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns, at length, where there is no home folder

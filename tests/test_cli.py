@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 
+import jax
 import pytest
 
 import purecnn as package
@@ -135,3 +136,14 @@ def test_what_a_notebook_draws_with_is_no_matter(tmp_path):
     done = purecnn(*options, cwd=tmp_path, env=os.environ | {"MPLBACKEND": "no_such_backend"})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "folder.png").is_file()
+
+
+def test_what_a_users_own_program_forbids_itself_stops_no_command(monkeypatch, capsys):
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    before = jax.config.jax_transfer_guard
+    try:
+        jax.config.update("jax_transfer_guard", "disallow")  # as JAX_TRANSFER_GUARD does
+        assert main(["summary"]) == 0
+        assert jax.config.jax_transfer_guard == "allow"
+    finally:
+        jax.config.update("jax_transfer_guard", before)

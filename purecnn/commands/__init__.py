@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,10 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         raise ValueError(f"images: got {options[0]}, expected files or folders behind RUN, without an option")
     if name == "eval" and len(words) > 1 and _is_path(words[0]) and _is_path(words[1]):
         raise ValueError(f"data: got {words[1]} behind RUN, expected --data folder --data-dir {shlex.quote(words[1])}")
+    for option, value, after in zip(words, words[1:], [*words[2:], ""], strict=False):
+        size = f"{value} {after}" if after.isdigit() else value
+        if option in ("--image-size", "--image_size") and re.fullmatch(r"\d+[^\d.]+\d+", size):
+            raise ValueError(f"image_size: got {size}, expected one number, both height and width")
     first = {"train": 0, "data": 1}.get(name, len(words))  # the position at which a bare word means nothing
     bare = list(words[first : first + 1] if words[:first] in ([], ["show"]) else [])
     given = [word.partition("=")[2] for word in words if word.startswith("--data=")]

@@ -19,10 +19,10 @@ class Export:
     """The folder of a run, or a file of weights."""
     out: Path
     """The file to write."""
-    format: Literal["safetensors", "stablehlo", "torchvision"] | None = None
+    format: Literal["auto", "safetensors", "stablehlo", "torchvision"] = "auto"
     """safetensors: the weights, and what they are of. stablehlo: the function from pixels to probabilities, weights and
     all, which JAX runs without purecnn. torchvision: the weights under torchvision's names, as PyTorch loads them.
-    None: stablehlo for a file that ends in .stablehlo, else safetensors."""
+    auto: stablehlo for a file that ends in .stablehlo, else safetensors."""
     last: bool = False
     """The weights after the run's last epoch instead of the best."""
     force: bool = False
@@ -34,7 +34,8 @@ def run(command: Export) -> int:
     from purecnn.results.trained import load_trained
 
     try:
-        form = command.format or ("stablehlo" if command.out.suffix == ".stablehlo" else "safetensors")
+        by_name = "stablehlo" if command.out.suffix == ".stablehlo" else "safetensors"
+        form = by_name if command.format == "auto" else command.format
         exporting.require_suffix(command.out, form)
         exporting.require_free(command.out, command.force)
         trained = load_trained(command.net, last=command.last)

@@ -80,7 +80,7 @@ def ended_by_ctrl_c() -> Iterator[None]:
     def again(unraisable) -> None:
         if unraisable.exc_type is KeyboardInterrupt:
             threading.Timer(0.05, _thread.interrupt_main).start()
-        else:
+        elif not getattr(unraisable.object, "__module__", "").startswith("asyncio"):  # an event loop that never began
             hook(unraisable)
 
     sys.unraisablehook = again

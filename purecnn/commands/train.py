@@ -21,7 +21,7 @@ import tyro
 from purecnn.backend import keep_freed_memory
 from purecnn.commands import complain, for_json
 from purecnn.train.config import FREE, Config, resolved
-from purecnn.train.options import known_elsewhere
+from purecnn.train.options import in_shell, known_elsewhere
 from purecnn.train.recipes import RECIPES, Recipe
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -82,9 +82,7 @@ def defaults(arguments: Sequence[str]) -> Train:
         if seen.run_dir is None:
             raise ValueError("run_dir: got none, expected the folder of the run to resume")
         if (seen.run_dir / "config.yaml").is_file():
-            from purecnn.train.run_folder import read_config
-
-            return Train(run=dataclasses.replace(read_config(seen.run_dir), run_dir=str(seen.run_dir)))
+            return Train(run=dataclasses.replace(_read(seen.run_dir, seen.data), run_dir=str(seen.run_dir)))
         if not (seen.data or seen.recipe or _names_options(rest)):  # nothing says what a new run would be
             from purecnn.train.run_folder import no_run
 
@@ -94,12 +92,22 @@ def defaults(arguments: Sequence[str]) -> Train:
     if seen.config is not None:
         if seen.recipe is not None:
             raise ValueError("config: got a file together with --recipe, expected only one of them")
-        from purecnn.train.run_folder import read_config
-
-        return Train(run=read_config(seen.config))
+        return Train(run=_read(seen.config, seen.data))
     if seen.recipe in RECIPES:  # of others the command line says which there are
         return Train(run=RECIPES[seen.recipe])
     return Train()
+
+
+def _read(path: Path, data: str | None) -> Config:
+    """The config of a run or a file; `data` stands in for images that a program gave. Raises ValueError without."""
+    from purecnn.train.run_folder import read_config
+
+    config = read_config(path)
+    if config.data != "given":
+        return config
+    if data is None:
+        raise ValueError(f"data: a program gave the images of {path}; purecnn.train.fit(net, data, …) takes them again")
+    return dataclasses.replace(config, data=data)
 
 
 def _require_flags_alone(words: Sequence[str]) -> None:
@@ -167,7 +175,7 @@ def _run(command: Train) -> int:
     )
     tell_script = partial(_print_json, sys.stdout) if command.json_lines and first else lambda line: None
     try:
-        with for_json(command.json_lines), damaged_removed(cache):
+        with for_json(command.json_lines), damaged_removed(cache), in_shell():
             result = fit(
                 config.model, config.data, config, resume=command.resume, console=console, on_epoch=tell_script
             )

@@ -20,6 +20,7 @@ SIGNATURES = {
     "AVIF": [(4, b"ftypavi")],
     "HEIC": [(4, b"ftyp" + brand) for brand in (b"hei", b"hev", b"mif1", b"msf1")],
 }
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 STRANGERS = {
     "a PDF": [(0, b"%PDF")],
     "PostScript": [(0, b"%!PS")],
@@ -33,6 +34,9 @@ STRANGERS = {
     "a web page": [(0, start) for start in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")],
     "one array of NumPy": [(0, b"\x93NUMPY")],
     "a Git LFS pointer": [(0, b"version https://git-lfs")],
+    "HDF5, as Keras writes it": [(0, b"\x89HDF\r\n\x1a\n")],
+    "Parquet": [(0, b"PAR1")],
+    "a pickle of Python": [(0, b"\x80%c" % protocol) for protocol in range(2, 6)],
 }
 
 
@@ -61,6 +65,16 @@ def kind_of(path: Path) -> str:
         head = file.read(32)
     tables = (SIGNATURES | STRANGERS).items()
     return next((kind for kind, signs in tables if any(head[at:].startswith(sign) for at, sign in signs)), "")
+
+
+def may_be_image(path: Path) -> bool:
+    """Judged by its suffix, or else by its first bytes; what may not be opened may be one, other broken files not."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return kind_of(path) in SIGNATURES
+    except OSError as error:
+        return isinstance(error, PermissionError)
 
 
 def reason_of(path: Path) -> str:

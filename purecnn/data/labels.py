@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path, PurePath
 
 from purecnn.data.dataset import SplitName
-from purecnn.data.file_kinds import kind_of
+from purecnn.data.file_kinds import SUFFIXES, kind_of
 from purecnn.data.file_tree import has_control_signs, readable_name
 from purecnn.data.guards import Refused, naming, require_inside
 from purecnn.data.layout import NAMES
@@ -20,6 +20,10 @@ FILE = (
 )  # fmt: skip
 CLASS = ("class", "label", "labels", "class_name", "category", "target")
 SPLIT = "split"
+TRUTH = ("true", "false", "0", "1")
+SAYS_SPLIT = {f"{before}{name}": TRUTH for before in ("is_", "") for name in NAMES}
+"""Columns that say of every line whether it is of one split, as fastai's is_valid."""
+BEYOND = "\0"  # where the cells are that no column has; no column is called so
 
 
 def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
@@ -36,22 +40,30 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         if first.lower().startswith("sep="):  # which is for Excel alone
             begin, first = lines.tell(), lines.readline()
         lines.seek(begin)
-        rows = csv.DictReader(lines, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
+        rows = csv.DictReader(lines, restkey=BEYOND, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
         head = [re.sub(r"[ -]+", "_", (name or "").strip().lower()) for name in rows.fieldnames or ()]
         columns = [next((name for name in names if name in head), "") for names in (FILE, CLASS)]
         if not all(columns):
-            text, kind = first.strip(), kind_of(table)
-            got = f"{text[:60]!r}" if text.startswith("{") else f"the columns {', '.join(head)[:60] or 'none'}"
-            got = f"{kind}, not CSV" if kind else got
-            raise Refused(f"{table}: got {got}; expected file and class in the first line")
+            kind = kind_of(table) or ("JSON" if first.lstrip().startswith(("{", "[")) else "")
+            got = f"{kind}, not CSV" if kind else f"the columns {', '.join(head)[:60] or 'none'}"
+            hint = "; save it as CSV" if kind else _columns_hint(head, columns[0], columns[1], first)
+            raise Refused(f"{table}: got {got}; expected file and class in the first line{hint}")
         rows.fieldnames = head
         splits = set() if SPLIT in head else {*head} - {*columns, ""}  # columns that only hold names of splits
         for row in rows:
-            splits = {name for name in splits if (row[name] or "").strip().casefold() in NAMES}
+            splits = {name for name in splits if (row[name] or "").strip().casefold() in SAYS_SPLIT.get(name, NAMES)}
             file, label = ((row[name] or "").strip() for name in columns)
             where = f"{table}: line {rows.line_num + bool(begin)}"
+            if "\n" in file + label:
+                begins = (file if "\n" in file else label).split("\n")[0]
+                raise Refused(
+                    f"{where}: got a cell over many lines, from {begins!r} on, expected its quote to be closed"
+                )
             if not file or not label or has_control_signs(file + label):
                 raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
+            if any(row.get(BEYOND) or ()):
+                hint = "a name with the delimiter in it is put in quotes"
+                raise Refused(f"{where}: got {len(head) + len(row[BEYOND])} cells, expected {len(head)}; {hint}")
             split = (row[SPLIT] or "").strip() if SPLIT in head else "train"
             if split.casefold() not in NAMES:
                 raise Refused(f"{where}: got the split {split!r}, expected train, val or test")
@@ -61,10 +73,25 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
                 now, before = (" of ".join(each) if SPLIT in head else each[0] for each in (line, found[file]))
                 raise Refused(f"{where}: {file} has the class {now} here and {before} in an earlier line")
     if found and splits:
-        warnings.warn(f"{table}: the column {min(splits)} is passed over, expected it to be called split", stacklevel=3)
+        name = min(splits)
+        expected = "a column split of train, val and test" if name in SAYS_SPLIT else "it to be called split"
+        warnings.warn(f"{table}: the column {name} is passed over, expected {expected}", stacklevel=3)
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")
     return found
+
+
+def _columns_hint(head: list[str], file: str, label: str, first: str) -> str:
+    """What to write there, at the end of an error: `file` and `label` are the columns that were found, or ""."""
+    if len(head) == 1 and {*re.split(r"[| ]+", first.strip().lower())} & {*FILE, *CLASS}:
+        return "; commas, semicolons or tabs divide the columns"
+    if any(name.endswith(tuple(SUFFIXES)) for name in head):
+        return "; it is a line of its own, such as file,class"
+    if file and len(head) > 2:
+        return f"; {file} is found, call that of the classes class; of a column for every class make one"
+    if file or label:
+        return f"; {file or label} is found, call the other one {'class' if file else 'file'}"
+    return f"; files may be called {', '.join(FILE[:5])} too, and classes {', '.join(CLASS[1:])}"
 
 
 def _encoding(table: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def split_folders(root: Path, names: Sequence[str], *, train: bool = True) -> di
         return {}
     one, *_ = found.values()
     if train and "train" not in found:
+        for name in with_files:
+            if NAMES[name.casefold()] == "train" and len(subfolders(root / name)) > 1:
+                raise Refused(f"{root / name}: got images beside the folders of classes, expected each in one of them")
         got = " and ".join(found.values())
         raise Refused(f"{root}: got only {got}, expected train beside them, or a folder for every class")
     if with_files:
@@ -81,10 +85,32 @@ def require_some_class(folder: Path, classes: tuple[str, ...], train: Path) -> N
     """Raises ValueError for a split of which no folder is called like a class of the `train` folder."""
     if not {readable_name(name) for name in subfolders(folder)} & set(classes):
         some = ", ".join([*classes[:SHOWN], *["…"] * (len(classes) > SHOWN)])
+        like = next(filter(None, (like_hint(name, classes) for name in subfolders(folder))), "")
         raise Refused(
-            f"{folder}: got no folder of a class, expected some of those of the training images, {some}; "
-            f"--data-dir {train} leaves it out"
+            f"{folder}: got no folder of a class, expected some of those of the training images, {some}"
+            + (like or f"; --data-dir {train} leaves it out")
         )
+
+
+def like_hint(name: str, classes: Sequence[str]) -> str:
+    """The class that is called so but for upper and lower case, at the end of an error; "" where there is none."""
+    meant = next((one for one in classes if one.casefold() == name.casefold()), "")
+    return f"; {name} and {meant} are two names" if meant else ""
+
+
+def warn_of_inner_folders(root: Path, names: Sequence[str]) -> None:
+    """Of folders of classes that have folders train and val in them, or all the same folders, as folds have."""
+    first, *others = sorted(names)
+    inner = subfolders(root / first)
+    below = {NAMES[name.casefold()] for name in inner if name.casefold() in NAMES}
+    if len(below) > 1:
+        both = " and ".join(sorted(below))
+        message = f"{root / first}: its folders {both} are taken as one, expected {root / 'train' / first} and the like"
+        warnings.warn(message, stacklevel=4)
+    elif len(inner) > 1 and all(subfolders(root / other) == inner for other in others):
+        same = ", ".join(inner[:SHOWN])
+        message = f"{root}: every folder has {same} in it; {first} and {others[0]} are taken as classes, not these"
+        warnings.warn(message, stacklevel=4)
 
 
 def without_images(root: Path, name: str) -> str:

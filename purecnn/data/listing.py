@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -12,14 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from purecnn.data.dataset import SPLIT_NAMES, SplitName
-from purecnn.data.file_kinds import SIGNATURES, kind_of, reason_of
+from purecnn.data.file_kinds import SUFFIXES, may_be_image, reason_of
 from purecnn.data.file_tree import files_in, has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
-from purecnn.data.layout import NAMES, require_some_class, split_folders, without_images
+from purecnn.data.layout import (
+    like_hint,
+    require_some_class,
+    split_folders,
+    warn_of_inner_folders,
+    without_images,
+)
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 HELD_OUT = "held out of every class"  # begins the note that says what was
 DEEP = 8  # levels of nested folders that are searched for those of the classes
 
@@ -107,16 +111,6 @@ def list_folder(
     return _joined(listing, parts["test"], TEST) if "test" in found else listing
 
 
-def may_be_image(path: Path) -> bool:
-    """Judged by its suffix, or else by its first bytes; what may not be opened may be one, other broken files not."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    try:
-        return kind_of(path) in SIGNATURES
-    except OSError as error:
-        return isinstance(error, PermissionError)
-
-
 def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     """All of `root` as training images; `known` are the allowed classes, some of which may be missing."""
     folders: dict[str, list[str]] = {}
@@ -126,16 +120,12 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     if len(classes) < 2:
         got = "1 folder" if len(classes) == 1 else f"{len(classes)} folders"
         raise Refused(f"{root}: got {got}, expected one for every class, at least 2{_hint(root)}")
-    first = min(folders.values(), default=[""])[0]
-    below = {NAMES[name.casefold()] for name in subfolders(root / first) if name.casefold() in NAMES}
-    if len(below) > 1 and known is None:
-        both = " and ".join(sorted(below))
-        message = f"{root / first}: its folders {both} are taken as one, expected {root / 'train' / first} and the like"
-        warnings.warn(message, stacklevel=3)
+    if known is None:
+        warn_of_inner_folders(root, [one for one, *_ in folders.values()])
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
         if name not in classes:
-            raise Refused(f"{root}: class {name} {_not_among(classes)}")
+            raise Refused(f"{root}: class {name} {_not_among(name, classes)}")
         if has_control_signs(name):
             raise Refused(f"{root / name}: expected a class name without control characters")
         faults: dict[Path, str] = {}
@@ -156,9 +146,10 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
-def _not_among(classes: tuple[str, ...]) -> str:
+def _not_among(name: str, classes: tuple[str, ...]) -> str:
     some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
-    return f"is not among those of the training images: {some}"
+    hint = like_hint(name, classes) or "; leave it out, or add images of it to those"
+    return f"is not among those of the training images: {some}{hint}"
 
 
 def _hint(root: Path) -> str:
@@ -184,11 +175,13 @@ def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> 
     for label, split in found.values():
         if label not in classes:
             where = f"is in {split} alone, expected those of the training images"
-            raise Refused(f"{table}: class {label} {_not_among(known) if known else where}")
+            raise Refused(f"{table}: class {label} {_not_among(label, known) if known else where}")
     if not any(os.path.lexists(root / file) for file in found):
         one = next(iter(found))
         below = [root / name for name in subfolders(root) if any((root / name).glob(f"{escape(one)}*"))]
         hint = f"; did you mean --data-dir {below[0]}?" if len(below) == 1 else ""
+        if not hint and (deep := next((path for path in walk(root, {}) if one in (path.name, path.stem)), None)):
+            hint = f", such as {deep.relative_to(root)}"
         raise Refused(
             f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there{hint}"
         )
@@ -214,7 +207,10 @@ def _with_suffixes(found: dict[str, tuple[str, SplitName]], root: Path) -> dict[
     missing = {file for file in found if not os.path.lexists(root / file)}
     suffixes = [case for suffix in sorted(SUFFIXES) for case in (suffix, suffix.upper())]
     there = {file: [file + end for end in suffixes if os.path.lexists(root / (file + end))] for file in missing}
-    whole = {file: names[0] for file, names in there.items() if len(names) == 1}
+    for file, names in there.items():
+        if len({os.path.realpath(root / name).casefold() for name in names}) > 1:
+            raise Refused(f"{root / file}: there are {' and '.join(names)}, expected one, or its suffix in the table")
+    whole = {file: names[0] for file, names in there.items() if names}
     return {whole.get(file, file): line for file, line in found.items()}
 
 

@@ -33,7 +33,7 @@ def decoded_once(images: Files, folder: Path) -> np.ndarray:
         _write(beside, images)
         os.replace(beside, path)
     except OSError as error:  # of a full disk it names no file
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        raise OSError(error.errno, f"{error.strerror}; PURECNN_CACHE names another folder", str(path)) from None
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)

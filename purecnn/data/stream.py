@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import FEW, UNIQUE, check_pixels, label_hint, pixel_hint, warn_of_order
+from purecnn.data.suspicions import (
+    FEW,
+    check_pixels,
+    label_hint,
+    pixel_hint,
+    require_class_numbers,
+    require_pixels,
+    same_shape_hint,
+    warn_of_order,
+)
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -80,7 +89,7 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
         raise ValueError("data: got nothing to iterate over, expected batches") from None
     if iterator is source:  # it cannot be iterated again: the first is put back
         source = _Once(chain([first], iterator))
-    pair, single = _pair(first), np.ndim(_pair(first)[1]) == 0
+    pair, single = _pair(first), _is_single(first)
     images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
     check_pixels(images, "data")
     batch_size = batch_size if single else len(images)
@@ -119,6 +128,8 @@ def read_all(source: Any) -> Split:
         return source
     if _is_arrays(source):
         return Split(*as_batch(*_pair(source)))
+    if isinstance(source, tuple) and len(source) > 2 and all(hasattr(each, "shape") for each in source):
+        raise ValueError(f"data: got {len(source)} arrays, expected two, (images, labels)")
     parts = list(_batches(source, 256))
     if not parts:
         raise ValueError("data: got nothing to iterate over, expected batches")
@@ -144,7 +155,7 @@ def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarra
     items = iter(source)
     for first in items:
         pair = _pair(first)
-        if np.ndim(pair[1]) > 0:
+        if not _is_single(first):
             yield as_batch(*pair)
         else:
             rest = (_pair(item) for item in islice(items, batch_size - 1))
@@ -154,15 +165,27 @@ def _batches(source: Iterable[Any], batch_size: int) -> Iterator[tuple[np.ndarra
 def _pair(item: Any) -> tuple[Any, Any]:
     """Images and labels of (images, labels) or of a dict with usual names for them."""
     if isinstance(item, Mapping):
-        found = [next((item[name] for name in names if name in item), None) for names in (IMAGES, LABELS)]
-        if found[0] is None or found[1] is None:
+        names = [next((name for name in known if name in item), None) for known in (IMAGES, LABELS)]
+        if None in names:
             got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
             raise ValueError(f"data: got {got}, expected one of {', '.join(IMAGES)} and of {', '.join(LABELS)}")
-        return found[0], found[1]
+        if (none := next((name for name in names if item[name] is None), None)) is not None:
+            raise ValueError(f"data: {none}: got None, expected one for every image; leave out those without")
+        return item[names[0]], item[names[1]]
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
     got = f"a {type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
     raise ValueError(f"data: got {got}, expected (images, labels) or a dict of both")
+
+
+def _is_single(item: Any) -> bool:
+    """Whether it is one image with its label, and no batch."""
+    labels = _pair(item)[1]
+    try:
+        return np.ndim(labels) == 0
+    except ValueError:  # lists and tuples of parts that fit into no array
+        got = f"{type(labels).__name__} of arrays{', as enumerate gives' if np.ndim(_pair(item)[0]) == 0 else ''}"
+        raise ValueError(f"data: labels: got a {got}, expected integers") from None
 
 
 def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -171,6 +194,7 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     Its tensors with 1, 3 or 4 in the last axis alone, and more than 4 in the others, are N H W C already.
     """
     one = images[0] if isinstance(images, list | tuple) else images
+    require_pixels(one)
     torch = type(one).__module__.split(".")[0] == "torch"
     pixels = images if isinstance(images, list | tuple) else _array(images)
     if isinstance(pixels, list | tuple) or pixels.dtype == object:  # such as a column of arrays
@@ -193,9 +217,7 @@ def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if not is_float and pixels.dtype != np.uint8:
         expected = f"expected uint8, or floating numbers{pixel_hint(pixels)}"
         raise ValueError(f"data: images: got dtype {pixels.dtype}, {expected}")
-    odd = next((n for n in (classes.max(), classes.min()) if not 0 <= n <= np.iinfo(np.int32).max), None)
-    if odd is not None:  # a larger one would begin anew at 0
-        raise ValueError(f"data: labels: got {odd}, expected the numbers of classes: 0, 1, …; {UNIQUE}")
+    require_class_numbers(classes)
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
     return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
 
@@ -204,14 +226,17 @@ def _array(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):  # PyTorch's, which NumPy refuses on a GPU, with a gradient and in bfloat16
         value = value.detach().cpu()
         value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    if np.ma.is_masked(value):
+        raise ValueError(f"data: got {np.ma.count_masked(value)} masked values, expected none; leave out these images")
     return np.asarray(value)
 
 
-def _stacked(images: Iterable[Any]) -> np.ndarray:
+def _stacked(images: Any) -> np.ndarray:
     each = [_array(image) for image in images]
     shapes = sorted({image.shape for image in each})
     if len(shapes) > 1:
-        raise ValueError(f"data: images: got shapes {shapes[0]} and {shapes[1]}, expected one for all")
+        hint = same_shape_hint(images, shapes)
+        raise ValueError(f"data: images: got shapes {shapes[0]} and {shapes[1]}, expected one for all{hint}")
     return np.stack(each)
 
 

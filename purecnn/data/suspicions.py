@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,6 +112,37 @@ def label_hint(labels: np.ndarray) -> str:
 
 
 UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
+
+
+NO_LABEL = "images without a label have -1 in many sets: leave them out"
+
+
+def require_class_numbers(labels: np.ndarray) -> None:
+    """Raise ValueError for integers that are below 0, or so large that they would begin anew at 0 in int32."""
+    odd = next((n for n in (labels.max(), labels.min()) if not 0 <= n <= np.iinfo(np.int32).max), None)
+    if odd is not None:
+        hint = NO_LABEL if odd == -1 else UNIQUE
+        raise ValueError(f"data: labels: got {odd}, expected the numbers of classes: 0, 1, …; {hint}")
+
+
+def require_pixels(image: Any) -> None:
+    """Raise ValueError for what stands for an image and has no pixels: its path, or its file's bytes."""
+    if image is None:
+        raise ValueError("data: images: got None, expected one for every label; leave out those without")
+    if isinstance(image, str | os.PathLike):
+        how = "np.asarray(PIL.Image.open(path)) has them; a folder of images is given by its own path"
+        raise ValueError(f"data: images: got a path, expected pixels; {how}")
+    if isinstance(image, bytes | Mapping):
+        how = 'cast_column("image", datasets.Image()) decodes those of Hugging Face'
+        raise ValueError(f"data: images: got {type(image).__name__}, expected pixels; {how}")
+
+
+def same_shape_hint(images: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> str:
+    """How to make PIL's images alike that have these shapes, at the end of an error; "" for others."""
+    if not all(hasattr(image, "convert") for image in images):
+        return ""
+    how = "convert('RGB')" if len({shape[2:] for shape in shapes}) > 1 else "resize((W, H))"
+    return f"; image.{how} brings them to one"
 
 
 def require_labels(where: str, low: int, high: int, outputs: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from purecnn.data.file_kinds import kind_of
 from purecnn.models.state_dict import unwrapped
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
 from purecnn.results.trained import Trained, outputs, probabilities
@@ -40,7 +41,9 @@ def require_suffix(path: Path, form: str) -> None:
     ours = {".safetensors": ("safetensors", "torchvision"), ".stablehlo": ("stablehlo",)}
     if suffix in (*PICKLED, *ELSEWHERE) or form not in ours.get(suffix, (form,)):
         fits = "safetensors" if form == "torchvision" else form
-        raise ValueError(f"out: got {path}, expected a name that ends in .{fits}: the format is {form}")
+        torch = suffix in (*PICKLED, ".onnx") and form == "safetensors"
+        hint = "; --format torchvision is for PyTorch, --format stablehlo for programs without purecnn" if torch else ""
+        raise ValueError(f"out: got {path}, expected a name that ends in .{fits}: the format is {form}{hint}")
 
 
 def export_weights(path: Path, trained: Trained) -> None:
@@ -119,6 +122,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"{path}: there is no such file")
     if path.suffix not in PICKLED:
         return load_file(path)
+    kind = kind_of(path) if path.stat().st_size else "an empty file"
+    if kind not in ("", "a ZIP archive", "a pickle of Python"):  # as torch.save writes one or the other
+        raise ValueError(f"got {kind}, expected what torch.save writes")
     try:
         import torch  # type: ignore[reportMissingImports]
     except ImportError:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from purecnn.data.file_kinds import may_be_image
 from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
-from purecnn.data.listing import may_be_image
 from purecnn.results.trained import AT_ONCE, Trained, make_classifier
 
-ADDRESS = re.compile("(https?|ftp|s3|gs):/")
+ADDRESS = re.compile("(https?|ftp|s3|gs|file):/")
 FETCH = "expected a file; fetch it first, as with curl -O"
 
 

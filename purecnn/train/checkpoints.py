@@ -67,6 +67,8 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
         except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
             time.sleep(1)
             reason = FULL if FULL in str(error) else str(error).strip().splitlines()[0]
+            if "Too many open files" in str(error):
+                reason = "too many open files; ulimit -n 1024 allows more"
             if not Path(checkpoints.directory).parent.is_dir():
                 reason = "the folder of the run is no longer there"
             raise OSError(f"{checkpoints.directory}: step {step} could not be saved: {reason}") from error

@@ -16,7 +16,7 @@ from purecnn.data.dataset import Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
-from purecnn.train.options import as_written
+from purecnn.train.options import FLAGS, as_written, shown
 from purecnn.train.own_code import model_hint
 
 Model = Literal[
@@ -154,8 +154,8 @@ class Config:
             require(
                 name, value, unset or (is_number and allowed(value)), expected + (" or None" if name in UNSET else "")
             )
-        for name in ("until_converged", "early_stopping", "freeze_statistics", "skip_unreadable", "deterministic"):
-            require(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
+        for name, expected in FLAGS.items():
+            require(name, getattr(self, name), isinstance(getattr(self, name), bool), expected)
         for name in PATHS:
             path = getattr(self, name)
             require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
@@ -226,7 +226,7 @@ def is_model(name: Any) -> bool:
 
 def require(name: str, value: Any, ok: bool, expected: str) -> None:
     if not ok:
-        raise ValueError(f"{name}: got {value!r}, expected {expected}")
+        raise ValueError(f"{name}: got {shown(value)}, expected {expected}")
 
 
 def resolved(config: Config) -> Config:

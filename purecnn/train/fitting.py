@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from rich.console import Console
 
 from purecnn import models
-from purecnn.chain import Chain, Params
+from purecnn.chain import Chain
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
@@ -25,9 +25,9 @@ from purecnn.data.suspicions import check_pixels, require_labels, warn_of_repeat
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
-from purecnn.train.metadata import ModelMetadata, require_distinct
-from purecnn.train.nets import call_own, load_net, make_net
-from purecnn.train.options import as_written
+from purecnn.train.metadata import require_distinct
+from purecnn.train.nets import call_own, make_net
+from purecnn.train.options import named_as_in_python
 from purecnn.train.plan import output_shape, prepare
 from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
@@ -46,10 +46,12 @@ def jax_as_usual() -> Iterator[None]:
         jax.debug_nans(False),
         jax.debug_infs(False),
         jax.disable_jit(False),
+        jax.transfer_guard("allow"),
     ):
         yield
 
 
+@named_as_in_python
 @jax_as_usual()
 def fit(
     net: Chain | Callable[[int], Chain] | str,
@@ -142,24 +144,6 @@ def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
         raise ValueError(f"data: {name}: got images of shape {shape}, expected {expected}, as those to train on")
     low, high = (0, 0) if isinstance(split, Stream) else (int(split.labels.min()), int(split.labels.max()))
     require_labels(f"data: {name}", low, high, len(data.classes))
-
-
-class Loaded(NamedTuple):
-    """A trained net: `net.apply(params, normalised images, state=state)`, and what its file says of it."""
-
-    net: Chain
-    params: list[Params]
-    state: list[Params]
-    metadata: ModelMetadata
-
-
-def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Loaded:
-    """The best weights of a run's folder, or its `last`, or a file of weights; `net` if a program made it.
-
-    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
-    """
-    metadata, chain, params, state = load_net(as_written(run, is_path=True), last=last, net=net)
-    return Loaded(chain, params, state, metadata)
 
 
 def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoch: int | None = None) -> Dataset:

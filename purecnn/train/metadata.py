@@ -12,7 +12,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 import purecnn
-from purecnn.train.weights import not_safetensors
+from purecnn.train.options import shown
+from purecnn.train.weights import import_hint, not_safetensors
 
 KEY = "purecnn"
 
@@ -51,10 +52,14 @@ def read_model_metadata(path: Path | str) -> ModelMetadata:
         with safe_open(path, framework="numpy") as file:
             found = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path}: {not_safetensors(path, error)}, or the folder of a run") from error
+        known = f"{not_safetensors(path, error)}, or the folder of a run"
+        raise ValueError(f"{path}: {known}{import_hint(path)}") from error
     try:
         fields: dict[str, Any] = json.loads(found[KEY])
         fields.pop("version")
         return ModelMetadata(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})  # type: ignore
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: metadata: got {found}, expected weights saved by purecnn") from error
+        got = shown(found) if found else "none"
+        raise ValueError(
+            f"{path}: metadata: got {got}, expected weights saved by purecnn{import_hint(path)}"
+        ) from error

@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from purecnn.chain import Chain, Params
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
+from purecnn.train.options import as_written
 from purecnn.train.own_code import in_one_line, model_hint, near, place_of_code
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of, require_finite_weights
@@ -123,6 +124,33 @@ def load_net(
     found = load_weights(file, like)
     require_finite_weights(file, found)
     return metadata, net, found["params"], found["state"]
+
+
+class Loaded(NamedTuple):
+    """A trained net: `net.apply(params, normalised images, state=state)`, and what its file says of it."""
+
+    net: Chain
+    params: list[Params]
+    state: list[Params]
+    metadata: ModelMetadata
+
+    def __repr__(self) -> str:
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        return f"Loaded({self.net.name}: params of {count:,} numbers, state, {self.metadata})"
+
+
+def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Loaded:
+    """The best weights of a run's folder, or its `last`, or a file of weights; `net` if a program made it.
+
+    Raises FileNotFoundError, or ValueError naming the file and what is wrong with it.
+    """
+    path = as_written(run, is_path=True)
+    if not isinstance(path, str):
+        raise TypeError(f"run: got {type(run).__name__}, expected the folder of a run, or a file of weights")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: there is no such file, nor a run")
+    metadata, chain, params, state = load_net(path, last=last, net=net)
+    return Loaded(chain, params, state, metadata)
 
 
 def normalize(metadata: ModelMetadata, images: Array) -> Array:

@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
+R = TypeVar("R")
+SHOWN = 80  # signs of a value, in an error
+PATIENT = "true or false; patience says after how many epochs"
+FLAGS = {
+    "until_converged": PATIENT, "early_stopping": PATIENT,
+    **dict.fromkeys(("freeze_statistics", "skip_unreadable", "deterministic"), "true or false"),
+}  # fmt: skip
+FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)( (?!says|leaves|names|takes|reads))?")
 CALLED = {  # elsewhere, what is here
     "lr": "learning-rate", "lr0": "learning-rate", "wd": "weight-decay", "bs": "batch-size", "img": "image-size",
     "imgsz": "image-size", "img-size": "image-size", "dataset": "data", "arch": "model", "opt": "optimizer",
     "output": "run-dir", "out-dir": "run-dir", "output-dir": "run-dir", "warmup": "warmup-epochs",
     "smoothing": "label-smoothing", "aug": "augmentation", "amp": "precision", "name": "run-dir", "project": "run-dir",
     "pretrained": "init-weights", "weights": "init-weights", "validation-split": "val-share", "val-split": "val-share",
-    "num-epochs": "epochs", "max-epochs": "epochs", "num-train-epochs": "epochs",
+    "num-epochs": "epochs", "max-epochs": "epochs", "num-train-epochs": "epochs", "class-weight": "class-weights",
+    "fp16": "precision", "bf16": "precision", "mixed-precision": "precision", "save-period": "checkpoint-every",
+    "lr-scheduler": "schedule", "sched": "schedule", "train-dir": "data-dir", "val-dir": "data-dir",
+    "test-dir": "data-dir", "dataset-dir": "data-dir", "data-path": "data-dir", "csv": "labels", "csv-file": "labels",
+    "freeze-backbone": "freeze", "grad-accum-steps": "accumulate", "gradient-accumulation-steps": "accumulate",
+    "ema-decay": "ema", "model-ema": "ema", "ckpt": "init-weights", "checkpoint": "init-weights",
+    "random-seed": "seed", "log-dir": "run-dir", "logger": "log", "tensorboard": "log", "clip-grad": "clip-norm",
+    "transforms": "augmentation", "augment": "augmentation",
 }  # fmt: skip
 
 DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
 THREADS = "as many threads decode as there are processors"
+COUNTED = "the images say how many there are"
+SAVED = "the best and the last weights are kept, whatever else"
+AFRESH = "a folder with something in it is never written to; name a new --run-dir, or --resume"
+NET = "the net says it; --model MODULE:FUNCTION takes one of your own"
+PRINTED = "--quiet prints errors alone; --json-lines prints the metrics"
 NOT_HERE = {
+    "num-classes": COUNTED, "nb-classes": COUNTED, "classes": COUNTED, "channels": COUNTED, "in-chans": COUNTED,
+    "save-best-only": SAVED, "save-best": SAVED, "exist-ok": AFRESH, "overwrite": AFRESH, "force": AFRESH,
+    "dropout": NET, "drop": NET, "drop-path": NET, "verbose": PRINTED, "multi-gpu": DEVICES, "num-gpus": DEVICES,
+    "test-split": "folders train, val and test are taken as they are; else a fifth of every class tests",
     "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
     "shuffle": "images are shuffled anew every epoch; batches come in the order in which they are given",
     "workers": THREADS, "num-workers": THREADS,
 }  # fmt: skip
 OF_FIT = {  # and of no command
     "validation-data": "val=(images, labels) are those that validate",
+    "metrics": "loss and accuracy are measured, in metrics.jsonl; purecnn eval has more",
     "verbose": "console=rich.console.Console(quiet=True) prints nothing",
     "callbacks": "on_epoch=function is called with the line of every epoch",
 }
@@ -39,6 +70,51 @@ def known_elsewhere(name: str, *, in_shell: bool = False) -> str:
         return f", did you mean {f'--{meant}' if in_shell else meant.replace('-', '_')}?"
     instead = NOT_HERE if in_shell else NOT_HERE | OF_FIT
     return f": {instead[called]}" if called in instead else ""
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: in one line, and not all of an array or a function."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+_in_shell: ContextVar[bool] = ContextVar("in_shell", default=False)
+
+
+@contextmanager
+def in_shell() -> Iterator[None]:
+    """Inside, errors of `fit` name options as the command line has them."""
+    token = _in_shell.set(True)
+    try:
+        yield
+    finally:
+        _in_shell.reset(token)
+
+
+def named_as_in_python(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, whose errors name options as its caller writes them: image_size=N, not --image-size N."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **options: P.kwargs) -> R:
+        try:
+            return function(*args, **options)
+        except (ValueError, TypeError, FileExistsError) as error:
+            if not _in_shell.get() and len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (in_python(error.args[0], "data_dir" if "data_dir" in options else "data"),)
+            raise
+
+    return called
+
+
+def in_python(text: str, place: str = "data") -> str:
+    """An error whose options are named as arguments of `fit`; the one of the images is called `place` there."""
+
+    def as_argument(found: re.Match) -> str:
+        name, value = found[1].replace("-", "_"), found[2]
+        name = place if name == "data_dir" else name
+        return f"{name}=True{value or ''}" if name in (*FLAGS, "resume") else f"{name}=" if value else name
+
+    return text if "purecnn train" in text else FLAG.sub(as_argument, text)
 
 
 def as_written(value: Any, *, is_path: bool = False) -> Any:

@@ -25,13 +25,20 @@ NOT_OWN = tuple(
 def model_hint(model: str, known: Sequence[str]) -> str:
     """What may be meant by a name that is neither a known model nor MODULE:FUNCTION, at the end of an error."""
     module, _, function = model.rpartition(".")
+    file, _, name = model.partition(":")
+    if name and Path(file).suffix == ".py" and Path(file).stem.isidentifier():
+        return f"; where {Path(file).name} lies, it is {Path(file).stem}:{name}"
+    if name:
+        return f"; {file} is no name that Python imports" if not all(map(str.isidentifier, file.split("."))) else ""
+    if not module and Path(f"{model}.py").is_file():
+        return f"; did you mean {model}:FUNCTION?"
     if module and function == "py":
         meant = f"{Path(model).stem}:FUNCTION"
     elif module:
         meant = f"{module}:{function}"
     else:
         meant = "".join(difflib.get_close_matches(model.lower(), known, n=1))
-    return f"; did you mean {meant}?" if meant and ":" not in model else ""
+    return f"; did you mean {meant}?" if meant else ""
 
 
 def place_in_own_code(error: BaseException) -> str | None:

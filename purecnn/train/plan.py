@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,12 @@ def of_same_shape(augment: Augment) -> Augment:
     if not callable(augment):
         names = "; augmentation= takes the names of those that there are" if isinstance(augment, str) else ""
         raise TypeError(f"augment: got {type(augment).__name__}, expected a function of a key and images{names}")
+    try:
+        inspect.signature(augment).bind(None, None)
+    except ValueError:  # it does not tell its signature
+        pass
+    except TypeError as error:
+        raise TypeError(f"augment: got a function with {error}, expected one of a key and images") from None
 
     def checked(key: Array, images: Array) -> Array:
         made = augment(key, images)

@@ -241,6 +241,10 @@ class Run:
         """Parameters and state of the best epoch, from their file, on the devices."""
         wait_for_all("best.safetensors is written")
         like = {"params": self.now.params, "state": self.now.state}
-        best = load_weights(self.folder / "best.safetensors", like)
+        file = self.folder / "best.safetensors"
+        if not file.is_file():
+            best = best_line(self.progress.metrics)["epoch"]
+            raise FileNotFoundError(f"{file}: there is no such file, with the weights of epoch {best}; put it back")
+        best = load_weights(file, like)
         placed = jax.tree.map(lambda leaf: self.plan.devices.replicate(np.asarray(leaf)), best)
         return placed["params"], placed["state"]

@@ -51,7 +51,7 @@ def make_run_folder(config: Config) -> Path:
         folder = Path(config.run_dir)
         require("run_dir", config.run_dir, is_utf8(os.path.abspath(folder)), "a path in UTF-8, as checkpoints need")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            more = f"resume it with --resume (in Python resume=True), or {AFRESH}" if has_config(folder) else AFRESH
+            more = f"resume it with --resume, or {AFRESH}" if has_config(folder) else AFRESH
             raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 Path_ = Path | str
+WRITTEN = {".onnx": "ONNX", ".stablehlo": "StableHLO, which jax.export.deserialize reads", ".tflite": "TFLite"}
 
 
 def save_weights(path: Path_, tree: Any, metadata: dict[str, str] | None = None) -> None:
@@ -62,8 +63,16 @@ def not_safetensors(path: Path_, error: SafetensorError) -> str:
     """What a file is instead, if its first bytes say it."""
     from purecnn.data.file_kinds import kind_of  # which takes Pillow to import
 
-    kind = kind_of(Path(path)) or f"other bytes, or a part of one ({str(error).rpartition(': ')[2]})"
+    path = Path(path)
+    kind = "an empty file" if not path.stat().st_size else kind_of(path) or WRITTEN.get(path.suffix.lower())
+    kind = kind or f"other bytes, or a part of one ({str(error).rpartition(': ')[2]})"
     return f"got {kind}, expected a safetensors file"
+
+
+def import_hint(path: Path_) -> str:
+    """What converts a file of weights that is not purecnn's, at the end of an error; "" where nothing does."""
+    convertible = Path(path).suffix.lower() in (".pth", ".pt", ".bin", ".safetensors")
+    return "; purecnn import-weights converts those of torchvision and timm" if convertible else ""
 
 
 def require_finite_weights(path: Path_, tree: Any) -> None:

@@ -101,6 +101,14 @@ def test_a_file_is_not_called_what_it_is_not(finished, tmp_path, capsys, name, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_other_frameworks_take_is_named_and_the_help_lists_formats_alone(finished, tmp_path, capsys):
+    assert main(["export", str(finished), "--out", str(tmp_path / "net.onnx")]) == 2
+    hint = "; --format torchvision is for PyTorch, --format stablehlo for programs without purecnn\n"
+    assert capsys.readouterr().err.endswith(f"the format is safetensors{hint}")
+    assert main(["export", "--help"]) == 0
+    assert "None" not in capsys.readouterr().out
+
+
 def test_the_suffix_says_which_format_is_meant(finished, tmp_path, capsys):
     assert main(["export", str(finished), "--out", str(tmp_path / "net.stablehlo")]) == 0
     assert ", stablehlo: " in capsys.readouterr().out

@@ -100,6 +100,15 @@ def test_weights_that_are_not_finite_are_written_to_no_file(tmp_path, capsys, mo
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("content", "got"), [(b"", "an empty file"), (b"<!DOCTYPE html><html>", "a web page")])
+def test_a_download_that_failed_is_no_question_of_pytorch(tmp_path, capsys, monkeypatch, content, got):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    path = tmp_path / "a.pth"
+    path.write_bytes(content)
+    assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == f"purecnn: {path}: got {got}, expected what torch.save writes\n"
+
+
 @pytest.mark.parametrize("ending", [".pth", ".pt", ".bin"])
 def test_what_takes_pytorch_says_how_to_do_without(tmp_path, capsys, monkeypatch, ending):
     monkeypatch.setitem(sys.modules, "torch", None)  # where it is installed: importing it now fails

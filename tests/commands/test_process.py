@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import io
 import os
@@ -88,6 +89,15 @@ def test_an_interrupt_that_a_callback_of_the_collector_forgot_is_raised_again(mo
         gc.callbacks.remove(collect)
     assert calls
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_event_loop_that_never_began_is_not_told_of(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with ended_by_ctrl_c():
+        asyncio.SelectorEventLoop.__new__(asyncio.SelectorEventLoop)  # as one is for want of file handles
+        gc.collect()
+    assert told == []
 
 
 def test_the_command_interrupted_says_so_in_one_line(monkeypatch, capsys):

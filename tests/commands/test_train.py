@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import warnings
 
 import jax
@@ -118,6 +119,17 @@ def test_a_finished_run_resumed_stays_as_it_is(trained):
     assert {name: (folder / "run" / name).read_bytes() for name in before} == before
 
 
+def test_best_weights_that_are_gone_are_named(trained):
+    folder, _ = trained
+    shutil.copytree(folder / "run", folder / "gone")
+    (folder / "gone/best.safetensors").unlink()
+    done = here("train", "--run-dir", "gone", "--resume", *OWN_CACHE, cwd=folder)
+    assert done.returncode == 1
+    best = best_line(read_metrics(folder / "run"))["epoch"]
+    expected = f"there is no such file, with the weights of epoch {best}; put it back"
+    assert done.stderr.splitlines()[-1] == f"purecnn: gone/best.safetensors: {expected}"
+
+
 def test_resuming_with_other_options_is_refused_with_the_difference(trained):
     done = here("train", "--run-dir", "run", "--resume", "--model", "mlp", cwd=trained[0])
     assert done.returncode == 2
@@ -135,7 +147,7 @@ def test_a_taken_folder_is_refused_and_left_alone(trained):
     before = {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()}
     done = here("train", "--epochs", 1, "--run-dir", "run", cwd=folder)
     assert done.returncode == 2
-    how = "resume it with --resume (in Python resume=True), or name a new folder"
+    how = "resume it with --resume, or name a new folder"
     refusal = f"run_dir: run exists already and is left as it is; {how}"
     assert done.stderr == f"purecnn: {refusal}\n"
     assert {path: path.read_bytes() for path in (folder / "run").rglob("*") if path.is_file()} == before
@@ -190,6 +202,21 @@ def test_a_run_that_is_not_there_begins_where_options_say_what_it_is_or_a_cluste
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text("epochs: 3\n")
     assert defaults(resume).run == Config(epochs=3, run_dir=str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("size", [("32", "32"), ("32x32",), ("32,32",)])
+def test_a_size_is_one_number(capsys, size):
+    assert main(["train", "--image-size", *size]) == 2
+    expected = "expected one number, both height and width"
+    assert capsys.readouterr().err == f"purecnn: image_size: got {' '.join(size)}, {expected}\n"
+
+
+def test_images_that_a_program_gave_are_no_kind_for_the_command(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("model: lenet\ndata: given\n")
+    for words in (["--resume", "--run-dir", str(tmp_path)], ["--config", str(tmp_path / "config.yaml")]):
+        assert main(["train", *words]) == 2
+        assert "purecnn.train.fit(net, data, …) takes them again" in capsys.readouterr().err
+    assert defaults(["--config", str(tmp_path / "config.yaml"), "--data", "digits"]).run.data == "digits"
 
 
 def test_what_other_programs_call_an_option_is_no_name_of_one_here():

@@ -47,6 +47,20 @@ def test_a_column_of_splits_by_another_name_is_a_warning(tmp_path):
         assert read_labels(table, tmp_path) == {"a.png": ("cat", "train"), "b.png": ("cat", "train")}
 
 
+def test_a_column_that_says_who_validates_is_a_warning(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,class,is_valid,test,odd\na.png,cat,False,0,0\nb.png,cat,True,,1\n")
+    with pytest.warns(
+        UserWarning, match=r"the column is_valid is passed over, expected a column split of train, val and"
+    ):
+        read_labels(table, tmp_path)
+
+
+def test_lines_that_end_in_empty_cells_are_read(tmp_path):
+    (tmp_path / "labels.csv").write_text("file,class\na.png,cat,\nb.png,dog,,\n\n\n")
+    assert [label for label, _ in read_labels(tmp_path / "labels.csv", tmp_path).values()] == ["cat", "dog"]
+
+
 def test_what_excel_writes_on_a_western_windows_has_its_letters(tmp_path):
     table, disk = tmp_path / "labels.csv", os.fsencode(tmp_path / "pets")
     for name in ("ü.png".encode(), "é.png".encode("latin-1"), "👩‍🚀.png".encode()):
@@ -73,17 +87,44 @@ def test_a_file_that_is_named_without_its_suffix_is_the_only_image_that_is_calle
     assert "cat/0.JPG" in [name for split in read("folder", str(tmp_path / "pets"), labels=str(table)).splits().values()
                            for name in split.names]  # fmt: skip
     (tmp_path / "pets/cat/1.jpg").touch()  # two are called so
-    with pytest.raises(ValueError, match=r"cat/1: there is no such file"):
+    with pytest.raises(ValueError, match=r"cat/1: there are cat/1\.jpg and cat/1\.png, expected one, or its suffix in"):
         read("folder", str(tmp_path / "pets"), labels=str(table))
 
 
 WRONG = {
-    "lines of JSON": ('{"file_name": "a.png"}\n', 'got \'{"file_name": "a.png"}\'; expected file and class'),
+    "lines of JSON": (
+        '{"file_name": "a.png"}\n',
+        "got JSON, not CSV; expected file and class in the first line; save it",
+    ),
+    "a list of JSON": ('[{"file_name": "a.png"}]\n', "got JSON, not CSV"),
+    "Parquet": ("PAR1" + 99 * "\0", "got Parquet, not CSV; expected file and class in the first line; save it as CSV"),
     "no file is there": (
         "file,class\nx/a.png,cat\nx/b.png,dog\n",
         "got x/a.png and others, of which there is none in ",
     ),
-    "no columns": ("name,label\na.png,cat\n", "got the columns name, label; expected file and class"),
+    "no columns": (
+        "name,y\na.png,cat\n",
+        "got the columns name, y; expected file and class in the first line; files may be called file, file_name, ",
+    ),
+    "no column of classes": (
+        "Image,breed\na.png,cat\n",
+        "got the columns image, breed; expected file and class in the first line; image is found, call the other one",
+    ),
+    "no column of files": ("name,label\na.png,cat\n", "; label is found, call the other one file"),
+    "a column a class": (
+        "image,MEL,NV\na,1.0,0.0\n",
+        "; image is found, call that of the classes class; of a column for every class make one",
+    ),
+    "blanks between the columns": ("file class\na.png cat\n", "; commas, semicolons or tabs divide the columns"),
+    "bars between the columns": ("file|class\na.png|cat\n", "; commas, semicolons or tabs divide the columns"),
+    "a comma in a name": (
+        "file,class\na.png,Bird, black\n",
+        "line 2: got 3 cells, expected 2; a name with the delimiter in it is put in quotes",
+    ),
+    "an open quote": (
+        'file,class\na.png,"cat\n' + "".join(f"{n}.png,dog\n" for n in range(99)),
+        "line 101: got a cell over many lines, from 'cat' on, expected its quote to be closed",
+    ),
     "nothing": ("", "got the columns none; expected file and class"),
     "a workbook of Excel": ("PK\x03\x04" + 999 * "\x14", "got a ZIP archive, not CSV; expected file and class"),
     "no text": (999 * "\x01\x02", "got the columns " + 30 * r"\x01\x02" + "; expected"),
@@ -96,7 +137,10 @@ WRONG = {
     ),
     "upwards": ("file,class\n../a.png,cat\n", "'../a.png' leads out of"),
     "elsewhere": ("file,class\n/etc/a.png,cat\n", "'/etc/a.png' leads out of"),
-    "no first line": ("a.png,cat\n", "got the columns a.png, cat; expected file and class in the first line"),
+    "no first line": (
+        "a.png,cat\n",
+        "got the columns a.png, cat; expected file and class in the first line; it is a line of its own, such as file,",
+    ),
     "a split of none": (
         "file,class,split\na.png,cat,dev\n",
         "line 2: got the split 'dev', expected train, val or test",
@@ -178,3 +222,12 @@ def test_a_folder_below_that_has_the_files_of_a_table_is_named(tmp_path):
     message = rf"labels.csv: got 0 and others, .*; did you mean --data-dir {tmp_path}/train\?$"
     with pytest.raises(ValueError, match=message):
         read("folder", str(tmp_path), labels=str(table))
+
+
+def test_a_file_that_lies_deeper_is_named(tmp_path):
+    write_folder(tmp_path / "images", classes=("a", "b"))
+    (tmp_path / "labels.csv").write_text("id,label\n0,cat\n1,dog\n")
+    with pytest.raises(
+        ValueError, match=r"of which there is none in .*; expected their paths from there, such as images/"
+    ):
+        read("folder", str(tmp_path), labels=str(tmp_path / "labels.csv"))

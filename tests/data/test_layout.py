@@ -69,3 +69,42 @@ def test_an_unknown_split_is_refused_with_those_that_are_there(tmp_path):
     assert counts(data) == {"train": 3, "test": 3}  # one of each class is tested with, and one is left
     with pytest.raises(ValueError, match="split: got 'val', expected one of train, test, which "):
         data.split("val")
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            ("Cat", "Dog"),
+            r"test: got no folder of a class, expected .* images, cat, dog, owl; Cat and cat are two names$",
+        ),
+        (
+            ("Cat", "dog"),
+            r"test: class Cat is not among those of the training images: cat, dog, owl; Cat and cat are two",
+        ),
+        (("cat", "fox"), r"class fox is not among .*: cat, dog, owl; leave it out, or add images of it to those$"),
+    ],
+)
+def test_a_class_that_is_not_trained_on_says_what_to_do(tmp_path, second, message):
+    write_folder(tmp_path / "train")
+    write_folder(tmp_path / "test", classes=second)
+    with pytest.raises(ValueError, match=message):
+        read("folder", str(tmp_path))
+
+
+def test_images_beside_the_classes_of_train_are_named_as_that(tmp_path):
+    made = write_folder(tmp_path / "train")
+    write_folder(tmp_path / "val")
+    shutil.copy(next(iter(made)), tmp_path / "train/0.png")
+    with pytest.raises(
+        ValueError, match=r"train: got images beside the folders of classes, expected each in one of them"
+    ):
+        read("folder", str(tmp_path))
+
+
+def test_folds_that_are_taken_as_classes_are_a_warning(tmp_path):
+    for n in range(3):
+        write_folder(tmp_path / f"fold{n}")
+    message = r"every folder has cat, dog, owl in it; fold0 and fold1 are taken as classes, not these"
+    with pytest.warns(UserWarning, match=message):
+        assert read("folder", str(tmp_path)).classes == ("fold0", "fold1", "fold2")

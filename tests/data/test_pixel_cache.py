@@ -66,7 +66,9 @@ def test_a_full_disk_names_the_file_that_could_not_be_written(root, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pixel_cache, "_write", full)
-    with pytest.raises(OSError, match=r"No space left on device: '.*/cache/pixels/\w+\.npy'$"):
+    with pytest.raises(
+        OSError, match=r"No space left on device; PURECNN_CACHE names another folder: '.*/cache/pixels/\w+\.npy'$"
+    ):
         read(root, "cached")
     assert cached(root) == []
 

@@ -71,6 +71,8 @@ def test_a_pattern_that_no_shell_has_replaced_is_what_it_matches_and_an_address_
         (tmp_path / name).touch()
     named = image_files([tmp_path / "[ab].png", tmp_path / "[d].png", tmp_path / "x*.png"])
     assert list(named) == [tmp_path / name for name in ("a.png", "b.png", "[d].png", "x*.png")]
+    (one,) = image_files([Path("file:///a.png")])
+    assert one.error == "file:/a.png: is an address, expected a file; fetch it first, as with curl -O"
     (one,) = image_files([Path("https://example.com/a.png")])
     assert one.error == "https:/example.com/a.png: is an address, expected a file; fetch it first, as with curl -O"
 

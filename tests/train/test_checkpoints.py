@@ -160,6 +160,17 @@ def test_what_cannot_be_written_leaves_the_ones_before(two, tmp_path, monkeypatc
     assert int(go_on(tmp_path / "run")[0].step) == 2
 
 
+def test_too_few_file_handles_say_what_allows_more(tmp_path, monkeypatch):
+    checkpoints = open_checkpoints(tmp_path / "run")
+
+    def none_left(*args, **options):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(saved.ocp.CheckpointManager, "save", none_left)
+    with pytest.raises(OSError, match=r"step 3 could not be saved: too many open files; ulimit -n 1024 allows more$"):
+        save(checkpoints, state(3), progress(3), identity())
+
+
 def test_a_run_whose_folder_was_moved_away_says_so(tmp_path, monkeypatch):
     checkpoints = open_checkpoints(tmp_path / "run")
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import purecnn
 from purecnn import nn
@@ -70,7 +71,55 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
             {},
             "labels: got 4294967305, expected the numbers of classes: 0, 1, …",
         ),
-        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "labels: got -1, expected .*: 0, 1, …; classes, labels = np.unique"),
+        (NET, (TRAIN[0], TRAIN[1] - 1), {}, "labels: got -1, expected .*: 0, 1, …; images without a label have -1"),
+        (NET, (TRAIN[0], TRAIN[1] - 2), {}, "labels: got -2, expected .*: 0, 1, …; classes, labels = np.unique"),
+        (NET, (*TRAIN, TRAIN[1]), {}, r"data: got 3 arrays, expected two, \(images, labels\)"),
+        (
+            NET,
+            (TRAIN[0], np.ma.masked_equal(TRAIN[1], 3)),
+            {},
+            r"data: got \d+ masked values, expected none; leave",
+        ),
+        (NET, enumerate(batches()), {}, "data: labels: got a tuple of arrays, as enumerate gives, expected integers"),
+        (NET, [{"image": TRAIN[0][0], "label": None}], {}, "data: label: got None, expected one for every image"),
+        (
+            NET,
+            [{"image": None, "label": 1}],
+            {},
+            "data: image: got None, expected one for every image; leave",
+        ),
+        (NET, [{"image": "a.png", "label": 1}], {}, r"data: images: got a path, expected pixels; .*PIL\.Image\.open"),
+        (NET, [{"image": {"bytes": b"x"}, "label": 1}], {}, r"got dict, expected pixels; cast_column\("),
+        (
+            NET,
+            [{"image": Image.new(mode, (8, 8)), "label": 1} for mode in ("L", "RGB")],
+            {},
+            r"got shapes \(8, 8\) and \(8, 8, 3\), expected one for all; image\.convert\('RGB'\) brings them to one",
+        ),
+        (
+            NET,
+            [{"image": Image.new("L", size), "label": 1} for size in ((8, 8), (9, 8))],
+            {},
+            r"expected one for all; image\.resize\(\(W, H\)\) brings them to one",
+        ),
+        (
+            NET,
+            TRAIN,
+            {"augment": lambda images: images},
+            "augment: got a function with too many .*, expected one of",
+        ),
+        (
+            NET,
+            TRAIN,
+            {"early_stopping": 5},
+            "early_stopping: got 5, expected true or false; patience says after",
+        ),
+        (NET, TRAIN, {"optimizer": [0] * 99}, r"optimizer: got \[0.{78}…, expected one of sgd"),
+        (NET, TRAIN, {"class_weight": {0: 1}}, r"'class_weight', did you mean class_weights\?"),
+        (NET, TRAIN, {"metrics": ["acc"]}, r"'metrics': loss and accuracy are measured, in metrics\.jsonl"),
+        (NET, TRAIN, {"exist_ok": True}, "name a new run_dir, or resume=True"),
+        (NET, "nowhere", {}, "^nowhere: there is no such folder; data says in which folder the images are$"),
+        (NET, "folder", {"data_dir": "nowhere"}, "^nowhere: there is no such folder; data_dir says in which folder"),
         (NET, (TRAIN[0], np.where(TRAIN[1], TRAIN[1], np.nan)), {}, "labels: got float64.*; some are NaN"),
         (NET, (TRAIN[0], TRAIN[1].astype(object)), {}, r"labels: got object.*; labels.astype\(int\) makes them"),
         ("mlp", (TRAIN[0], TRAIN[1] * 0), {}, "classes: got only 0, expected at least 2"),

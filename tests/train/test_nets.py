@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import purecnn
 from purecnn.models import mlp, resnet_cifar
 from purecnn.results.evaluation import evaluate
 from purecnn.results.trained import load_trained
@@ -83,6 +84,22 @@ def test_weights_of_what_was_called_resnet_are_those_of_resnet_cifar(tmp_path):
     save_weights(tmp_path / "old.safetensors", {"params": params, "state": state}, metadata.header())
     found, net, *_ = load_net(tmp_path / "old.safetensors")
     assert found.model == net.name == "resnet_cifar"
+
+
+def test_what_is_loaded_shows_no_arrays(tmp_path):
+    write(tmp_path / "there.safetensors")
+    loaded = purecnn.load(tmp_path / "there.safetensors")
+    assert repr(loaded).startswith("Loaded(mlp: params of ")
+    assert "Array" not in repr(loaded)
+    assert repr(loaded).count("\n") == 0
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_what_is_no_run_to_load_is_named(tmp_path):
+    with pytest.raises(TypeError, match=r"^run: got int, expected the folder of a run, or a file of weights$"):
+        purecnn.load(3)
+    with pytest.raises(FileNotFoundError, match=r"none: there is no such file, nor a run$"):
+        purecnn.load(tmp_path / "none")
 
 
 def test_another_model_is_refused(tmp_path):

@@ -95,11 +95,20 @@ def test_an_error_in_a_layer_of_their_own_is_one_line_and_one_in_ours_has_no_pla
         ("nets.mine.small", "; did you mean nets.mine:small?"),
         ("efficientnet_b0", ""),
         ("mine:small:er", ""),
+        ("./nets/mine.py:small", "; where mine.py lies, it is mine:small"),
+        ("my-nets:small", "; my-nets is no name that Python imports"),
     ],
 )
 def test_what_may_be_meant_by_a_name_that_is_no_model(model, hint):
     with pytest.raises(ValueError, match=re.escape(f"or MODULE:FUNCTION{hint}") + "$"):
         Config(model=model)
+
+
+def test_a_module_alone_is_told_that_a_function_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").touch()
+    with pytest.raises(ValueError, match=r"or MODULE:FUNCTION; did you mean mine:FUNCTION\?$"):
+        Config(model="mine")
 
 
 def test_a_net_of_another_library_is_told_what_is_expected():

@@ -1,9 +1,12 @@
 import os
+import pickle
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from purecnn.train.metadata import read_model_metadata
 from purecnn.train.weights import load_weights, save_weights
 
 
@@ -80,3 +83,27 @@ def test_what_is_no_safetensors_file_is_named(tmp_path):
     (tmp_path / "best.safetensors").write_bytes(b"xx")
     with pytest.raises(ValueError, match=r"best\.safetensors: got .*, expected a safetensors file"):
         load_weights(tmp_path / "best.safetensors", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "got"),
+    [
+        ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5, as Keras writes it"),
+        ("a.pkl", pickle.dumps({"w": 1}), "a pickle of Python"),
+        ("a.pth", b"", "an empty file"),
+        ("a.onnx", b"\x08\x07\x12\x07pytorch", "ONNX"),
+        ("a.stablehlo", bytes(99), "StableHLO, which jax.export.deserialize reads"),
+    ],
+)
+def test_files_of_weights_of_others_are_called_what_they_are(tmp_path, name, content, got):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: got {got}, expected a safetensors file$"):
+        load_weights(tmp_path / name, {})
+
+
+def test_weights_that_can_be_converted_say_by_what(tmp_path):
+    save_file({"conv1.weight": np.zeros(3, np.float32)}, tmp_path / "a.safetensors")
+    (tmp_path / "a.pth").write_bytes(b"PK\x03\x04" + bytes(99))
+    for name, got in (("a.safetensors", "metadata: got none, .*"), ("a.pth", "got a ZIP archive, .*")):
+        with pytest.raises(ValueError, match=rf"{got}; purecnn import-weights converts those of torchvision and timm$"):
+            read_model_metadata(tmp_path / name)
