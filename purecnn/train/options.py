@@ -73,9 +73,9 @@ def known_elsewhere(name: str, *, in_shell: bool = False) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: in one line, and not all of an array or a function."""
+    """A value as an error shows it: in one line, and not the middle of an array, a function or a long path."""
     text = " ".join(repr(value).split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}…{text[-SHOWN // 2 :]}"
 
 
 _in_shell: ContextVar[bool] = ContextVar("in_shell", default=False)

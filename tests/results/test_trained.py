@@ -52,7 +52,7 @@ def test_what_is_no_trained_net_is_refused_by_name(finished, tmp_path):
     other = json.loads(METADATA.header()["purecnn"])
     cases = (
         (lambda: file.write_bytes(b"no weights"), "expected a safetensors file"),
-        (lambda: save_file(arrays, file), "metadata: got {}, expected weights saved by purecnn"),
+        (lambda: save_file(arrays, file), "metadata: got none, expected weights saved by purecnn"),
         (lambda: save_file(arrays, file, {"purecnn": "[]"}), "expected weights saved by purecnn"),
         (lambda: save_file(arrays, file, {"purecnn": json.dumps(other | {"model": "eval"})}), "model: got 'eval'"),
         (
