@@ -16,12 +16,12 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.checks.finite import finite_value
-from verify.checks.gradient import resolved, usable
 from verify.generate import far_from_zero
 from verify.oracle import kinks, samplers
 from verify.oracle.by_hand import plain
 from verify.oracle.compare import differences
 from verify.oracle.noise import SIZES, compiled_otherwise, within_noise
+from verify.oracle.rounding import resolved, usable
 from verify.oracle.searches import refuse_unsolved, searches
 from verify.oracle.tolerance import (
     ROOM,

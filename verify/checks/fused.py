@@ -23,7 +23,7 @@ from verify.oracle.noise import within_noise
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import allowed_error, any_true, wrong_elements
 from verify.report.finding import Finding
-from verify.running import WIDE, call, is_float, pullback
+from verify.running import OWN, WIDE, call, is_float, pullback
 
 NAME = "transforms"
 COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
@@ -75,11 +75,11 @@ def _behind_a_product(case: CallUnderTest, dtype: Any) -> list[Finding]:
         return [a * factor if m else a for a, m in zip(arrays, multiplied, strict=True)]
 
     # Compiled as the user's own programs are: it is the optimisation that is asked about.
-    run, both = jax.jit(pull), jax.jit(lambda arrays, factor, y_bar: pull(product(arrays, *factor), y_bar))
+    both = jax.jit(lambda arrays, factor, y_bar: pull(product(arrays, *factor), y_bar))
     try:
         arrays, y_bar, factor = case.at(dtype), case.cotangent(dtype, case.y_bar), np.asarray(FACTOR, dtype)
         computed = [np.asarray(a) if m else a for a, m in zip(product(arrays, factor), multiplied, strict=True)]
-        alone = [np.asarray(b) for b in call(run, dtype, computed, y_bar)[1]]
+        alone = case.moved(computed).pull(OWN if dtype == case.tested.dtype else dtype, case.y_bar)[1]
         behind = [np.asarray(b) for b in call(both, dtype, arrays, [factor], y_bar)[1]]
         room = [allowed_error(m, dtype) for m in case.moved(computed).truth.magnitudes]
     except Exception:  # it does not run in this dtype, or no oracle tells a fault from a rounding

@@ -21,7 +21,6 @@ from verify.oracle.compare import below_dtype, finding
 from verify.oracle.explain import explained
 from verify.oracle.instances import by_methods
 from verify.oracle.noise import (
-    MEASURED,
     ROOM,
     below_normal,
     cancelled,
@@ -31,14 +30,14 @@ from verify.oracle.noise import (
     singular,
     within_noise,
 )
+from verify.oracle.rounding import COARSE, WORSE, autodiff, of_the_rule, resolved, usable
 from verify.oracle.searches import refuse_unsolved
-from verify.oracle.tolerance import allowed_error, any_true, largest, resolution, unit_roundoff, wrong_elements
+from verify.oracle.tolerance import allowed_error, any_true, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
 from verify.running import OWN, WIDE, is_float
 
 NAME = "gradient"
 EVERY_CASE = True
-COARSE = 1e-4  # of the largest element: what float32 leaves of a function that forgets rounding
 
 
 def findings(case: CallUnderTest) -> list[Finding]:
@@ -57,7 +56,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
     if wide is not None:
         found = _at(case, WIDE, wide, case.narrowest) or guards.findings(NAME, case, wide)
     faults = [f for f in found if not f.note]
-    if not faults and (wide is None or not case.reshaped) and not case.flushed and usable(case):
+    said = wide is not None and (case.reshaped or case.tested.dtype == WIDE)
+    if not faults and not said and not case.flushed and usable(case):
         unit = case.own_unit
         found += _at(case, OWN, case.own[1], unit, wide)
     return found
@@ -67,16 +67,6 @@ def _finite(case: CallUnderTest) -> list[np.ndarray]:
     """Per leaf, where the oracle and its error bound are finite: an element where they are not says nothing."""
     pairs = zip(case.truth.cotangents, case.truth.magnitudes, strict=True)
     return [np.isfinite(e) & np.isfinite(m) & (np.abs(e) < 1e300) for e, m in pairs]
-
-
-def usable(case: CallUnderTest) -> bool:
-    """The whole oracle is finite, with room to spare at the example's own dtype, where one overflow reaches what it is
-    summed with."""
-    limit = 1e300 if case.tested.dtype == WIDE else float(np.finfo(np.float32).max) / 1e6
-    if case.tested.dtype == np.float16:
-        limit = 6e4 / 16
-    values = [*case.truth.cotangents, *[y for y in case.truth.outputs if y.dtype == WIDE]]
-    return all(np.all(np.isfinite(v)) and np.abs(v).max(initial=0) < limit for v in values)
 
 
 def _at(
@@ -161,7 +151,7 @@ def _beyond_noise(
             unit = case.own_unit if below_normal(case) else unit_roundoff(WIDE)  # a guard leaves more
             bad = _both(bad, [~cancelled(case, k, g, unit) for k, g in enumerate(got)])
     elif case.tested.dtype != WIDE:
-        bad = [b & wrong_elements(_autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
+        bad = [b & wrong_elements(autodiff(case, k), got[k], allowed[k]) if b.any() else b for k, b in enumerate(bad)]
         if right is not None and any_true(bad):
             bad = _both(bad, [~n for n in _as_in_float64(case, got, right)])
             bad = _both(bad, [~n for n in within_noise(case, got, OWN)])
@@ -170,6 +160,9 @@ def _beyond_noise(
                 bad = _both(bad, _differing(case, compiled_otherwise(case), allowed))
         if any_true(bad) and plain(case):  # JAX against JAX: what float32 costs it
             bad = [np.zeros_like(b) for b in bad]
+    far = any_true(_both(bad, _differing(case, got, [WORSE * a for a in allowed])))
+    if any_true(bad) and not far and not case.reshaped:
+        bad = _both(bad, _differing(case, got, of_the_rule(case, allowed, _dtypes(case, level))))
     return bad
 
 
@@ -212,36 +205,6 @@ def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: 
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
     text = f"outside of what the example shows, {count} ({values})"
     return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
-
-
-def resolved(case: CallUnderTest, leaf: int) -> np.ndarray:
-    """The differences that the dtype of the call can resolve, element by element; at float64 what rounding explains,
-    the rule's own included."""
-    dtype = case.arrays[case.perturbed[leaf]].dtype
-    try:
-        magnitude = case.measured.magnitudes[leaf]
-    except NotRunError:
-        magnitude = case.truth.magnitudes[leaf]
-    expected = case.truth.cotangents[leaf]
-    noise = loop_noise(case) * largest(expected)
-    if dtype == WIDE:
-        return allowed_error(magnitude, WIDE) + noise
-    bound, size = resolution(magnitude, dtype), largest(expected)
-    if not case.reshaped and largest(bound) > COARSE * size:
-        # First-order analysis cannot see that errors die out, as Newton's method lets them: so they are measured.
-        seen = largest(np.abs(_autodiff(case, leaf) - expected))
-        if MEASURED * seen < size:  # else the element is the rounding of larger ones
-            bound = np.minimum(bound, max(COARSE * size, MEASURED * seen))
-    return bound + noise
-
-
-def _autodiff(case: CallUnderTest, k: int) -> np.ndarray:
-    """The oracle at the rule's own dtype: on which side of a kink an intermediate value falls is decided there."""
-    flat = case.tested.oracle(case.options)
-    try:
-        return np.asarray(case.pull(OWN, case.y_bar, flat, "autodiff")[1][k], np.float64)
-    except Exception:
-        return np.full(case.arrays[case.perturbed[k]].shape, np.nan)
 
 
 def _narrowing(case: CallUnderTest, ratio: float) -> float:
