@@ -66,6 +66,14 @@ class WindowDims:
             edges.append((low, high, self.stride[axis] - 1))
         return (0, 0, 0), edges[0], edges[1], (0, 0, 0)
 
+    def inside(self, axis: int, offset: int) -> tuple[slice, slice]:
+        """The input's rows (columns) that one offset reads, none of the padding's, and the outputs that read them."""
+        low, stride = self.dilation[axis] * offset - self.padding[axis][0], self.stride[axis]
+        first = max(0, -(low // stride))
+        limit = max(first, min(self.output[axis], (self.input[axis] - 1 - low) // stride + 1))
+        start = stride * first + low
+        return slice(start, max(start, stride * (limit - 1) + low + 1), stride), slice(first, limit)
+
     @property
     def input_pad(self) -> tuple[tuple[int, int, int], ...]:
         """The forward padding, in the form `lax.pad` takes."""
@@ -86,16 +94,6 @@ class WindowDims:
         reach = self.dilation[axis] * (self.size[axis] - 1)
         reached = self.padding[axis][0] + self.input[axis]
         return Polyphase(-(-reached // self.stride[axis]), reach // self.stride[axis] + 1)
-
-    def real_counts(self) -> tuple[list[int], list[int]]:
-        """How many rows (columns) of each output row's (column's) window lie on the input, not on padding."""
-        counts = []
-        for axis in (0, 1):
-            first = self.padding[axis][0]
-            inside = range(first, first + self.input[axis])
-            offsets = [self.dilation[axis] * i for i in range(self.size[axis])]
-            counts.append([sum(self.stride[axis] * o + i in inside for i in offsets) for o in range(self.output[axis])])
-        return counts[0], counts[1]
 
 
 @dataclass(frozen=True)

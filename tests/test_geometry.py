@@ -69,11 +69,13 @@ def test_same_is_the_least_padding_for_enough_outputs():
         assert window.output[0] == -(-extent // stride)
 
 
-def test_real_counts_are_what_the_windows_see_of_the_input():
-    for extent, size, stride, dilation in SIZES:
-        window = rows(extent, size, stride, dilation, ((2, 3), (0, 0)))
-        expected = loops.reads(extent, size, stride, dilation, (2, 3))
-        assert window.real_counts()[0] == [sum(row is not None for row in row_reads) for row_reads in expected]
+def test_inside_are_the_rows_that_counting_gives_but_for_the_padding():
+    for (extent, size, stride, dilation), edges in itertools.product(SIZES, [(0, 0), (1, 0), (2, 3), (7, 7)]):
+        expected = loops.reads(extent, size, stride, dilation, edges)
+        for i in range(size if expected else 0):
+            read, by = rows(extent, size, stride, dilation, (edges, (0, 0))).inside(0, i)
+            pairs = list(zip(range(extent)[read], range(len(expected))[by], strict=True))
+            assert pairs == [(r[i], o) for o, r in enumerate(expected) if r[i] is not None]
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,12 @@ def _counts(dims, count_include_pad, dtype):
     """m, of shape (1, Ho, Wo, 1); at least 1, so that a window on nothing but padding divides 0 by 1."""
     if count_include_pad:
         return jnp.asarray(dims.size[0] * dims.size[1], dtype)
-    rows, cols = dims.real_counts()
-    return jnp.asarray([[[[max(r * c, 1)] for c in cols] for r in rows]], dtype)
+
+    def real(axis: int) -> list[int]:  # rows (columns) of each output's window that are the input's, not the padding's
+        reading = [dims.inside(axis, i)[1] for i in range(dims.size[axis])]
+        return [sum(by.start <= o < by.stop for by in reading) for o in range(dims.output[axis])]
+
+    return jnp.asarray([[[[max(r * c, 1)] for c in real(1)] for r in real(0)]], dtype)
 
 
 def _dims(shape, window, stride, padding) -> WindowDims:
