@@ -16,6 +16,7 @@ from jax.extend import core
 from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
 from verify.generate.domain import POSITIVE
 from verify.oracle import integers, narrow, tensor_float
+from verify.oracle.error_bounds import CONTRACTIONS
 from verify.oracle.primal import equations
 from verify.oracle.tolerance import smallest_normal, unit_roundoff
 from verify.oracle.truth import GENEROUS, LONG_SUMS, Truth, uniform, widen
@@ -97,7 +98,8 @@ class CallUnderTest:
 
     def _measured_truth(self, fun: Callable, wide_sums: bool) -> Truth:
         oracle = measured_oracle(fun, self.perturbed, wide_sums)
-        run = compiled(self, f"truth {wide_sums}", WIDE, lambda: oracle)
+        once = wide_sums and not CONTRACTIONS & self.tested.primitives  # sooner run than optimised, of a long batch too
+        run = compiled(self, f"truth {wide_sums}", WIDE, lambda: oracle, once=once)
         try:
             (y, bars), (y_err, bar_errs) = call(run, WIDE, self.at(WIDE), self.y_bar)
         except Exception as error:
@@ -109,7 +111,6 @@ class CallUnderTest:
         """Rule and oracle in one program, for a new shape: half the compiling, as most of it is common to both. The
         oracle comes without the error analysis: a fault of geometry is no matter of the last digits."""
         oracle, count = pullback(self.tested.oracle(self.options), self.perturbed), len(self.perturbed)
-
         rule = self.trace[0] if self.long else self._wide_trace
 
         def both(arrays, y_bar):
@@ -151,8 +152,7 @@ class CallUnderTest:
 
     @cached_property
     def trace(self) -> tuple[Any, list[jax.ShapeDtypeStruct]]:
-        """The rule's pullback at the example's dtypes as a jaxpr, and shapes and dtypes of its cotangents; nothing is
-        compiled."""
+        """The rule's pullback at the example's dtypes as a jaxpr, and the shapes and dtypes of its cotangents."""
         run = pullback(self.tested.flat(self.tested.rule, self.options), self.perturbed)
         closed, (_, bars) = jax.make_jaxpr(run, return_shape=True)(list(self.arrays), list(self.y_bar))
         return closed, bars

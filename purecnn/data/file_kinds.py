@@ -47,7 +47,7 @@ def formats() -> tuple[str, ...]:
     AVIF where Pillow was built with it, HEIC where the package pillow-heif is installed.
     """
     found = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-    if features.check("avif"):
+    if "avif" in features.modules and features.check("avif"):  # older releases warn of a feature they do not know
         found += ("AVIF",)
     if importlib.util.find_spec("pillow_heif") is not None:
         import pillow_heif  # type: ignore[reportMissingImports]
