@@ -29,7 +29,8 @@ NO_CLASSES = "a set for detection or segmentation has no folders of classes"
 SHARDS = {
     ".tfrecord": "TFRecord", ".parquet": "Parquet", ".arrow": "Arrow", ".mdb": "LMDB", ".lmdb": "LMDB",
     ".beton": "FFCV", ".h5": "HDF5", ".hdf5": "HDF5", ".rec": "RecordIO", ".npz": "npz", ".npy": "npy",
-    ".pt": "PyTorch's files", ".pth": "PyTorch's files", ".pkl": "pickles", ".mat": "MATLAB's files", ".msgpack": "msgpack",
+    ".pt": "PyTorch's files", ".pth": "PyTorch's files", ".pkl": "pickles", ".mat": "MATLAB's files",
+    ".msgpack": "msgpack",
 }  # fmt: skip
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 SHOWN = 5
