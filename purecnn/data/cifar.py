@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.file_kinds import kind_of
 from purecnn.data.guards import CHUNK, Refused, naming, require_inside, require_labels, require_room, unpacked
 
 SIDE, CHANNELS = 32, 3
@@ -81,6 +82,11 @@ def _from_folder(folder: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
 def _from_archive(path: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
     """The members that are wanted, in one pass over the stream; nothing is ever written."""
     seen = set()
+    with naming(path):
+        if kind_of(path) not in ("a gzip archive", "a tar archive"):
+            raise Refused(
+                f"{path}: got {kind_of(path) or 'no archive'}, expected {kind.archive}, or the folder of its files"
+            )
     with naming(path), unpacked(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:  # type: ignore
         for member in archive:
             require_inside(path, member.name)

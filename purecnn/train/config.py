@@ -146,7 +146,8 @@ class Config:
         require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            require(name, value, value in choices, "one of " + ", ".join(map(str, choices)))
+            known = isinstance(value, str | None) and value in choices  # an array would be compared number by number
+            require(name, value, known, "one of " + ", ".join(map(str, choices)))
         for name, (kind, allowed, expected) in NUMBERS.items():
             value = getattr(self, name)
             is_number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)

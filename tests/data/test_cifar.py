@@ -103,7 +103,11 @@ def flipped(data, place=-12):
 ARCHIVES = {
     "cut": (lambda: cifar_archive(cifar_files()[0])[:-2000], "end-of-stream|unexpected end"),
     "flipped": (lambda: flipped(cifar_archive(cifar_files()[0])), "CRC check failed"),
-    "not gzip": (lambda: b"this is a text" * 100, "invalid header|truncated header|bad checksum"),
+    "not gzip": (
+        lambda: b"this is a text" * 100,
+        r"got no archive, expected cifar-\w+-binary\.tar\.gz, or the folder of",
+    ),
+    "a zip": (lambda: b"PK\x03\x04" + 99 * b"x", r"got a ZIP archive, expected cifar-\w+-binary\.tar\.gz"),
     "gzip of text": (lambda: gzip.compress(b"this is a text" * 100), "invalid header|truncated header|bad checksum"),
     "leads up": (lambda: with_member("../../data_batch_1.bin", b"x"), "leads out of the archive"),
     "absolute": (lambda: with_member("/etc/passwd", b"x"), "leads out of the archive"),
