@@ -180,6 +180,8 @@ def init_from_weights(
         known, _, params, state = load_net(path, net=net if same else None)
     except FileNotFoundError as error:
         what = "there is no such file, nor a run that has weights"
+        if path in get_args(Model) or path.lower() in ("imagenet", "true", "default"):
+            what += "; none are downloaded: purecnn import-weights converts a file of torchvision's or timm's"
         raise ValueError(f"init_weights: {path}: {what}") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error

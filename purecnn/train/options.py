@@ -32,7 +32,14 @@ CALLED = {  # elsewhere, what is here
     "freeze-backbone": "freeze", "grad-accum-steps": "accumulate", "gradient-accumulation-steps": "accumulate",
     "ema-decay": "ema", "model-ema": "ema", "ckpt": "init-weights", "checkpoint": "init-weights",
     "random-seed": "seed", "log-dir": "run-dir", "logger": "log", "tensorboard": "log", "clip-grad": "clip-norm",
-    "transforms": "augmentation", "augment": "augmentation",
+    "transforms": "augmentation", "augment": "augmentation", "balanced": "class-weights",
+    "weighted-sampler": "class-weights", "sampler": "class-weights", "oversample": "class-weights",
+    "balance-classes": "class-weights", "data-root": "data-dir", "root": "data-dir", "image-dir": "data-dir",
+    "images": "data-dir", "input": "data-dir", "model-name": "model", "net": "model", "backbone": "model",
+    "architecture": "model", "input-size": "image-size", "crop-size": "image-size", "resolution": "image-size",
+    "size": "image-size", "criterion": "loss", "loss-fn": "loss", "scheduler": "schedule", "l2": "weight-decay",
+    "save-dir": "run-dir", "out": "run-dir", "wandb": "log", "grad-clip": "clip-norm",
+    "resume-from": "resume", "resume-from-checkpoint": "resume", "steps": "epochs", "max-steps": "epochs",
 }  # fmt: skip
 
 DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"

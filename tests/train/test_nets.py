@@ -77,6 +77,13 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, metadata, message):
         start(tmp_path / "there.safetensors")
 
 
+def test_a_name_of_published_weights_says_what_reads_them():
+    with pytest.raises(
+        ValueError, match=r"resnet18: there is no such file, .*; none are downloaded: purecnn import-weig"
+    ):
+        start("resnet18")
+
+
 def test_weights_of_what_was_called_resnet_are_those_of_resnet_cifar(tmp_path):
     net, metadata = resnet_cifar(2), dataclasses.replace(METADATA, model="resnet", classes=("cat", "dog"))
     trees = jax.eval_shape(lambda: (net.init(jax.random.key(0), (8, 8, 1)), net.init_state((8, 8, 1))))

@@ -1,0 +1,36 @@
+"""How the command line takes one of several names, or none, without calling None a name of these."""
+
+from __future__ import annotations
+
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+registry = ConstructorRegistry()
+"""For `tyro.cli`, as a context: `with registry`."""
+
+
+@registry.primitive_rule
+def one_or_none(of: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """`Literal["a", "b"] | None`: a or b, and None too where a config or a recipe has another."""
+    kinds = get_args(of.type) if get_origin(of.type) in (Union, types.UnionType) else ()
+    names = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
+    if len(kinds) != 2 or type(None) not in kinds or not names:
+        return None
+    choices: tuple[str, ...] = names[0]
+
+    def chosen(words: list[str]) -> str | None:
+        if words == ["None"]:
+            return None
+        if words[0] not in choices:
+            raise ValueError(f"got {words[0]!r}, expected one of {', '.join(choices)}")
+        return words[0]
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(choices)}}}",
+        instance_from_str=chosen,
+        is_instance=lambda value: value is None or value in choices,
+        str_from_instance=lambda value: [str(value)],
+    )
