@@ -16,7 +16,8 @@ from safetensors.numpy import load_file
 from purecnn.data.file_kinds import kind_of
 from purecnn.models.state_dict import unwrapped
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
-from purecnn.results.trained import Trained, outputs, probabilities
+from purecnn.results.trained import Trained
+from purecnn.train.classifying import outputs, probabilities
 from purecnn.train.metadata import ModelMetadata, require_distinct
 from purecnn.train.weights import not_safetensors, require_finite_weights, save_weights, write_whole
 
@@ -75,7 +76,8 @@ def export_stablehlo(path: Path, trained: Trained) -> None:
 
     @jax.jit
     def classify(images):
-        return probabilities(trained, outputs(trained, images))
+        net, metadata = trained.net, trained.metadata
+        return probabilities(metadata, outputs(net, metadata, trained.params, trained.state, images))
 
     batch = jax.export.symbolic_shape("n")
     images = jax.ShapeDtypeStruct((*batch, *trained.metadata.input_shape), jnp.float32)

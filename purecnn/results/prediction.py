@@ -15,7 +15,8 @@ from purecnn.data.file_kinds import may_be_image
 from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
-from purecnn.results.trained import AT_ONCE, Trained, make_classifier
+from purecnn.results.trained import Trained, make_classifier
+from purecnn.train.classifying import AT_ONCE
 
 ADDRESS = re.compile("(https?|ftp|s3|gs|file):/")
 FETCH = "expected a file; fetch it first, as with curl -O"

@@ -13,10 +13,11 @@ import purecnn
 from purecnn.models import mlp, resnet_cifar
 from purecnn.results.evaluation import evaluate
 from purecnn.results.trained import load_trained
+from purecnn.train.classifying import normalize
 from purecnn.train.config import Config
 from purecnn.train.loop import prepare
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
-from purecnn.train.nets import load_net, make_net, normalize
+from purecnn.train.nets import load_net, make_net
 from purecnn.train.run_folder import read_metrics, read_test
 from purecnn.train.weights import save_weights
 from tests.commands.running import here
