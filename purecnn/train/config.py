@@ -41,7 +41,7 @@ RENAMED = {"resnet": "resnet_cifar"}
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
-GIVEN = "given"  # by a program, to purecnn.train.fit: no choice on the command line
+Given = Literal["given"]  # by a program, to purecnn.train.fit: no choice on the command line
 ClassWeights = Literal["none", "balanced"]
 Log = Literal["none", "tensorboard"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -53,7 +53,7 @@ class Config:
 
     model: Model | str = "lenet"
     """The net; mlp is the lecture's two-layer sigmoid net. MODULE:FUNCTION is your own: (classes) -> Chain."""
-    data: Data = "digits"
+    data: Literal[Data, Given] = "digits"
     """The images; digits are scikit-learn's, 8×8 pixels, and need no download; folder and npz are your own."""
     data_dir: str | None = None
     """The file or folder they are in. None: where `purecnn data fetch` puts them; digits need none."""
@@ -170,7 +170,7 @@ class Config:
 
 
 CHOICES = {
-    "data": (*get_args(Data), GIVEN),
+    "data": (*get_args(Data), *get_args(Given)),
     "optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "streaming": get_args(Streaming),
