@@ -57,13 +57,19 @@ def read_cifar(path: Path, kind: Kind) -> Dataset:
     files = dict(_from_archive(path, kind) if path.is_file() else _from_folder(path, kind))
     missing = [name for name in (*kind.train, kind.test) if name not in files]
     if missing:
-        raise Refused(f"{path}: contains no {missing[0]}")
+        python = "python" in path.name
+        raise Refused(f"{path}: contains no {missing[0]}{_of_python(kind) if python else ''}")
     classes = tuple(str(n) for n in range(kind.classes))
     if kind.names in files:
         classes = _class_names(f"{path}/{kind.names}", files[kind.names], kind.classes)
     train, test = ([_records(f"{path}/{name}", files.pop(name), kind, classes) for name in names]
                    for names in (kind.train, (kind.test,)))  # fmt: skip
     return Dataset(kind.name, _joined(train), _joined(test), classes)
+
+
+def _of_python(kind: Kind) -> str:
+    """Of the version for Python, which holds pickles, what to do instead."""
+    return f"; expected the binary version, not that for Python: purecnn data fetch {kind.name}"
 
 
 def _from_folder(folder: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
@@ -73,7 +79,8 @@ def _from_folder(folder: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
             continue
         with naming(path):
             if not path.is_file():
-                raise Refused(f"{path}: there is no such file")
+                python = (folder / path.stem).is_file() or folder.name.endswith("-py")
+                raise Refused(f"{path}: there is no such file{_of_python(kind) if python else ''}")
             require_room(path, path.stat().st_size)
             with open(path, "rb") as file:
                 yield name, file.read(NAMES_LIMIT + 1 if name == kind.names else -1)

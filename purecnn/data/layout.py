@@ -32,6 +32,10 @@ SHARDS = {
     ".pt": "PyTorch's files", ".pth": "PyTorch's files", ".pkl": "pickles", ".mat": "MATLAB's files",
     ".msgpack": "msgpack",
 }  # fmt: skip
+PUBLISHED = {
+    "idx3-ubyte": "mnist (or fashion-mnist)", "idx1-ubyte": "mnist (or fashion-mnist)",
+    "cifar-10-": "cifar10", "cifar-100-": "cifar100", "data_batch_": "cifar10",
+}  # fmt: skip
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 SHOWN = 5
 BESIDE = {".txt", ".md", ".json", ".csv", ".xmp", ".yaml", ".xml"}  # text that lies beside the folders of classes
@@ -136,6 +140,9 @@ def require_no_masks(root: Path, names: Sequence[str]) -> None:
 def kind_hint(path: Path) -> str:
     """Of a file that other tools read images from, what is to be done instead; "" for one of another kind."""
     name = path.name.lower()
+    published = next((kind for part, kind in PUBLISHED.items() if part in name), "")
+    if published:
+        return f"; --data {published} reads {path.name}"
     kind = next((kind for suffix, kind in SHARDS.items() if name.endswith(suffix) or f"{suffix}-" in name), "")
     if kind == "npz":
         return f"; --data npz --data-dir {path} reads one file of arrays"

@@ -242,6 +242,8 @@ KINDS = {
     "data.mdb": "LMDB is not read",
     "data.H5": "HDF5 is not read",
     "shard-0000.tar": "unpack the archive shard-0000.tar",
+    "train-images-idx3-ubyte.gz": r"--data mnist \(or fashion-mnist\) reads train-images-idx3-ubyte.gz",
+    "cifar-10-binary.tar.gz": "--data cifar10 reads cifar-10-binary.tar.gz",
     "pets.npz": "--data npz --data-dir .*pets.npz reads one file of arrays",
 }
 
