@@ -93,7 +93,7 @@ def _warn_of_no_classes(table: Path, labels: list[str]) -> None:
             warnings.warn(f"{table}: got classes such as {value}, expected names: {what}", stacklevel=3)
     for label in labels:
         parts = [part.strip() for part in re.split(BETWEEN, label)]
-        if re.fullmatch(r"[\[{(].*[\])}]", label) or (len(parts) > 1 and {*parts} < {*labels}):
+        if re.fullmatch(r"[\[{(].*[',\"].*[\])}]", label) or (len(parts) > 1 and {*parts} < {*labels}):
             what = f"{label!r} is a class of its own; an image has one"
             warnings.warn(f"{table}: got several classes in a cell: {what}", stacklevel=3)
             return

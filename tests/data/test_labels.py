@@ -112,7 +112,15 @@ def test_values_and_several_classes_in_a_cell_are_a_warning(tmp_path, labels, wa
 
 
 @pytest.mark.parametrize(
-    "labels", [("0", "1", "10"), ("0.0", "1.0"), ("cat", "wild cat", "big cat"), ("A/C", "DC"), ("x.5", "1.5")]
+    "labels",
+    [
+        ("0", "1", "10"),
+        ("0.0", "1.0"),
+        ("cat", "wild cat", "big cat"),
+        ("A/C", "DC"),
+        ("(none)", "[UNK]"),
+        ("x.5", "1.5"),
+    ],
 )
 def test_names_and_whole_numbers_are_classes_without_a_warning(tmp_path, labels):
     table = tmp_path / "labels.csv"
