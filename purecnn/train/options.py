@@ -39,7 +39,7 @@ CALLED = {  # elsewhere, what is here
     "architecture": "model", "input-size": "image-size", "crop-size": "image-size", "resolution": "image-size",
     "size": "image-size", "criterion": "loss", "loss-fn": "loss", "scheduler": "schedule", "l2": "weight-decay",
     "save-dir": "run-dir", "out": "run-dir", "wandb": "log", "grad-clip": "clip-norm",
-    "resume-from": "resume", "resume-from-checkpoint": "resume", "steps": "epochs", "max-steps": "epochs",
+    "steps": "epochs", "max-steps": "epochs",
 }  # fmt: skip
 
 DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
@@ -48,6 +48,7 @@ COUNTED = "the images say how many there are"
 SAVED = "the best and the last weights are kept, whatever else"
 AFRESH = "a folder with something in it is never written to; name a new --run-dir, or --resume"
 NET = "the net says it; --model MODULE:FUNCTION takes one of your own"
+RESUMED = "--run-dir RUN --resume goes on with a run"
 PRINTED = "--quiet prints errors alone; --json-lines prints the metrics"
 NOT_HERE = {
     "num-classes": COUNTED, "nb-classes": COUNTED, "classes": COUNTED, "channels": COUNTED, "in-chans": COUNTED,
@@ -56,7 +57,8 @@ NOT_HERE = {
     "test-split": "folders train, val and test are taken as they are; else a fifth of every class tests",
     "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
     "shuffle": "images are shuffled anew every epoch; batches come in the order in which they are given",
-    "workers": THREADS, "num-workers": THREADS,
+    "resume-from": RESUMED, "resume-from-checkpoint": RESUMED, "auto-resume": RESUMED, "workers": THREADS,
+    "num-workers": THREADS,
 }  # fmt: skip
 OF_FIT = {  # and of no command
     "validation-data": "val=(images, labels) are those that validate",

@@ -13,6 +13,11 @@ CALLS = {
     ("train", "-epochs", 5): "got -epochs, expected --epochs",
     ("train", "--batch-size", 8, "-run_dir", "a"): "got -run-dir, expected --run-dir",
     ("export", "run", "-out", "a"): "got -out, expected --out",
+    (
+        "train",
+        "--resume-from",
+        "run",
+    ): "got the unknown option --resume-from: --run-dir RUN --resume goes on with a run",
     ("train", "--balanced"): "got the unknown option --balanced, did you mean --class-weights?",
     (
         "predict",
