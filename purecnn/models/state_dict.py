@@ -53,10 +53,12 @@ def of_net(found: Mapping[str, Any], spellings: Iterable[tuple[str, ...]]) -> Of
         for names in spellings
         for prefix in (_prefixes(found, names) if names else ())
     ]
+    # A part of a net, such as a block, may have the names of some layers of another.
+    known = [each for each in known if not each[1] or each[0] > len(each[2]) // 2]
     most = max(count for count, *_ in known)
     (_, prefix, names), *others = [each for each in known if each[0] == most]
     twice = [other for _, other, spelt in others if spelt == names]
-    if prefix and most > len(names) // 2 and twice:
+    if prefix and twice:
         raise ValueError(f"got the net twice, as {prefix} and {twice[0]}, expected it once")
     inside = {name[len(prefix) :]: each for name, each in found.items() if name.startswith(prefix)}
     beside = [name for name in found if not name.startswith(prefix)]
