@@ -145,9 +145,13 @@ class Config:
         names = ", ".join(get_args(Model))
         require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
         for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            known = isinstance(value, str | None) and value in choices  # an array would be compared number by number
-            require(name, value, known, "one of " + ", ".join(map(str, choices)))
+            value = getattr(self, name)  # an array would be compared number by number
+            require(
+                name,
+                value,
+                isinstance(value, str | None) and value in choices,
+                "one of " + ", ".join(map(str, choices)),
+            )
         for name, (kind, allowed, expected) in NUMBERS.items():
             value = getattr(self, name)
             is_number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
