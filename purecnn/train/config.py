@@ -141,17 +141,12 @@ class Config:
     def __post_init__(self):
         for name, value in vars(self).items():
             object.__setattr__(self, name, as_written(value, is_path=name in PATHS))
-        hint = model_hint(str(self.model), get_args(Model))
-        names = ", ".join(get_args(Model))
+        names, hint = ", ".join(get_args(Model)), model_hint(str(self.model), get_args(Model))
         require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
         for name, choices in CHOICES.items():
-            value = getattr(self, name)  # an array would be compared number by number
-            require(
-                name,
-                value,
-                isinstance(value, str | None) and value in choices,
-                "one of " + ", ".join(map(str, choices)),
-            )
+            value = getattr(self, name)
+            known = isinstance(value, str | None) and value in choices  # an array would be compared number by number
+            require(name, value, known, "one of " + ", ".join(map(str, choices)))
         for name, (kind, allowed, expected) in NUMBERS.items():
             value = getattr(self, name)
             is_number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
