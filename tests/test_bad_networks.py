@@ -140,14 +140,6 @@ def test_what_is_no_shape_of_a_sample(given, got):
             call()
 
 
-@pytest.mark.parametrize("given", [(28, 28, 1.0), ("28", "28", "1"), (28, -1, 1), [28, None, 1]])
-def test_sizes_that_are_none(given):
-    net = purecnn.Chain("net", (nn.conv2d(2, 3),))
-    for call in (lambda: net.init(jax.random.key(0), given), lambda: net.init_state(given), lambda: net.summary(given)):
-        with pytest.raises(TypeError, match=rf"^net: input_shape: got {re.escape(repr(tuple(given)))}, expected sizes"):
-            call()
-
-
 def wrong(**functions):
     """A layer with these for `apply`, `fwd` and `bwd`."""
     right = {

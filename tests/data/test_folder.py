@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from purecnn.data import readers
 from tests.data.making import declaring, write_folder
@@ -112,12 +111,6 @@ def test_a_large_photograph_is_decoded_small_and_still_looks_the_same(tmp_path):
     np.testing.assert_allclose(small.astype(int), expected, atol=3)
 
 
-def long_text(path):
-    info = PngInfo()
-    info.add_text("history", "x" * 2**21, zip=True)
-    Image.new("RGB", (8, 6)).save(path, pnginfo=info)
-
-
 CORRUPT = {
     "text": (lambda path: path.write_text("cat, sitting"), "is no image, or none that can be read"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
@@ -127,11 +120,6 @@ CORRUPT = {
     "too large": (lambda path: declaring(path, 9000, 0), "at most 64 million; --max-megapixels 81 reads"),
     "bomb": (lambda path: declaring(path, 8000, 2), r"declares 192,000,000 bytes in \d+; .*bomb; --max-megapixels 65"),
     "float": (lambda path: Image.new("F", (8, 6)).save(path, "TIFF"), "32 bits a pixel, expected 8 or 16; scale them"),
-    "text that unpacks to much": (
-        long_text,
-        "carries text that unpacks to more than 1 MiB; it is read once it is saved",
-    ),
-    "an icon": (lambda path: path.write_bytes(b"\0\0\1\0\1\0"), "is an icon, which is not supported"),
     "a note": (
         lambda path: path.with_name("note.txt").write_text("x"),
         "note.txt: is no image, or none that can be read",

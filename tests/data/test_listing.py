@@ -125,26 +125,6 @@ LAYOUTS = {
         lambda root: (shutil.rmtree(root), root.touch()),
         "root: is a file; --data-dir says in which folder",
     ),
-    "images beside masks": (
-        lambda root: (
-            shutil.rmtree(root / "owl"),
-            (root / "cat").rename(root / "Images"),
-            (root / "dog").rename(root / "masks"),
-        ),
-        "root: got Images, masks, expected a folder for every class; a set for detection or segmentation has no",
-    ),
-    "boxes beside the splits of COCO": (
-        lambda root: ((root / "cat").rename(root / "train2017"), (root / "annotations").mkdir()),
-        "annotations: got no images, .*; a set for detection or segmentation has no folders of classes",
-    ),
-    "two domains": (
-        lambda root: (
-            shutil.rmtree(root / "owl"),
-            (root / "cat").rename(root / "trainA"),
-            (root / "dog").rename(root / "trainB"),
-        ),
-        "root: got trainA, trainB, which look like splits",
-    ),
     "nothing there": (lambda root: shutil.rmtree(root), "there is no such folder"),
     "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folder, expected one"),
     "one level too high": (
@@ -234,27 +214,6 @@ def test_images_beside_the_classes_are_counted(tmp_path):
     shutil.copy(tmp_path / "cat/0.png", tmp_path / "loose.png")
     (tmp_path / "notes.txt").touch()
     assert read("folder", str(tmp_path)).notes[0] == f"1 image of {tmp_path} left out, in no folder of a class"
-
-
-KINDS = {
-    "train-00000-of-00001.parquet": "Parquet is not read, such as .*: purecnn.train.fit takes batches of what",
-    "pets-train.tfrecord-00000-of-00001": "TFRecord is not read",
-    "data.mdb": "LMDB is not read",
-    "data.H5": "HDF5 is not read",
-    "shard-0000.tar": "unpack the archive shard-0000.tar",
-    "train-images-idx3-ubyte.gz": r"--data mnist \(or fashion-mnist\) reads train-images-idx3-ubyte.gz",
-    "cifar-10-binary.tar.gz": "--data cifar10 reads cifar-10-binary.tar.gz",
-    "pets.npz": "--data npz --data-dir .*pets.npz reads one file of arrays",
-}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_files_of_other_tools_say_what_to_do(tmp_path, name):
-    (tmp_path / "1.0.0").mkdir()
-    (tmp_path / "1.0.0" / name).write_bytes(99 * b"x")
-    for place in (tmp_path, tmp_path / "1.0.0", tmp_path / "1.0.0" / name):
-        with pytest.raises(ValueError, match=f"(got . folder|is a file).*; {KINDS[name]}"):
-            readers.read("folder", str(place))
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
