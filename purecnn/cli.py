@@ -20,6 +20,7 @@ from jaxlib.version import __version__ as jaxlib_version
 import purecnn
 from purecnn.backend import missing_backend, repair_flag
 from purecnn.commands import complain, is_of_output, refuse_misplaced
+from purecnn.commands.hints import SUBCOMMANDS, asks_for_help, refuse_of_other_tools
 from purecnn.commands.process import ended_by_ctrl_c, out_of_memory, speak_any_encoding
 
 # name: the class of its options, in a module of purecnn.commands; and what --help says of it.
@@ -69,15 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or [""]
-    if name in ("-h", "--help"):
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
+    if name in ("-h", "--help", "help"):
         print(usage())
         return 0
-    if name == "--version":
+    if name in ("--version", "-V", "version"):
         print(f"purecnn {purecnn.__version__}")
         return 0
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}; see purecnn --help"
+        meant = SUBCOMMANDS.get(name) or "".join(difflib.get_close_matches(name, COMMANDS, n=1))
+        hint = f"did you mean {meant}?" if meant else f"expected one of {', '.join(COMMANDS)}; see purecnn --help"
         return complain(f"got {name or 'no command'}, {hint}", 2)
     if name != "doctor":  # doctor reports what a user's own program gets
         # JAX is imported already, but reads this only when it first computes.
@@ -114,13 +117,17 @@ def _at_home(word: str) -> str:
 def _run(name: str, rest: list[str]) -> int:
     import tyro
 
-    rest = [_at_home(word) for word in rest]
+    from purecnn.commands.choices import registry
+
+    rest = ["--help"] if asks_for_help(rest) else [_at_home(word) for word in rest]
     module_name, options = COMMANDS[name][0].split(":")
     module = importlib.import_module(f"purecnn.commands.{module_name}")
     try:
         refuse_misplaced(name, rest)
+        refuse_of_other_tools(name, rest, getattr(module, options))
         default = {"default": module.defaults(rest)} if hasattr(module, "defaults") else {}
-        command = tyro.cli(getattr(module, options), prog=f"purecnn {name}", args=rest, **default)
+        with registry:
+            command = tyro.cli(getattr(module, options), prog=f"purecnn {name}", args=rest, **default)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ValueError, TypeError, OSError) as error:  # a dataclass refused a value, or a config file is amiss

@@ -98,6 +98,8 @@ def sample_shape(name: str, shape: Any) -> tuple[Any, ...]:
     if not isinstance(shape, tuple | list):
         got = f"an array of shape {shape.shape}" if hasattr(shape, "shape") else repr(shape)
         raise TypeError(f"{name}: input_shape: got {got}, expected the shape of one sample, (H, W, C) for images")
+    if any(isinstance(size, float | str | None) or (isinstance(size, int) and size < 0) for size in shape):
+        raise TypeError(f"{name}: input_shape: got {tuple(shape)!r}, expected sizes, (H, W, C) for images")
     return tuple(shape)
 
 

@@ -1,10 +1,13 @@
 """Wrong arrays, and the messages for them: layer, argument, what came, what was expected."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 import purecnn
+from purecnn import nn
 from tests.refused import ROW, W, X, refused
 
 pytestmark = pytest.mark.usefixtures("users_errors")
@@ -193,3 +196,11 @@ def test_nothing_to_average_or_to_normalise():
         jnp.ones((2, 0)),
         jnp.zeros(2, jnp.int32),
     )
+
+
+@pytest.mark.parametrize("given", [(28, 28, 1.0), ("28", "28", "1"), (28, -1, 1), [28, None, 1]])
+def test_sizes_that_are_none(given):
+    net = purecnn.Chain("net", (nn.conv2d(2, 3),))
+    for call in (lambda: net.init(jax.random.key(0), given), lambda: net.init_state(given), lambda: net.summary(given)):
+        with pytest.raises(TypeError, match=rf"^net: input_shape: got {re.escape(repr(tuple(given)))}, expected sizes"):
+            call()

@@ -63,11 +63,11 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         if word == "--data":
             given += words[at + 1 : at + 2]
             bare += words[at + 2 : at + 3]
-    for path in filter(_is_path, [*given, *bare]):
+    for path in [*(word for word in given if _is_path(word) or re.search(r"[/\\]", word)), *filter(_is_path, bare)]:
         from purecnn.data.readers import DATA_NAMES
 
         if path not in DATA_NAMES or path in bare:
-            kind = "folder" if Path(path).is_dir() else "npz"
+            kind = "npz" if Path(path).is_file() or path.endswith(".npz") else "folder"
             raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}")
 
 

@@ -131,7 +131,7 @@ def make_augmentation(name: str, crop_area: float = 0.08) -> Callable[[Array, Ar
 
     Raises ValueError for any other name, and where resized_crop is not the first.
     """
-    parts = [] if name == "none" else str(name).split("+")
+    parts = [] if str(name) == "none" else str(name).split("+")
     unknown = [part for part in parts if part not in AUGMENTATIONS]
     if unknown or len(set(parts)) < len(parts):
         raise ValueError(

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.file_kinds import kind_of
 from purecnn.data.guards import CHUNK, Refused, naming, require_inside, require_labels, require_room, unpacked
 
 SIDE, CHANNELS = 32, 3
@@ -56,13 +57,19 @@ def read_cifar(path: Path, kind: Kind) -> Dataset:
     files = dict(_from_archive(path, kind) if path.is_file() else _from_folder(path, kind))
     missing = [name for name in (*kind.train, kind.test) if name not in files]
     if missing:
-        raise Refused(f"{path}: contains no {missing[0]}")
+        python = "python" in path.name
+        raise Refused(f"{path}: contains no {missing[0]}{_of_python(kind) if python else ''}")
     classes = tuple(str(n) for n in range(kind.classes))
     if kind.names in files:
         classes = _class_names(f"{path}/{kind.names}", files[kind.names], kind.classes)
     train, test = ([_records(f"{path}/{name}", files.pop(name), kind, classes) for name in names]
                    for names in (kind.train, (kind.test,)))  # fmt: skip
     return Dataset(kind.name, _joined(train), _joined(test), classes)
+
+
+def _of_python(kind: Kind) -> str:
+    """Of the version for Python, which holds pickles, what to do instead."""
+    return f"; expected the binary version, not that for Python: purecnn data fetch {kind.name}"
 
 
 def _from_folder(folder: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
@@ -72,7 +79,8 @@ def _from_folder(folder: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
             continue
         with naming(path):
             if not path.is_file():
-                raise Refused(f"{path}: there is no such file")
+                python = (folder / path.stem).is_file() or folder.name.endswith("-py")
+                raise Refused(f"{path}: there is no such file{_of_python(kind) if python else ''}")
             require_room(path, path.stat().st_size)
             with open(path, "rb") as file:
                 yield name, file.read(NAMES_LIMIT + 1 if name == kind.names else -1)
@@ -81,6 +89,11 @@ def _from_folder(folder: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
 def _from_archive(path: Path, kind: Kind) -> Iterator[tuple[str, bytes]]:
     """The members that are wanted, in one pass over the stream; nothing is ever written."""
     seen = set()
+    with naming(path):
+        if kind_of(path) not in ("a gzip archive", "a tar archive"):
+            raise Refused(
+                f"{path}: got {kind_of(path) or 'no archive'}, expected {kind.archive}, or the folder of its files"
+            )
     with naming(path), unpacked(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:  # type: ignore
         for member in archive:
             require_inside(path, member.name)

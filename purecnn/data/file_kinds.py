@@ -20,6 +20,7 @@ SIGNATURES = {
     "AVIF": [(4, b"ftypavi")],
     "HEIC": [(4, b"ftyp" + brand) for brand in (b"hei", b"hev", b"mif1", b"msf1")],
 }
+HEAD = 262  # bytes
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 STRANGERS = {
     "a PDF": [(0, b"%PDF")],
@@ -29,13 +30,23 @@ STRANGERS = {
     "JPEG 2000": [(4, b"jP  "), (0, b"\xff\x4f\xff\x51")],
     "a ZIP archive": [(0, b"PK\x03\x04")],
     "a gzip archive": [(0, b"\x1f\x8b")],
-    "a video": [(4, b"ftyp")],
     "SVG or XML": [(0, b"<svg"), (0, b"<?xml")],
     "a web page": [(0, start) for start in (b"<!DOCTYPE html", b"<!doctype html", b"<html", b"<HTML")],
     "one array of NumPy": [(0, b"\x93NUMPY")],
     "a Git LFS pointer": [(0, b"version https://git-lfs")],
     "HDF5, as Keras writes it": [(0, b"\x89HDF\r\n\x1a\n")],
     "Parquet": [(0, b"PAR1")],
+    "an icon": [(0, b"\0\0\1\0")],
+    "DICOM": [(128, b"DICM")],
+    "OpenEXR": [(0, b"\x76\x2f\x31\x01")],
+    "FITS": [(0, b"SIMPLE  =")],
+    "a raw photograph": [(0, b"FUJIFILMCCD-RAW"), (4, b"ftypcrx"), (0, b"IIRO"), (0, b"IIRS"), (0, b"IIU\0")],
+    "Radiance HDR": [(0, b"#?RADIANCE"), (0, b"#?RGBE")],
+    "a DDS texture": [(0, b"DDS ")],
+    "a tar archive": [(257, b"ustar")],
+    "a RAR archive": [(0, b"Rar!")],
+    "a 7z archive": [(0, b"7z\xbc\xaf\x27\x1c")],
+    "a video": [(4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI ")],
     "a pickle of Python": [(0, b"\x80%c" % protocol) for protocol in range(2, 6)],
 }
 
@@ -62,7 +73,7 @@ def kind_of(path: Path) -> str:
     if not path.is_file():  # reading a pipe could wait forever
         return ""
     with open(path, "rb") as file:
-        head = file.read(32)
+        head = file.read(HEAD)
     tables = (SIGNATURES | STRANGERS).items()
     return next((kind for kind, signs in tables if any(head[at:].startswith(sign) for at, sign in signs)), "")
 
@@ -88,4 +99,8 @@ def reason_of(path: Path) -> str:
         return "is AVIF, which is not supported by this Pillow: install a newer one, or convert it"
     if kind == "a Git LFS pointer":
         return "is a Git LFS pointer in the place of the file; git lfs pull fetches it"
-    return f"is {kind}, which is not supported" if kind in STRANGERS else "is no image, or none that can be read"
+    if kind in STRANGERS:
+        return f"is {kind}, which is not supported"
+    if path.suffix.lower() == ".tga":  # a format without a sign at its beginning
+        return "is TGA, which is not supported"
+    return "is no image, or none that can be read"

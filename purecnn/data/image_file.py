@@ -71,6 +71,11 @@ def attempt(function: Callable[..., Any], path: Path, *more: Any) -> Any:
                 return function(path, *more)
             except UnidentifiedImageError:
                 raise Refused(f"{path}: {reason_of(path)}") from None
+            except ValueError as error:
+                if "MAX_TEXT" not in str(error):
+                    raise
+                much = "carries text that unpacks to more than 1 MiB"
+                raise Refused(f"{path}: {much}; it is read once it is saved without its metadata") from None
     except Refused as fault:
         return fault
 

@@ -23,6 +23,8 @@ SPLIT = "split"
 TRUTH = ("true", "false", "0", "1")
 SAYS_SPLIT = {f"{before}{name}": TRUTH for before in ("is_", "") for name in NAMES}
 """Columns that say of every line whether it is of one split, as fastai's is_valid."""
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
+BETWEEN = r"[|,;+&/ ]+"  # several classes in one cell
 BEYOND = "\0"  # where the cells are that no column has; no column is called so
 
 
@@ -78,7 +80,23 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         warnings.warn(f"{table}: the column {name} is passed over, expected {expected}", stacklevel=3)
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")
+    _warn_of_no_classes(table, list(dict.fromkeys(label for label, _ in found.values())))
     return found
+
+
+def _warn_of_no_classes(table: Path, labels: list[str]) -> None:
+    """Of values to predict, and of several classes in one cell: each is taken as a class of its own."""
+    if all(re.fullmatch(NUMBER, label) for label in labels):
+        value = next((label for label in labels if not float(label).is_integer()), None)
+        if value is not None:
+            what = "every number is a class of its own; values are not predicted"
+            warnings.warn(f"{table}: got classes such as {value}, expected names: {what}", stacklevel=3)
+    for label in labels:
+        parts = [part.strip() for part in re.split(BETWEEN, label)]
+        if re.fullmatch(r"[\[{(].*[',\"].*[\])}]", label) or (len(parts) > 1 and {*parts} < {*labels}):
+            what = f"{label!r} is a class of its own; an image has one"
+            warnings.warn(f"{table}: got several classes in a cell: {what}", stacklevel=3)
+            return
 
 
 def _columns_hint(head: list[str], file: str, label: str, first: str) -> str:

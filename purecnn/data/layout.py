@@ -18,9 +18,25 @@ NAMES: dict[str, SplitName] = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 PART = r"train(ing)?|val(id|idation)?|test(ing)?|dev|eval|holdout|pred(iction)?|extra|unlabell?ed"
-LIKE_A_SPLIT = re.compile(rf"({PART})(set|data|images?|imgs?)?")
-"""A word of a folder's name: of seg_train, test1, val2017, train_images."""
-BESIDE_IMAGES = {"labels", "annotations", "masks"}
+LIKE_A_SPLIT = re.compile(rf"({PART})(set|data|images?|imgs?|[ab])?")
+"""A word of a folder's name: of seg_train, test1, val2017, train_images, and the trainA of image translation."""
+IMAGES = {"image", "images", "img", "imgs", "jpegimages", "input", "inputs"}
+BESIDE_IMAGES = {
+    "label", "labels", "annotation", "annotations", "mask", "masks", "gt", "groundtruth", "ground_truth", "bboxes",
+    "imagesets", "segmentation", "segmentationclass", "segmentationobject", "target", "targets",
+}  # fmt: skip
+NO_CLASSES = "a set for detection or segmentation has no folders of classes"
+SHARDS = {
+    ".tfrecord": "TFRecord", ".parquet": "Parquet", ".arrow": "Arrow", ".mdb": "LMDB", ".lmdb": "LMDB",
+    ".beton": "FFCV", ".h5": "HDF5", ".hdf5": "HDF5", ".rec": "RecordIO", ".npz": "npz", ".npy": "npy",
+    ".pt": "PyTorch's files", ".pth": "PyTorch's files", ".pkl": "pickles", ".mat": "MATLAB's files",
+    ".msgpack": "msgpack",
+}  # fmt: skip
+PUBLISHED = {
+    "idx3-ubyte": "mnist (or fashion-mnist)", "idx1-ubyte": "mnist (or fashion-mnist)",
+    "cifar-10-": "cifar10", "cifar-100-": "cifar100", "data_batch_": "cifar10",
+}  # fmt: skip
+ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 SHOWN = 5
 BESIDE = {".txt", ".md", ".json", ".csv", ".xmp", ".yaml", ".xml"}  # text that lies beside the folders of classes
 
@@ -113,14 +129,38 @@ def warn_of_inner_folders(root: Path, names: Sequence[str]) -> None:
         warnings.warn(message, stacklevel=4)
 
 
+def require_no_masks(root: Path, names: Sequence[str]) -> None:
+    """Raise ValueError for a folder of images beside one of masks or labels, which would be two classes."""
+    folded = [name.casefold() for name in names]
+    beside = [name for name, fold in zip(names, folded, strict=True) if fold in BESIDE_IMAGES]
+    if beside and IMAGES & {*folded} and {*folded} <= IMAGES | BESIDE_IMAGES:
+        raise Refused(f"{root}: got {', '.join(names)}, expected a folder for every class; {NO_CLASSES}")
+
+
+def kind_hint(path: Path) -> str:
+    """Of a file that other tools read images from, what is to be done instead; "" for one of another kind."""
+    name = path.name.lower()
+    published = next((kind for part, kind in PUBLISHED.items() if part in name), "")
+    if published:
+        return f"; --data {published} reads {path.name}"
+    kind = next((kind for suffix, kind in SHARDS.items() if name.endswith(suffix) or f"{suffix}-" in name), "")
+    if kind == "npz":
+        return f"; --data npz --data-dir {path} reads one file of arrays"
+    if kind:
+        return (
+            f"; {kind} is not read, such as {path.name}: purecnn.train.fit takes batches of what a program reads of it"
+        )
+    return f"; unpack the archive {path.name}" if path.suffix.lower() in ARCHIVES else ""
+
+
 def without_images(root: Path, name: str) -> str:
     """What to do about a folder among those of classes that has no images."""
     names = subfolders(root)
     inner = [one for one in names if len(subfolders(root / one)) > 1]
     if len(inner) == 1:
         return f"; did you mean --data-dir {root / inner[0]}?"
-    if name.casefold() in BESIDE_IMAGES and "images" in map(str.casefold, names):
-        return "; a set for detection or segmentation has no folders of classes"
+    if name.casefold() in BESIDE_IMAGES:
+        return f"; {NO_CLASSES}"
     return "; remove it if it is none"
 
 

@@ -17,7 +17,9 @@ from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
 from purecnn.data.labels import read_labels
 from purecnn.data.layout import (
+    kind_hint,
     like_hint,
+    require_no_masks,
     require_some_class,
     split_folders,
     warn_of_inner_folders,
@@ -69,7 +71,7 @@ def list_folder(
     each, and train may be missing. Raises ValueError for any other layout.
     """
     if not root.is_dir():
-        what = "is a file; unpack it if it is an archive" if root.is_file() else "there is no such folder"
+        what = f"is a file{kind_hint(root)}" if root.is_file() else "there is no such folder"
         raise Refused(f"{root}: {what}; --data-dir says in which folder the images are")
     if labels is None:
         found = split_folders(root, subfolders(root), train=known is None)
@@ -121,6 +123,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         got = "1 folder" if len(classes) == 1 else f"{len(classes)} folders"
         raise Refused(f"{root}: got {got}, expected one for every class, at least 2{_hint(root)}")
     if known is None:
+        require_no_masks(root, classes)
         warn_of_inner_folders(root, [one for one, *_ in folders.values()])
     paths, names, labels, strange = [], [], [], []
     for name in sorted(folders):
@@ -160,9 +163,10 @@ def _hint(root: Path) -> str:
         inside = subfolders(place)
     if len(inside) > 1:
         return f"; did you mean {place}?" if place != root else ""
-    loose = not inside and any(path.suffix.lower() in SUFFIXES for path in walk(place, {}))
-    table = "; --labels names a table of images that lie in no folders of their classes"
-    return f"{table}; purecnn predict needs no classes" if loose else ""
+    files = [] if inside else walk(place, {})
+    if any(path.suffix.lower() in SUFFIXES for path in files):
+        return "; --labels names a table of images that lie in no folders of their classes; purecnn predict needs none"
+    return next(filter(None, map(kind_hint, files)), "")
 
 
 def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> dict[SplitName, Listing]:

@@ -26,6 +26,8 @@ def read_mnist(folder: Path, name: str, classes: tuple[str, ...]) -> Dataset:
     Or from the folder in it where torchvision has them, and with a dot before idx, as some unpack them.
     Raises ValueError, naming the file, where one is missing, is not what its name says, or does not fit its partner.
     """
+    if folder.is_file():
+        raise Refused(f"{folder}: is a file, expected the folder of the four files of {name}")
     below = folder / TORCHVISION[name]
     folder = below if below.is_dir() else folder
     train, test = (_split(folder, part, classes) for part in ("train", "t10k"))

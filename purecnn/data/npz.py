@@ -36,7 +36,8 @@ def read_npz(path: Path) -> Dataset:
     Undivided sets hold out a fifth of every class to test with. Raises ValueError, naming file and array.
     """
     if not path.is_file():
-        raise Refused(f"{path}: there is no such file")
+        folder = "is a folder, expected a file of arrays; --data folder reads images"
+        raise Refused(f"{path}: {folder if path.is_dir() else 'there is no such file'}")
     with naming(path):
         if not zipfile.is_zipfile(path):
             kind = kind_of(path)

@@ -96,6 +96,8 @@ def pixel_hint(images: np.ndarray) -> str:
 
 def label_hint(labels: np.ndarray) -> str:
     """How to make integers of such labels, for the end of an error; "" where that is not known."""
+    if labels.ndim > 2:
+        return "; an image has one class, and its pixels have none"
     if labels.ndim == 2:
         one_hot = (
             labels.dtype.kind in "biuf" and ((labels == 1).sum(1) == 1).all() and (labels != 0).sum() == len(labels)
@@ -105,10 +107,13 @@ def label_hint(labels: np.ndarray) -> str:
         return f"; of text, {UNIQUE}"
     if labels.dtype == object and not all(isinstance(label, int | float | np.number) for label in labels.flat):
         return ""
-    numbers = labels.astype(float) if labels.dtype.kind in "bfO" else np.full(1, 0.5)
+    if labels.dtype.kind not in "bfO":  # integers, but as many as there are images
+        return ""
+    numbers = labels.astype(float)
     if np.isnan(numbers).any():
         return "; some are NaN, as of images without one"
-    return "; labels.astype(int) makes them" if (numbers == np.round(numbers)).all() else ""
+    whole = (numbers == np.round(numbers)).all()
+    return "; labels.astype(int) makes them" if whole else "; an image has one class, and values are not predicted"
 
 
 UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
@@ -148,7 +153,7 @@ def same_shape_hint(images: Sequence[Any], shapes: Sequence[tuple[int, ...]]) ->
 def require_labels(where: str, low: int, high: int, outputs: int) -> None:
     """Raise ValueError for labels from `low` to `high` that are not from 0 to below the outputs of a net."""
     if not 0 <= low <= high < outputs:
-        hint = f": the net has {outputs} outputs" if low >= 0 else ""
+        hint = f": the net has {outputs} output{'s' * (outputs != 1)}, one is needed for each class" if low >= 0 else ""
         hint = "; labels count from 0: labels - 1 makes them" if (low, high) == (1, outputs) else hint
         raise ValueError(f"{where}: got labels {low} to {high}, expected 0 to {outputs - 1}{hint}")
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import itertools
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
-CHECKPOINTS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")  # names of a state_dict
+AVERAGES = ("state_dict_ema", "model_ema", "ema")
+CHECKPOINTS = (*AVERAGES, "state_dict", "model_state_dict", "model")  # names of a state_dict
+SCALES = ("layer_scale", "gamma")  # arrays that are no layer's there; a depthwise 1×1 convolution here
+SHOWN = 3
 
 
 def unwrapped(found: Any) -> Mapping[str, Any]:
@@ -18,8 +23,76 @@ def unwrapped(found: Any) -> Mapping[str, Any]:
         raise TypeError(f"arrays: got {type(found).__name__}, expected arrays by their names: module.state_dict()")
     for name in CHECKPOINTS:  # beside the state of an optimiser, or an epoch
         if isinstance(found.get(name), Mapping):
+            others = [other for other in CHECKPOINTS if other not in AVERAGES and isinstance(found.get(other), Mapping)]
+            if name in AVERAGES and others:
+                message = f"the moving average of the weights is taken, {name}; {others[0]} has the last ones"
+                warnings.warn(f"arrays: {message}", stacklevel=3)
             return unwrapped(found[name])
     for prefix in WRAPPERS:
         if found and all(str(name).startswith(prefix) for name in found):
             return unwrapped({name.removeprefix(prefix): each for name, each in found.items()})
     return found
+
+
+class OfNet(NamedTuple):
+    """A net's arrays: its layers' names as they have them, the arrays, and what is beside them under other names."""
+
+    names: tuple[str, ...]
+    arrays: Mapping[str, Any]
+    beside: list[str]
+
+
+def of_net(found: Mapping[str, Any], spellings: Iterable[tuple[str, ...]]) -> OfNet:
+    """The arrays of the net whose layers have one of these `spellings`, without what stands before every name.
+
+    As of a net that is a part of another: `net.conv1.weight`, `backbone.conv1.weight` with `head.fc.weight` beside.
+    Raises ValueError where the net is there twice.
+    """
+    known = [
+        (sum(f"{prefix}{name}.weight" in found for name in names), prefix, names)
+        for names in spellings
+        for prefix in (_prefixes(found, names) if names else ())
+    ]
+    # A part of a net, such as a block, may have the names of some layers of another.
+    known = [each for each in known if not each[1] or each[0] > len(each[2]) // 2]
+    most = max(count for count, *_ in known)
+    (_, prefix, names), *others = [each for each in known if each[0] == most]
+    twice = [other for _, other, spelt in others if spelt == names]
+    if prefix and twice:
+        raise ValueError(f"got the net twice, as {prefix} and {twice[0]}, expected it once")
+    inside = {name[len(prefix) :]: each for name, each in found.items() if name.startswith(prefix)}
+    beside = [name for name in found if not name.startswith(prefix)]
+    head = f"{names[-1]}.weight"
+    heads = [name for name in beside if f".{name}".endswith(f".{head}")]
+    if prefix and head not in inside and len(heads) == 1:
+        under = heads[0].removesuffix(head)
+        of_head = [name for name in beside if name.startswith(f"{under}{names[-1]}.")]
+        inside |= {name.removeprefix(under): found[name] for name in of_head}
+        beside = [name for name in beside if name not in of_head]
+    return OfNet(names, inside, beside)
+
+
+def _prefixes(found: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    first = f"{names[0]}.weight"
+    return ["", *sorted({name.removesuffix(first) for name in found if name.endswith(f".{first}")})]
+
+
+def warn_of_left_out(beside: list[str]) -> None:
+    """Of arrays that are in a checkpoint beside those of the net, as of a loss or a measure."""
+    if beside:
+        some = ", ".join([*beside[:SHOWN], *["…"] * (len(beside) > SHOWN)])
+        warnings.warn(f"arrays: left out what is beside the net: {some}", stacklevel=3)
+
+
+def other_net(name: str, found: Mapping[str, Any], spellings: Mapping[str, Iterable[tuple[str, ...]]]) -> str:
+    """What the arrays are of instead of the net `name`, by the `spellings` of each model, at the end of an error."""
+    layers = {array.removesuffix(".weight") for array in found if array.endswith(".weight")}
+    for model, each in spellings.items():
+        for names in filter(None, each):
+            whole = {layer for layer in names if not layer.endswith(SCALES)}
+            if layers == whole and model != name:
+                return f"; these are weights of {model}"
+            if layers == whole - {names[-1]} and model == name:
+                return f"; the last layer, {names[-1]}, is missing: expected weights of the whole net"
+    given = ", ".join([*itertools.islice(found, SHOWN), "…"])
+    return f"; weights of another model than {name}? ({given})"

@@ -14,7 +14,6 @@ as 0.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from purecnn.models.alexnet_one_tower import alexnet_one_tower
 from purecnn.models.convnext import TINY, convnext_tiny
 from purecnn.models.mobilenet_v2 import STAGES, mobilenet_v2
 from purecnn.models.resnet import resnet18, resnet34, resnet50, resnet101
-from purecnn.models.state_dict import unwrapped
+from purecnn.models.state_dict import SCALES, of_net, other_net, unwrapped, warn_of_left_out
 from purecnn.models.vgg import vgg11, vgg11_bn, vgg16, vgg16_bn
 
 KEYS = {
@@ -41,7 +40,6 @@ KEYS = {
     "variance": "running_var",
 }
 COUNTER = "num_batches_tracked"  # one beside every running_mean
-SCALES = ("layer_scale", "gamma")  # arrays that are no layer's there; a depthwise 1×1 convolution here
 DENSE = ("block.3.weight", "block.5.weight")  # of ConvNeXt, (O, I) there; a 1×1 convolution here
 SHAPE = (224, 224, 3)
 
@@ -64,18 +62,18 @@ def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[
     where one is missing, is not one of the model's, has another shape or is not of floating-point numbers.
     """
     table = _table(name)
-    arrays = unwrapped(arrays)
-    names = max(table.names, table.timm, key=lambda names: sum(f"{name}.weight" in arrays for name in names))
+    names, arrays, beside = of_net(unwrapped(arrays), (table.names, table.timm))
     net, like = _built(name, *getattr(arrays.get(f"{names[-1]}.weight"), "shape", ())[:1])
     expected = {array: leaf.shape for array, leaf in _named(names, like)}
     counters = {_counter(array) for array in expected}
     for array in sorted(expected.keys() ^ (arrays.keys() - counters)):
         got, wanted = "nothing", "no such array"
         got, wanted = (got, _shape(array, expected[array])) if array in expected else (np.shape(arrays[array]), wanted)
-        given = ", ".join([*itertools.islice(arrays, 3), "…"])
-        raise ValueError(f"{array}: got {got}, expected {wanted}; weights of another model than {name}? ({given})")
+        spellings = {model: (table.names, table.timm) for model, table in TABLES.items()}
+        raise ValueError(f"{array}: got {got}, expected {wanted}{other_net(name, arrays, spellings)}")
     leaves = [_from_torch(array, arrays[array], shape, table.flattened) for array, shape in expected.items()]
     trees = jax.tree.unflatten(jax.tree.structure(like), leaves)
+    warn_of_left_out(beside)
     return net, trees["params"], trees["state"]
 
 

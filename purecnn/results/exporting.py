@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import zipfile
 from pathlib import Path
 
 import jax
@@ -14,7 +16,8 @@ from safetensors.numpy import load_file
 from purecnn.data.file_kinds import kind_of
 from purecnn.models.state_dict import unwrapped
 from purecnn.models.torchvision import SHAPE, TABLES, from_torchvision, to_torchvision
-from purecnn.results.trained import Trained, outputs, probabilities
+from purecnn.results.trained import Trained
+from purecnn.train.classifying import outputs, probabilities
 from purecnn.train.metadata import ModelMetadata, require_distinct
 from purecnn.train.weights import not_safetensors, require_finite_weights, save_weights, write_whole
 
@@ -23,6 +26,9 @@ PICKLED = (".pth", ".pt", ".bin")  # by torch.save
 ELSEWHERE = (".onnx", ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".npz", ".msgpack", ".ckpt")  # what others write
 FORCE = "exists already and is left as it is; name a new file, or --force"
 CONVERT = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), OUT)"
+PLAIN = "expected a state_dict saved by torch.save, nothing but tensors by their names"
+SAVE = "torch.save of that alone writes what is read here"
+SCRIPTED = "torch.jit.load(FILE).state_dict()"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -70,7 +76,8 @@ def export_stablehlo(path: Path, trained: Trained) -> None:
 
     @jax.jit
     def classify(images):
-        return probabilities(trained, outputs(trained, images))
+        net, metadata = trained.net, trained.metadata
+        return probabilities(metadata, outputs(net, metadata, trained.params, trained.state, images))
 
     batch = jax.export.symbolic_shape("n")
     images = jax.ShapeDtypeStruct((*batch, *trained.metadata.input_shape), jnp.float32)
@@ -119,20 +126,32 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    if path.suffix not in PICKLED:
-        return load_file(path)
+        what = "is a folder, expected a file" if path.is_dir() else "there is no such file"
+        raise FileNotFoundError(f"{path}: {what}")
     kind = kind_of(path) if path.stat().st_size else "an empty file"
-    if kind not in ("", "a ZIP archive", "a pickle of Python"):  # as torch.save writes one or the other
+    pickled = kind in ("a ZIP archive", "a pickle of Python")  # as torch.save writes one or the other
+    if path.suffix not in PICKLED and not (pickled and path.suffix in (".ckpt", ".tar", "")):
+        return load_file(path)
+    if kind and not pickled:
         raise ValueError(f"got {kind}, expected what torch.save writes")
     try:
         import torch  # type: ignore[reportMissingImports]
     except ImportError:
         raise ValueError(f"reading {path.suffix} takes PyTorch; where it is installed, convert it: {CONVERT}") from None
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        named = unwrapped(found)
+        if kind == "a ZIP archive" and any("/code/" in name for name in zipfile.ZipFile(path).namelist()):
+            raise ValueError(f"got TorchScript, expected a state_dict: torch.save({SCRIPTED}, OUT) writes it")
+        named = unwrapped(torch.load(path, map_location="cpu", weights_only=True))
+        named = {name: each for name, each in named.items() if isinstance(each, torch.Tensor)}
         floats = {name: each.float() if each.is_floating_point() else each for name, each in named.items()}
         return {name: each.detach().numpy() for name, each in floats.items()}  # of parameters too
-    except (pickle.UnpicklingError, RuntimeError, AttributeError, TypeError, EOFError) as error:
-        raise ValueError("expected a state_dict saved by torch.save, nothing but tensors by their names") from error
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found is None:
+            raise ValueError(f"{PLAIN}; it is cut off, or damaged") from error
+        how = f"torch.load(FILE, weights_only=False), of a file that you trust, has its state_dict: {SAVE}"
+        raise ValueError(f"got a pickled {found[1]}, {PLAIN}; {how}") from error
+    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{PLAIN}; it is cut off, or damaged") from error
+    except TypeError as error:
+        raise ValueError(f"{PLAIN}: {error}") from error

@@ -15,7 +15,8 @@ from purecnn.data.file_kinds import may_be_image
 from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
 from purecnn.data.image_file import MEGAPIXELS, Decoding
-from purecnn.results.trained import AT_ONCE, Trained, make_classifier
+from purecnn.results.trained import Trained, make_classifier
+from purecnn.train.classifying import AT_ONCE
 
 ADDRESS = re.compile("(https?|ftp|s3|gs|file):/")
 FETCH = "expected a file; fetch it first, as with curl -O"
@@ -39,7 +40,7 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
     """
     for path in _matching(paths):
         if not os.path.isdir(path):
-            yield path if not ADDRESS.match(str(path)) else Prediction(path, error=f"{path}: is an address, {FETCH}")
+            yield path if not (why := _no_file(path)) else Prediction(path, error=f"{path}: {why}")
             continue
         faults: dict[Path, str] = {}
         inside = [file for file in walk(path, faults) if may_be_image(file)]
@@ -48,6 +49,14 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
             faults[path] = f"{path}: got no images, expected a folder with some"
         for place, fault in faults.items():
             yield Prediction(place, error=fault)
+
+
+def _no_file(path: Path) -> str:
+    """What is no file and stands for others, and what to do instead; "" for all else."""
+    if ADDRESS.match(str(path)):
+        return f"is an address, {FETCH}"
+    names = str(path) == "-" or (str(path).startswith("@") and Path(str(path)[1:]).is_file())
+    return "names are not read from elsewhere; xargs hands them over" if names and not path.exists() else ""
 
 
 def _matching(paths: Iterable[Path]) -> Iterator[Path]:

@@ -7,17 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
-from purecnn.data.dataset import to_float
-from purecnn.layers.softmax import softmax
+from purecnn.train.classifying import AT_ONCE, outputs, probabilities
 from purecnn.train.metadata import ModelMetadata
-from purecnn.train.nets import load_net, normalize
-
-AT_ONCE = 128  # images
+from purecnn.train.nets import load_net
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,22 +39,6 @@ def load_trained(path: Path | str, *, last: bool = False) -> Trained:
     return Trained(*load_net(path, last=last))
 
 
-def outputs(trained: Trained, images: Array) -> Array:
-    """The net's outputs for images (N, H, W, C), uint8 or in [0, 1]: (N, classes), logits or, for mlp, shares."""
-    return trained.net.apply(trained.params, normalize(trained.metadata, to_float(images)), state=trained.state)
-
-
-def probabilities(trained: Trained, outputs: Array) -> Array:
-    """Of every class, (N, classes), from the net's outputs: each row sums to 1.
-
-    After training by squared error an output is an estimate of its class's probability itself, and so only scaled.
-    """
-    if trained.metadata.loss == "softmax_cross_entropy":
-        return softmax(outputs)
-    shares = jnp.maximum(outputs, jnp.finfo(outputs.dtype).tiny)
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
 def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """images (N, H, W, C) -> outputs, probabilities: for any N, by programs for at most AT_ONCE images.
 
@@ -69,8 +48,8 @@ def make_classifier(trained: Trained) -> Callable[[np.ndarray], tuple[np.ndarray
 
     @jax.jit
     def classify(params, state, images):
-        y = outputs(Trained(trained.metadata, trained.net, params, state), images)
-        return y, probabilities(trained, y)
+        y = outputs(trained.net, trained.metadata, params, state, images)
+        return y, probabilities(trained.metadata, y)
 
     def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         nonlocal batch

@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import time
 import zlib
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from purecnn.train.weights import name_of, write_whole
 
 KEPT = 2
 SEAL = "crc32.json"
+UNFINISHED = "it was not finished"
 FULL = os.strerror(errno.ENOSPC)
 
 
@@ -81,14 +83,24 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
 def restore(
     checkpoints: Manager, like: TrainState, identity: dict[str, Any], tell: Callable[[str], None]
 ) -> tuple[TrainState, Progress] | None:
-    """The newest complete checkpoint, arranged and placed as `like`; None if there is none.
+    """The newest complete checkpoint, arranged and placed as `like`; None if none was ever finished.
 
-    Damaged ones are reported and removed. Raises ValueError, naming the difference, if the model or the data differ.
+    Damaged ones are reported and removed. Raises ValueError, naming the difference, if the model or the data differ,
+    and where all that was finished is damaged: to begin anew would undo the run.
     """
-    for step in sorted(checkpoints.all_steps(), reverse=True):
-        reason = _damage(Path(checkpoints.directory) / str(step))
-        if reason:
-            tell(f"{checkpoints.directory / str(step)} is damaged ({reason}) and removed; the one before is taken")
+    steps = sorted(checkpoints.all_steps(), reverse=True)
+    damage = {step: _damage(Path(checkpoints.directory) / str(step)) for step in steps}
+    if steps and all(damage.values()) and any(reason != UNFINISHED for reason in damage.values()):
+        folder = Path(checkpoints.directory).parent
+        raise ValueError(
+            f"{checkpoints.directory / str(steps[0])} is damaged ({damage[steps[0]]}), and there is no other to resume "
+            f"from; a new run may begin with --init-weights {shlex.quote(str(folder))}"
+        )
+    for step in steps:
+        if damage[step]:
+            tell(
+                f"{checkpoints.directory / str(step)} is damaged ({damage[step]}) and removed; the one before is taken"
+            )
             checkpoints.delete(step)
             continue
         host = checkpoints.restore(step, args=ocp.args.Composite(host=ocp.args.JsonRestore()))["host"]
@@ -141,7 +153,7 @@ def _damage(folder: Path) -> str:
         differing = [name for name in sorted(sealed.keys() | found.keys()) if sealed.get(name) != found.get(name)]
         return f"{differing[0]} is not as it was written" if differing else ""
     except FileNotFoundError:
-        return "it was not finished"
+        return UNFINISHED
     except ValueError:
         return f"{SEAL} cannot be read"
 

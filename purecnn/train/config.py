@@ -41,7 +41,7 @@ RENAMED = {"resnet": "resnet_cifar"}
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "lamb", "lion", "rmsprop", "adagrad"]
 Schedule = Literal["constant", "cosine", "linear", "step"]
 Loss = Literal["softmax_cross_entropy", "squared_error"]
-Given = Literal["given"]  # by a program, to purecnn.train.fit
+Given = Literal["given"]  # by a program, to purecnn.train.fit: no choice on the command line
 ClassWeights = Literal["none", "balanced"]
 Log = Literal["none", "tensorboard"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -141,12 +141,12 @@ class Config:
     def __post_init__(self):
         for name, value in vars(self).items():
             object.__setattr__(self, name, as_written(value, is_path=name in PATHS))
-        hint = model_hint(str(self.model), get_args(Model))
-        names = ", ".join(get_args(Model))
+        names, hint = ", ".join(get_args(Model)), model_hint(str(self.model), get_args(Model))
         require("model", self.model, is_model(self.model), f"one of {names}, or MODULE:FUNCTION{hint}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            require(name, value, value in choices, "one of " + ", ".join(map(str, choices)))
+            known = isinstance(value, str | None) and value in choices  # an array would be compared number by number
+            require(name, value, known, "one of " + ", ".join(map(str, choices)))
         for name, (kind, allowed, expected) in NUMBERS.items():
             value = getattr(self, name)
             is_number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)

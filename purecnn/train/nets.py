@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from purecnn import models
-from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
+from purecnn.train.classifying import classify
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
@@ -127,12 +126,20 @@ def load_net(
 
 
 class Loaded(NamedTuple):
-    """A trained net: `net.apply(params, normalised images, state=state)`, and what its file says of it."""
+    """A trained net, and what its file says of it: `predict(images)`; `net.apply(params, normalised images, …)`."""
 
     net: Chain
     params: list[Params]
     state: list[Params]
     metadata: ModelMetadata
+
+    def predict(self, images: Any) -> np.ndarray:
+        """Probabilities (N, classes), float32, in the order of `metadata.classes`, of images (N, H, W, C).
+
+        Or of one without N; grey ones may lack C. uint8, or floating as those that it was trained on: in [0, 1] where
+        these were files. Raises ValueError for images of another shape, and TypeError for other dtypes.
+        """
+        return classify(self.net, self.metadata, self.params, self.state, images)
 
     def __repr__(self) -> str:
         count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
@@ -151,14 +158,6 @@ def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Lo
         raise FileNotFoundError(f"{path}: there is no such file, nor a run")
     metadata, chain, params, state = load_net(path, last=last, net=net)
     return Loaded(chain, params, state, metadata)
-
-
-def normalize(metadata: ModelMetadata, images: Array) -> Array:
-    """Pixels in [0, 1] as the net takes them: (pixel − mean) / std."""
-    if (metadata.pixel_mean, metadata.pixel_std) == ((0.0,), (1.0,)):
-        return images
-    mean, std = (jnp.asarray(v, images.dtype)[None, None, None] for v in (metadata.pixel_mean, metadata.pixel_std))
-    return (images - mean) / std
 
 
 def init_from_weights(
@@ -180,6 +179,8 @@ def init_from_weights(
         known, _, params, state = load_net(path, net=net if same else None)
     except FileNotFoundError as error:
         what = "there is no such file, nor a run that has weights"
+        if path in get_args(Model) or path.lower() in ("imagenet", "true", "default"):
+            what += "; none are downloaded: purecnn import-weights converts a file of torchvision's or timm's"
         raise ValueError(f"init_weights: {path}: {what}") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error

@@ -32,7 +32,14 @@ CALLED = {  # elsewhere, what is here
     "freeze-backbone": "freeze", "grad-accum-steps": "accumulate", "gradient-accumulation-steps": "accumulate",
     "ema-decay": "ema", "model-ema": "ema", "ckpt": "init-weights", "checkpoint": "init-weights",
     "random-seed": "seed", "log-dir": "run-dir", "logger": "log", "tensorboard": "log", "clip-grad": "clip-norm",
-    "transforms": "augmentation", "augment": "augmentation",
+    "transforms": "augmentation", "augment": "augmentation", "balanced": "class-weights",
+    "weighted-sampler": "class-weights", "sampler": "class-weights", "oversample": "class-weights",
+    "balance-classes": "class-weights", "data-root": "data-dir", "root": "data-dir", "image-dir": "data-dir",
+    "images": "data-dir", "input": "data-dir", "model-name": "model", "net": "model", "backbone": "model",
+    "architecture": "model", "input-size": "image-size", "crop-size": "image-size", "resolution": "image-size",
+    "size": "image-size", "criterion": "loss", "loss-fn": "loss", "scheduler": "schedule", "l2": "weight-decay",
+    "save-dir": "run-dir", "out": "run-dir", "wandb": "log", "grad-clip": "clip-norm",
+    "steps": "epochs", "max-steps": "epochs",
 }  # fmt: skip
 
 DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
@@ -41,6 +48,7 @@ COUNTED = "the images say how many there are"
 SAVED = "the best and the last weights are kept, whatever else"
 AFRESH = "a folder with something in it is never written to; name a new --run-dir, or --resume"
 NET = "the net says it; --model MODULE:FUNCTION takes one of your own"
+RESUMED = "--run-dir RUN --resume goes on with a run"
 PRINTED = "--quiet prints errors alone; --json-lines prints the metrics"
 NOT_HERE = {
     "num-classes": COUNTED, "nb-classes": COUNTED, "classes": COUNTED, "channels": COUNTED, "in-chans": COUNTED,
@@ -49,7 +57,8 @@ NOT_HERE = {
     "test-split": "folders train, val and test are taken as they are; else a fifth of every class tests",
     "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
     "shuffle": "images are shuffled anew every epoch; batches come in the order in which they are given",
-    "workers": THREADS, "num-workers": THREADS,
+    "resume-from": RESUMED, "resume-from-checkpoint": RESUMED, "auto-resume": RESUMED, "workers": THREADS,
+    "num-workers": THREADS,
 }  # fmt: skip
 OF_FIT = {  # and of no command
     "validation-data": "val=(images, labels) are those that validate",

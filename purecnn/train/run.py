@@ -19,10 +19,10 @@ from purecnn.data.dataset import Split, SplitName
 from purecnn.data.mixing import make_mixing
 from purecnn.data.stream import Stream
 from purecnn.train import checkpoints as saved
+from purecnn.train.classifying import normalize
 from purecnn.train.compilation import compile_for, loaded_programs
 from purecnn.train.devices import Supply, is_first_process, supply, together, wait_for_all
 from purecnn.train.dispatching import cut, dispatches
-from purecnn.train.nets import normalize
 from purecnn.train.objectives import OBJECTIVES, training_objective
 from purecnn.train.optimizers import average_of
 from purecnn.train.plan import Plan

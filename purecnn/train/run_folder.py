@@ -138,7 +138,8 @@ def read_config(path: Path) -> Config:
     try:
         fields = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+        windows = "; a path with \\ is written without quotes, or in single ones" if "escape" in str(error) else ""
+        raise ValueError(f"{path}: is not valid YAML: {' '.join(str(error).split())}{windows}") from None
     try:
         require("the file", fields, isinstance(fields, dict), "lines of NAME: VALUE")
         if unknown := unknown_option(fields):
@@ -191,9 +192,16 @@ def write_test(folder: Path, found: dict[str, Any]) -> None:
 
 
 def read_test(folder: Path) -> dict[str, Any] | None:
-    """What `write_test` wrote; None while a run is not over, or where there is nothing to test with."""
+    """What `write_test` wrote; None while a run is not over, or where there is nothing to test with.
+
+    Raises ValueError, naming the file, where it is damaged.
+    """
     file = folder / "test.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    try:
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except ValueError:
+        again = "purecnn train --run-dir RUN --resume writes it again"
+        raise ValueError(f"{file}: is damaged, expected a JSON object; {again}") from None
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
+import argparse
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import jax
@@ -132,6 +134,7 @@ def test_a_state_dict_saved_by_pytorch_is_read(tmp_path):
     np.testing.assert_array_equal(trained.state[1]["variance"], arrays["bn1.running_var"])
 
 
+@pytest.mark.filterwarnings("ignore:arrays. the moving average of the weights is taken")
 @pytest.mark.parametrize(
     "around", [("state_dict",), ("model",), ("model_state_dict",), ("state_dict_ema", "state_dict")]
 )
@@ -152,13 +155,43 @@ def test_what_wrappers_put_before_every_name_is_left_out(folder, prefix):
     found, expected = (import_torchvision("resnet18", each) for each in (path, folder / "torchvision.safetensors"))
     jax.tree.map(np.testing.assert_array_equal, found.params, expected.params)
     save_file({(name if "fc" in name else prefix + name): each for name, each in arrays.items()}, path)
-    with pytest.raises(ValueError, match="weights of another model than resnet18"):
-        import_torchvision("resnet18", path)
+    jax.tree.map(np.testing.assert_array_equal, import_torchvision("resnet18", path).params, expected.params)
 
 
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
 def test_what_is_no_file_is_said_so(tmp_path, capsys, ending):
     (tmp_path / "folder.safetensors").mkdir()
-    for path in (tmp_path / f"none.{ending}", tmp_path / "folder.safetensors"):
+    for name, what in (
+        (f"none.{ending}", "there is no such file"),
+        ("folder.safetensors", "is a folder, expected a file"),
+    ):
+        path = tmp_path / name
         assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
-        assert capsys.readouterr().err == f"purecnn: {path}: there is no such file\n"
+        assert capsys.readouterr().err == f"purecnn: {path}: {what}\n"
+
+
+@pytest.mark.parametrize("ending", [".pth", ".ckpt", ".pth.tar"])
+def test_checkpoints_that_hold_more_than_arrays_say_what_to_do(tmp_path, ending):
+    torch = pytest.importorskip("torch", reason="the lock has no PyTorch")
+    path = tmp_path / f"a{ending}"
+    torch.save({"model": {}, "args": argparse.Namespace(lr=1)}, path)
+    with pytest.raises(
+        ValueError, match=r"got a pickled argparse\.Namespace, .* of a file that you trust, has its state"
+    ):
+        import_torchvision("resnet18", path)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ValueError, match="it is cut off, or damaged"):
+        import_torchvision("resnet18", path)
+    with zipfile.ZipFile(path, "w") as script:
+        script.writestr("a/code/__torch__.py", "")
+    with pytest.raises(ValueError, match="got TorchScript, expected a state_dict"):
+        import_torchvision("resnet18", path)
+
+
+def test_a_checkpoint_of_lightning_takes_pytorch_whatever_it_is_called(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("a.ckpt", "a.pth.tar"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04" + 99 * b"x")
+        files = (str(tmp_path / name), "--model", "resnet18", "--out", str(tmp_path / "out"))
+        assert main(["import-weights", *files]) == 2
+        assert " takes PyTorch; where it is installed, convert it" in capsys.readouterr().err

@@ -103,7 +103,11 @@ def flipped(data, place=-12):
 ARCHIVES = {
     "cut": (lambda: cifar_archive(cifar_files()[0])[:-2000], "end-of-stream|unexpected end"),
     "flipped": (lambda: flipped(cifar_archive(cifar_files()[0])), "CRC check failed"),
-    "not gzip": (lambda: b"this is a text" * 100, "invalid header|truncated header|bad checksum"),
+    "not gzip": (
+        lambda: b"this is a text" * 100,
+        r"got no archive, expected cifar-\w+-binary\.tar\.gz, or the folder of",
+    ),
+    "a zip": (lambda: b"PK\x03\x04" + 99 * b"x", r"got a ZIP archive, expected cifar-\w+-binary\.tar\.gz"),
     "gzip of text": (lambda: gzip.compress(b"this is a text" * 100), "invalid header|truncated header|bad checksum"),
     "leads up": (lambda: with_member("../../data_batch_1.bin", b"x"), "leads out of the archive"),
     "absolute": (lambda: with_member("/etc/passwd", b"x"), "leads out of the archive"),
@@ -135,3 +139,18 @@ def test_a_size_in_a_header_is_not_believed(tmp_path):
         read("cifar10", str(tmp_path / "a.tar.gz"))
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:  # what another reader would have believed
         assert archive.next().size == 2**40
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "inside"),
+    [("cifar10", "cifar-10-batches-py", "data_batch_1"), ("cifar100", "cifar-100-python", "train")],
+)
+def test_the_version_for_python_is_said_to_be_the_other_one(tmp_path, kind, folder, inside):
+    write(tmp_path / folder, {inside: b"\x80\x04."})
+    archive = tmp_path / f"{kind[:5]}-{kind[5:]}-python.tar.gz"
+    archive.write_bytes(tar_gz([(f"{folder}/{inside}", b"\x80\x04.")]))
+    for path in (tmp_path / folder, archive):
+        with pytest.raises(
+            ValueError, match=f"expected the binary version, not that for Python: purecnn data fetch {kind}$"
+        ):
+            read(kind, str(path))

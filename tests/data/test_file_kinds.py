@@ -26,6 +26,8 @@ def test_every_stranger_is_named(tmp_path):
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     assert kind_of(path) == "HEIC"
     assert reason_of(path).startswith("is HEIC, which is not supported here: pip install pillow-heif")
+    path.with_suffix(".tga").write_bytes(bytes(99))
+    assert reason_of(path.with_suffix(".tga")) == "is TGA, which is not supported"
     for nothing, reason in ((b"", "is empty"), (b"P9 ", "is no image, or none that can be read")):
         path.write_bytes(nothing)
         assert (kind_of(path), reason_of(path)) == ("", reason)

@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from purecnn.data import image_file
 from purecnn.data.guards import Refused
-from purecnn.data.image_file import Decoding, attempts, in_threads, pixels, read_header
+from purecnn.data.image_file import Decoding, attempt, attempts, in_threads, pixels, read_header
 
 
 def drawn(path, size, box, mode="RGBA", colour=(0, 0, 0, 255), around=(0, 0, 0, 0)):
@@ -112,3 +113,13 @@ def test_sixteen_bits_are_scaled_by_the_value_that_is_white(tmp_path):
     assert pixels(tmp_path / "a.png", (1, 3, 1), Decoding(white=4095)).ravel().tolist() == [0, 62, 255]
     assert pixels(tmp_path / "a.png", (1, 3, 1)).ravel().tolist() == [0, 3, 15]
     assert image_file.largest_value(tmp_path / "a.png") == 4095
+
+
+def test_text_beside_the_pixels_that_unpacks_to_much_is_named(tmp_path):
+    info = PngInfo()
+    info.add_text("history", "x" * 2**21, zip=True)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png", pnginfo=info)
+    fault = attempt(pixels, tmp_path / "a.png", (6, 8, 3))
+    assert str(fault).endswith(
+        "carries text that unpacks to more than 1 MiB; it is read once it is saved without its metadata"
+    )

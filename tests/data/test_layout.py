@@ -108,3 +108,48 @@ def test_folds_that_are_taken_as_classes_are_a_warning(tmp_path):
     message = r"every folder has cat, dog, owl in it; fold0 and fold1 are taken as classes, not these"
     with pytest.warns(UserWarning, match=message):
         assert read("folder", str(tmp_path)).classes == ("fold0", "fold1", "fold2")
+
+
+KINDS = {
+    "train-00000-of-00001.parquet": "Parquet is not read, such as .*: purecnn.train.fit takes batches of what",
+    "pets-train.tfrecord-00000-of-00001": "TFRecord is not read",
+    "data.mdb": "LMDB is not read",
+    "data.H5": "HDF5 is not read",
+    "shard-0000.tar": "unpack the archive shard-0000.tar",
+    "train-images-idx3-ubyte.gz": r"--data mnist \(or fashion-mnist\) reads train-images-idx3-ubyte.gz",
+    "cifar-10-binary.tar.gz": "--data cifar10 reads cifar-10-binary.tar.gz",
+    "pets.npz": "--data npz --data-dir .*pets.npz reads one file of arrays",
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_of_other_tools_say_what_to_do(tmp_path, name):
+    (tmp_path / "1.0.0").mkdir()
+    (tmp_path / "1.0.0" / name).write_bytes(99 * b"x")
+    for place in (tmp_path, tmp_path / "1.0.0", tmp_path / "1.0.0" / name):
+        with pytest.raises(ValueError, match=f"(got . folder|is a file).*; {KINDS[name]}"):
+            read("folder", str(place))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ("Images", "masks"),
+            "root: got Images, masks, expected a folder for every class; a set for detection or segm",
+        ),
+        (
+            ("annotations", "train2017"),
+            "annotations: got no images, .*; a set for detection or segmentation has no fol",
+        ),
+        (("trainA", "trainB"), "root: got trainA, trainB, which look like splits"),
+    ],
+)
+def test_sets_without_folders_of_classes_are_named_as_that(tmp_path, names, message):
+    """Masks beside images, boxes beside the splits of COCO, and two domains: none are classes."""
+    for name in names:
+        (tmp_path / "root" / name).mkdir(parents=True)
+        if name != "annotations":
+            shutil.copy(next(iter(write_folder(tmp_path / "made"))), tmp_path / "root" / name)
+    with pytest.raises(ValueError, match=message):
+        read("folder", str(tmp_path / "root"))

@@ -123,7 +123,7 @@ def test_splits_in_the_folders_of_classes_are_a_warning(tmp_path):
 LAYOUTS = {
     "an archive": (
         lambda root: (shutil.rmtree(root), root.touch()),
-        "root: is a file; unpack it if it is an archive; --data-dir says",
+        "root: is a file; --data-dir says in which folder",
     ),
     "nothing there": (lambda root: shutil.rmtree(root), "there is no such folder"),
     "one class": (lambda root: [shutil.rmtree(root / name) for name in ("dog", "owl")], "got 1 folder, expected one"),

@@ -72,6 +72,12 @@ CORRUPT = {
 }  # fmt: skip
 
 
+def test_an_archive_in_the_place_of_the_folder_is_said_to_be_one(tmp_path):
+    (tmp_path / "mnist.zip").touch()
+    with pytest.raises(ValueError, match=r"mnist\.zip: is a file, expected the folder of the four files of mnist"):
+        read("mnist", str(tmp_path / "mnist.zip"))
+
+
 @pytest.mark.parametrize("kind", CORRUPT)
 def test_a_corrupt_file_is_named_with_the_reason(tmp_path, kind):
     write_mnist(tmp_path)

@@ -117,6 +117,11 @@ WRONG = {
         {"images": IMAGES, "labels": np.ones((40, 4), int)},
         r"labels: got int64\(40, 4\), .*; an image has one class",
     ),
+    "a class of every pixel": (
+        {"images": IMAGES, "labels": np.zeros(IMAGES.shape[:3], int)},
+        "an image has one class, and its pixels have none$",
+    ),
+    "values": ({"images": IMAGES, "labels": LABELS / 7}, "an image has one class, and values are not predicted$"),
     "negative label": ({"images": IMAGES, "labels": LABELS.astype(int) - 1}, "-1 to 2, .*; classes, labels = np"),
     "absurd label": ({"images": IMAGES, "labels": LABELS.astype(np.uint64) * 2**62}, "got labels from 0 to 13835"),
     "class left out": ({"images": IMAGES, "labels": LABELS * 2}, "class 1 has no image .*; classes, labels = np"),
@@ -212,7 +217,9 @@ def test_a_file_that_may_not_be_read_is_named_with_the_reason(tmp_path, forbidde
         read("npz", str(path))
 
 
-@pytest.mark.parametrize("path", ["missing.npz", "."])
-def test_a_path_that_is_no_file(tmp_path, path):
-    with pytest.raises(ValueError, match="there is no such file"):
+@pytest.mark.parametrize(
+    ("path", "what"), [("missing.npz", "there is no such file"), (".", "is a folder, .*; --data folder reads images")]
+)
+def test_a_path_that_is_no_file(tmp_path, path, what):
+    with pytest.raises(ValueError, match=what):
         read("npz", str(tmp_path / path))

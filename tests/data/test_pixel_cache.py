@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,13 +50,18 @@ def test_another_image_or_size_is_decoded_anew(root):
     assert len(cached(root)) == 3
 
 
-@pytest.mark.parametrize("left", [b"", b"no array", 200])
+def _part(whole, left):
+    """The first bytes alone, or, where `left` is negative, as many zeros at the end, as a power cut leaves them."""
+    return whole[:left] if left > 0 else whole[:left] + bytes(-left)
+
+
+@pytest.mark.parametrize("left", [b"", b"no array", 200, -200])
 def test_a_damaged_file_is_decoded_anew(root, left):
     before = np.array(read(root, "cached").train.images)
     (path,) = cached(root)
     whole = path.read_bytes()
-    path.write_bytes(whole[:left] if isinstance(left, int) else left)
-    with pytest.warns(UserWarning, match=rf"{path}: is damaged, and the images are decoded anew"):
+    path.write_bytes(_part(whole, left) if isinstance(left, int) else left)
+    with pytest.warns(UserWarning, match=rf"{path}: is damaged or of another version, and the images are decoded"):
         np.testing.assert_array_equal(read(root, "cached").train.images, before)
     assert path.read_bytes() == whole
 
@@ -71,6 +77,15 @@ def test_a_full_disk_names_the_file_that_could_not_be_written(root, monkeypatch)
     ):
         read(root, "cached")
     assert cached(root) == []
+
+
+def test_a_disk_without_room_is_named_before_anything_is_decoded(root, monkeypatch):
+    monkeypatch.setattr(pixel_cache.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr(pixel_cache, "_write", None)
+    with pytest.raises(
+        OSError, match="got 1 kB of free disk, expected 2 kB for the pixels; PURECNN_CACHE names another"
+    ):
+        read(root, "cached")
 
 
 def test_images_in_two_splits_are_warned_of(root):

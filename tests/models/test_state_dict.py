@@ -1,19 +1,58 @@
 import jax
+import numpy as np
 import pytest
 
 from purecnn.models import from_torchvision
 from tests.models.test_torchvision import SHAPES, shaped
 
 
+def params(arrays):
+    return jax.eval_shape(lambda arrays: from_torchvision("resnet18", arrays)[1], arrays)
+
+
+@pytest.fixture
+def arrays():
+    return shaped(SHAPES["torchvision"]["resnet18"])
+
+
 @pytest.mark.parametrize("around", [(), ("state_dict",), ("state_dict_ema", "model"), ("model_state_dict",)])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model._orig_mod."])
-def test_a_checkpoint_and_what_wrappers_make_of_it_are_taken(around, prefix):
-    arrays = shaped(SHAPES["torchvision"]["resnet18"])
+def test_a_checkpoint_and_what_wrappers_make_of_it_are_taken(around, prefix, arrays):
     wrapped = {prefix + name: each for name, each in arrays.items()}
     for name in around:
         wrapped = {"epoch": 3, "optimizer": {"state": {}}, name: wrapped}
-
-    def params(arrays):
-        return jax.eval_shape(lambda arrays: from_torchvision("resnet18", arrays)[1], arrays)
-
     assert params(wrapped) == params(arrays)
+
+
+def test_a_moving_average_is_taken_before_the_last_weights_and_says_so(arrays):
+    """As torchvision's own programs save both; the average counts its updates."""
+    average = {"n_averaged": np.zeros(()), **{f"module.{name}": each for name, each in arrays.items()}}
+    with (
+        pytest.warns(
+            UserWarning, match="the moving average of the weights is taken, model_ema; model has the last ones"
+        ),
+        pytest.warns(UserWarning, match="left out what is beside the net: n_averaged"),
+    ):
+        assert params({"model": {"conv1.weight": np.zeros(3)}, "model_ema": average}) == params(arrays)
+
+
+@pytest.mark.parametrize("head", ["net.fc.", "head.fc.", "fc."])
+def test_a_net_that_is_a_part_of_another_is_found(arrays, head):
+    """Lightning puts a loss beside it, MMClassification calls its last layer head.fc."""
+    inside = {(f"{head}{name[3:]}" if name.startswith("fc.") else f"net.{name}"): each for name, each in arrays.items()}
+    assert params(inside) == params(arrays)
+    with pytest.warns(UserWarning, match="left out what is beside the net: loss.weight"):
+        assert params({**inside, "loss.weight": np.zeros(3)}) == params(arrays)
+
+
+def test_what_the_weights_are_instead_is_said(arrays):
+    twice = {f"{part}.{name}": each for part in "qk" for name, each in arrays.items()}
+    with pytest.raises(ValueError, match=r"got the net twice, as k\. and q\., expected it once"):
+        from_torchvision("resnet18", twice)
+    with pytest.raises(ValueError, match=r"layer1\.0\.bn3\.bias: got nothing, .*; these are weights of resnet18$"):
+        from_torchvision("resnet50", arrays)
+    without = {name: each for name, each in arrays.items() if not name.startswith("fc.")}
+    with pytest.raises(
+        ValueError, match=r"fc\.bias: got nothing, .*; the last layer, fc, is missing: expected weights"
+    ):
+        from_torchvision("resnet18", without)

@@ -218,8 +218,8 @@ def test_tensors_of_pytorch_are_taken_as_they_are():
 
 
 def test_a_name_that_is_missing_is_said_beside_those_that_are_there():
-    shapes = {f"net.{name}": shape for name, shape in SHAPES["torchvision"]["resnet18"].items()}
-    message = r"^bn1\.bias: got nothing.*\(net\.conv1\.weight, net\.bn1\.weight, net\.bn1\.bias, …\)$"
+    shapes = {f"net_{name}": shape for name, shape in SHAPES["torchvision"]["resnet18"].items()}
+    message = r"^bn1\.bias: got nothing.*\(net_conv1\.weight, net_bn1\.weight, net_bn1\.bias, …\)$"
     with pytest.raises(ValueError, match=message):
         from_torchvision("resnet18", shaped(shapes))
     with pytest.raises(ValueError, match=r"bn1\.bias: got nothing.*\(epoch, weights, …\)"):

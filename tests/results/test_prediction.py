@@ -77,6 +77,16 @@ def test_a_pattern_that_no_shell_has_replaced_is_what_it_matches_and_an_address_
     assert one.error == "https:/example.com/a.png: is an address, expected a file; fetch it first, as with curl -O"
 
 
+def test_names_on_stdin_and_in_a_file_are_no_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("a.png")
+    for name in ("-", "@list.txt"):
+        (found,) = image_files([Path(name)])
+        assert found.error == f"{name}: names are not read from elsewhere; xargs hands them over"
+    (tmp_path / "-").touch()
+    assert list(image_files([Path("-")])) == [Path("-")]
+
+
 def test_folders_that_cannot_be_read_and_empty_ones_stop_nothing(finished, tmp_path, pixels, forbidden):
     for name in ("empty", "closed", "half/deep"):
         (tmp_path / name).mkdir(parents=True)

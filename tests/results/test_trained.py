@@ -7,8 +7,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from purecnn.data.digits import read_digits
-from purecnn.models import mlp
-from purecnn.results.trained import Trained, load_trained, make_classifier, probabilities
+from purecnn.results.trained import Trained, load_trained, make_classifier
+from purecnn.train.classifying import probabilities
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
 
 METADATA = ModelMetadata("lenet", "softmax_cross_entropy", "digits", tuple("0123456789"), (8, 8, 1))
@@ -35,7 +35,7 @@ def test_the_classifier_predicts_what_the_run_measured_and_any_number_of_images(
 
 def test_outputs_trained_by_squared_error_are_scaled_to_sum_to_one():
     metadata = ModelMetadata("mlp", "squared_error", "digits", ("a", "b", "c"), (1, 1, 1))
-    shares = probabilities(Trained(metadata, mlp(3), [], []), jnp.array([[0.5, 0.25, 0.25], [0.0, 0.0, 0.0]]))
+    shares = probabilities(metadata, jnp.array([[0.5, 0.25, 0.25], [0.0, 0.0, 0.0]]))
     np.testing.assert_allclose(shares, [[0.5, 0.25, 0.25], [1 / 3] * 3])
 
 

@@ -106,13 +106,23 @@ def test_after_falling_back_the_same_step_is_saved_again(two, tmp_path):
     assert same(go_on(tmp_path / "run")[0], state(2, seed=2))
 
 
-def test_all_damaged_is_from_the_start(two, tmp_path):
+def test_where_none_was_ever_finished_it_is_from_the_start(two, tmp_path):
     shutil.copytree(two, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
-        path.write_text("")
+        path.unlink()
     messages = []
     assert go_on(tmp_path / "run", messages) is None
     assert len(messages) == 2
+
+
+def test_all_damaged_is_refused_and_nothing_is_removed(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
+        path.write_text("")
+    for _ in range(2):  # not only at the first time
+        with pytest.raises(ValueError, match=r"checkpoints/2 is damaged .* no other .* --init-weights \S+/run"):
+            go_on(tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["1", "2"]
 
 
 def test_another_model_or_data_is_refused_with_the_difference_and_nothing_is_lost(two):

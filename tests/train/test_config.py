@@ -50,6 +50,8 @@ pytestmark = pytest.mark.usefixtures("users_errors")
         ("precision", "float16", "one of auto, float32, bfloat16"),
         ("augmentation", "flip+flop", "none or some of"),
         ("augmentation", ["flip", "crop"], "none or some of"),
+        ("augmentation", np.ones(2), "none or some of"),
+        ("schedule", np.ones(2), "one of constant"),
         ("augmentation", "flip+resized_crop", "resized_crop to be the first"),
         ("crop_area", 0.0, "a number above 0, at most 1"),
         ("streaming", "maybe", "one of auto, always, never, cached"),

@@ -50,7 +50,26 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
         ),
         (NET, TRAIN, {"augment": lambda key, images: None}, "augment: returned NoneType, expected images of the shape"),
         (NET, (TRAIN[0], TRAIN[1] + 1), {}, "got labels 1 to 10, expected 0 to 9; labels count from 0: labels - 1 mak"),
-        (NET, (TRAIN[0], TRAIN[1] + 5), {}, "got labels 5 to 14, expected 0 to 9: the net has 10 outputs"),
+        (NET, (TRAIN[0], TRAIN[1] + 5), {}, "expected 0 to 9: the net has 10 outputs, one is needed for each class"),
+        (
+            NET,
+            TRAIN,
+            {"optimizer": np.arange(3)},
+            r"optimizer: got array\(\[0, 1, 2\]\), expected one of sgd, nesterov",
+        ),
+        (
+            NET,
+            TRAIN,
+            {"class_weights": np.ones(2)},
+            r"class_weights: got array\(\[1., 1.\]\), expected one of none, bal",
+        ),
+        (NET, TRAIN, {"model": np.ones(2)}, r"model: got array\(\[1., 1.\]\), expected one of lenet"),
+        (
+            NET,
+            (TRAIN[0], TRAIN[1] / 7),
+            {},
+            "labels: got float64.*; an image has one class, and values are not predicted",
+        ),
         (
             NET,
             [(TRAIN[0][:320], TRAIN[1][:320] + 1)],

@@ -13,10 +13,11 @@ import purecnn
 from purecnn.models import mlp, resnet_cifar
 from purecnn.results.evaluation import evaluate
 from purecnn.results.trained import load_trained
+from purecnn.train.classifying import normalize
 from purecnn.train.config import Config
 from purecnn.train.loop import prepare
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
-from purecnn.train.nets import load_net, make_net, normalize
+from purecnn.train.nets import load_net, make_net
 from purecnn.train.run_folder import read_metrics, read_test
 from purecnn.train.weights import save_weights
 from tests.commands.running import here
@@ -75,6 +76,13 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, metadata, message):
         write(tmp_path / "there.safetensors", metadata)
     with pytest.raises(ValueError, match=f"init_weights: .*there.safetensors.*{message}|init_weights: .*{message}"):
         start(tmp_path / "there.safetensors")
+
+
+def test_a_name_of_published_weights_says_what_reads_them():
+    with pytest.raises(
+        ValueError, match=r"resnet18: there is no such file, .*; none are downloaded: purecnn import-weig"
+    ):
+        start("resnet18")
 
 
 def test_weights_of_what_was_called_resnet_are_those_of_resnet_cifar(tmp_path):

@@ -11,6 +11,7 @@ from purecnn.train.run_folder import (
     no_run,
     read_config,
     read_metrics,
+    read_test,
     require_checkpoints,
     resume_command,
     write_config,
@@ -81,6 +82,7 @@ def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
         ("epochs: 1\nseed: 3\nepochs: 2", "is not valid YAML: epochs is given twice"),
         ("run_dir: ${HOME}/run", r"run_dir: got '\${HOME}/run', expected a path: variables are a shell's; ~ is"),
         ("epochs: \x00", "is not valid YAML"),
+        ('data_dir: "C:\\pets"', r"is not valid YAML: .*; a path with \\ is written without quotes, or in single ones"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_by_name_and_reason(tmp_path, text, words):
@@ -108,6 +110,14 @@ def test_a_last_line_of_metrics_that_was_cut_is_left_out_and_said(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')
     with pytest.warns(UserWarning, match=r"metrics\.jsonl: line 2 was not written to its end and is left out"):
         assert read_metrics(tmp_path) == [{"epoch": 1}]
+
+
+def test_a_damaged_file_of_the_test_is_named(tmp_path):
+    (tmp_path / "test.json").write_text("garbage")
+    with pytest.raises(
+        ValueError, match=r"test\.json: is damaged, expected a JSON object; purecnn train --run-dir RUN --re"
+    ):
+        read_test(tmp_path)
 
 
 def test_metrics_written_anew_have_no_line_twice(tmp_path):

@@ -1,0 +1,88 @@
+"""What subcommands and options of other tools are called here, and options with one dash in the place of two."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from purecnn.train.options import DEVICES
+
+SUBCOMMANDS = {
+    "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval", "score": "eval", "metrics": "eval",
+    "infer": "predict", "inference": "predict", "classify": "predict", "detect": "predict", "run": "predict",
+    "fit": "train", "finetune": "train", "fine-tune": "train", "resume": "train", "tune": "train",
+    "convert": "export", "save": "export", "serve": "export", "deploy": "export", "onnx": "export",
+    "import": "import-weights", "load": "import-weights", "models": "summary", "list": "summary", "info": "summary",
+    "describe": "summary", "download": "data", "fetch": "data", "show": "data", "check": "doctor", "env": "doctor",
+}  # fmt: skip
+
+OF_RUN = ("run", "run-dir", "model", "weights", "ckpt", "checkpoint", "net", "model-path", "checkpoint-path")
+OUTPUT = ("output", "save", "csv", "save-dir", "output-dir", "output-file", "save-csv")
+RUN = "expected RUN, the folder of a run or a file of weights, without an option"
+PRINTED = "expected none: all goes to stdout, with --json for programs; > FILE keeps it"
+OUT = "expected --out FILE"
+SIZE = "expected none: images are brought to the size of the net"
+AT_ONCE = "expected none: 128 images are taken at a time"
+TOP = "expected none: --top and --json print the probabilities"
+SHAPE = "expected --input-shape HEIGHT WIDTH CHANNELS"
+
+OPTIONS: dict[str, dict[str, str]] = {
+    "predict": {
+        **dict.fromkeys(OF_RUN, RUN), **dict.fromkeys((*OUTPUT, "out", "format"), PRINTED),
+        **dict.fromkeys(("threshold", "conf", "probabilities", "probs"), TOP),
+        **dict.fromkeys(("image-size", "imgsz", "img-size"), SIZE), "batch-size": AT_ONCE,
+        **dict.fromkeys(("device", "gpu", "gpus"), f"expected none: {DEVICES}"),
+        "topk": "expected --top", "top-k": "expected --top",
+    },
+    "eval": {
+        **dict.fromkeys(OF_RUN, RUN), **dict.fromkeys((*OUTPUT, "out", "format"), PRINTED),
+        **{name: f"expected --split {name}" for name in ("train", "val", "test", "all")},
+        "batch-size": AT_ONCE, **dict.fromkeys(("image-size", "imgsz", "img-size"), SIZE),
+        **dict.fromkeys(("device", "gpu", "gpus"), f"expected none: {DEVICES}"),
+    },
+    "export": {**dict.fromkeys(OF_RUN, RUN), **dict.fromkeys(OUTPUT, OUT)},
+    "report": {**dict.fromkeys(OF_RUN, RUN), **dict.fromkeys(OUTPUT, OUT)},
+    "import-weights": {
+        **dict.fromkeys(("weights", "ckpt", "checkpoint", "file", "path"), "expected FILE without an option"),
+        **dict.fromkeys(OUTPUT, OUT), "num-classes": "expected none: the weights say how many there are",
+    },
+    "summary": {
+        **dict.fromkeys(("image-size", "imgsz", "input-size", "img-size", "shape", "size"), SHAPE),
+        "classes": "expected --num-classes",
+    },
+}  # fmt: skip
+
+
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether they are `help` alone, as other tools have it, and that is no file."""
+    return list(words) == ["help"] and not Path("help").exists()
+
+
+def refuse_of_other_tools(name: str, words: Sequence[str], options: Any) -> None:
+    """Raise ValueError for an option of another tool, and for one of `options` that has one dash."""
+    own = {name.replace("_", "-") for name in _names(options)}
+    for word in words:
+        option = word.partition("=")[0].replace("_", "-")
+        if option.startswith("--") and option[2:] not in own and option[2:] in OPTIONS.get(name, {}):
+            raise ValueError(f"got {option}, {OPTIONS[name][option[2:]]}")
+        if re.fullmatch("-[a-z][a-z-]+", option) and option[1:] in own and not Path(word).exists():
+            raise ValueError(f"got {option}, expected -{option}")
+
+
+def _names(options: Any) -> set[str]:
+    """Of all that have one, so of no positional argument; also those in a field that is a dataclass itself.
+
+    `options` is a dataclass, or a union of some, for the subcommands of a subcommand.
+    """
+    found: set[str] = set()
+    if not dataclasses.is_dataclass(options):
+        return found.union(*map(_names, get_args(options)))
+    for field in dataclasses.fields(options):
+        if "Positional" in str(field.type):
+            continue
+        inner = field.default_factory if isinstance(field.default_factory, type) else None
+        found |= _names(inner) if dataclasses.is_dataclass(inner) else {field.name}
+    return found

@@ -1,0 +1,65 @@
+import importlib
+import re
+
+import pytest
+
+from purecnn import cli
+from purecnn.commands import hints
+from tests.commands.running import here
+
+CALLS = {
+    ("test", "run"): "got test, did you mean eval?",
+    ("infer", "run"): "got infer, did you mean predict?",
+    ("train", "-epochs", 5): "got -epochs, expected --epochs",
+    ("train", "--batch-size", 8, "-run_dir", "a"): "got -run-dir, expected --run-dir",
+    ("export", "run", "-out", "a"): "got -out, expected --out",
+    (
+        "train",
+        "--resume-from",
+        "run",
+    ): "got the unknown option --resume-from: --run-dir RUN --resume goes on with a run",
+    ("train", "--balanced"): "got the unknown option --balanced, did you mean --class-weights?",
+    (
+        "predict",
+        "--model",
+        "run",
+        "pets",
+    ): "got --model, expected RUN, the folder of a run or a file of weights, without",
+    ("predict", "run", "pets", "--output=x.csv"): "got --output, expected none: all goes to stdout, with --json for",
+    ("eval", "run", "--test"): "got --test, expected --split test",
+    ("eval", "--run_dir", "run"): "got --run-dir, expected RUN, the folder of a run",
+    (
+        "summary",
+        "--model",
+        "lenet",
+        "--image-size",
+        32,
+    ): "got --image-size, expected --input-shape HEIGHT WIDTH CHANNELS",
+    ("report", "run", "--output", "a"): "got --output, expected --out FILE",
+    ("train", "--data", r"C:\pets"): r"data: got a path, expected its kind: --data folder --data-dir 'C:\pets'",
+    ("train", "--data=sets/a.npz"): "data: got a path, expected its kind: --data npz --data-dir sets/a.npz",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_what_other_tools_call_otherwise_is_one_line_that_says_what_is_meant(tmp_path, call):
+    done = here(*call, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"purecnn: {CALLS[call]}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("help",), ("help", "export"), ("export", "help"), ("version",)])
+def test_help_and_version_are_found_without_dashes(tmp_path, words):
+    done = here(*words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search("purecnn [0-9.]+$|purecnn COMMAND|purecnn export", done.stdout)
+
+
+def test_every_hint_is_of_an_option_that_the_subcommand_does_not_have():
+    assert {*hints.SUBCOMMANDS.values()} <= cli.COMMANDS.keys()
+    assert hints.SUBCOMMANDS.keys().isdisjoint(cli.COMMANDS)
+    for name, known in hints.OPTIONS.items():
+        module, options = cli.COMMANDS[name][0].split(":")
+        own = hints._names(getattr(importlib.import_module(f"purecnn.commands.{module}"), options))
+        assert own.isdisjoint(option.replace("-", "_") for option in known), name
