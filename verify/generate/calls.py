@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.generate import compared, generated_inputs, repeated, shapes
+from verify.generate import compared, generated_inputs, labels, repeated, shapes
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
 from verify.generate.promised import promised
@@ -66,7 +66,7 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
         fillers = {example.perturbed[0]: filler}
         arrays = generated_inputs.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
-        case = with_cotangent(case, rng)
+        case = with_cotangent(labels.held(case, options), rng)
         if feasible(case, example):
             yield case
 
@@ -161,7 +161,8 @@ def _plans(
             yield from _fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
     for axes in classes[1:]:
         now = _size(varied, axes)
-        for several in ((1,), (now + 1, 2 * now)):  # halves or pairs take twice as many, and not one more
+        # Halves or pairs take twice as many, and not one more; heads that others share may be half as many.
+        for several in ((1,), (now + 1, 2 * now, max(2, now // 2))):
             tried = ((size, shapes.set_class(varied, axes, size)) for size in several)
             for size, sizes in islice((t for t in tried if shapes.accepted(example, t[1], default)), 1):
                 yield f"{_named(example, axes)} of {size}: {shown(sizes)}", sizes, default, generated_inputs.distinct

@@ -82,6 +82,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
 WORDS = (2, 4)  # of a raw random key
 FEWEST = 4  # numbers in a row that show an order
+LATER = 3  # positions
 MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
@@ -135,8 +136,12 @@ def fill(
             classes = _classes(example, shapes, labels)
             # Rows written to one place in no order have no value.
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
-            any_order = read_by.is_identity(leaf.value) and read_by.in_any_order(case, n)
-            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order))
+            identity = read_by.is_identity(leaf.value)
+            any_order = identity and read_by.in_any_order(case, n)
+            drawn = _as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order)
+            # Positions that begin at 0 in the example need not, where no row is read by them.
+            later = identity and leaf.value.shape[-1] >= FEWEST and read_by.as_numbers(case, n)
+            arrays.append(drawn + LATER if later else drawn)
         else:
             arrays.append(_another_key(rng, leaf.value) if leaf.kind == KEY else leaf.value)
     return tuple(intervals.in_order(arrays, example))
@@ -156,11 +161,16 @@ def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:
-    """Something true in every row, if it is so in the example: an average or a softmax over nothing has no value."""
-    if drawn.ndim == 0 or not drawn.shape[-1] or not example.any(-1).all():
+    """Something true in every row, if it is so in the example, and something false, if that is so: an average or a
+    softmax over nothing has no value, and a mask says either what stays or what is left out."""
+    if drawn.ndim == 0 or not drawn.shape[-1]:
         return drawn
     one = rng.integers(0, drawn.shape[-1], (*drawn.shape[:-1], 1)) == np.arange(drawn.shape[-1])
-    return np.where(drawn.any(-1, keepdims=True), drawn, one)
+    if example.any(-1).all():
+        drawn = np.where(drawn.any(-1, keepdims=True), drawn, one)
+    if not example.all(-1).any() and drawn.shape[-1] > 1:
+        drawn = np.where(drawn.all(-1, keepdims=True), ~one, drawn)
+    return drawn
 
 
 def _as_indices(

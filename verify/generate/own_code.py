@@ -39,6 +39,18 @@ def words_beside(rule: Any, word: str) -> list[str]:
     return [t for t in found if t != word and t.isidentifier()][:MOST_WORDS]
 
 
+def words_about(rule: Any, name: str) -> list[str]:
+    """Words in the code of those functions that have an argument or variable `name`: what an option that is None may
+    be, as "silu" is where an `activation` is compared with it."""
+    found: dict[str, None] = {}
+    for part in parts(rule):
+        code = part.__code__ if isinstance(part, types.FunctionType) else part
+        if isinstance(code, types.CodeType) and name in (*code.co_varnames, *code.co_freevars):
+            groups = [sorted(c, key=str) if isinstance(c, tuple | frozenset) else (c,) for c in code.co_consts]
+            found.update(dict.fromkeys(t for group in groups for t in group if isinstance(t, str)))
+    return [t for t in found if t.isidentifier() and t != name][:MOST_WORDS]
+
+
 def _package(function: Any) -> str:
     return (getattr(function, "__module__", None) or "").partition(".")[0]
 

@@ -37,9 +37,9 @@ def test_a_cut_off_that_is_none_stays_small():
 @pytest.mark.parametrize(
     ("default", "annotation", "values"),
     [
-        (0.0, float, [0.5]),  # 0 is off
+        (0.0, float, [0.4]),  # 0 is off
         (0.5, float, [0.375]),
-        (None, float | None, [0.5]),
+        (None, float | None, [0.4]),
         (None, int | None, [2]),
         (None, bool | None, [True]),
         (None, str | None, None),
@@ -78,6 +78,14 @@ def padded(x, *, width=(1, 1)):
     return jnp.pad(x, ((0, 0), width, (0, 0)))
 
 
+def activated(x, *, activation=None):
+    return x if activation is None else jnp.tanh(x) if activation == "tanh" else 1 / 0
+
+
+def scaled(x, *, scale: float | None = None):
+    return x * (x.shape[-1] ** -0.5 if scale is None else scale)
+
+
 def transformed(x, *, norm="ortho"):
     return jnp.fft.fft(x, norm=norm).real
 
@@ -106,15 +114,32 @@ def reduced(x, *, reduction="sum"):
             lambda g, axes=(0, 2, 1): g.transpose(axes),
         ),
         (shrunk, lambda g, decay=0.0: g * (1 - decay), lambda g, decay=0.0: g),
+        # Of heads of width 4, as here, 1/2 is the scale by default too.
+        (scaled, lambda g, scale=None: scaled(g, scale=scale), lambda g, scale=None: scaled(g)),
         (
             padded,
             lambda g, width=(1, 1): g[:, width[0] : g.shape[1] - width[1]],
             lambda g, width=(1, 1): g[:, width[1] : g.shape[1] - width[0]],
         ),
     ],
-    ids=["norm", "reduction", "axes", "decay", "width"],
+    ids=["norm", "reduction", "axes", "decay", "scale", "width"],
 )
 def test_a_rule_that_is_right_at_its_default_alone_is_wrong(fun, right, wrong):
     checks = ("contract", "gradient")
     assert verify.check(optional(fun, right), X, checks=checks).ok
     assert verify.check(optional(fun, wrong), X, checks=checks).verdict == "wrong"
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_word_for_an_option_that_is_none_is_found_in_the_code(wrong):
+    def rule(x, activation=None):
+        def bwd(x, g):
+            slope = 1.0 if activation is None or wrong else 1 - jnp.tanh(x) ** 2
+            return (g * slope,)
+
+        own = jax.custom_vjp(lambda x: activated(x, activation=activation))
+        own.defvjp(lambda x: (activated(x, activation=activation), x), bwd)
+        return own(x)
+
+    report = verify.check(rule, X, checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if wrong else "right"), report
