@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.generate import compared, generated_inputs, labels, repeated, shapes
+from verify.generate import compared, generated_inputs, labels, repeated, shapes, signs
 from verify.generate.effort import operations
 from verify.generate.options import mixtures, option_values
 from verify.generate.promised import promised
@@ -38,6 +38,7 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
             yield from _other_cotangents(case, rng)
             yield from repeated.calls(example, case)
             yield from compared.calls(example, case)
+            yield from signs.calls(example, case)
 
 
 def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:

@@ -2,24 +2,32 @@
 
 Which proposal is accepted jumps as the parameters move, so that the derivative of a draw with everything else held
 fixed is not what such a sampler declares: it is that of the distribution (implicit reparameterisation), which no
-difference and no forward mode through the loop follows. And one rounding accepts another proposal.
+difference and no forward mode through the loop follows. And one rounding accepts another proposal. So it is where one
+of two draws is taken, by a probability that the parameters decide.
 """
+
+from typing import Any
+
+import jax
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle import kinks
-from verify.oracle.primal import equations, scan_parts
+from verify.oracle.primal import CALLS, TRANSPARENT, equations, inner, is_call, kept, scan_parts, walk
 from verify.report.finding import NotRunError
 
 OWN_DERIVATIVE = "random_gamma"  # JAX's sampler, whose derivative is the implicit one
 DRAWN = {"random_bits", "threefry2x32", "rng_bit_generator"}
 LOOPS = {"while", "scan"}
+RANDOM, DECIDED = 1, 2  # bits: a value depends on what is drawn, on an argument that is differentiated
 WHY = "the function draws until it accepts: its derivative is that of the distribution, not of one draw"
+CHOOSES = "the function takes one of two draws: its derivative is that of the distribution, not of one draw"
 
 
 def refuse(case: CallUnderTest) -> None:
     """Raise NotRunError where nothing but a reference knows the derivative of a draw."""
     if case.tested.reference is None and rejects(case):
         raise NotRunError(WHY)
+    _refuse_a_choice(case)
 
 
 def rejects(case: CallUnderTest) -> bool:
@@ -32,7 +40,8 @@ def rejects(case: CallUnderTest) -> bool:
 
 def refuse_held(case: CallUnderTest) -> None:
     """Raises NotRunError where autodiff is no oracle of such a draw either, though it reaches through the loop: that is
-    held by a stop_gradient, or is a `scan` of so many tries."""
+    held by a stop_gradient, or is a `scan` of so many tries. Nor is it of a rule for a draw out of two."""
+    _refuse_a_choice(case)
     if case.tested.reference is not None or not case.tested.primitives & LOOPS:
         return
     try:
@@ -63,3 +72,35 @@ def _until_accepted(eqn) -> bool:
         return False
     counts = [e.primitive.name in ("lt", "le", "gt", "ge") for e in equations(eqn.params["cond_jaxpr"])]
     return len(counts) != 1 or not counts[0]
+
+
+def _refuse_a_choice(case: CallUnderTest) -> None:
+    unknown = case.tested.reference is None and bool(case.tested.calls)
+    if unknown and case.tested.primitives & DRAWN and _chooses(case):
+        raise NotRunError(CHOOSES)
+
+
+def _chooses(case: CallUnderTest) -> bool:
+    """Whether what is drawn and an argument together select one of two values that depend on arguments. A mask of
+    dropout selects a value or 0."""
+    key = ("chooses what it draws", repr(sorted(case.options.items())))
+    if key not in case.tested.compiled:
+        found: list[Any] = []
+
+        def equation(eqn, marks):
+            name, joined = eqn.primitive.name, 0
+            if name in TRANSPARENT or is_call(eqn, CALLS):
+                return walk(kept(eqn, CALLS) if is_call(eqn, CALLS) else inner(eqn), marks, equation, lambda _: 0)
+            if name == "select_n" and marks[0] == RANDOM | DECIDED and all(m & DECIDED for m in marks[1:]):
+                found.append(eqn)
+            for mark in marks:
+                joined |= mark
+            return [joined | (RANDOM if name in DRAWN else 0)] * len(eqn.outvars)
+
+        try:
+            primal = jax.make_jaxpr(case.tested.flat(case.tested.rule, case.options))(*case.arrays)
+            walk(primal, [DECIDED * (n in case.perturbed) for n in range(len(case.arrays))], equation, lambda _: 0)
+        except Exception:  # it cannot be traced, which `contract` says
+            found = []
+        case.tested.compiled[key] = bool(found)
+    return case.tested.compiled[key]

@@ -71,3 +71,39 @@ def test_where_no_oracle_knows_the_derivative_of_a_draw_nan_on_generated_numbers
 
     report = verify.check(rule, X, cases=1, checks=("gradient", "finite", "differences"))
     assert report.verdict == "could not be checked", report
+
+
+def mixed(scale, key):
+    """Of two exponential draws the one that a probability of `scale` says."""
+    first, second = jax.random.exponential(key, (2, *scale.shape), scale.dtype)
+    return jnp.where(jax.random.uniform(key, scale.shape) < scale / 3, scale * first, scale**2 * second)
+
+
+def dropped(x, rate, key):
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+
+def with_slope(fun, slope):
+    rule = jax.custom_vjp(fun)
+    rule.defvjp(lambda *args: (fun(*args), args), slope)
+    return rule
+
+
+def test_a_choice_by_a_probability_of_the_argument_is_one_too():
+    rule = with_slope(mixed, lambda r, g: (g * 0.7 * mixed(*r) / r[0], None))
+    report = verify.check(rule, X, jax.random.key(1), cases=0)
+    assert (
+        report.because == "the function takes one of two draws: its derivative is that of the distribution, "
+        "not of one draw"
+    ), report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_mask_of_dropout_is_no_such_choice(wrong):
+    def bwd(r, g):
+        (x, rate, _), kept = r, dropped(jnp.ones_like(r[0]), *r[1:])
+        return g * kept * (0.5 if wrong else 1), (g * kept * x).sum() / (1 - rate), None
+
+    key, rate = jax.random.key(2), np.float32(0.3)
+    report = verify.check(with_slope(dropped, bwd), X, rate, key, cases=0, checks=("gradient",))
+    assert report.verdict == ("wrong" if wrong else "right"), report
