@@ -52,9 +52,11 @@ def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator
 
 
 def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest]:
-    """Other shapes and options, at most `limit` of them, the most telling first; fewer of a rule so long that
-    compiling it is what takes the time."""
+    """Other shapes and options, at most `limit` of them, and every word of an option that is one, the most telling
+    first; fewer of a rule so long that compiling it is what takes the time."""
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
+    words = [v for values in option_values(example).values() for v in values if isinstance(v, str)]
+    limit += len(words)
     seen: set[str] = set()
     for index, (label, sizes, options, filler) in enumerate(_plans(example, np.random.default_rng((example.seed, 2)))):
         if len(seen) >= limit:
@@ -152,10 +154,7 @@ def _plans(
         yield from _fitted(example, classes, varied, mixture, generated_inputs.distinct)
     for name, values in choices.items():
         for value in values:
-            # Where one more is refused, as a number of heads that must divide may be: twice as many, or one.
-            tried = (value, 2 * value - 2, 1) if type(value) is int and value > 2 else (value,)
-            plans = (p for v in tried for p in _fitted(example, classes, varied, {name: v}, generated_inputs.negative))
-            yield from islice(plans, 1)
+            yield from _valued(example, classes, varied, name, value)
     for axes in classes[1:2]:  # a stride that divides what it runs over leaves no rest, and one more does
         longer = shapes.set_class(varied, axes, _size(varied, axes) + 1)
         for name in STRIDES & choices.keys():
@@ -170,6 +169,16 @@ def _plans(
     for _ in range(4):
         for mixture in mixtures(choices, rng):
             yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
+
+
+def _valued(example: CallUnderTest, classes: list, sizes: list, name: str, value: Any) -> Iterator[tuple]:
+    """The call with an option of this value. Where that is refused, as a number of heads that must divide may be, twice
+    as many and one: a group of one channel has no variance."""
+    given = lambda v: _fitted(example, classes, sizes, {name: v}, generated_inputs.negative)  # noqa: E731
+    plans = list(given(value))
+    if not plans and type(value) is int and value > 2:
+        plans = [*given(2 * value - 2), *given(1)]
+    yield from plans
 
 
 def all_different(example: CallUnderTest, classes: list[shapes.Axes], base: list) -> list[tuple[int, ...]]:

@@ -87,13 +87,16 @@ MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
-def _with_ones(leaf: Leaf, sizes: list[int]) -> Leaf:
-    """A leaf whose labels are all 0, as of one segment, with 1 in the second half, where every axis takes both."""
+def _with_others(leaf: Leaf, sizes: list[int]) -> Leaf:
+    """A leaf whose labels are all 0, as of one segment, with 1 in the second half, where every axis takes both; one of
+    which all are another number, as the lengths of sequences may be, with the number before it there."""
     labels = leaf.value
-    if leaf.kind != INTEGER or labels.dtype == bool or labels.ndim == 0 or labels.any() or min(sizes, default=1) < 2:
+    if leaf.kind != INTEGER or labels.dtype == bool or labels.ndim == 0 or not labels.size or np.ptp(labels):
         return leaf
-    later = np.arange(labels.shape[-1]) >= labels.shape[-1] // 2
-    return replace(leaf, value=np.where(later, 1, labels).astype(labels.dtype)) if later.size >= FEWEST else leaf
+    number, count = int(labels.flat[0]), labels.shape[-1]
+    other = 1 if number == 0 and min(sizes, default=1) > 1 and count >= FEWEST else number - 1 if number > 1 else number
+    later = np.arange(count) >= (count + 1) // 2
+    return replace(leaf, value=np.where(later, other, labels).astype(labels.dtype))
 
 
 def _beside(number: np.ndarray, sizes: list[int]) -> np.ndarray:
@@ -111,7 +114,7 @@ def fill(
     example's size and domain, labels drawn from the example's labels, and other keys."""
     given = [case.tested.leaves[k] for k in case.tested.arrays]
     sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
-    example = [_with_ones(leaf, sizes) for leaf in given]
+    example = [_with_others(leaf, sizes) for leaf in given]
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):

@@ -9,7 +9,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.generate import labels
-from verify.generate.own_code import words_about, words_beside
+from verify.generate.own_code import words_beside, words_compared
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
 GEOMETRY: dict[str, tuple[Any, ...]] = {
@@ -31,12 +31,14 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
 }
 # The same of options that are a word.
 WORDS: dict[str, tuple[str, ...]] = {
-    "mode": ("full", "same", "valid", "edge", "reflect", "wrap"),  # of a convolution or a padding
+    # Of a convolution, a padding or a resizing.
+    "mode": ("full", "same", "valid", "edge", "reflect", "wrap", "bilinear", "nearest"),
     "norm": ("ortho", "forward", "backward"),  # of a Fourier transform
     "reduction": ("mean", "sum", "none"),
     "approximate": ("none", "tanh"),  # of a GELU
 }
 OFF = 0.4  # beside 0 or None, which may stand for a round number: 1/2 is the scale of heads of width 4
+NUMBERS = ("temperature", "softcap", "soft_cap", "logits_soft_cap", "sm_scale", "softmax_scale")  # never an array
 CUTOFFS = ("rcond", "rtol", "atol", "tol", "eps", "epsilon")
 
 
@@ -44,14 +46,14 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
     """For each option that may vary, the values worth trying beside its default."""
     found = {}
     for name, parameter in example.tested.options.items():
-        values = list(GEOMETRY.get(name, WORDS.get(name, ()) if isinstance(parameter.default, str) else ()))
-        values += labels.of(example, name)
+        values = [*GEOMETRY.get(name, ()), *labels.of(example, name)]
+        if isinstance(parameter.default, str) and not values:
+            values = list(dict.fromkeys([*words_beside(example.tested.rule, parameter.default), *WORDS.get(name, ())]))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
-        if isinstance(parameter.default, str) and not values:
-            values = list(words_beside(example.tested.rule, parameter.default))
         if parameter.default is None and not values:
-            values = _announced(name, parameter.annotation) or list(words_about(example.tested.rule, name))
+            values = _announced(name, parameter.annotation) or list(words_compared(example.tested.rule, name))
+            values = values or [OFF] * (name in NUMBERS)
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
         if values:

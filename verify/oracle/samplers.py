@@ -6,6 +6,9 @@ difference and no forward mode through the loop follows. And one rounding accept
 of two draws is taken, by a probability that the parameters decide.
 """
 
+import functools
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -71,7 +74,51 @@ def _until_accepted(eqn) -> bool:
     if not any(e.primitive.name in DRAWN for e in equations(eqn.params["body_jaxpr"])):
         return False
     counts = [e.primitive.name in ("lt", "le", "gt", "ge") for e in equations(eqn.params["cond_jaxpr"])]
-    return len(counts) != 1 or not counts[0]
+    return (len(counts) != 1 or not counts[0]) and _ends_by_chance(eqn)
+
+
+def _ends_by_chance(eqn: Any) -> bool:
+    """Whether the end of a `while` loop depends on what is drawn in it, as that of a bisection of a Brownian path does
+    not, which draws at each step."""
+    body, condition = eqn.params["body_jaxpr"], eqn.params["cond_jaxpr"]
+    count = len(body.out_avals)
+    carry = _settled(body, [0] * (len(body.in_avals) - count), [0] * count, [])
+    return bool(_marked(condition, [0] * (len(condition.in_avals) - count) + carry, [])[0] & RANDOM)
+
+
+def _settled(body: Any, constants: list[int], carry: list[int], moving: list[int]) -> list[int]:
+    """The marks of a loop's results: those of its carry, once they grow no more, and of what it stacks."""
+    while True:
+        after = _marked(body, [*constants, *carry, *moving], [])
+        joined = [a | b for a, b in zip(carry, after, strict=False)]
+        if joined == carry:
+            return [*carry, *after[len(carry) :]]
+        carry = joined
+
+
+def _marked(closed: Any, marks: Sequence[int], chosen: list[Any]) -> list[int]:
+    """On what the results of a program depend, from the same of its arguments; `chosen` takes the selections by what is
+    drawn and an argument between values of arguments, outside of loops."""
+
+    def equation(eqn, marks):
+        name = eqn.primitive.name
+        if name in TRANSPARENT or is_call(eqn, CALLS):
+            return _marked(kept(eqn, CALLS) if is_call(eqn, CALLS) else inner(eqn), marks, chosen)
+        if name == "while":
+            body = eqn.params["body_jaxpr"]
+            start, end = len(marks) - len(body.in_avals), len(marks) - len(body.out_avals)
+            return _settled(body, marks[start:end], marks[end:], [])
+        if name == "scan":
+            return _settled(eqn.params["jaxpr"], *scan_parts(eqn, marks))
+        if name == "cond":
+            branches = [_marked(branch, marks[1:], chosen) for branch in eqn.params["branches"]]
+            return [functools.reduce(operator.or_, found, marks[0]) for found in zip(*branches, strict=True)]
+        if name == "select_n" and marks[0] == RANDOM | DECIDED and all(m & DECIDED for m in marks[1:]):
+            chosen.append(eqn)
+        joined = functools.reduce(operator.or_, marks, RANDOM if name in DRAWN else 0)
+        return [joined] * len(eqn.outvars)
+
+    return walk(closed, marks, equation, lambda _: 0)
 
 
 def _refuse_a_choice(case: CallUnderTest) -> None:
@@ -85,22 +132,11 @@ def _chooses(case: CallUnderTest) -> bool:
     dropout selects a value or 0."""
     key = ("chooses what it draws", repr(sorted(case.options.items())))
     if key not in case.tested.compiled:
-        found: list[Any] = []
-
-        def equation(eqn, marks):
-            name, joined = eqn.primitive.name, 0
-            if name in TRANSPARENT or is_call(eqn, CALLS):
-                return walk(kept(eqn, CALLS) if is_call(eqn, CALLS) else inner(eqn), marks, equation, lambda _: 0)
-            if name == "select_n" and marks[0] == RANDOM | DECIDED and all(m & DECIDED for m in marks[1:]):
-                found.append(eqn)
-            for mark in marks:
-                joined |= mark
-            return [joined | (RANDOM if name in DRAWN else 0)] * len(eqn.outvars)
-
+        chosen: list[Any] = []
         try:
             primal = jax.make_jaxpr(case.tested.flat(case.tested.rule, case.options))(*case.arrays)
-            walk(primal, [DECIDED * (n in case.perturbed) for n in range(len(case.arrays))], equation, lambda _: 0)
+            _marked(primal, [DECIDED * (n in case.perturbed) for n in range(len(case.arrays))], chosen)
         except Exception:  # it cannot be traced, which `contract` says
-            found = []
-        case.tested.compiled[key] = bool(found)
+            chosen = []
+        case.tested.compiled[key] = bool(chosen)
     return case.tested.compiled[key]
