@@ -37,4 +37,3 @@ def test_integers_that_are_all_alike_are_varied():
     assert drawn([5, 5, 5, 5]) == [4, 5]
     assert drawn([0, 0, 0, 0]) == [0, 1]
     assert drawn([1, 1, 1, 1]) == [1]  # a count may not be 0
-    assert drawn([-1, -1, -1, -1]) == [-1]
