@@ -5,7 +5,7 @@ A call that the function or its reference refuses is simply not a case, so nothi
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.generate import compared, generated_inputs, labels, repeated, shapes, signs
 from verify.generate.effort import operations
-from verify.generate.options import mixtures, option_values
+from verify.generate.options import GEOMETRY, mixtures, option_values
 from verify.generate.promised import promised
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
@@ -55,12 +55,9 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
     """Other shapes and options, at most `limit` of them, and every word of an option that is one, the most telling
     first; fewer of a rule so long that compiling it is what takes the time."""
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
-    words = [v for values in option_values(example).values() for v in values if isinstance(v, str)]
-    limit += len(words)
     seen: set[str] = set()
-    for index, (label, sizes, options, filler) in enumerate(_plans(example, np.random.default_rng((example.seed, 2)))):
-        if len(seen) >= limit:
-            return  # each further plan would ask the function whether it takes it
+    plans = _plans(example, np.random.default_rng((example.seed, 2)))
+    for index, (label, sizes, options, filler) in enumerate(_limited(plans, seen, limit, _worded(example))):
         key = repr((sizes, sorted(options.items(), key=str)))
         if key in seen:
             continue
@@ -169,6 +166,23 @@ def _plans(
     for _ in range(4):
         for mixture in mixtures(choices, rng):
             yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
+
+
+def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> Iterator:
+    """The plans until so many are seen, then the further ones; each more would ask the function whether it takes it."""
+    yield from takewhile(lambda _: len(seen) < limit, plans)
+    yield from further
+
+
+def _worded(example: CallUnderTest) -> Iterator[tuple]:
+    """The call with each word of an option that is a word by default, or None, but for paddings."""
+    choices = {name: v for name, v in option_values(example).items() if name not in GEOMETRY}
+    words = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]
+    if words:
+        base, classes = [tuple(a.shape) for a in example.arrays], shapes.free_classes(example)
+        varied = all_different(example, classes, base)
+        for name, value in words:
+            yield from _valued(example, classes, varied, name, value)
 
 
 def _valued(example: CallUnderTest, classes: list, sizes: list, name: str, value: Any) -> Iterator[tuple]:
