@@ -35,6 +35,7 @@ class Leaf:
     kind: str
     value: Any
     domain: tuple[Domain, ...] = ()  # what floating numbers may be
+    guessed: bool = False  # whether the example shows that, and `domain=` says nothing
     part: str = ""  # "real" or "imag" of a complex array: two leaves, one after the other
 
     @property
@@ -185,7 +186,8 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
                 words = said(leaf.path, leaf.value, domain)
             except ValueError as error:
                 raise UncheckableError(str(error)) from error
-            leaf = replace(leaf, domain=seen(leaf.value, len(floats) == 1) if words is None else words)
+            domains = seen(leaf.value, len(floats) == 1) if words is None else words
+            leaf = replace(leaf, domain=domains, guessed=words is None)
         found.append(leaf)
     return tuple(found)
 

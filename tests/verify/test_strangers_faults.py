@@ -100,7 +100,7 @@ def test_is_seen_and_its_right_twin_passes(fault):
 
 def test_a_finding_says_with_which_option_the_rule_is_wrong():
     report = verify.check(joined(penalised, penalised_bwd, wrong=True), normal(4, 5), checks=CHECKS)
-    assert "right as called, wrong with z_loss=0.5" in report.failures[0].cause
+    assert "right as called, wrong with z_loss=0.4" in report.failures[0].cause
 
 
 @pytest.mark.parametrize("wrong", [True, False])

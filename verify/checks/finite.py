@@ -56,8 +56,9 @@ def findings(case: CallUnderTest) -> list[Finding]:
             index = tuple(int(i) for i in np.argwhere(bad)[0])
             text = f"{int(bad.sum())} of {bad.size} elements are not finite, from finite inputs"
             cause = far_from_zero.CAUSE if far_from_zero.is_at(case) else UNSTABLE
-            # Without an oracle the true cotangent may be infinite, as a root's at 0 is.
-            unknown = not _known(case) and (samplers.rejects(case) or not _has_slope(case, k, index))
+            # Without an oracle the true cotangent may be infinite, as a root's at 0 is; of a draw autodiff is none.
+            unknown = samplers.rejects(case) and case.tested.reference is None
+            unknown = unknown or (not _known(case) and not _has_slope(case, k, index))
             note = not case.example and (unknown or plain(case))
             found.append(
                 Finding(NAME, name, index, None, float(bar[index]), "not finite", text, case.label, cause, note=note)

@@ -109,12 +109,13 @@ def _without_gradient(case: CallUnderTest) -> list[Finding]:
 
 def _as_at_own_dtype(case: CallUnderTest, plain: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
     """Whether the oracle at the example's own dtype has this value: random draws and roundings are other functions
-    in float64 than in float32."""
+    in float64 than in float32, and a formula may overflow there whatever rule it has."""
     try:
         theirs = case.pull(OWN, case.y_bar, case.tested.oracle(case.options), "autodiff")[0]
     except Exception:
         return False
-    return not any(wrong_elements(t, y, a).any() for t, y, a in zip(theirs, plain, allowed, strict=True))
+    triples = zip(theirs, plain, allowed, strict=True)
+    return not any((wrong_elements(t, y, a) & ~(np.isnan(t) & np.isnan(y))).any() for t, y, a in triples)
 
 
 def _finite(y: np.ndarray) -> np.ndarray:

@@ -5,15 +5,15 @@ A call that the function or its reference refuses is simply not a case, so nothi
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.generate import compared, generated_inputs, repeated, shapes
+from verify.generate import compared, generated_inputs, labels, repeated, shapes, signs
 from verify.generate.effort import operations
-from verify.generate.options import mixtures, option_values
+from verify.generate.options import GEOMETRY, mixtures, option_values
 from verify.generate.promised import promised
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
@@ -38,6 +38,7 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
             yield from _other_cotangents(case, rng)
             yield from repeated.calls(example, case)
             yield from compared.calls(example, case)
+            yield from signs.calls(example, case)
 
 
 def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:
@@ -51,13 +52,12 @@ def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator
 
 
 def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest]:
-    """Other shapes and options, at most `limit` of them, the most telling first; fewer of a rule so long that
-    compiling it is what takes the time."""
+    """Other shapes and options, at most `limit` of them, and every word of an option that is one, the most telling
+    first; fewer of a rule so long that compiling it is what takes the time."""
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
     seen: set[str] = set()
-    for index, (label, sizes, options, filler) in enumerate(_plans(example, np.random.default_rng((example.seed, 2)))):
-        if len(seen) >= limit:
-            return  # each further plan would ask the function whether it takes it
+    plans = _plans(example, np.random.default_rng((example.seed, 2)))
+    for index, (label, sizes, options, filler) in enumerate(_limited(plans, seen, limit, _worded(example))):
         key = repr((sizes, sorted(options.items(), key=str)))
         if key in seen:
             continue
@@ -66,7 +66,7 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
         fillers = {example.perturbed[0]: filler}
         arrays = generated_inputs.fill(example, rng, fillers, sizes)
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
-        case = with_cotangent(case, rng)
+        case = with_cotangent(labels.held(case, options), rng)
         if feasible(case, example):
             yield case
 
@@ -151,23 +151,48 @@ def _plans(
         yield from _fitted(example, classes, varied, mixture, generated_inputs.distinct)
     for name, values in choices.items():
         for value in values:
-            # Where one more is refused, as a number of heads that must divide may be: twice as many, or one.
-            tried = (value, 2 * value - 2, 1) if type(value) is int and value > 2 else (value,)
-            plans = (p for v in tried for p in _fitted(example, classes, varied, {name: v}, generated_inputs.negative))
-            yield from islice(plans, 1)
+            yield from _valued(example, classes, varied, name, value)
     for axes in classes[1:2]:  # a stride that divides what it runs over leaves no rest, and one more does
         longer = shapes.set_class(varied, axes, _size(varied, axes) + 1)
         for name in STRIDES & choices.keys():
             yield from _fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
     for axes in classes[1:]:
         now = _size(varied, axes)
-        for several in ((1,), (now + 1, 2 * now)):  # halves or pairs take twice as many, and not one more
+        # Halves or pairs take twice as many, and not one more; heads that others share may be half as many.
+        for several in ((1,), (now + 1, 2 * now, max(2, now // 2))):
             tried = ((size, shapes.set_class(varied, axes, size)) for size in several)
             for size, sizes in islice((t for t in tried if shapes.accepted(example, t[1], default)), 1):
                 yield f"{_named(example, axes)} of {size}: {shown(sizes)}", sizes, default, generated_inputs.distinct
     for _ in range(4):
         for mixture in mixtures(choices, rng):
             yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
+
+
+def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> Iterator:
+    """The plans until so many are seen, then the further ones; each more would ask the function whether it takes it."""
+    yield from takewhile(lambda _: len(seen) < limit, plans)
+    yield from further
+
+
+def _worded(example: CallUnderTest) -> Iterator[tuple]:
+    """The call with each word of an option that is a word by default, or None, but for paddings."""
+    choices = {name: v for name, v in option_values(example).items() if name not in GEOMETRY}
+    words = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]
+    if words:
+        base, classes = [tuple(a.shape) for a in example.arrays], shapes.free_classes(example)
+        varied = all_different(example, classes, base)
+        for name, value in words:
+            yield from _valued(example, classes, varied, name, value)
+
+
+def _valued(example: CallUnderTest, classes: list, sizes: list, name: str, value: Any) -> Iterator[tuple]:
+    """The call with an option of this value. Where that is refused, as a number of heads that must divide may be, twice
+    as many and one: a group of one channel has no variance."""
+    given = lambda v: _fitted(example, classes, sizes, {name: v}, generated_inputs.negative)  # noqa: E731
+    plans = list(given(value))
+    if not plans and type(value) is int and value > 2:
+        plans = [*given(2 * value - 2), *given(1)]
+    yield from plans
 
 
 def all_different(example: CallUnderTest, classes: list[shapes.Axes], base: list) -> list[tuple[int, ...]]:

@@ -82,17 +82,21 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
 WORDS = (2, 4)  # of a raw random key
 FEWEST = 4  # numbers in a row that show an order
+LATER = 3  # positions
 MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
-def _with_ones(leaf: Leaf, sizes: list[int]) -> Leaf:
-    """A leaf whose labels are all 0, as of one segment, with 1 in the second half, where every axis takes both."""
+def _with_others(leaf: Leaf, sizes: list[int]) -> Leaf:
+    """A leaf whose labels are all 0, as of one segment, with 1 in the second half, where every axis takes both; one of
+    which all are another number, as the lengths of sequences may be, with the number before it there."""
     labels = leaf.value
-    if leaf.kind != INTEGER or labels.dtype == bool or labels.ndim == 0 or labels.any() or min(sizes, default=1) < 2:
+    if leaf.kind != INTEGER or labels.dtype == bool or labels.ndim == 0 or not labels.size or np.ptp(labels):
         return leaf
-    later = np.arange(labels.shape[-1]) >= labels.shape[-1] // 2
-    return replace(leaf, value=np.where(later, 1, labels).astype(labels.dtype)) if later.size >= FEWEST else leaf
+    number, count = int(labels.flat[0]), labels.shape[-1]
+    other = 1 if number == 0 and min(sizes, default=1) > 1 and count >= FEWEST else number - 1 if number > 1 else number
+    later = np.arange(count) >= (count + 1) // 2
+    return replace(leaf, value=np.where(later, other, labels).astype(labels.dtype))
 
 
 def _beside(number: np.ndarray, sizes: list[int]) -> np.ndarray:
@@ -110,7 +114,7 @@ def fill(
     example's size and domain, labels drawn from the example's labels, and other keys."""
     given = [case.tested.leaves[k] for k in case.tested.arrays]
     sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
-    example = [_with_ones(leaf, sizes) for leaf in given]
+    example = [_with_others(leaf, sizes) for leaf in given]
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):
@@ -135,8 +139,12 @@ def fill(
             classes = _classes(example, shapes, labels)
             # Rows written to one place in no order have no value.
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
-            any_order = read_by.is_identity(leaf.value) and read_by.in_any_order(case, n)
-            arrays.append(_as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order))
+            identity = read_by.is_identity(leaf.value)
+            any_order = identity and read_by.in_any_order(case, n)
+            drawn = _as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order)
+            # Positions that begin at 0 in the example need not, where no row is read by them.
+            later = identity and leaf.value.shape[-1] >= FEWEST and read_by.as_numbers(case, n)
+            arrays.append(drawn + LATER if later else drawn)
         else:
             arrays.append(_another_key(rng, leaf.value) if leaf.kind == KEY else leaf.value)
     return tuple(intervals.in_order(arrays, example))
@@ -156,11 +164,16 @@ def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:
-    """Something true in every row, if it is so in the example: an average or a softmax over nothing has no value."""
-    if drawn.ndim == 0 or not drawn.shape[-1] or not example.any(-1).all():
+    """Something true in every row, if it is so in the example, and something false, if that is so: an average or a
+    softmax over nothing has no value, and a mask says either what stays or what is left out."""
+    if drawn.ndim == 0 or not drawn.shape[-1]:
         return drawn
     one = rng.integers(0, drawn.shape[-1], (*drawn.shape[:-1], 1)) == np.arange(drawn.shape[-1])
-    return np.where(drawn.any(-1, keepdims=True), drawn, one)
+    if example.any(-1).all():
+        drawn = np.where(drawn.any(-1, keepdims=True), drawn, one)
+    if not example.all(-1).any() and drawn.shape[-1] > 1:
+        drawn = np.where(drawn.all(-1, keepdims=True), ~one, drawn)
+    return drawn
 
 
 def _as_indices(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.generate.own_code import words_beside
+from verify.generate import labels
+from verify.generate.own_code import words_beside, words_compared
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
 GEOMETRY: dict[str, tuple[Any, ...]] = {
@@ -22,8 +23,6 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
     "slope_at_zero": (0.0, 0.5, 1.0),
     "label_smoothing": (0.1,),
     "negative_slope": (0.2,),
-    "ignore_index": (1,),  # a label that the example may hold
-    "padding_idx": (1,),
     "axis": (0, -1),
     "size": (3, 1),
     "algorithm": ("xla", "im2col"),
@@ -32,10 +31,14 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
 }
 # The same of options that are a word.
 WORDS: dict[str, tuple[str, ...]] = {
-    "mode": ("full", "same", "valid", "edge", "reflect", "wrap"),  # of a convolution or a padding
+    # Of a convolution, a padding or a resizing.
+    "mode": ("full", "same", "valid", "edge", "reflect", "wrap", "bilinear", "nearest"),
     "norm": ("ortho", "forward", "backward"),  # of a Fourier transform
     "reduction": ("mean", "sum", "none"),
+    "approximate": ("none", "tanh"),  # of a GELU
 }
+OFF = 0.4  # beside 0 or None, which may stand for a round number: 1/2 is the scale of heads of width 4
+NUMBERS = ("temperature", "softcap", "soft_cap", "logits_soft_cap", "sm_scale", "softmax_scale")  # never an array
 CUTOFFS = ("rcond", "rtol", "atol", "tol", "eps", "epsilon")
 
 
@@ -43,12 +46,14 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
     """For each option that may vary, the values worth trying beside its default."""
     found = {}
     for name, parameter in example.tested.options.items():
-        values = list(GEOMETRY.get(name, WORDS.get(name, ()) if isinstance(parameter.default, str) else ()))
+        values = [*GEOMETRY.get(name, ()), *labels.of(example, name)]
+        if isinstance(parameter.default, str) and not values:
+            values = list(dict.fromkeys([*words_beside(example.tested.rule, parameter.default), *WORDS.get(name, ())]))
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
-        if isinstance(parameter.default, str) and not values:
-            values = list(words_beside(example.tested.rule, parameter.default))
-        values += [v for v in _announced(name, parameter.annotation) if not values and parameter.default is None]
+        if parameter.default is None and not values:
+            values = _announced(name, parameter.annotation) or list(words_compared(example.tested.rule, name))
+            values = values or [OFF] * (name in NUMBERS)
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
         if values:
@@ -63,7 +68,7 @@ def _near(default: Any) -> list[Any]:
     if isinstance(default, int):
         return [default + 1]
     if isinstance(default, float) and np.isfinite(default):
-        return [0.75 * default or 0.5]  # 0 is off
+        return [0.75 * default or OFF]  # 0 is off
     if isinstance(default, tuple | list) and default:
         kind, *head = type(default), *default
         if all(type(v) is int for v in head) and len(head) > 2 and sorted(head) == list(range(len(head))):
@@ -77,7 +82,7 @@ def _announced(name: str, annotation: Any) -> list[Any]:
     """Values of an option that is None, and may be a number by its annotation. Below a cut-off a function takes numbers
     for zero: at 0.5 the pseudo-inverse is that of another matrix, of which none of its derivatives is right."""
     kinds = typing.get_args(annotation)
-    real = 1e-6 if name in CUTOFFS else 0.5
+    real = 1e-6 if name in CUTOFFS else OFF
     return [value for kind, value in ((bool, True), (int, 2), (float, real)) if kind in kinds]
 
 

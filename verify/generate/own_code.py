@@ -1,5 +1,6 @@
 """What a rule's own code holds: numbers and words that it was written for."""
 
+import dis
 import functools
 import types
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from verify.program.identity import filled
 
 MOST_PARTS = 1000  # of a rule and its functions that are looked at
 MOST_WORDS = 3
+COMPARES = ("COMPARE_OP", "CONTAINS_OP")
 
 
 def parts(rule: Any) -> Iterator[Any]:
@@ -37,6 +39,26 @@ def words_beside(rule: Any, word: str) -> list[str]:
             texts = [t for t in part if isinstance(t, str)]
             found.update(dict.fromkeys(texts) if word in texts else {})
     return [t for t in found if t != word and t.isidentifier()][:MOST_WORDS]
+
+
+def words_compared(rule: Any, name: str) -> list[str]:
+    """Words with which the code compares an argument or variable `name`: what an option that is None may be, as "silu"
+    is in `activation == "silu"` and in `activation in ("silu", "swish")`."""
+    found: dict[str, None] = {}
+    for part in parts(rule):
+        if isinstance(part, types.FunctionType | types.CodeType):
+            for words in _compared(part, name):
+                found.update(dict.fromkeys([words] if isinstance(words, str) else sorted(words, key=str)))
+    return [t for t in found if isinstance(t, str)][:MOST_WORDS]
+
+
+def _compared(code: Any, name: str) -> Iterator[Any]:
+    """The constants, words or groups of them, beside `name` in the comparisons of one function."""
+    steps = list(dis.get_instructions(code))
+    for first, second, third in zip(steps, steps[1:], steps[2:], strict=False):
+        if third.opname in COMPARES and name in (first.argval, second.argval):
+            constants = [s.argval for s in (first, second) if s.opname == "LOAD_CONST"]
+            yield from (c for c in constants if isinstance(c, str | tuple | frozenset))
 
 
 def _package(function: Any) -> str:

@@ -1,9 +1,11 @@
 """Integers that a function only reads or writes rows by. In the example they may stand in order by chance, as those of
 the identity permutation do; of positions that are computed with, or that JAX is told are sorted, the order is meant."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
@@ -15,6 +17,8 @@ PREPARES = {
     *("squeeze", "transpose", "stop_gradient"),
 }
 
+RESHAPES = PREPARES - {"lt", "add", "select_n", "convert_element_type"}
+
 
 def is_identity(labels: np.ndarray) -> bool:
     """Whether every row is 0, 1, 2, …"""
@@ -23,13 +27,31 @@ def is_identity(labels: np.ndarray) -> bool:
 
 def in_any_order(case: CallUnderTest, n: int) -> bool:
     """Whether the n-th array, of integers, is nothing but rows to read or write, which JAX is not told are sorted."""
-    key = ("in any order", n, repr(sorted(case.options.items())))
+    return _used_only(case, n, "in any order", PREPARES, _as_rows)
+
+
+def as_numbers(case: CallUnderTest, n: int) -> bool:
+    """Whether the n-th array, of integers, is made floating numbers before anything else, as times and angles are."""
+    return _used_only(case, n, "as numbers", RESHAPES, _as_floats)
+
+
+def _as_rows(eqn: Any, indices: list[bool]) -> bool:
+    reads = eqn.primitive.name == "gather" or eqn.primitive.name.startswith("scatter")
+    return reads and not eqn.params.get("indices_are_sorted") and [k for k, i in enumerate(indices) if i] == [1]
+
+
+def _as_floats(eqn: Any, indices: list[bool]) -> bool:
+    return eqn.primitive.name == "convert_element_type" and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating)
+
+
+def _used_only(case: CallUnderTest, n: int, how: str, prepares: set[str], use: Callable) -> bool:
+    key = (how, n, repr(sorted(case.options.items())))
     if key not in case.tested.compiled:
-        case.tested.compiled[key] = _in_any_order(case, n)
+        case.tested.compiled[key] = _every_use(case, n, prepares, use)
     return case.tested.compiled[key]
 
 
-def _in_any_order(case: CallUnderTest, n: int) -> bool:
+def _every_use(case: CallUnderTest, n: int, prepares: set[str], use: Callable) -> bool:
     meant: list[Any] = []
 
     def equation(eqn, indices):
@@ -38,11 +60,11 @@ def _in_any_order(case: CallUnderTest, n: int) -> bool:
             return none
         if name in TRANSPARENT or is_call(eqn, CALLS):
             return walk(kept(eqn, CALLS) if is_call(eqn, CALLS) else inner(eqn), indices, equation, lambda _: False)
-        if name in PREPARES:
+        if use(eqn, indices):
+            return none
+        if name in prepares:
             return [True] * len(eqn.outvars)
-        rows = (name == "gather" or name.startswith("scatter")) and not eqn.params.get("indices_are_sorted")
-        if not rows or [k for k, index in enumerate(indices) if index] != [1]:
-            meant.append(eqn)
+        meant.append(eqn)
         return none
 
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
+from verify.generate import signs
 from verify.generate.divisions import divided
 from verify.generate.domain import occur_once
 from verify.oracle.primal import equations
@@ -51,7 +52,10 @@ def _repeated(example: CallUnderTest) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def beyond_the_example(case: CallUnderTest) -> bool:
-    """Whether an index occurs twice here, where the example shows that none may."""
+    """Whether an index occurs twice here, where the example shows that none may, or a number is below 0 where its are
+    above."""
+    if signs.beyond_the_example(case):
+        return True
     shown = {n: np.asarray(case.tested.leaves[case.tested.arrays[n]].value) for n in _indices(case)}
     return any(
         not occur_once(case.arrays[n])

@@ -88,9 +88,11 @@ def class_of(
         for others in combinations(mates[:6], count):
             if _free(case, (axis, *others), shapes, size):
                 return (axis, *others)
-    for group in dict.fromkeys(((axis,), (axis, *tied))):  # halves, pairs and heads take no more by one
-        several = [resized(shapes, dict.fromkeys(group, f * size)) for f in (2, 3)]
-        if size > 1 and all(accepted(case, s, case.options) for s in several):
+    # Halves, pairs and heads take no more by one; one head that all others share may be two or four of them, where an
+    # axis that only broadcasts takes as many as the other has.
+    for group in dict.fromkeys(((axis,), (axis, *tied))):
+        several = [resized(shapes, dict.fromkeys(group, f * size)) for f in ((2, 3) if size > 1 else (2, 4))]
+        if all(accepted(case, s, case.options) for s in several):
             return group
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
     for other in related:

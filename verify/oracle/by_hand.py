@@ -5,6 +5,7 @@ so with it, as ∞ · 0 where a distribution function saturates. That is worth a
 """
 
 import os
+import types
 from typing import Any
 
 import jax
@@ -12,8 +13,11 @@ import jax
 from verify.call_under_test import CallUnderTest
 from verify.oracle.instances import INSTANCE
 from verify.oracle.primal import CALLS, equations, is_call
+from verify.program.closures import PARTS, RULES
+from verify.program.identity import filled
 
 JAX = os.path.join(os.path.dirname(jax.__file__), "")  # the folder of its files
+WRITTEN = ("call_jaxpr", "jvp_jaxpr_fun", "fwd_jaxpr_thunk", "bwd")  # the parts of a rule, which know their files
 
 
 def plain(case: CallUnderTest) -> bool:
@@ -23,10 +27,32 @@ def plain(case: CallUnderTest) -> bool:
     key = ("plain", repr(sorted(case.options.items())))
     if key not in case.tested.compiled:
         closed = jax.make_jaxpr(case.tested.flat(case.tested.rule, case.options))(*case.arrays)
-        case.tested.compiled[key] = all(not is_call(e, CALLS) or _of_jax(e) for e in equations(closed))
+        rules = [e for e in equations(closed) if is_call(e, CALLS)]
+        case.tested.compiled[key] = not _written(case.tested.rule) and all(map(_of_jax, rules))
     return case.tested.compiled[key]
 
 
 def _of_jax(eqn: Any) -> bool:
-    info = getattr(getattr(eqn.params.get("call_jaxpr"), "jaxpr", None), "debug_info", None)
-    return str(getattr(info, "func_filename", "")).startswith(JAX)
+    """Whether all parts of a rule are in JAX's files: a rule of one's own may be of one of JAX's functions."""
+    infos = [_info(eqn.params[part]) for part in WRITTEN if part in eqn.params]
+    return bool(infos) and all(str(getattr(info, "func_filename", "")).startswith(JAX) for info in infos)
+
+
+def _info(part: Any) -> Any:
+    return getattr(getattr(part, "jaxpr", part), "debug_info", None)
+
+
+def _written(rule: Any) -> bool:
+    """Whether the callable is a rule of which a part is in another file than JAX's; what `defjvps` is given is in the
+    cells of a function of JAX."""
+    if not isinstance(rule, RULES):
+        return False
+    parts = [getattr(rule, part, None) for part in PARTS]
+    jvps = [f for part in parts for cell in getattr(part, "__closure__", None) or () for f in _functions(cell)]
+    own = [part for part in (*parts, *jvps) if isinstance(part, types.FunctionType)]
+    return any(not part.__code__.co_filename.startswith(JAX) for part in own)
+
+
+def _functions(cell: Any) -> list[Any]:
+    value = cell.cell_contents if filled(cell) else None
+    return list(value) if isinstance(value, tuple | list) else [value]

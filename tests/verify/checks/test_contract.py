@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.experimental import pallas
 
 import verify
 
@@ -45,6 +46,20 @@ def test_what_jax_says_it_cannot_differentiate_is_no_fault():
     for report in (segments, vectors):
         assert report.verdict == "could not be checked", report
         assert "JAX cannot differentiate the function" in report.because
+
+
+def test_nor_is_a_kernel_without_a_derivative_but_an_output_that_depends_on_tangents_is_one():
+    def kernel(x_ref, y_ref):
+        y_ref[...] = jnp.exp(x_ref[...])
+
+    def run(x):
+        return pallas.pallas_call(kernel, out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype), interpret=True)(x)
+
+    report = verify.check(run, normal(0, 3), cases=0)
+    assert "JAX cannot differentiate the function" in report.because, report
+    wrong = jax.custom_jvp(jnp.exp)
+    wrong.defjvp(lambda p, t: (jnp.exp(*p) + 0 * t[0], jnp.exp(*p) * t[0]))
+    assert verify.check(wrong, normal(0, 3), cases=0).verdict == "wrong"
 
 
 def carried(x, kernel, before):

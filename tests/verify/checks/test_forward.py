@@ -1,6 +1,7 @@
 """The value, where no gradient can be compared."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -42,3 +43,16 @@ def test_a_cast_to_eight_bits_may_round_otherwise_where_xla_optimises_more():
     x = np.linspace(-1, 1, 257, dtype=np.float32)  # every tie between two numbers of eight bits
     report = verify.check(rule, x, reference=lambda x: x + jax.lax.stop_gradient(cast(x) - x), checks=("forward",))
     assert not report.failures, report
+
+
+def test_a_value_that_the_formula_itself_loses_in_float32_is_no_fault():
+    """∞ · 0 at 30, in a rule that has a right slope there."""
+
+    def scaled(x):
+        return jnp.exp(x * x) * jax.scipy.special.erfc(x)
+
+    rule = jax.custom_vjp(scaled)
+    rule.defvjp(lambda x: (scaled(x), x), lambda x, g: (g * (2 * x * scaled(x) - 2 / np.sqrt(np.pi)),))
+    x = np.array([1.0, -0.5, 2.0, 0.3, 1.5], np.float32)
+    assert not verify.check(rule, x, checks=("forward",)).failures
+    assert verify.check(rule, x, checks=("forward",), reference=lambda x: scaled(x) + 1e-3).failures

@@ -37,9 +37,9 @@ def test_a_cut_off_that_is_none_stays_small():
 @pytest.mark.parametrize(
     ("default", "annotation", "values"),
     [
-        (0.0, float, [0.5]),  # 0 is off
+        (0.0, float, [0.4]),  # 0 is off
         (0.5, float, [0.375]),
-        (None, float | None, [0.5]),
+        (None, float | None, [0.4]),
         (None, int | None, [2]),
         (None, bool | None, [True]),
         (None, str | None, None),
@@ -78,6 +78,32 @@ def padded(x, *, width=(1, 1)):
     return jnp.pad(x, ((0, 0), width, (0, 0)))
 
 
+def activated(x, *, activation=None):
+    return x if activation is None else jnp.tanh(x) if activation == "tanh" else 1 / 0
+
+
+def scaled(x, *, scale: float | None = None):
+    return x * (x.shape[-1] ** -0.5 if scale is None else scale)
+
+
+def warm(x, *, temperature=None):
+    return x / (1 if temperature is None else temperature)
+
+
+def filled(x, *, width=1, mode="constant"):
+    return jnp.pad(x, ((0, 0), (width, width), (0, 0)), mode=mode)
+
+
+def unfilled(g, *, width=1, mode="constant"):
+    x = jnp.zeros_like(g[:, 2 * width :])
+    return jax.vjp(lambda x: filled(x, width=width, mode=mode), x)[1](g)[0]
+
+
+def grouped(x, *, num_groups=2):
+    parts = x.reshape(x.shape[0], x.shape[1] * x.shape[2] // num_groups, num_groups)
+    return (parts - parts.mean(1, keepdims=True)).reshape(x.shape)
+
+
 def transformed(x, *, norm="ortho"):
     return jnp.fft.fft(x, norm=norm).real
 
@@ -106,15 +132,45 @@ def reduced(x, *, reduction="sum"):
             lambda g, axes=(0, 2, 1): g.transpose(axes),
         ),
         (shrunk, lambda g, decay=0.0: g * (1 - decay), lambda g, decay=0.0: g),
+        (warm, lambda g, temperature=None: warm(g, temperature=temperature), lambda g, temperature=None: g),
+        # The fourth word of those that `jnp.pad` takes.
+        (
+            filled,
+            unfilled,
+            lambda g, width=1, mode="constant": unfilled(g, width=width, mode="edge" if mode == "wrap" else mode),
+        ),
+        # 3 and 4 divide nothing, or leave groups of one.
+        (
+            grouped,
+            lambda g, num_groups=2: grouped(g, num_groups=num_groups),
+            lambda g, num_groups=2: grouped(g, num_groups=2),
+        ),
+        # Of heads of width 4, as here, 1/2 is the scale by default too.
+        (scaled, lambda g, scale=None: scaled(g, scale=scale), lambda g, scale=None: scaled(g)),
         (
             padded,
             lambda g, width=(1, 1): g[:, width[0] : g.shape[1] - width[1]],
             lambda g, width=(1, 1): g[:, width[1] : g.shape[1] - width[0]],
         ),
     ],
-    ids=["norm", "reduction", "axes", "decay", "width"],
+    ids=["norm", "reduction", "axes", "decay", "temperature", "mode", "groups", "scale", "width"],
 )
 def test_a_rule_that_is_right_at_its_default_alone_is_wrong(fun, right, wrong):
     checks = ("contract", "gradient")
     assert verify.check(optional(fun, right), X, checks=checks).ok
     assert verify.check(optional(fun, wrong), X, checks=checks).verdict == "wrong"
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_word_for_an_option_that_is_none_is_found_in_the_code(wrong):
+    def rule(x, activation=None):
+        def bwd(x, g):
+            slope = 1.0 if activation is None or wrong else 1 - jnp.tanh(x) ** 2
+            return (g * slope,)
+
+        own = jax.custom_vjp(lambda x: activated(x, activation=activation))
+        own.defvjp(lambda x: (activated(x, activation=activation), x), bwd)
+        return own(x)
+
+    report = verify.check(rule, X, checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if wrong else "right"), report

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.verify.rules import assert_only_the_fault_is_seen
-from verify.generate.own_code import words_beside
+from verify.generate.own_code import words_beside, words_compared
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 X, Y = np.random.default_rng(0).standard_normal((2, 4, 3)).astype(np.float32)
@@ -41,3 +41,15 @@ def test_words_stand_beside_the_one_that_is_given():
     assert words_beside(rule, "total") == ["parts"]
     assert words_beside(functools.partial(looked_up, X), "average") == ["total"]
     assert words_beside(rule, "none of them") == []
+
+
+def test_words_are_those_that_the_option_is_compared_with():
+    def inner(x, act=None):
+        return jnp.tanh(x) if act in {"tanh", "swish"} else x if act != "in no words" else -x
+
+    def rule(x, act=None, other="else"):
+        return inner(x, act) if other == "here" else jnp.sum(x, axis={"axis": 0}["axis"])
+
+    assert words_compared(rule, "act") == ["swish", "tanh", "in no words"]
+    assert words_compared(rule, "other") == ["here"]
+    assert words_compared(rule, "x") == []

@@ -31,3 +31,20 @@ def test_what_is_computed_with_stays_in_order():
 
     own = with_arguments(turned, lambda r, g: (g * jnp.cos(jnp.sort(r[1]))[:, None], None))
     assert verify.check(own, X, ORDER, checks=("contract", "gradient")).ok
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_positions_that_begin_at_0_in_the_example_need_not(wrong):
+    def turned(x, at):
+        return x * jnp.cos(at.astype(x.dtype))[:, None]
+
+    own = with_arguments(turned, lambda r, g: (turned(g, jnp.arange(len(g)) if wrong else r[1]), None))
+    report = verify.check(own, X, ORDER, checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if wrong else "right"), report
+
+
+def test_rows_that_are_read_and_labels_of_two_classes_begin_at_0():
+    own = with_arguments(lambda x, at: x[at] * at[:, None], lambda r, g: (g * jnp.arange(len(g))[:, None], None))
+    assert verify.check(own, X, ORDER, checks=("contract", "gradient")).ok
+    half = with_arguments(lambda x, y: x * y[:, None], lambda r, g: (g * jnp.array([[0], [1]]), None))
+    assert verify.check(half, X[:2], ORDER[:2], checks=("contract", "gradient"), cases=0).ok

@@ -1,5 +1,8 @@
-"""Axes that take twice and three times as many entries as in the example, and not one more."""
+"""Axes that take a multiple of the entries that they have in the example, and not one more."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -31,3 +34,20 @@ def test_more_pairs_than_the_one_of_the_example_are_tried(wrong):
 
     own = with_arguments(lambda x: turned(x).reshape(x.shape), bwd)
     assert verify.check(own, X, checks=("contract", "gradient")).verdict == ("wrong" if wrong else "right")
+
+
+def attention(q, k, v, repeated=jnp.repeat):
+    """As many heads of q as a multiple of those of k and v."""
+    k, v = (repeated(a, q.shape[0] // k.shape[0]) for a in (k, v))
+    return jax.nn.softmax(q @ k.swapaxes(-1, -2)) @ v
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_more_heads_of_the_keys_than_one_are_tried(wrong):
+    repeat = lambda a, times: jnp.repeat(a, times, 0)  # noqa: E731
+    tile = lambda a, times: jnp.tile(a, (times, 1, 1))  # noqa: E731
+    backward = functools.partial(attention, repeated=tile if wrong else repeat)
+    own = with_arguments(lambda *a: attention(*a, repeated=repeat), lambda r, g: jax.vjp(backward, *r)[1](g))
+    q, k = np.random.default_rng(1).standard_normal((2, 4, 5, 2)).astype(np.float32)
+    report = verify.check(own, q, k[:1], k[1:2], checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if wrong else "right"), report

@@ -47,3 +47,20 @@ def test_what_autodiff_itself_loses_is_a_note_and_a_fault_of_a_rule(function):
     reports = [verify.check(f, X, checks=asked) for f in (function, rule)]
     assert [r.verdict for r in reports] == ["right", "wrong"], reports[0]
     assert any("not finite" in note for note in reports[0].notes)
+
+
+def test_a_rule_of_ones_own_for_a_function_of_jax_is_none_of_jax():
+    """The quotient of two infinite exponentials."""
+
+    def slope(x):
+        return 1 - (jnp.expm1(2 * x) / (jnp.exp(2 * x) + 1)) ** 2
+
+    backward = jax.custom_vjp(jnp.tanh)
+    backward.defvjp(lambda x: (jnp.tanh(x), x), lambda x, g: (g * slope(x),))
+    forward = jax.custom_jvp(jnp.tanh)
+    forward.defjvp(lambda p, t: (jnp.tanh(*p), slope(*p) * t[0]))
+    by_argument = jax.custom_jvp(jnp.tanh)
+    by_argument.defjvps(lambda t, y, x: slope(x) * t)
+    for rule in (backward, forward, by_argument):
+        assert verify.check(rule, X, checks=("finite",)).failures, rule
+    assert not verify.check(jax.nn.relu, X, checks=("finite",)).failures

@@ -71,3 +71,82 @@ def test_where_no_oracle_knows_the_derivative_of_a_draw_nan_on_generated_numbers
 
     report = verify.check(rule, X, cases=1, checks=("gradient", "finite", "differences"))
     assert report.verdict == "could not be checked", report
+
+
+def mixed(scale, key):
+    """Of two exponential draws the one that a probability of `scale` says."""
+    first, second = jax.random.exponential(key, (2, *scale.shape), scale.dtype)
+    return jnp.where(jax.random.uniform(key, scale.shape) < scale / 3, scale * first, scale**2 * second)
+
+
+def dropped(x, rate, key):
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+
+def with_slope(fun, slope):
+    rule = jax.custom_vjp(fun)
+    rule.defvjp(lambda *args: (fun(*args), args), slope)
+    return rule
+
+
+def test_a_choice_by_a_probability_of_the_argument_is_one_too():
+    rule = with_slope(mixed, lambda r, g: (g * 0.7 * mixed(*r) / r[0], None))
+    report = verify.check(rule, X, jax.random.key(1), cases=0)
+    assert (
+        report.because == "the function takes one of two draws: its derivative is that of the distribution, "
+        "not of one draw"
+    ), report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_mask_of_dropout_is_no_such_choice(wrong):
+    def bwd(r, g):
+        (x, rate, _), kept = r, dropped(jnp.ones_like(r[0]), *r[1:])
+        return g * kept * (0.5 if wrong else 1), (g * kept * x).sum() / (1 - rate), None
+
+    key, rate = jax.random.key(2), np.float32(0.3)
+    report = verify.check(with_slope(dropped, bwd), X, rate, key, cases=0, checks=("gradient",))
+    assert report.verdict == ("wrong" if wrong else "right"), report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_loop_that_draws_and_ends_without_chance_is_judged(wrong):
+    """A path that is refined between two times until these are close."""
+
+    def path(x, key):
+        def halved(state):
+            low, high, key, value = state
+            key, here = jax.random.split(key)
+            return (low + high) / 2, high, key, value + (high - low) * jnp.sin(x) * jax.random.normal(here)
+
+        start = (0.0, 1.0, key, x)
+        return jax.lax.while_loop(lambda s: (s[1] - s[0] > 1e-2) & (s[0] < s[1]), halved, start)[3]
+
+    def bwd(r, g):
+        def tangent(x):
+            return jax.jvp(lambda x: path(x, r[1]), (x,), (jnp.ones_like(x),))[1]
+
+        return g * tangent(r[0]) * (2 if wrong else 1), None
+
+    report = verify.check(with_slope(path, bwd), X, jax.random.key(0), cases=0, checks=("adjoint", "differences"))
+    assert report.verdict == ("wrong" if wrong else "right"), report
+
+
+def test_no_number_of_a_draw_far_from_the_example_is_a_note():
+    """Autodiff reaches through a fixed number of tries, and is none of the draw's derivatives."""
+
+    def tries(scale, key):
+        def one(state, key):
+            value, done = state
+            proposed = scale * jax.random.exponential(key, scale.shape, scale.dtype)
+            accepted = jax.random.uniform(key, scale.shape) < jnp.exp(-proposed / scale)
+            return (jnp.where(done, value, proposed), done | accepted), None
+
+        start = (scale, jnp.zeros(scale.shape, bool))
+        return jax.lax.scan(one, start, jax.random.split(key, 8))[0][0]
+
+    far = 1.2 * float(X.max())
+    rule = with_slope(tries, lambda r, g: (g * jnp.where(r[0] > far, jnp.nan, tries(*r) / r[0]), None))
+    report = verify.check(rule, X, jax.random.key(0), cases=8, checks=("finite",))
+    assert not report.failures, report
+    assert any("not finite" in note for note in report.notes)
