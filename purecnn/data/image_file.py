@@ -24,6 +24,10 @@ from purecnn.data.waiting import shown
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # Pillow's modes
 MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
 GIANT = 2**25  # pixels: images of more are decoded one at a time
+NEW_SUBFILE_TYPE, PREVIEW = (
+    254,
+    1,
+)  # a TIFF tag, and its bit that says: of less resolution than another image in the file
 STRIP = 4  # rows of the smaller image that a giant is made at a time
 THREADS = min(usable_cores(), 8)
 NAMED = 5  # faulty files that are named; the others are counted
@@ -99,9 +103,18 @@ _one_giant = threading.Lock()
 
 
 def _open(path: Path) -> Image.Image:
-    """Without decoding. Pillow's own limit is lifted only to read the header of what exceeds it; ours is stricter."""
+    """Without decoding; refused where it would be a preview of the image, as of raw photographs (NEF, DNG)."""
     if not path.is_file():
         raise Refused(f"{path}: {'is not a regular file' if path.exists() else 'there is no such file'}")
+    image = _with_header(path)
+    if getattr(image, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0) & PREVIEW:
+        image.close()
+        raise Refused(f"{path}: begins with a preview, as raw photographs do, which are not supported; convert it")
+    return image
+
+
+def _with_header(path: Path) -> Image.Image:
+    """Pillow's own limit is lifted only to read the header of what exceeds it; ours is stricter."""
     try:
         return Image.open(path, formats=formats())
     except Image.DecompressionBombError:

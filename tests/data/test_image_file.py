@@ -123,3 +123,14 @@ def test_text_beside_the_pixels_that_unpacks_to_much_is_named(tmp_path):
     assert str(fault).endswith(
         "carries text that unpacks to more than 1 MiB; it is read once it is saved without its metadata"
     )
+
+
+def test_the_preview_before_a_raw_photograph_is_not_taken_for_it(tmp_path):
+    image = Image.new("RGB", (8, 6))
+    image.save(tmp_path / "a.tif", tiffinfo={254: 0})
+    assert read_header(tmp_path / "a.tif") == (6, 8, "RGB")
+    image.save(tmp_path / "a.dng", "TIFF", tiffinfo={254: 1})
+    fault = attempt(pixels, tmp_path / "a.dng", (6, 8, 3))
+    assert str(fault).endswith(
+        "a.dng: begins with a preview, as raw photographs do, which are not supported; convert it"
+    )
