@@ -29,20 +29,17 @@ AT_ONCE = "expected none: 128 images are taken at a time"
 TOP = "expected none: --top and --json print the probabilities"
 SHAPE = "expected --input-shape HEIGHT WIDTH CHANNELS"
 
+JUDGING = {  # of predict and eval
+    **dict.fromkeys(OF_RUN, RUN), **dict.fromkeys((*OUTPUT, "out", "format"), PRINTED), "batch-size": AT_ONCE,
+    **dict.fromkeys(("image-size", "imgsz", "img-size"), SIZE),
+    **dict.fromkeys(("device", "gpu", "gpus"), f"expected none: {DEVICES}"),
+}  # fmt: skip
 OPTIONS: dict[str, dict[str, str]] = {
     "predict": {
-        **dict.fromkeys(OF_RUN, RUN), **dict.fromkeys((*OUTPUT, "out", "format"), PRINTED),
-        **dict.fromkeys(("threshold", "conf", "probabilities", "probs"), TOP),
-        **dict.fromkeys(("image-size", "imgsz", "img-size"), SIZE), "batch-size": AT_ONCE,
-        **dict.fromkeys(("device", "gpu", "gpus"), f"expected none: {DEVICES}"),
+        **JUDGING, **dict.fromkeys(("threshold", "conf", "probabilities", "probs"), TOP),
         "topk": "expected --top", "top-k": "expected --top",
     },
-    "eval": {
-        **dict.fromkeys(OF_RUN, RUN), **dict.fromkeys((*OUTPUT, "out", "format"), PRINTED),
-        **{name: f"expected --split {name}" for name in ("train", "val", "test", "all")},
-        "batch-size": AT_ONCE, **dict.fromkeys(("image-size", "imgsz", "img-size"), SIZE),
-        **dict.fromkeys(("device", "gpu", "gpus"), f"expected none: {DEVICES}"),
-    },
+    "eval": {**JUDGING, **{name: f"expected --split {name}" for name in ("train", "val", "test", "all")}},
     "export": {**dict.fromkeys(OF_RUN, RUN), **dict.fromkeys(OUTPUT, OUT)},
     "report": {**dict.fromkeys(OF_RUN, RUN), **dict.fromkeys(OUTPUT, OUT)},
     "import-weights": {

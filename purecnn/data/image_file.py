@@ -24,10 +24,8 @@ from purecnn.data.waiting import shown
 GREY = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}  # Pillow's modes
 MEGAPIXELS = 64  # of one image, in millions; decoded with transparency they take 4 bytes each
 GIANT = 2**25  # pixels: images of more are decoded one at a time
-NEW_SUBFILE_TYPE, PREVIEW = (
-    254,
-    1,
-)  # a TIFF tag, and its bit that says: of less resolution than another image in the file
+NEW_SUBFILE_TYPE = 254  # a TIFF tag
+PREVIEW = 1  # its bit that says: of less resolution than another image in the file
 STRIP = 4  # rows of the smaller image that a giant is made at a time
 THREADS = min(usable_cores(), 8)
 NAMED = 5  # faulty files that are named; the others are counted
