@@ -226,12 +226,15 @@ def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[M
 
 def _asked(check: ModuleType, case: CallUnderTest) -> bool:
     """Whether a generated case is this check's business: form changes with the shape, each method of a hijax primitive
-    has the options, and saturated inputs are judged by how stable a rule is, not by its last digits."""
+    has the options, `jvp` and `linearized` formulas of their own for all numbers, and saturated inputs are judged by
+    how stable a rule is, not by its last digits."""
     if check is contract:
         return case.reshaped
+    beyond = case.long or repeated.beyond_the_example(case)
     if check not in FIRST:
-        return check in (pushforward, methods) and bool(case.options) and INSTANCE in case.tested.primitives
-    if case.long or repeated.beyond_the_example(case):
+        asked = bool(case.options) or (check is pushforward and not (beyond or case.stress))
+        return check in (pushforward, methods) and asked and INSTANCE in case.tested.primitives
+    if beyond:
         return check is gradient
     if check in (conditioning, gradient, forward):
         return case.stress == (check is conditioning)

@@ -146,3 +146,44 @@ def test_a_custom_vjp_that_jax_makes_a_primitive(off):
 def test_an_instance_that_a_function_closes_over_gets_its_own_dtype(faulty):
     report = verify.check(sine_times(faulty, closed=True), X, Y, cases=0)
     assert report.verdict == ("wrong" if faulty else "right"), report
+
+
+def exponential(low=-np.inf, digits=np.float64):
+    """exp(x) whose `jvp` answers 0 below `low`, and whose `batch` has a base of as many `digits`."""
+
+    class Exponential(HiPrim):
+        def __init__(self, x):
+            self.in_avals, self.out_aval, self.params = (x,), x, {}
+            super().__init__()
+
+        def expand(self, x):
+            return jnp.exp(x)
+
+        def vjp_fwd(self, nzs, x):
+            y = jnp.exp(x)
+            return y, y
+
+        def vjp_bwd_retval(self, y, g):
+            return (g * y,)
+
+        def jvp(self, primals, tangents):
+            (x,), dx = primals, dense(tangents[0], primals[0])
+            return jnp.exp(x), dx * jnp.exp(x) * (x >= low)
+
+        def batch(self, axis_data, args, dims):
+            return jnp.power(digits(np.e), args[0]), dims[0]
+
+    return lambda x: Exponential(jax.typeof(x))(x)
+
+
+def test_tangents_are_compared_at_numbers_that_the_example_has_not():
+    example = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+    assert verify.check(exponential(), example).ok
+    report = verify.check(exponential(low=-1.05), example)
+    assert [f.check for f in report.failures] == ["pushforward"], report
+
+
+@pytest.mark.parametrize("digits", [np.float32, np.float16])
+def test_a_method_may_have_constants_of_the_digits_of_its_dtype(digits):
+    report = verify.check(exponential(digits=digits), X, cases=0)
+    assert report.ok == (digits is np.float32), report

@@ -76,3 +76,18 @@ def test_values_are_compared_under_vmap_too(turned):
     report = verify.check(rule, normal(5), cases=0, reference=jnp.sin, checks=("gradient", "transforms"))
     assert report.ok is not turned, report
     assert [(f.check, f.argument) for f in report.failures] == ([("transforms", "output")] if turned else [])
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(1e-8, "right"), (1e-5, "wrong")])
+def test_what_the_dtype_cannot_tell_apart_under_vmap_is_a_note(off, verdict):
+    """A primitive's own rule for `vmap` may go by a formula whose constants have as many digits as the dtype."""
+
+    def other_digits(x, g):
+        batched = isinstance(x, jax.core.Tracer) and "Batch" in type(x).__name__
+        return (g * jnp.cos(x) * (1 + off if batched else 1),)
+
+    rule = jax.custom_vjp(lambda x: jnp.sin(x))
+    rule.defvjp(lambda x: (jnp.sin(x), x), other_digits)
+    report = verify.check(rule, normal(3, 4), cases=0, checks=CHECKS)
+    assert report.verdict == verdict, report
+    assert verdict == "wrong" or any("beyond float32" in n for n in report.notes), report
