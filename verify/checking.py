@@ -38,7 +38,7 @@ from verify.generate import calls, long_calls, repeated
 from verify.log import Log
 from verify.oracle import canary
 from verify.oracle.instances import INSTANCE, function_of, is_instance
-from verify.program.blame import blame
+from verify.program.blame import blame, differentiated_inside
 from verify.program.recording import unrecorded
 from verify.report.finding import UncheckableError
 from verify.report.notes import detection_limits_of, equation_of, name_of, not_varied, notes_on, oracle_name, shown
@@ -127,6 +127,7 @@ def check(
                 because = _run(log, example, chosen, cases, limit, start + seconds)
             log.notes += [*held, FIXED] if is_instance(rule) else held
             log.notes += [*blame(example, log.findings, args, kwargs or {}, check), *notes_on(example, chosen)]
+            log.notes += differentiated_inside(example)
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
     except Exception as error:  # whatever a rule does, the report says so

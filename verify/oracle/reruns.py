@@ -51,7 +51,7 @@ COTANGENTS = (
     ("the output stands for its cotangent: {bar} is computed from y in the place of ȳ", lambda g, y: y),
     ("ȳ is multiplied by itself: {bar} is that of ȳ²", lambda g, y: g * g),
     ("the sign of ȳ is lost: {bar} is that of |ȳ|", lambda g, y: np.abs(g)),
-    ("{bar} is that of the mean of ȳ, at every entry", lambda g, y: np.full_like(g, g.mean())),
+    ("{bar} is that of the mean of ȳ, at every entry", lambda g, y: np.full_like(g, g.sum() / max(g.size, 1))),
     ("{bar} is that of the sum of ȳ, at every entry", lambda g, y: np.full_like(g, g.sum())),
     ("{bar} is that of ȳ of the first sample, for all", lambda g, y: np.broadcast_to(g[:1], g.shape) if g.ndim else g),
     *((f"a clipped gradient: ȳ is cut off at ±{c:g}; {UNDECLARED}", _cut(c)) for c in (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)),

@@ -1,5 +1,6 @@
-"""Which of the rules inside a function is wrong, once the function is."""
+"""Which of the rules inside a function is wrong, once the function is, and which rules it differentiates itself."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ import jax
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import first_line
 from verify.program.identity import name_of
-from verify.program.recording import Record
+from verify.program.recording import Record, recording
 from verify.program.records import recorded
 from verify.report.finding import Finding
 from verify.report.report import UNCHECKED, Report
@@ -40,6 +41,19 @@ def blame(
         return _notes(functools.partial(function, **kwargs), args, check, 0 if at_once else OTHERS)
     except Exception as error:  # a program may not run a second time
         return [f"the rules inside could not be looked at one by one: {first_line(error)}"]
+
+
+def differentiated_inside(example: CallUnderTest) -> list[str]:
+    """A note that names the rules of which the function takes the derivative itself, as `jax.grad(f)` does: they leave
+    no call in its program, so that what they answer is the function, and nothing says whether it is right."""
+    tested = example.tested
+    if tested.calls:
+        return []
+    with recording(callbacks=False) as heard, contextlib.suppress(Exception):  # may not be traced a second time
+        jax.eval_shape(tested.flat(tested.rule, example.options), *example.arrays)
+    names = dict.fromkeys(r.name for r in heard.records.values() if not r.name.startswith("jax."))
+    text = "the function itself takes the derivative of {}: not checked here; verify.check_all checks them"
+    return [text.format(", ".join(names))] if names else []
 
 
 def _notes(function: Callable, args: Sequence[Any], check: Callable[..., Report], cases: int) -> list[str]:

@@ -104,3 +104,12 @@ def test_rules_that_there_is_no_time_for_are_counted(monkeypatch):
     monkeypatch.setattr("verify.program.blame.TOGETHER", 0.0)
     _, (note,) = blamed(focal_loss(in_weight=-1), Z, T, GAMMA, argnums=0)
     assert note.endswith("; for 1 more there was no time")
+
+
+def test_rules_that_the_function_differentiates_itself_are_said():
+    """`jax.grad` leaves no call of them in the program: what they answer is the function."""
+    entropy = named("entropy", lambda z: jnp.sin(z), lambda z, g: (1.01 * g * jnp.cos(z),))
+    report = verify.check(jax.grad(lambda z: entropy(z).sum()), Z, checks=FEW, cases=0)
+    assert any("takes the derivative of" in n and "entropy" in n and "check_all" in n for n in report.notes), report
+    plain = verify.check(jax.grad(lambda z: jnp.tanh(z).sum()), Z, checks=FEW, cases=0)
+    assert not any("takes the derivative" in n for n in plain.notes), plain
