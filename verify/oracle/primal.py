@@ -22,7 +22,7 @@ CALLS = VJP_CALLS | JVP_CALLS
 BATCHED = {"custom_vmap_call": "call"}  # has a batching rule of its own; reverse mode does not reach through it
 STOPS = {"stop_gradient": ""}  # keeps nothing: it is the identity
 # Calls that only group equations: evaluating the inside in place changes nothing but speed.
-TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin"}
+TRANSPARENT = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_lin", "eval_jaxpr"}
 
 LEAVES = (int, str, type(None))  # parameters that hold no jaxpr, and are most
 _EQUATIONS: Any = weakref.WeakKeyDictionary()  # of each jaxpr that was asked for: every program is, at every run
@@ -137,21 +137,31 @@ def bind(eqn: Any, values: Sequence[Any], params: dict[str, Any]) -> list[Any]:
 def contains(thing: Any, calls: dict[str, str]) -> bool:
     """Whether an equation, a jaxpr or a parameter holds one of `calls` at any depth."""
     if hasattr(thing, "primitive"):
-        return is_call(thing, calls) or contains(list(thing.params.values()), calls)
+        return is_call(thing, calls) or contains(_insides(thing), calls)
     return any(is_call(eqn, calls) for eqn in equations(thing))
 
 
 def equations(thing: Any) -> Sequence[Any]:
-    """Every equation of a jaxpr, those of nested jaxprs included, calls before their insides."""
+    """Every equation of a jaxpr, those of nested jaxprs and hijax primitives included, calls before their insides."""
     if isinstance(thing, tuple | list):
         return [eqn for t in thing if not isinstance(t, LEAVES) for eqn in equations(t)]
     jaxpr = getattr(thing, "jaxpr", thing)
     if not hasattr(jaxpr, "eqns"):
         return ()
     if jaxpr not in _EQUATIONS:
-        nested = ([eqn, *equations(list(eqn.params.values()))] for eqn in jaxpr.eqns)
+        nested = ([eqn, *equations(_insides(eqn))] for eqn in jaxpr.eqns)
         _EQUATIONS[jaxpr] = [eqn for several in nested for eqn in several]
     return _EQUATIONS[jaxpr]
+
+
+def _insides(eqn: Any) -> list[Any]:
+    """An equation's parameters, any jaxprs among them; of a hijax primitive, which holds none, what it expands to."""
+    if eqn.primitive.name != HIJAX:
+        return list(eqn.params.values())
+    try:
+        return [kept(eqn, CALLS)]
+    except Exception:  # at other shapes, or not as announced: the checks say so
+        return []
 
 
 def scan_parts(eqn: Any, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:

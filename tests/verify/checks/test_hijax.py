@@ -124,22 +124,57 @@ def test_a_square_product_stays_within_what_expand_takes():
     assert report.ok, report
 
 
-@pytest.mark.parametrize("off", [1.0, 1 + 1e-6])
-def test_a_custom_vjp_that_jax_makes_a_primitive(off):
+@pytest.fixture
+def as_primitives():
+    """JAX makes a hijax primitive of every custom_vjp and custom_jvp."""
     names = [n for n in ("jax_custom_vjp3", "jax_custom_jvp3") if n in jax.config.values]
     if not names:
         pytest.skip("jax_custom_vjp3 is in JAX 0.12 and newer")
     before = {n: jax.config.values[n] for n in names}
+    for name in names:
+        jax.config.update(name, True)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.mark.usefixtures("as_primitives")
+@pytest.mark.parametrize("off", [1.0, 1 + 1e-6])
+def test_a_custom_vjp_that_jax_makes_a_primitive(off):
     rule = jax.custom_vjp(lambda x: jnp.sin(x))
     rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (off * g * jnp.cos(x),))
-    try:
-        for name in names:
-            jax.config.update(name, True)
-        report = verify.check(rule, X, cases=0)
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
+    report = verify.check(rule, X, cases=0)
     assert report.verdict == ("right" if off == 1.0 else "wrong"), report
+
+
+@pytest.mark.usefixtures("as_primitives")
+def test_the_convention_of_a_custom_jvp_that_jax_makes_a_primitive():
+    report = verify.check(lambda x, w: jax.nn.relu(x @ w), X, np.ones((4, 2), np.float32), checks=("gradient",))
+    assert report.ok, report
+
+
+def test_a_loop_in_a_primitive_has_a_budget():
+    """Newton's square root, which never ends below 0."""
+
+    class Root(HiPrim):
+        def __init__(self, x):
+            self.in_avals, self.out_aval, self.params = (x,), x, {}
+            super().__init__()
+
+        def expand(self, x):
+            far = lambda s: jnp.abs(s * s - x).max() > 1e-5 * x.max()  # noqa: E731
+            return jax.lax.while_loop(far, lambda s: 0.5 * (s + x / s), x)
+
+        def vjp_fwd(self, nzs, x):
+            y = self(x)
+            return y, y
+
+        def vjp_bwd_retval(self, y, g):
+            return (g / (2 * y),)
+
+    report = verify.check(lambda x: Root(jax.typeof(x))(x), Y, seconds=10)
+    assert not report.failures, report
+    assert any("did not end" in str(o) for o in report.outcomes), report
 
 
 @pytest.mark.parametrize("faulty", ["", "vjp_bwd"])
