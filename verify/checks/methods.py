@@ -72,7 +72,7 @@ def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Fi
             return []  # pushforward and transforms say so
         message = f"{text} it raises {first_line(error)}"
         return [Finding(NAME, method_in(error) or method, None, None, None, "raises", message, case.label)]
-    expected, got = _without_common_nan(expected, got)
+    expected, got = _without_nan(expected, got)
     size = max((largest(e) for e in expected if is_float(e)), default=0.0)
     what = f"the full call's, {text}"
     room = [4 * ROOM * (1 + np.sqrt(e.size)) * size for e in expected]
@@ -85,10 +85,13 @@ def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Fi
     return found if primitive else [replace(f, cause=OF_ZEROS) for f in found]
 
 
-def _without_common_nan(expected: list[np.ndarray], got: list[np.ndarray]) -> tuple[list, list]:
-    """Where neither has a number, as at a singular matrix, neither is another number than the other."""
-    pairs = list(zip(expected, got, strict=True))
-    nan = [np.isnan(e) & np.isnan(g) if is_float(e) and e.shape == g.shape else np.zeros((), bool) for e, g in pairs]
+def _without_nan(expected: list[np.ndarray], got: list[np.ndarray]) -> tuple[list, list]:
+    """Where the full call has no number, as at a singular matrix or for an infinite argument times a tangent of zeros,
+    any number will do."""
+    nan = [
+        np.isnan(e) if is_float(e) and e.shape == g.shape else np.zeros((), bool)
+        for e, g in zip(expected, got, strict=True)
+    ]
     kept = [
         [np.where(n, 0, a).astype(a.dtype) if n.any() else a for a, n in zip(side, nan, strict=True)]
         for side in (expected, got)

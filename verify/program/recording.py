@@ -79,8 +79,8 @@ class Record:
         if self.ran:
             return
         count = len(self.indices)
-        for index, value in zip(self.indices, values[:count], strict=True):
-            self.leaves[index] = np.array(value)
+        for index, aval, value in zip(self.indices, self.avals, values[:count], strict=True):
+            self.leaves[index] = np.array(value) if _is_key(aval) else np.array(value, aval.dtype)
         self.values = tuple(np.array(value) for value in values[count:])
         self.ran = True
 
@@ -172,7 +172,7 @@ def _note(now: Recording, rule: Any, args: tuple, kwargs: dict[str, Any]) -> Non
         return  # the call itself will say what is wrong with it
     leaves, treedef = jax.tree_util.tree_flatten(given)
     indices = [k for k, leaf in enumerate(leaves) if is_array(leaf)]
-    avals = [jax.ShapeDtypeStruct(np.shape(leaves[k]), leaves[k].dtype) for k in indices]
+    avals = [jax.ShapeDtypeStruct(np.shape(leaves[k]), _dtype(leaves[k])) for k in indices]
     static = [(k, key_of(leaf)) for k, leaf in enumerate(leaves) if not is_array(leaf)]
     shapes = tuple((a.shape, str(a.dtype)) for a in avals)
     parts = key_of_instance(rule) if is_instance(rule) else tuple(key_of(getattr(rule, part, None)) for part in PARTS)
@@ -208,6 +208,11 @@ def _positional(rule: Any, args: tuple, kwargs: dict[str, Any]) -> tuple | None:
 def _raw(array: Any) -> Any:
     """A random key as its words: callbacks take plain arrays."""
     return jax.random.key_data(array) if _is_key(array) else array
+
+
+def _dtype(array: Any) -> Any:
+    """What JAX computes with: an array of NumPy's in float64 is float32 to it, unless it is told otherwise."""
+    return jax.dtypes.canonicalize_dtype(array.dtype, allow_extended_dtype=True)
 
 
 def _is_key(array: Any) -> bool:

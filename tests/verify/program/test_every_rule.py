@@ -86,6 +86,14 @@ def test_the_values_are_those_that_reach_the_rule():
     np.testing.assert_array_equal(first.args[0], X[0])
 
 
+def test_arrays_of_numpy_have_the_dtypes_that_jax_computes_with():
+    (first,) = recorded(swish, X.astype(np.float64))
+    assert first.args[0].dtype == first.avals[0].dtype == np.float32
+    with jax.enable_x64(True):
+        (first,) = recorded(swish, X.astype(np.float64))
+    assert first.args[0].dtype == first.avals[0].dtype == np.float64
+
+
 def test_of_a_cond_the_branch_taken_and_of_a_rule_each_shape_once():
     def branches(x):
         x = jax.lax.cond(x.sum() > 1e9, cube, swish, x)
