@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,14 @@ PLAIN = Decoding()
 
 
 def complain(faults: list[str], hint: str = "") -> None:
+    """Raise `Refused` for faults, "FILE: REASON" each; a reason that files have in common is said once."""
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise Refused("; ".join(faults[:NAMED]) + more + hint)
+        parts = [fault.partition(": ") for fault in faults[:NAMED]]
+        alike = [
+            (reason, ", ".join(file for file, _, _ in same)) for reason, same in groupby(parts, lambda part: part[2])
+        ]
+        raise Refused("; ".join(f"{files}: {reason}" for reason, files in alike) + more + hint)
 
 
 def attempt(function: Callable[..., Any], path: Path, *more: Any) -> Any:

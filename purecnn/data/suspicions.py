@@ -88,6 +88,8 @@ def warn_of_like_names(data: Dataset) -> None:
 
 def pixel_hint(images: np.ndarray) -> str:
     """How to make valid pixels of such numbers, for the end of an error; "" where that is not known."""
+    if images.dtype.kind == "f":
+        return "; images / 255 makes them" if 0 <= images.min() <= images.max() <= 255 else ""
     if images.dtype == bool:
         return "; images.astype(np.float32) makes them"
     whole = images.dtype.kind in "iu" and 0 <= images.min() <= images.max() <= 255

@@ -134,3 +134,11 @@ def test_the_preview_before_a_raw_photograph_is_not_taken_for_it(tmp_path):
     assert str(fault).endswith(
         "a.dng: begins with a preview, as raw photographs do, which are not supported; convert it"
     )
+
+
+def test_a_reason_that_files_have_in_common_is_said_once():
+    faults = [f"{name}.tif: got 32 bits a pixel: scale them" for name in "abc"] + ["d.png: is empty"]
+    with pytest.raises(Refused, match=r"^a\.tif, b\.tif, c\.tif: got 32 bits a pixel: scale them; d\.png: is empty\.$"):
+        image_file.complain(faults, ".")
+    with pytest.raises(Refused, match=r"^a\.tif, b\.tif, c\.tif: got 32 .*; d\.png, a\.tif: is empty; and 3 more$"):
+        image_file.complain([*faults, "a.tif: is empty", *faults[:3]])
