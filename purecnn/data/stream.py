@@ -18,6 +18,7 @@ from purecnn.data.suspicions import (
     require_class_numbers,
     require_pixels,
     same_shape_hint,
+    splits_hint,
     warn_of_order,
 )
 
@@ -61,14 +62,13 @@ class Stream:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
                 if images.dtype != self.images.dtype:
-                    expected = f"{self.images.dtype} as the first"
-                    raise ValueError(f"data: got a batch of {images.dtype}, expected {expected}")
+                    raise ValueError(f"data: got a batch of {images.dtype}, expected {self.images.dtype} as the first")
                 if count == 1:
                     warn_of_order(labels)
                 rows = np.arange(self.batch_size) % len(images)
                 yield images[rows], labels[rows]
             if not count:
-                expected = f"what can be iterated again, or gives {self.steps} batches for every epoch"
+                expected = f"what can be iterated again, as a class with __iter__, or {self.steps} batches an epoch"
                 raise ValueError(f"data: got an iterator that has ended, expected {expected}")
             skip = 0
 
@@ -133,8 +133,7 @@ def read_all(source: Any) -> Split:
     parts = list(_batches(source, 256))
     if not parts:
         raise ValueError("data: got nothing to iterate over, expected batches")
-    images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Split(images, labels)
+    return Split(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _is_arrays(source: Any) -> bool:
@@ -168,7 +167,8 @@ def _pair(item: Any) -> tuple[Any, Any]:
         names = [next((name for name in known if name in item), None) for known in (IMAGES, LABELS)]
         if None in names:
             got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
-            raise ValueError(f"data: got {got}, expected one of {', '.join(IMAGES)} and of {', '.join(LABELS)}")
+            expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{splits_hint(item)}"
+            raise ValueError(f"data: got {got}, expected {expected}")
         if (none := next((name for name in names if item[name] is None), None)) is not None:
             raise ValueError(f"data: {none}: got None, expected one for every image; leave out those without")
         return item[names[0]], item[names[1]]

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+TABLE = "the path of a table, or None; arrays come with their images: (images, labels)"
 SHOWN = 80  # signs of a value, in an error
 PATIENT = "true or false; patience says after how many epochs"
 FLAGS = {
