@@ -169,6 +169,12 @@ def read_header(path: Path, size: tuple[int, int] | None = None, decoding: Decod
         return height, width, image.mode
 
 
+def narrowness(path: Path) -> float:
+    """The shorter side by the longer one. Without decoding."""
+    with _open(path) as image:
+        return min(image.size) / max(image.size)
+
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of an upright image's width and height
 
 

@@ -51,6 +51,9 @@ class Listing:
     def files(self) -> list[Path]:
         return [Path(path) for path in self.paths]
 
+    def files_at(self, chosen: np.ndarray) -> list[Path]:
+        return [Path(self.paths[n]) for n in chosen]
+
     def __len__(self) -> int:
         return len(self.paths)
 
