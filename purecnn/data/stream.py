@@ -79,9 +79,8 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     Raises ValueError where the source has no length and `steps_per_epoch` is not given, and for what is no pair of
     images and labels.
     """
-    steps = steps_per_epoch
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise ValueError(f"steps_per_epoch: got {steps!r}, expected an integer, at least 1")
+    if steps_per_epoch is not None and (not isinstance(steps_per_epoch, int) or steps_per_epoch < 1):
+        raise ValueError(f"steps_per_epoch: got {steps_per_epoch!r}, expected an integer, at least 1")
     iterator = iter(source)
     try:
         first = next(iterator)
@@ -133,7 +132,8 @@ def read_all(source: Any) -> Split:
     parts = list(_batches(source, 256))
     if not parts:
         raise ValueError("data: got nothing to iterate over, expected batches")
-    return Split(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Split(images, labels)
 
 
 def _is_arrays(source: Any) -> bool:
