@@ -44,7 +44,6 @@ CALLED = {  # elsewhere, what is here
     "early-stop": "early-stopping", "cache": "streaming", "warmup-steps": "warmup-epochs", "nesterov": "optimizer",
     "mixup-alpha": "mixup", "cutmix-alpha": "cutmix", "auto-augment": "augmentation", "aa": "augmentation",
     "hflip": "augmentation", "fliplr": "augmentation", "reprob": "augmentation", "color-jitter": "augmentation",
-    "cfg": "config", "config-file": "config", "yaml": "config", "hparams": "config", "dry-run": "print-config",
 }  # fmt: skip
 
 DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
@@ -64,6 +63,7 @@ NOT_HERE = {
     "save-best-only": SAVED, "save-best": SAVED, "exist-ok": AFRESH, "overwrite": AFRESH, "force": AFRESH,
     "dropout": NET, "drop": NET, "drop-path": NET, "verbose": PRINTED, "multi-gpu": DEVICES, "num-gpus": DEVICES,
     **dict.fromkeys(("test-split", "test-size", "train-split", "train-size", "split-ratio"), UNSPLIT),
+    **dict.fromkeys(("cfg", "config-file", "yaml", "hparams"), "--config takes a file of options"),
     **dict.fromkeys(("mean", "std", "normalize", "rescale"), PIXELS), "drop-last": LAST,
     **dict.fromkeys(("color-mode", "grayscale", "greyscale"), GREY),
     **dict.fromkeys(("cpu", "no-cuda", "no-gpu", "use-gpu", "use-cuda", "accelerator"), DEVICES),

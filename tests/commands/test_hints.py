@@ -51,7 +51,7 @@ CALLS = {
     "--data-dir DIR --labels sets/a.csv\n",
     ("train", "--data", "sets/a.zip"): "data: got a path, expected a folder of images; unpack sets/a.zip, then --data",
     ("train", "--test-size", 0.2): "got the unknown option --test-size: folders train, val and test are taken as they",
-    ("train", "--cfg", "a.yaml"): "got the unknown option --cfg, did you mean --config?\n",
+    ("train", "--cfg", "a.yaml"): "got the unknown option --cfg: --config takes a file of options\n",
     ("eval", "run", "--confusion"): "got --confusion, expected none: all that is known is printed",
     ("predict", "run", "a.png", "--out-dir", "b"): "got --out-dir, expected none: all goes to stdout",
     ("train", "--data=sets/a.npz"): "data: got a path, expected its kind: --data npz --data-dir sets/a.npz",
