@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
-
-import numpy as np
 
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
 AVERAGES = ("state_dict_ema", "model_ema", "ema")
@@ -76,12 +74,16 @@ def of_net(found: Mapping[str, Any], spellings: Iterable[tuple[str, ...]]) -> Of
 
 
 def with_head(
-    net: OfNet, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]], classes: int | None
+    net: OfNet,
+    found: Mapping[str, Any],
+    wanted: Mapping[str, tuple[int, ...]],
+    classes: int | None,
+    zeros: Callable[[tuple[int, ...]], Any],
 ) -> OfNet:
     """`net`, whose last layer is not there by its name: one by another name, as fc.1 or classifier; without any, zeros.
 
-    `found` has all arrays of the file, `wanted` the shapes of a net of 1,000 classes. Where more than the last layer is
-    missing, or there are other arrays, nothing is done.
+    `found` has all arrays of the file, `wanted` the shapes of a net of 1,000 classes; `zeros` makes arrays. Where more
+    than the last layer is missing, or there are other arrays, nothing is done.
     """
     head = net.names[-1]
     pair = f"{head}.weight", f"{head}.bias"
@@ -102,8 +104,7 @@ def with_head(
     what = f"the last layer, {head}, is not there, and zeros here; predictions say nothing before it is trained"
     warnings.warn(f"arrays: {what}, as by --init-weights", stacklevel=3)
     rows = classes or wanted[pair[1]][0]
-    zeros = {pair[0]: np.zeros((rows, features), np.float32), pair[1]: np.zeros(rows, np.float32)}
-    return net._replace(arrays={**net.arrays, **zeros})
+    return net._replace(arrays={**net.arrays, pair[0]: zeros((rows, features)), pair[1]: zeros((rows,))})
 
 
 def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:

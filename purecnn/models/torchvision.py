@@ -76,7 +76,7 @@ def from_torchvision(
     table, found = _table(name), unwrapped(arrays)
     part = of_net(found, (table.names, table.timm))
     shapes = {array: _shape(array, leaf.shape) for array, leaf in _named(part.names, _built(name)[1])}
-    names, arrays, beside = with_head(part, found, shapes, num_classes)
+    names, arrays, beside = with_head(part, found, shapes, num_classes, np.zeros)
     net, like = _built(name, *getattr(arrays.get(f"{names[-1]}.weight"), "shape", ())[:1])
     expected = {array: leaf.shape for array, leaf in _named(names, like)}
     counters = {counter(array) for array in expected}
