@@ -207,9 +207,15 @@ def _with_suffixes(found: dict[str, tuple[str, SplitName]], root: Path) -> dict[
     """Files that a table names without their suffix, `7` for 7.jpg, by the only image that is called so."""
     missing = {file for file in found if not os.path.lexists(root / file)}
     suffixes = [case for suffix in sorted(SUFFIXES) for case in (suffix, suffix.upper())]
-    there = {file: [file + end for end in suffixes if os.path.lexists(root / (file + end))] for file in missing}
+    folders = {os.path.dirname(file) for file in missing}  # each is listed once, not asked for every file
+    folders = {name for name in folders if os.path.isdir(root / name) and os.access(root / name, os.R_OK)}
+    listed = {name: {*os.listdir(root / name)} for name in folders}
+    there = {
+        file: [file + end for end in suffixes if os.path.basename(file + end) in listed.get(os.path.dirname(file), ())]
+        for file in missing
+    }
     for file, names in there.items():
-        if len({os.path.realpath(root / name).casefold() for name in names}) > 1:
+        if len(names) > 1 and len({os.path.realpath(root / name).casefold() for name in names}) > 1:
             raise Refused(f"{root / file}: there are {' and '.join(names)}, expected one, or its suffix in the table")
     whole = {file: names[0] for file, names in there.items() if names}
     return {whole.get(file, file): line for file, line in found.items()}
