@@ -67,8 +67,9 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         from purecnn.data.readers import DATA_NAMES
 
         if path not in DATA_NAMES or path in bare:
-            kind = "npz" if Path(path).is_file() or path.endswith(".npz") else "folder"
-            raise ValueError(f"data: got a path, expected its kind: --data {kind} --data-dir {shlex.quote(path)}")
+            from purecnn.commands.hints import what_a_path_is
+
+            raise ValueError(f"data: got a path, expected {what_a_path_is(path)}")
 
 
 def _is_path(word: str) -> bool:

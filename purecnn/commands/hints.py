@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from purecnn.train.options import DEVICES
+from purecnn.train.options import DEVICES, known_elsewhere
 
 SUBCOMMANDS = {
     "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval", "score": "eval", "metrics": "eval",
@@ -20,7 +21,10 @@ SUBCOMMANDS = {
 }  # fmt: skip
 
 OF_RUN = ("run", "run-dir", "model", "weights", "ckpt", "checkpoint", "net", "model-path", "checkpoint-path")
-OUTPUT = ("output", "save", "csv", "save-dir", "output-dir", "output-file", "save-csv")
+OUTPUT = (
+    "output", "save", "csv", "save-dir", "output-dir", "output-file", "save-csv", "out-file", "out-dir", "outdir",
+    "results", "results-file", "results-dir",
+)  # fmt: skip
 RUN = "expected RUN, the folder of a run or a file of weights, without an option"
 PRINTED = "expected none: all goes to stdout, with --json for programs; > FILE keeps it"
 OUT = "expected --out FILE"
@@ -28,9 +32,20 @@ SIZE = "expected none: images are brought to the size of the net"
 AT_ONCE = "expected none: 128 images are taken at a time"
 TOP = "expected none: --top and --json print the probabilities"
 SHAPE = "expected --input-shape HEIGHT WIDTH CHANNELS"
+ALL = "expected none: all that is known is printed, with --json for programs"
+BY_PATH = {  # where a path stands for the data: what a file of this suffix is
+    **dict.fromkeys(
+        (".yaml", ".yml"), "a folder of images, --data folder --data-dir DIR; --config {} takes a run's options"
+    ),
+    **dict.fromkeys((".csv", ".tsv"), "a folder of images and its table: --data folder --data-dir DIR --labels {}"),
+    **dict.fromkeys(
+        (".zip", ".tar", ".tgz", ".7z", ".rar"), "a folder of images; unpack {}, then --data folder --data-dir DIR"
+    ),
+}
 
 JUDGING = {  # of predict and eval
-    **dict.fromkeys(OF_RUN, RUN), **dict.fromkeys((*OUTPUT, "out", "format"), PRINTED), "batch-size": AT_ONCE,
+    **dict.fromkeys(OF_RUN, RUN), "batch-size": AT_ONCE, "batch": AT_ONCE,
+    **dict.fromkeys((*OUTPUT, "out", "format", "save-txt", "save-json", "show-dir", "verbose"), PRINTED),
     **dict.fromkeys(("image-size", "imgsz", "img-size"), SIZE),
     **dict.fromkeys(("device", "gpu", "gpus"), f"expected none: {DEVICES}"),
 }  # fmt: skip
@@ -39,7 +54,10 @@ OPTIONS: dict[str, dict[str, str]] = {
         **JUDGING, **dict.fromkeys(("threshold", "conf", "probabilities", "probs"), TOP),
         "topk": "expected --top", "top-k": "expected --top",
     },
-    "eval": {**JUDGING, **{name: f"expected --split {name}" for name in ("train", "val", "test", "all")}},
+    "eval": {
+        **JUDGING, **{name: f"expected --split {name}" for name in ("train", "val", "test", "all")},
+        **dict.fromkeys(("confusion", "confusion-matrix", "per-class", "metrics", "top", "topk", "top-k"), ALL),
+    },
     "export": {**dict.fromkeys(OF_RUN, RUN), **dict.fromkeys(OUTPUT, OUT)},
     "report": {**dict.fromkeys(OF_RUN, RUN), **dict.fromkeys(OUTPUT, OUT)},
     "import-weights": {
@@ -58,13 +76,33 @@ def asks_for_help(words: Sequence[str]) -> bool:
     return list(words) == ["help"] and not Path("help").exists()
 
 
+def what_a_path_is(path: str) -> str:
+    """What to write where a path stands in the place of the kind of data, at the end of an error."""
+    place, quoted = Path(path), shlex.quote(path)
+    if (place / "config.yaml").is_file():
+        return f"the data's kind; {quoted} is a run: --run-dir {quoted} --resume goes on with it"
+    if place.is_dir() or place.suffix.lower() not in BY_PATH:
+        kind = "npz" if place.is_file() or path.endswith(".npz") else "folder"
+        return f"its kind: --data {kind} --data-dir {quoted}"
+    return BY_PATH[place.suffix.lower()].format(quoted)
+
+
 def refuse_of_other_tools(name: str, words: Sequence[str], options: Any) -> None:
-    """Raise ValueError for an option of another tool, and for one of `options` that has one dash."""
+    """Raise ValueError for an option of another tool, and for one of `options` that has one dash, or none, as a=b."""
     own = {name.replace("_", "-") for name in _names(options)}
-    for word in words:
-        option = word.partition("=")[0].replace("_", "-")
-        if option.startswith("--") and option[2:] not in own and option[2:] in OPTIONS.get(name, {}):
-            raise ValueError(f"got {option}, {OPTIONS[name][option[2:]]}")
+    others = OPTIONS.get(name, {})
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, value = word.partition("=")
+        option = option.replace("_", "-")
+        if equals and not before.startswith("-") and not option.startswith("-") and not Path(word).exists():
+            if option in own:
+                raise ValueError(f"got {word}, expected --{option} {value}")
+            if option in others:
+                raise ValueError(f"got {word}, {others[option]}")
+            if name == "train" and (hint := known_elsewhere(option, in_shell=True)):
+                raise ValueError(f"got {word}{hint}")
+        if option.startswith("--") and option[2:] not in own and option[2:] in others:
+            raise ValueError(f"got {option}, {others[option[2:]]}")
         if re.fullmatch("-[a-z][a-z-]+", option) and option[1:] in own and not Path(word).exists():
             raise ValueError(f"got {option}, expected -{option}")
 

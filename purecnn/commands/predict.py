@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,10 @@ def _run(command: Predict, out: Any) -> int:
     try:
         require("top", command.top, command.top >= 1, "an integer, at least 1")
         if not command.images:
-            raise ValueError(f"images: got none behind {command.net}, expected files or folders")
+            is_net = (command.net / "config.yaml").is_file() or command.net.suffix == ".safetensors"
+            behind = f"; purecnn predict RUN {shlex.quote(str(command.net))} has a net before them"
+            hint = behind if command.net.exists() and not is_net else ""
+            raise ValueError(f"images: got none behind {command.net}, expected files or folders{hint}")
         trained, files = load_trained(command.net, last=command.last), image_files(command.images)
         for one in predict(trained, files, command.top, command.max_megapixels):
             if one.error is not None:

@@ -46,6 +46,8 @@ def run(command: Summary) -> int:
     try:
         require("input_shape", shape, shape is None or all(n >= 1 for n in shape), "three integers, at least 1")
         require("num_classes", classes, classes is None or classes >= 1, "an integer, at least 1")
+        if shape and shape[0] in (1, 3) and shape[1] == shape[2] > 4:
+            raise ValueError(f"input_shape: got {shape}, channels first, expected {shape[1]} {shape[2]} {shape[0]}")
         if command.run is None:
             net = make_net(command.model, classes or customary_classes)
         elif str(command.run) in CUSTOMARY:

@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -80,7 +81,9 @@ def defaults(arguments: Sequence[str]) -> Train:
         if seen.config is not None:
             raise ValueError("config: got a file together with --resume, which resumes by the run's own config")
         if seen.run_dir is None:
-            raise ValueError("run_dir: got none, expected the folder of the run to resume")
+            behind = arguments[list(arguments).index("--resume") + 1 :][:1]
+            hint = f": --run-dir {shlex.quote(behind[0])} --resume" if behind and Path(behind[0]).is_dir() else ""
+            raise ValueError(f"run_dir: got none, expected the folder of the run to resume{hint}")
         if (seen.run_dir / "config.yaml").is_file():
             return Train(run=dataclasses.replace(_read(seen.run_dir, seen.data), run_dir=str(seen.run_dir)))
         if not (seen.data or seen.recipe or _names_options(rest)):  # nothing says what a new run would be

@@ -99,6 +99,8 @@ def reason_of(path: Path) -> str:
         return "is AVIF, which is not supported by this Pillow: install a newer one, or convert it"
     if kind == "a Git LFS pointer":
         return "is a Git LFS pointer in the place of the file; git lfs pull fetches it"
+    if "archive" in kind:
+        return f"is {kind}, which is not supported: unpack it"
     if kind in STRANGERS:
         return f"is {kind}, which is not supported"
     if path.suffix.lower() == ".tga":  # a format without a sign at its beginning

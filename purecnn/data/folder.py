@@ -24,11 +24,13 @@ from purecnn.data.image_file import (
     complain,
     in_threads,
     largest_value,
+    narrowness,
     pixels,
     read_header,
 )
 from purecnn.data.listing import Listing, list_folder
 
+FEW = 64  # images of which the proportions are looked at
 DARK = 16  # of 256: what 12 bits in the place of 16 become where Pillow reads the upper 8
 DARKNESS = (
     "no pixel of any image is above {} of 255; of 16-bit colours only the upper 8 bits are read, "
@@ -84,6 +86,7 @@ def read_folder(
     else:
         images, listing, more = _in_memory(root, listing, shape, decoding, skip_unreadable)
     skipped = (*listing.strange, *skipped, *more)
+    notes = (*notes, *_cropped(listing.files_at(evenly_spaced(len(listing), FEW)), image_size))
     train, val, test = (_split(images, listing, start, stop) for start, stop in pairwise(_edges(listing)))
     return Dataset(
         root.resolve().name,
@@ -197,6 +200,15 @@ def _with_white(decoding: Decoding, files: list[Path], headers: list) -> tuple[D
         return dataclasses.replace(decoding, white=WHITE), ()
     note = f"16-bit files: no value is above {max(values):,}, so they are read as 12 bits (4,095 is white)"
     return dataclasses.replace(decoding, white=TWELVE_BITS), (note,)
+
+
+def _cropped(few: list[Path], image_size: tuple[int, int] | None) -> tuple[str, ...]:
+    """A note where the centre is less than half of most images, as of lines of text."""
+    sides = [] if image_size is None else [side for side in attempts(narrowness, few) if not isinstance(side, Refused)]
+    if not sides or (share := float(np.median(sides))) >= 0.5:
+        return ()
+    what = "most images are more than twice as wide as high, or as high as wide"
+    return (f"{what}: their centre is seen, {share:.1%} of the longer side",)
 
 
 def _headers(root: Path, listing: Listing, size: tuple[int, int], decoding: Decoding) -> list:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,14 @@ PLAIN = Decoding()
 
 
 def complain(faults: list[str], hint: str = "") -> None:
+    """Raise `Refused` for faults, "FILE: REASON" each; a reason that files have in common is said once."""
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise Refused("; ".join(faults[:NAMED]) + more + hint)
+        parts = [fault.partition(": ") for fault in faults[:NAMED]]
+        alike = [
+            (reason, ", ".join(file for file, _, _ in same)) for reason, same in groupby(parts, lambda part: part[2])
+        ]
+        raise Refused("; ".join(f"{files}: {reason}" for reason, files in alike) + more + hint)
 
 
 def attempt(function: Callable[..., Any], path: Path, *more: Any) -> Any:
@@ -161,6 +167,12 @@ def read_header(path: Path, size: tuple[int, int] | None = None, decoding: Decod
         rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         height, width = (image.width, image.height) if rotated else (image.height, image.width)
         return height, width, image.mode
+
+
+def narrowness(path: Path) -> float:
+    """The shorter side by the longer one. Without decoding."""
+    with _open(path) as image:
+        return min(image.size) / max(image.size)
 
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of an upright image's width and height

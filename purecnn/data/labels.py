@@ -62,7 +62,8 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
                     f"{where}: got a cell over many lines, from {begins!r} on, expected its quote to be closed"
                 )
             if not file or not label or has_control_signs(file + label):
-                raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class")
+                plain = ", without control characters such as tabs" if file and label else ""
+                raise Refused(f"{where}: got {file!r} and {label!r}, expected a file and its class{plain}")
             if any(row.get(BEYOND) or ()):
                 hint = "a name with the delimiter in it is put in quotes"
                 raise Refused(f"{where}: got {len(head) + len(row[BEYOND])} cells, expected {len(head)}; {hint}")

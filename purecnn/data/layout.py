@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
-from purecnn.data.file_tree import inside, readable_name, subfolders
+from purecnn.data.file_kinds import SUFFIXES
+from purecnn.data.file_tree import inside, readable_name, subfolders, walk
 from purecnn.data.guards import Refused
 
 NAMES: dict[str, SplitName] = {
@@ -38,6 +39,7 @@ PUBLISHED = {
 }  # fmt: skip
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
 SHOWN = 5
+DEEP = 8  # levels of nested folders that are searched for those of the classes
 BESIDE = {".txt", ".md", ".json", ".csv", ".xmp", ".yaml", ".xml"}  # text that lies beside the folders of classes
 
 
@@ -155,6 +157,8 @@ def kind_hint(path: Path) -> str:
 
 def without_images(root: Path, name: str) -> str:
     """What to do about a folder among those of classes that has no images."""
+    if (root / name).resolve() in root.resolve().parents or (root / name).resolve() == root.resolve():
+        return "; it is a link to a folder above, remove it"
     names = subfolders(root)
     inner = [one for one in names if len(subfolders(root / one)) > 1]
     if len(inner) == 1:
@@ -162,6 +166,23 @@ def without_images(root: Path, name: str) -> str:
     if name.casefold() in BESIDE_IMAGES:
         return f"; {NO_CLASSES}"
     return "; remove it if it is none"
+
+
+def place_hint(root: Path) -> str:
+    """What was meant, if that is clear: a folder below, or images without folders of their classes."""
+    place, names = root, subfolders(root)
+    while len(names) == 1 and len(place.parts) < len(root.parts) + DEEP:  # a link may lead in a circle
+        place /= names[0]
+        names = subfolders(place)
+    if len(names) > 1:
+        return f"; did you mean {place}?" if place != root else ""
+    files = [] if names else walk(place, {})
+    if any(path.suffix.lower() in SUFFIXES for path in files):
+        table = next((str(path) for path in files if path.suffix.lower() in (".csv", ".tsv")), "")
+        one = f"; {place.name} alone has images: add a folder for another class, or" if place != root else ";"
+        named = f"--labels {table} may be" if table else "--labels names"
+        return f"{one} {named} a table of images that lie in no folders of their classes; purecnn predict needs none"
+    return next(filter(None, map(kind_hint, files)), "")
 
 
 def _has_files(folder: Path) -> bool:

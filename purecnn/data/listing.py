@@ -19,6 +19,7 @@ from purecnn.data.labels import read_labels
 from purecnn.data.layout import (
     kind_hint,
     like_hint,
+    place_hint,
     require_no_masks,
     require_some_class,
     split_folders,
@@ -27,7 +28,6 @@ from purecnn.data.layout import (
 )
 
 HELD_OUT = "held out of every class"  # begins the note that says what was
-DEEP = 8  # levels of nested folders that are searched for those of the classes
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Listing:
     @property
     def files(self) -> list[Path]:
         return [Path(path) for path in self.paths]
+
+    def files_at(self, chosen: np.ndarray) -> list[Path]:
+        return [Path(self.paths[n]) for n in chosen]
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -121,7 +124,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     classes = tuple(sorted(folders)) if known is None else known
     if len(classes) < 2:
         got = "1 folder" if len(classes) == 1 else f"{len(classes)} folders"
-        raise Refused(f"{root}: got {got}, expected one for every class, at least 2{_hint(root)}")
+        raise Refused(f"{root}: got {got}, expected one for every class, at least 2{place_hint(root)}")
     if known is None:
         require_no_masks(root, classes)
         warn_of_inner_folders(root, [one for one, *_ in folders.values()])
@@ -145,7 +148,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         names += [readable_name(path[len(str(root)) :].replace(os.sep, "/").lstrip("/")) for path in inside]
         labels += [classes.index(name)] * len(good)
     if not paths:
-        raise Refused(f"{root}: got no folder of a class with images{_hint(root)}")
+        raise Refused(f"{root}: got no folder of a class with images{place_hint(root)}")
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
@@ -153,20 +156,6 @@ def _not_among(name: str, classes: tuple[str, ...]) -> str:
     some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
     hint = like_hint(name, classes) or "; leave it out, or add images of it to those"
     return f"is not among those of the training images: {some}{hint}"
-
-
-def _hint(root: Path) -> str:
-    """What was meant, if that is clear: a folder below, or images without folders of their classes."""
-    place, inside = root, subfolders(root)
-    while len(inside) == 1 and len(place.parts) < len(root.parts) + DEEP:  # a link may lead in a circle
-        place /= inside[0]
-        inside = subfolders(place)
-    if len(inside) > 1:
-        return f"; did you mean {place}?" if place != root else ""
-    files = [] if inside else walk(place, {})
-    if any(path.suffix.lower() in SUFFIXES for path in files):
-        return "; --labels names a table of images that lie in no folders of their classes; purecnn predict needs none"
-    return next(filter(None, map(kind_hint, files)), "")
 
 
 def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> dict[SplitName, Listing]:
@@ -178,13 +167,13 @@ def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> 
         raise Refused(f"{table}: got {got} to train on, expected at least 2")
     for label, split in found.values():
         if label not in classes:
-            where = f"is in {split} alone, expected those of the training images"
+            where = f"is in {split} alone, expected some of it in train; leave its lines out, or train on some of them"
             raise Refused(f"{table}: class {label} {_not_among(label, known) if known else where}")
     if not any(os.path.lexists(root / file) for file in found):
         one = next(iter(found))
         below = [root / name for name in subfolders(root) if any((root / name).glob(f"{escape(one)}*"))]
         hint = f"; did you mean --data-dir {below[0]}?" if len(below) == 1 else ""
-        if not hint and (deep := next((path for path in walk(root, {}) if one in (path.name, path.stem)), None)):
+        if not hint and (deep := _called_like(one, walk(root, {}))):
             hint = f", such as {deep.relative_to(root)}"
         raise Refused(
             f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there{hint}"
@@ -200,19 +189,33 @@ def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> 
     images = (path for path in walk(root, {}) if path.suffix.lower() in SUFFIXES)
     beside = sum(str(path.relative_to(root)) not in found for path in images)
     if beside:
-        note = f"{beside:,} images of {root} are not in {table} and left out"
+        what = "1 image of {} is" if beside == 1 else f"{beside:,} images of {{}} are"
+        note = f"{what.format(root)} not in {table} and left out"
         first = next(iter(parts))
         parts[first] = dataclasses.replace(parts[first], notes=(note,))
     return parts
+
+
+def _called_like(file: str, paths: list[Path]) -> Path | None:
+    """The first that is called so in another folder, or with more behind the name, as 7_small.png."""
+    same = (path for path in paths if file in (path.name, path.stem))
+    longer = (path for path in paths if path.suffix.lower() in SUFFIXES and path.name.startswith(Path(file).stem))
+    return next(same, None) or next(longer, None)
 
 
 def _with_suffixes(found: dict[str, tuple[str, SplitName]], root: Path) -> dict[str, tuple[str, SplitName]]:
     """Files that a table names without their suffix, `7` for 7.jpg, by the only image that is called so."""
     missing = {file for file in found if not os.path.lexists(root / file)}
     suffixes = [case for suffix in sorted(SUFFIXES) for case in (suffix, suffix.upper())]
-    there = {file: [file + end for end in suffixes if os.path.lexists(root / (file + end))] for file in missing}
+    folders = {os.path.dirname(file) for file in missing}  # each is listed once, not asked for every file
+    folders = {name for name in folders if os.path.isdir(root / name) and os.access(root / name, os.R_OK)}
+    listed = {name: {*os.listdir(root / name)} for name in folders}
+    there = {
+        file: [file + end for end in suffixes if os.path.basename(file + end) in listed.get(os.path.dirname(file), ())]
+        for file in missing
+    }
     for file, names in there.items():
-        if len({os.path.realpath(root / name).casefold() for name in names}) > 1:
+        if len(names) > 1 and len({os.path.realpath(root / name).casefold() for name in names}) > 1:
             raise Refused(f"{root / file}: there are {' and '.join(names)}, expected one, or its suffix in the table")
     whole = {file: names[0] for file, names in there.items() if names}
     return {whole.get(file, file): line for file, line in found.items()}

@@ -110,11 +110,15 @@ def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or 0 in images.shape:
-        raise Refused(f"{x}: got shape {images.shape}, expected (N, H, W) or (N, H, W, C), none of them 0")
+        flat = "; images.reshape(-1, H, W, C) makes them" if images.ndim == 2 else ", none of them 0"
+        raise Refused(f"{x}: got shape {images.shape}, expected (N, H, W) or (N, H, W, C){flat}")
     if images.dtype.kind == "f":
         low, high = float(images.min()), float(images.max())  # NaN if there is one anywhere
         if not (low >= 0 and high <= 1):
-            raise Refused(f"{x}: got values from {low:g} to {high:g}, expected [0, 1] in {images.dtype}; or uint8")
+            hint = pixel_hint(images) or "; purecnn.train.fit takes arrays of any finite values"
+            raise Refused(
+                f"{x}: got values from {low:g} to {high:g}, expected [0, 1] in {images.dtype}, or uint8{hint}"
+            )
         images = images.astype(np.float32)
     elif images.dtype != np.uint8:
         raise Refused(f"{x}: got dtype {images.dtype}, expected uint8, or floating in [0, 1]{pixel_hint(images)}")

@@ -18,6 +18,7 @@ from purecnn.data.suspicions import (
     require_class_numbers,
     require_pixels,
     same_shape_hint,
+    splits_hint,
     warn_of_order,
 )
 
@@ -61,14 +62,13 @@ class Stream:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
                 if images.dtype != self.images.dtype:
-                    expected = f"{self.images.dtype} as the first"
-                    raise ValueError(f"data: got a batch of {images.dtype}, expected {expected}")
+                    raise ValueError(f"data: got a batch of {images.dtype}, expected {self.images.dtype} as the first")
                 if count == 1:
                     warn_of_order(labels)
                 rows = np.arange(self.batch_size) % len(images)
                 yield images[rows], labels[rows]
             if not count:
-                expected = f"what can be iterated again, or gives {self.steps} batches for every epoch"
+                expected = f"what can be iterated again, as a class with __iter__, or {self.steps} batches an epoch"
                 raise ValueError(f"data: got an iterator that has ended, expected {expected}")
             skip = 0
 
@@ -79,9 +79,8 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     Raises ValueError where the source has no length and `steps_per_epoch` is not given, and for what is no pair of
     images and labels.
     """
-    steps = steps_per_epoch
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise ValueError(f"steps_per_epoch: got {steps!r}, expected an integer, at least 1")
+    if steps_per_epoch is not None and (not isinstance(steps_per_epoch, int) or steps_per_epoch < 1):
+        raise ValueError(f"steps_per_epoch: got {steps_per_epoch!r}, expected an integer, at least 1")
     iterator = iter(source)
     try:
         first = next(iterator)
@@ -168,7 +167,8 @@ def _pair(item: Any) -> tuple[Any, Any]:
         names = [next((name for name in known if name in item), None) for known in (IMAGES, LABELS)]
         if None in names:
             got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
-            raise ValueError(f"data: got {got}, expected one of {', '.join(IMAGES)} and of {', '.join(LABELS)}")
+            expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{splits_hint(item)}"
+            raise ValueError(f"data: got {got}, expected {expected}")
         if (none := next((name for name in names if item[name] is None), None)) is not None:
             raise ValueError(f"data: {none}: got None, expected one for every image; leave out those without")
         return item[names[0]], item[names[1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,8 @@ def warn_of_like_names(data: Dataset) -> None:
 
 def pixel_hint(images: np.ndarray) -> str:
     """How to make valid pixels of such numbers, for the end of an error; "" where that is not known."""
+    if images.dtype.kind == "f":
+        return "; images / 255 makes them" if 0 <= images.min() <= images.max() <= 255 else ""
     if images.dtype == bool:
         return "; images.astype(np.float32) makes them"
     whole = images.dtype.kind in "iu" and 0 <= images.min() <= images.max() <= 255
@@ -148,6 +150,12 @@ def same_shape_hint(images: Sequence[Any], shapes: Sequence[tuple[int, ...]]) ->
         return ""
     how = "convert('RGB')" if len({shape[2:] for shape in shapes}) > 1 else "resize((W, H))"
     return f"; image.{how} brings them to one"
+
+
+def splits_hint(names: Iterable[Any]) -> str:
+    """How splits are given, at the end of an error about a dict of such names, as x_train; "" for others."""
+    some = any("train" in str(name).lower() for name in names)
+    return "; splits are given as {'train': (images, labels), 'test': …}" if some else ""
 
 
 def require_labels(where: str, low: int, high: int, outputs: int) -> None:

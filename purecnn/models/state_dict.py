@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 WRAPPERS = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
 AVERAGES = ("state_dict_ema", "model_ema", "ema")
 CHECKPOINTS = (*AVERAGES, "state_dict", "model_state_dict", "model")  # names of a state_dict
 SCALES = ("layer_scale", "gamma")  # arrays that are no layer's there; a depthwise 1×1 convolution here
+COUNTER = "num_batches_tracked"  # one beside every running_mean
 SHOWN = 3
 
 
@@ -72,6 +73,52 @@ def of_net(found: Mapping[str, Any], spellings: Iterable[tuple[str, ...]]) -> Of
     return OfNet(names, inside, beside)
 
 
+def with_head(
+    net: OfNet,
+    found: Mapping[str, Any],
+    wanted: Mapping[str, tuple[int, ...]],
+    classes: int | None,
+    zeros: Callable[[tuple[int, ...]], Any],
+) -> OfNet:
+    """`net`, whose last layer is not there by its name: one by another name, as fc.1 or classifier; without any, zeros.
+
+    `found` has all arrays of the file, `wanted` the shapes of a net of 1,000 classes; `zeros` makes arrays. Where more
+    than the last layer is missing, or there are other arrays, nothing is done.
+    """
+    head = net.names[-1]
+    pair = f"{head}.weight", f"{head}.bias"
+    if any(name in net.arrays for name in pair) or not wanted.keys() - {*pair} <= net.arrays.keys():
+        return net
+    loose = {name: each for name, each in net.arrays.items() if name not in wanted and name.rsplit(".")[-1] != COUNTER}
+    loose |= {name: found[name] for name in net.beside}
+    features = wanted[pair[0]][1]
+    tables = [name.removesuffix(".weight") for name, each in loose.items() if len(getattr(each, "shape", ())) == 2]
+    if len(tables) == 1 and f"{tables[0]}.bias" in loose and loose[f"{tables[0]}.weight"].shape[1] == features:
+        own = f"{tables[0]}.weight", f"{tables[0]}.bias"
+        warnings.warn(f"arrays: {tables[0]} is taken as the last layer, {head}", stacklevel=3)
+        arrays = {name: each for name, each in net.arrays.items() if name not in own}
+        arrays |= {name: loose[one] for name, one in zip(pair, own, strict=True)}
+        return OfNet(net.names, arrays, [name for name in net.beside if name not in own])
+    if loose.keys() - {*net.beside} or tables:
+        return net
+    what = f"the last layer, {head}, is not there, and zeros here; predictions say nothing before it is trained"
+    warnings.warn(f"arrays: {what}, as by --init-weights", stacklevel=3)
+    rows = classes or wanted[pair[1]][0]
+    return net._replace(arrays={**net.arrays, pair[0]: zeros((rows, features)), pair[1]: zeros((rows,))})
+
+
+def trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without the axes of length 1 at its end."""
+    while len(shape) > 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def counter(array: str) -> str:
+    """The name of the counter beside a running mean; "" beside all else."""
+    return array.removesuffix("running_mean") + COUNTER if array.endswith(".running_mean") else ""
+
+
 def _prefixes(found: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
     first = f"{names[0]}.weight"
     return ["", *sorted({name.removesuffix(first) for name in found if name.endswith(f".{first}")})]
@@ -90,9 +137,7 @@ def other_net(name: str, found: Mapping[str, Any], spellings: Mapping[str, Itera
     for model, each in spellings.items():
         for names in filter(None, each):
             whole = {layer for layer in names if not layer.endswith(SCALES)}
-            if layers == whole and model != name:
+            if layers in (whole, whole - {names[-1]}) and model != name:
                 return f"; these are weights of {model}"
-            if layers == whole - {names[-1]} and model == name:
-                return f"; the last layer, {names[-1]}, is missing: expected weights of the whole net"
     given = ", ".join([*itertools.islice(found, SHOWN), "…"])
     return f"; weights of another model than {name}? ({given})"

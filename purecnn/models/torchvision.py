@@ -28,7 +28,16 @@ from purecnn.models.alexnet_one_tower import alexnet_one_tower
 from purecnn.models.convnext import TINY, convnext_tiny
 from purecnn.models.mobilenet_v2 import STAGES, mobilenet_v2
 from purecnn.models.resnet import resnet18, resnet34, resnet50, resnet101
-from purecnn.models.state_dict import SCALES, of_net, other_net, unwrapped, warn_of_left_out
+from purecnn.models.state_dict import (
+    SCALES,
+    counter,
+    of_net,
+    other_net,
+    trimmed,
+    unwrapped,
+    warn_of_left_out,
+    with_head,
+)
 from purecnn.models.vgg import vgg11, vgg11_bn, vgg16, vgg16_bn
 
 KEYS = {
@@ -39,7 +48,6 @@ KEYS = {
     "mean": "running_mean",
     "variance": "running_var",
 }
-COUNTER = "num_batches_tracked"  # one beside every running_mean
 DENSE = ("block.3.weight", "block.5.weight")  # of ConvNeXt, (O, I) there; a 1×1 convolution here
 SHAPE = (224, 224, 3)
 
@@ -54,18 +62,24 @@ class Table:
     flattened: tuple[int, int, int] | None = None
 
 
-def from_torchvision(name: str, arrays: Mapping[str, Any]) -> tuple[Chain, list[Params], list[Params]]:
+def from_torchvision(
+    name: str, arrays: Mapping[str, Any], num_classes: int | None = None
+) -> tuple[Chain, list[Params], list[Params]]:
     """The net called `name`, its parameters and state in float32, from arrays by torchvision's names, or timm's.
 
-    It has as many classes as the last layer has rows. PyTorch's tensors will do, as `state_dict()` or a checkpoint has
-    them, also behind the prefixes of DataParallel, torch.compile and Lightning. Raises ValueError, naming the array,
-    where one is missing, is not one of the model's, has another shape or is not of floating-point numbers.
+    It has as many classes as the last layer has rows. Of a backbone's weights, without one, it has `num_classes`, or
+    1,000, and zeros there, and a last layer by another name is taken; a warning says so. PyTorch's tensors will do, as
+    `state_dict()` or a checkpoint has them, also behind the prefixes of DataParallel, torch.compile and Lightning.
+    Raises ValueError, naming the array, where one is missing, is not one of the model's, has another shape or is not of
+    floating-point numbers.
     """
-    table = _table(name)
-    names, arrays, beside = of_net(unwrapped(arrays), (table.names, table.timm))
+    table, found = _table(name), unwrapped(arrays)
+    part = of_net(found, (table.names, table.timm))
+    shapes = {array: _shape(array, leaf.shape) for array, leaf in _named(part.names, _built(name)[1])}
+    names, arrays, beside = with_head(part, found, shapes, num_classes, np.zeros)
     net, like = _built(name, *getattr(arrays.get(f"{names[-1]}.weight"), "shape", ())[:1])
     expected = {array: leaf.shape for array, leaf in _named(names, like)}
-    counters = {_counter(array) for array in expected}
+    counters = {counter(array) for array in expected}
     for array in sorted(expected.keys() ^ (arrays.keys() - counters)):
         got, wanted = "nothing", "no such array"
         got, wanted = (got, _shape(array, expected[array])) if array in expected else (np.shape(arrays[array]), wanted)
@@ -90,8 +104,8 @@ def to_torchvision(name: str, params: list[Params], state: list[Params]) -> dict
         raise ValueError(f"params, state: {array}: got {got}, expected {wanted} in {name}")
     for array, leaf in named.items():
         arrays[array] = _to_torch(leaf, table.flattened).reshape(_shape(array, leaf.shape))
-        if _counter(array):
-            arrays[_counter(array)] = np.zeros((), np.int64)
+        if counter(array):
+            arrays[counter(array)] = np.zeros((), np.int64)
     return arrays
 
 
@@ -125,7 +139,7 @@ def _from_torch(array: str, x, shape: tuple[int, ...], flattened) -> Any:
             x = np.asarray(x)
         except (TypeError, ValueError, RuntimeError) as error:  # NumPy has no bfloat16, nor what is on a GPU
             raise ValueError(f"{array}: got {type(x).__name__}, expected an array of NumPy's: {error}") from None
-    same = x.shape == expected or _trimmed(x.shape) == _trimmed(expected)
+    same = x.shape == expected or trimmed(x.shape) == trimmed(expected)
     same = same or (len(shape) == 2 and x.shape == (shape[1], *(flattened or ())))
     if not (same and jnp.issubdtype(x.dtype, jnp.floating)):
         raise ValueError(f"{array}: got {x.dtype}{x.shape}, expected floating-point numbers, {expected}")
@@ -154,18 +168,6 @@ def _shape(array: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(shape) == 4 and not array.endswith(DENSE):
         return (*shape[:1:-1], *shape[:2])
     return shape[:1:-1] if len(shape) == 4 else shape[::-1]
-
-
-def _trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without the axes of length 1 at its end."""
-    while len(shape) > 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
-
-
-def _counter(array: str) -> str:
-    """The name of the counter beside a running mean; "" beside all else."""
-    return array.removesuffix("running_mean") + COUNTER if array.endswith(".running_mean") else ""
 
 
 def _table(name: str) -> Table:

@@ -99,7 +99,7 @@ def import_torchvision(
     and what is wrong with it, or saying that the file takes PyTorch to read.
     """
     try:
-        net, params, state = from_torchvision(model, _read_arrays(path))
+        net, params, state = from_torchvision(model, _read_arrays(path), len(classes) if classes else None)
     except SafetensorError as error:
         raise ValueError(f"{path}: {not_safetensors(path, error)}") from error
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -104,6 +105,12 @@ def folded(title: str, *parts: str) -> str:
 
 def verbatim(words: str) -> str:
     return f"<pre>{escape(words)}</pre>"
+
+
+def isolated(name: str) -> str:
+    """A name within a line: one that is written from right to left does not turn what stands beside it."""
+    leftwards = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in name)
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if leftwards else name
 
 
 def _url(png: bytes) -> str:

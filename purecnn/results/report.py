@@ -117,10 +117,11 @@ def _facts(result: Evaluation, split: str, trained: Trained, metrics: list[dict]
 
 
 def _worst(result: Evaluation, split: Split) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:
+    classes = list(map(hypertext.isolated, result.classes))
     for i in result.worst():
         label, guess = result.labels[i], result.predictions[i]
-        true = f"{result.classes[label]}: {result.confidence[i]:.1%}"
-        said = f"→ {result.classes[guess]}: {result.probabilities[i, guess]:.1%}"
+        true = f"{classes[label]}: {result.confidence[i]:.1%}"
+        said = f"→ {classes[guess]}: {result.probabilities[i, guess]:.1%}"
         name = (str(result.names[i]),) if result.names else ()
         yield to_pixels(split.images[i]), (true, "right" if guess == label else said, *name)
 
@@ -143,9 +144,8 @@ def _confused(result: Evaluation) -> list[str]:
     """Where the matrix is too fine to read, the pairs that are most often confused."""
     pairs = result.confused(SHOWN) if len(result.classes) > FEW else []
     counts = np.bincount(result.labels, minlength=len(result.classes))
-    rows = [
-        (f"{result.classes[row]} → {result.classes[column]}", f"{n:,}", n / counts[row]) for row, column, n in pairs
-    ]
+    classes = list(map(hypertext.isolated, result.classes))
+    rows = [(f"{classes[row]} → {classes[column]}", f"{n:,}", n / counts[row]) for row, column, n in pairs]
     return [hypertext.table(("true → predicted", "images", "share of the class"), rows)] if rows else []
 
 

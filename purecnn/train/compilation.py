@@ -30,7 +30,8 @@ def keep_compiled(folder: Path | None) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        warnings.warn(f"compiled programs are not kept: {error}", RuntimeWarning, stacklevel=2)
+        why = f"{error.filename}: {error.strerror}; --cache-dir names another folder"
+        warnings.warn(f"compiled programs are not kept: {why}", RuntimeWarning, stacklevel=2)
         folder = None
     jax.config.update("jax_enable_compilation_cache", folder is not None)
     if folder is not None:

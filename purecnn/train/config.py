@@ -16,7 +16,7 @@ from purecnn.data.dataset import Streaming
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE
 from purecnn.data.readers import Data
 from purecnn.train.freezing import is_freeze
-from purecnn.train.options import FLAGS, as_written, shown
+from purecnn.train.options import FLAGS, TABLE, as_written, shown
 from purecnn.train.own_code import model_hint
 
 Model = Literal[
@@ -158,7 +158,7 @@ class Config:
             require(name, getattr(self, name), isinstance(getattr(self, name), bool), expected)
         for name in PATHS:
             path = getattr(self, name)
-            require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), "a path or None")
+            require(name, path, path is None or (isinstance(path, str) and path.strip() != ""), PATHS[name])
         expected = "all-but-head, layers such as 0-12,15, or None"
         require("freeze", self.freeze, self.freeze is None or is_freeze(self.freeze), expected)
         make_augmentation(self.augmentation)  # raises, with the names there are
@@ -208,7 +208,7 @@ NUMBERS: dict[str, tuple[Any, Any, str]] = {
     "checkpoint_every": NOT_NEGATIVE,
     "seed": (int, lambda v: 0 <= v < 2**32, "an integer from 0 to 4294967295"),
 }
-PATHS = ("run_dir", "data_dir", "init_weights", "labels")
+PATHS = dict.fromkeys(("run_dir", "data_dir", "init_weights"), "a path or None") | {"labels": TABLE}
 UNSET = ("image_size", "clip_norm", "ema")  # may be None
 
 

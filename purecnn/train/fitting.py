@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,8 +171,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
     elif isinstance(data, Iterable):
         found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, class_names(data))  # type: ignore[arg-type]
     else:
-        hint = "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
-        more = hint if hasattr(data, "__getitem__") else call_hint(data)
+        more = item_hint(data) if hasattr(data, "__getitem__") else call_hint(data)
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
     more = {name: _read(name, each) for name, each in (("val", val), ("test", test)) if each is not None}
     for name, split in more.items():
@@ -181,8 +181,23 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
 
 
 def call_hint(source: Any) -> str:
-    """At the end of an error, for a generator function, which others call themselves."""
+    """At the end of an error, for a function that gives them, which others call themselves."""
+    if inspect.isgeneratorfunction(source):
+        return (
+            f"; list({source.__name__}()) keeps its batches, a class whose __iter__ calls it has them anew every epoch"
+        )
     return f"; call it: {getattr(source, '__name__', 'it')}()" if callable(source) else ""
+
+
+def item_hint(source: Any) -> str:
+    """At the end of an error, for what has items and cannot be iterated: batches, as Keras' Sequence, or samples."""
+    try:
+        batches = np.ndim(source[0][1]) > 0
+    except Exception:  # whatever a program's own set raises
+        batches = False
+    if batches:
+        return "; its items are batches: [data[i] for i in range(len(data))] gives these"
+    return "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
 
 
 def _kind(path: str | Path) -> str:

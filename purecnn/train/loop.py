@@ -37,7 +37,7 @@ from purecnn.train.run_folder import (
     write_skipped,
     write_test,
 )
-from purecnn.train.stopping import Diverged, best_line, reason_to_stop
+from purecnn.train.stopping import Diverged, best_line, how_to_go_on, reason_to_stop, untrained
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def train(
 def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> Result:
     try:
         if advance(run, console, on_epoch):
-            return finish(run)
+            return finish(run, console)
         return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), run.plan.data)
     except Refused as fault:  # an image that is read only now
         more = f"{run.saved()}; put an image there and resume with: {resume_command(run.folder)}"
@@ -110,7 +110,7 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
 def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> bool:
     """Step until the run is over, True, or until Ctrl-C; at an epoch's end, evaluate and log; now and then, save."""
     config, metrics = run.plan.config, run.progress.metrics
-    over, interrupted = reason_to_stop(metrics, config), False
+    over, interrupted, began = reason_to_stop(metrics, config), False, run.steps
     events = run.folder if config.log == "tensorboard" and is_first_process() else None
     bar = notebook_progress if in_notebook() else partial(progress_bar, console)
     with (
@@ -119,6 +119,8 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
         event_log(events, run.steps) as log,
     ):
         clock = last_save = time.perf_counter()
+        if over:
+            console.print(f"nothing is left to train: {over}; {how_to_go_on(metrics, config)}")
         for part in () if over else run.parts():
             losses = run.step(part, began=clock)
             show_progress(len(losses), loss=losses[-1], images_per_second=run.rate)
@@ -135,7 +137,7 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
             if over or interrupted:
                 break
             clock = time.perf_counter()
-    if over and run.steps < run.plan.steps:
+    if over and began < run.steps < run.plan.steps:
         console.print(over)
     if interrupted and not over and in_notebook():  # a command says it on stderr
         console.print(f"interrupted after step {run.steps:,}, which is saved; resume=True goes on with it")
@@ -195,7 +197,7 @@ def begin(plan: Plan, console: Console, folder: Path, *, goes_on: bool) -> Run:
     return run
 
 
-def finish(run: Run) -> Result:
+def finish(run: Run, console: Console) -> Result:
     """Test with the best weights, once, and draw the pictures of the run; without a test set, of what validates."""
     from purecnn.train.plots import draw_confusion, draw_curves  # matplotlib takes a second: no first step waits for it
 
@@ -210,6 +212,8 @@ def finish(run: Run) -> Result:
         if is_first_process():
             title += f": {found[f'{name}_accuracy']:.2%} of {len(split):,} {name} images right"
             draw_confusion(run.folder / "confusion.png", split.labels, predictions, data.classes, title)
+        if said := untrained(predictions, split.labels, data.classes):
+            console.print(said)
         if name == "test":
             test = {"epoch": best["epoch"], "images": len(split), **found}
             if is_first_process():

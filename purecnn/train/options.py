@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+TABLE = "the path of a table, or None; arrays come with their images: (images, labels)"
 SHOWN = 80  # signs of a value, in an error
 PATIENT = "true or false; patience says after how many epochs"
 FLAGS = {
@@ -39,7 +40,10 @@ CALLED = {  # elsewhere, what is here
     "architecture": "model", "input-size": "image-size", "crop-size": "image-size", "resolution": "image-size",
     "size": "image-size", "criterion": "loss", "loss-fn": "loss", "scheduler": "schedule", "l2": "weight-decay",
     "save-dir": "run-dir", "out": "run-dir", "wandb": "log", "grad-clip": "clip-norm",
-    "steps": "epochs", "max-steps": "epochs",
+    "steps": "epochs", "max-steps": "epochs", "batch": "batch-size", "train-batch-size": "batch-size",
+    "early-stop": "early-stopping", "cache": "streaming", "warmup-steps": "warmup-epochs", "nesterov": "optimizer",
+    "mixup-alpha": "mixup", "cutmix-alpha": "cutmix", "auto-augment": "augmentation", "aa": "augmentation",
+    "hflip": "augmentation", "fliplr": "augmentation", "reprob": "augmentation", "color-jitter": "augmentation",
 }  # fmt: skip
 
 DEVICES = "every device that JAX finds is used; JAX_PLATFORMS=cpu and CUDA_VISIBLE_DEVICES choose"
@@ -49,12 +53,20 @@ SAVED = "the best and the last weights are kept, whatever else"
 AFRESH = "a folder with something in it is never written to; name a new --run-dir, or --resume"
 NET = "the net says it; --model MODULE:FUNCTION takes one of your own"
 RESUMED = "--run-dir RUN --resume goes on with a run"
+UNSPLIT = "folders train, val and test are taken as they are; else a fifth of every class tests, --val-share validates"
+PIXELS = "pixels are in [0, 1]; those of --init-weights less its mean, over its deviation"
+GREY = "one channel where every image is grey, else three"
+LAST = "none is left out: the last batch is filled up with images of the same epoch"
 PRINTED = "--quiet prints errors alone; --json-lines prints the metrics"
 NOT_HERE = {
     "num-classes": COUNTED, "nb-classes": COUNTED, "classes": COUNTED, "channels": COUNTED, "in-chans": COUNTED,
     "save-best-only": SAVED, "save-best": SAVED, "exist-ok": AFRESH, "overwrite": AFRESH, "force": AFRESH,
     "dropout": NET, "drop": NET, "drop-path": NET, "verbose": PRINTED, "multi-gpu": DEVICES, "num-gpus": DEVICES,
-    "test-split": "folders train, val and test are taken as they are; else a fifth of every class tests",
+    **dict.fromkeys(("test-split", "test-size", "train-split", "train-size", "split-ratio"), UNSPLIT),
+    **dict.fromkeys(("cfg", "config-file", "yaml", "hparams"), "--config takes a file of options"),
+    **dict.fromkeys(("mean", "std", "normalize", "rescale"), PIXELS), "drop-last": LAST,
+    **dict.fromkeys(("color-mode", "grayscale", "greyscale"), GREY),
+    **dict.fromkeys(("cpu", "no-cuda", "no-gpu", "use-gpu", "use-cuda", "accelerator"), DEVICES),
     "device": DEVICES, "devices": DEVICES, "gpu": DEVICES, "gpus": DEVICES, "cuda": DEVICES,
     "shuffle": "images are shuffled anew every epoch; batches come in the order in which they are given",
     "resume-from": RESUMED, "resume-from-checkpoint": RESUMED, "auto-resume": RESUMED, "workers": THREADS,

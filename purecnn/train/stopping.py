@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from purecnn.train.config import Config
+
+MANY = 16  # images that are hardly of one class by chance
 
 
 class Diverged(ArithmeticError):
@@ -41,6 +44,19 @@ def reason_to_stop(metrics: Sequence[dict[str, Any]], config: Config) -> str:
     if config.early_stopping and converged([line["val_loss"] for line in metrics], **rule):
         return f"stopped early: {epochs} on the validation images"
     return ""
+
+
+def how_to_go_on(metrics: Sequence[dict[str, Any]], config: Config) -> str:
+    """What resumes a run that is over."""
+    return f"{'more epochs go' if len(metrics) >= config.epochs else 'a larger patience goes'} on with it"
+
+
+def untrained(predictions: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
+    """What to do where images of several classes are all predicted as one; "" where they are not, or are few."""
+    if len(labels) < MANY or np.ptp(predictions) or not np.ptp(labels):
+        return ""
+    more = "more epochs, or a learning rate ten times higher or lower, may help"
+    return f"all {len(labels):,} images are predicted as {classes[int(predictions[0])]}: {more}"
 
 
 def best_line(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -37,6 +37,23 @@ CALLS = {
     ): "got --image-size, expected --input-shape HEIGHT WIDTH CHANNELS",
     ("report", "run", "--output", "a"): "got --output, expected --out FILE",
     ("train", "--data", r"C:\pets"): r"data: got a path, expected its kind: --data folder --data-dir 'C:\pets'",
+    ("train", "data=pets", "epochs=3"): "got data=pets, expected --data pets\n",
+    ("train", "imgsz=64"): "got imgsz=64, did you mean --image-size?\n",
+    ("train", "device=0"): "got device=0: every device that JAX finds is used",
+    ("predict", "model=run", "source=pets"): "got model=run, expected RUN, the folder of a run or a file of weights",
+    (
+        "train",
+        "--data",
+        "sets/pets.yaml",
+    ): "data: got a path, expected a folder of images, --data folder --data-dir DIR; "
+    "--config sets/pets.yaml takes a run's options\n",
+    ("train", "--data", "sets/a.csv"): "data: got a path, expected a folder of images and its table: --data folder "
+    "--data-dir DIR --labels sets/a.csv\n",
+    ("train", "--data", "sets/a.zip"): "data: got a path, expected a folder of images; unpack sets/a.zip, then --data",
+    ("train", "--test-size", 0.2): "got the unknown option --test-size: folders train, val and test are taken as they",
+    ("train", "--cfg", "a.yaml"): "got the unknown option --cfg: --config takes a file of options\n",
+    ("eval", "run", "--confusion"): "got --confusion, expected none: all that is known is printed",
+    ("predict", "run", "a.png", "--out-dir", "b"): "got --out-dir, expected none: all goes to stdout",
     ("train", "--data=sets/a.npz"): "data: got a path, expected its kind: --data npz --data-dir sets/a.npz",
 }
 
@@ -47,6 +64,33 @@ def test_what_other_tools_call_otherwise_is_one_line_that_says_what_is_meant(tmp
     assert done.returncode == 2
     assert done.stderr.startswith(f"purecnn: {CALLS[call]}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_in_the_place_of_a_run_or_a_run_in_that_of_data_is_told(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("model: lenet")
+    (tmp_path / "pets").mkdir()
+    calls = {
+        (
+            "train",
+            "run",
+        ): "data: got a path, expected the data's kind; run is a run: --run-dir run --resume goes on with",
+        (
+            "train",
+            "--resume",
+            "run",
+        ): "run_dir: got none, expected the folder of the run to resume: --run-dir run --resume",
+        (
+            "predict",
+            "pets",
+        ): "images: got none behind pets, expected files or folders; purecnn predict RUN pets has a net",
+    }
+    for name in ("epochs=5", "lr=1"):  # which says what is in it, as others call their runs
+        done = here("train", "--print-config", "--run-dir", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    for call, said in calls.items():
+        done = here(*call, cwd=tmp_path)
+        assert (done.returncode, done.stderr.startswith(f"purecnn: {said}")) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize("words", [("help",), ("help", "export"), ("export", "help"), ("version",)])

@@ -1,6 +1,6 @@
 import argparse
+import builtins
 import json
-import sys
 import zipfile
 from pathlib import Path
 
@@ -102,9 +102,21 @@ def test_weights_that_are_not_finite_are_written_to_no_file(tmp_path, capsys, mo
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def without_torch(monkeypatch):
+    """As where it is not installed, for the reader alone: other packages may import it as they like."""
+    found = builtins.__import__
+
+    def refused(name, globals=None, *more):
+        if name == "torch" and (globals or {}).get("__name__") == "purecnn.results.exporting":
+            raise ImportError(name)
+        return found(name, globals, *more)
+
+    monkeypatch.setattr(builtins, "__import__", refused)
+
+
 @pytest.mark.parametrize(("content", "got"), [(b"", "an empty file"), (b"<!DOCTYPE html><html>", "a web page")])
-def test_a_download_that_failed_is_no_question_of_pytorch(tmp_path, capsys, monkeypatch, content, got):
-    monkeypatch.setitem(sys.modules, "torch", None)
+def test_a_download_that_failed_is_no_question_of_pytorch(tmp_path, capsys, without_torch, content, got):
     path = tmp_path / "a.pth"
     path.write_bytes(content)
     assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
@@ -112,8 +124,7 @@ def test_a_download_that_failed_is_no_question_of_pytorch(tmp_path, capsys, monk
 
 
 @pytest.mark.parametrize("ending", [".pth", ".pt", ".bin"])
-def test_what_takes_pytorch_says_how_to_do_without(tmp_path, capsys, monkeypatch, ending):
-    monkeypatch.setitem(sys.modules, "torch", None)  # where it is installed: importing it now fails
+def test_what_takes_pytorch_says_how_to_do_without(tmp_path, capsys, without_torch, ending):
     path = tmp_path / f"a{ending}"
     path.write_bytes(b"whatever")
     assert main(["import-weights", str(path), "--model", "resnet18", "--out", str(tmp_path / "out")]) == 2
@@ -188,8 +199,7 @@ def test_checkpoints_that_hold_more_than_arrays_say_what_to_do(tmp_path, ending)
         import_torchvision("resnet18", path)
 
 
-def test_a_checkpoint_of_lightning_takes_pytorch_whatever_it_is_called(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
+def test_a_checkpoint_of_lightning_takes_pytorch_whatever_it_is_called(tmp_path, capsys, without_torch):
     for name in ("a.ckpt", "a.pth.tar"):
         (tmp_path / name).write_bytes(b"PK\x03\x04" + 99 * b"x")
         files = (str(tmp_path / name), "--model", "resnet18", "--out", str(tmp_path / "out"))

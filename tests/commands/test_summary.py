@@ -84,6 +84,7 @@ def test_the_net_of_a_run(finished, capsys):
     for words, said in (
         (("lenet",), "run: got lenet, expected the folder of a run; did you mean --model lenet?"),
         (("nowhere",), "nowhere"),
+        (("--input-shape", "3", "64", "64"), "input_shape: got (3, 64, 64), channels first, expected 64 64 3"),
         ((str(finished), "--num-classes", "3"), "num_classes: got 3, expected none beside a run"),
     ):
         assert main(["summary", *words]) == 2

@@ -111,6 +111,7 @@ def test_a_finished_run_resumed_stays_as_it_is(trained):
     done = here("train", "--run-dir", "run", "--resume", "--precision", "auto", *OWN_CACHE, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "resuming after step 82 of 82\n" in done.stdout
+    assert "nothing is left to train: all epochs are done; more epochs go on with it\n" in done.stdout
     assert "being there from a run before" in done.stdout
     assert {name: (folder / "run" / name).read_bytes() for name in before} == before
 

@@ -22,7 +22,8 @@ def test_every_stranger_is_named(tmp_path):
         path.write_bytes(bytes(place) + sign + b"...")
         assert kind_of(path) == kind
         lfs = "is a Git LFS pointer in the place of the file; git lfs pull fetches it"
-        assert reason_of(path) == (lfs if "LFS" in kind else f"is {kind}, which is not supported")
+        unpack = ": unpack it" if "archive" in kind else ""
+        assert reason_of(path) == (lfs if "LFS" in kind else f"is {kind}, which is not supported{unpack}")
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     assert kind_of(path) == "HEIC"
     assert reason_of(path).startswith("is HEIC, which is not supported here: pip install pillow-heif")

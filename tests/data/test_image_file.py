@@ -9,7 +9,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from purecnn.data import image_file
 from purecnn.data.guards import Refused
-from purecnn.data.image_file import Decoding, attempt, attempts, in_threads, pixels, read_header
+from purecnn.data.image_file import Decoding, attempt, attempts, in_threads, narrowness, pixels, read_header
+from purecnn.data.readers import read
+from tests.data.making import write_folder
 
 
 def drawn(path, size, box, mode="RGBA", colour=(0, 0, 0, 255), around=(0, 0, 0, 0)):
@@ -134,3 +136,24 @@ def test_the_preview_before_a_raw_photograph_is_not_taken_for_it(tmp_path):
     assert str(fault).endswith(
         "a.dng: begins with a preview, as raw photographs do, which are not supported; convert it"
     )
+
+
+def test_a_reason_that_files_have_in_common_is_said_once():
+    faults = [f"{name}.tif: got 32 bits a pixel: scale them" for name in "abc"] + ["d.png: is empty"]
+    with pytest.raises(Refused, match=r"^a\.tif, b\.tif, c\.tif: got 32 bits a pixel: scale them; d\.png: is empty\.$"):
+        image_file.complain(faults, ".")
+    with pytest.raises(Refused, match=r"^a\.tif, b\.tif, c\.tif: got 32 .*; d\.png, a\.tif: is empty; and 3 more$"):
+        image_file.complain([*faults, "a.tif: is empty", *faults[:3]])
+
+
+@pytest.mark.parametrize("side", [(10, 4), (4, 10)])
+def test_of_images_of_which_little_is_seen_the_run_says_so(tmp_path, side):
+    made = write_folder(tmp_path, each=20, side=side)
+    assert narrowness(next(iter(made))) == 0.4
+    said = (
+        "most images are more than twice as wide as high, or as high as wide: their centre is seen, 40.0% of the longer"
+    )
+    for size in (4, None):  # None: all of them is seen
+        assert any(note.startswith(said) for note in read("folder", str(tmp_path), image_size=size).notes) is (
+            size == 4
+        )

@@ -151,9 +151,13 @@ WRONG = {
     ),
     "a class only tested": (
         "file,class,split\na.png,cat,train\nb.png,dog,train\nc.png,owl,test\n",
-        "class owl is in test alone, expected those of the training images",
+        "class owl is in test alone, expected some of it in train; leave its lines out, or train on some of them",
     ),
     "nothing to train on": ("file,class,split\na.png,cat,test\n", "got no class to train on, expected at least 2"),
+    "a tab in a class": (
+        "file,class\na.png,black\tcat\n",
+        r"line 2: got 'a.png' and 'black\tcat', expected a file and its class, without control characters such as tabs",
+    ),
     "a null": ("file,class\na\0.png,cat\n", "labels.csv: line 2: got 'a\\x00.png' and 'cat', expected"),
 }
 
@@ -217,8 +221,7 @@ def test_a_column_of_splits_divides_the_images_and_those_it_does_not_name_are_co
 def test_a_folder_below_that_has_the_files_of_a_table_is_named(tmp_path):
     write_folder(tmp_path, classes=("train",))
     (tmp_path / "other").mkdir()
-    table = tmp_path / "labels.csv"
-    table.write_text("id,label\n0,cat\n1,dog\n2,cat\n")
+    (table := tmp_path / "labels.csv").write_text("id,label\n0,cat\n1,dog\n2,cat\n")
     message = rf"labels.csv: got 0 and others, .*; did you mean --data-dir {tmp_path}/train\?$"
     with pytest.raises(ValueError, match=message):
         read("folder", str(tmp_path), labels=str(table))
@@ -231,3 +234,17 @@ def test_a_file_that_lies_deeper_is_named(tmp_path):
         ValueError, match=r"of which there is none in .*; expected their paths from there, such as images/"
     ):
         read("folder", str(tmp_path), labels=str(tmp_path / "labels.csv"))
+
+
+def test_a_file_with_more_behind_its_name_is_named(tmp_path):
+    for path in write_folder(tmp_path / "pets", classes=("a",)):
+        path.rename(path.parent.parent / f"ISIC_{path.stem}_downsampled.png")
+    (tmp_path / "t.csv").write_text("id,label\nISIC_0,cat\nISIC_1,dog\n")
+    with pytest.raises(ValueError, match=r"got ISIC_0 and others, .* from there, such as ISIC_0_downsampled\.png$"):
+        read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "t.csv"))
+
+
+def test_one_image_is_left_out_in_the_singular(tmp_path):
+    made = write_folder(tmp_path, each=20, classes=("a", "b"))
+    (tmp_path / "t.csv").write_text("file,class\n" + "".join(f"{path},{path.parent.name}\n" for path in [*made][1:]))
+    assert "1 image of " in read("folder", str(tmp_path), labels=str(tmp_path / "t.csv")).notes[0]

@@ -153,3 +153,17 @@ def test_sets_without_folders_of_classes_are_named_as_that(tmp_path, names, mess
             shutil.copy(next(iter(write_folder(tmp_path / "made"))), tmp_path / "root" / name)
     with pytest.raises(ValueError, match=message):
         read("folder", str(tmp_path / "root"))
+
+
+def test_a_table_among_the_images_is_named(tmp_path):
+    write_folder(tmp_path / "made", classes=("cat",))
+    (tmp_path / "made" / "cat" / "metadata.csv").write_text("file_name,label")
+    with pytest.raises(ValueError, match=r"got 0 folders, .*; --labels \S+cat/metadata\.csv may be a table of images "):
+        read("folder", str(tmp_path / "made" / "cat"))
+
+
+def test_a_link_upwards_among_the_classes_is_called_one(tmp_path):
+    write_folder(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match=r"loop: got no images, .*; it is a link to a folder above, remove it$"):
+        read("folder", str(tmp_path))

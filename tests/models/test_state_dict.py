@@ -52,7 +52,41 @@ def test_what_the_weights_are_instead_is_said(arrays):
     with pytest.raises(ValueError, match=r"layer1\.0\.bn3\.bias: got nothing, .*; these are weights of resnet18$"):
         from_torchvision("resnet50", arrays)
     without = {name: each for name, each in arrays.items() if not name.startswith("fc.")}
-    with pytest.raises(
-        ValueError, match=r"fc\.bias: got nothing, .*; the last layer, fc, is missing: expected weights"
-    ):
+    with pytest.raises(ValueError, match=r"fc\.bias: got nothing, .*; these are weights of resnet18$"):
+        from_torchvision("resnet34", without)
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_weights_without_a_last_layer_have_zeros_there_and_say_so(arrays, prefix):
+    """As timm's with num_classes=0, and what is kept of a net that was trained without labels."""
+    without = {prefix + name: each for name, each in arrays.items() if not name.startswith("fc.")}
+    for classes in (None, 3):
+        with pytest.warns(
+            UserWarning, match="the last layer, fc, is not there, and zeros here; predictions say nothing"
+        ):
+            shapes = jax.eval_shape(lambda arrays: from_torchvision("resnet18", arrays, classes)[1], without)  # noqa: B023
+        assert shapes[-1]["w"].shape == (512, classes or 1000)
+    drawn = {name: np.ones(each.shape, np.float32) for name, each in without.items()}
+    with pytest.warns(UserWarning, match="zeros here"):
+        last = from_torchvision("resnet18", drawn, 3)[1][-1]
+    assert not np.any(last["w"])
+    del without[f"{prefix}layer4.1.bn2.bias"]  # more is missing than the last layer
+    with pytest.raises(ValueError, match="bias: got nothing"):
         from_torchvision("resnet18", without)
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+@pytest.mark.parametrize("head", ["fc.1", "classifier", "head.fc", "last_linear"])
+def test_a_last_layer_by_another_name_is_taken_and_said(arrays, prefix, head):
+    """As people put nn.Sequential(nn.Dropout(), nn.Linear(512, 5)) in its place."""
+    own = {name.removeprefix("fc."): each for name, each in arrays.items() if name.startswith("fc.")}
+    others = {prefix + name: each for name, each in arrays.items() if not name.startswith("fc.")}
+    renamed = others | {f"{head}.{name}": each for name, each in own.items()}
+    if (prefix, head) == ("backbone.", "head.fc"):  # MMClassification's
+        assert params(renamed) == params(arrays)
+        return
+    with pytest.warns(UserWarning, match=f"arrays: {head} is taken as the last layer, fc$"):
+        assert params(renamed) == params(arrays)
+    two = renamed | {f"other.{name}": each for name, each in own.items()}
+    with pytest.raises(ValueError, match=r"expected no such array|got nothing"):
+        from_torchvision("resnet18", two)

@@ -39,3 +39,9 @@ def test_a_gallery_has_every_pixel():
     assert found.count("<figcaption>") == 1
     for data, image in zip(re.findall(r'base64,([^"]+)"', found), images, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), image)
+
+
+def test_a_name_from_right_to_left_does_not_turn_what_stands_beside_it():
+    assert [hypertext.isolated(name) for name in ("cat", "猫", "")] == ["cat", "猫", ""]
+    for name in ("قط", "חתול 2"):
+        assert hypertext.isolated(name) == f"\u2068{name}\u2069"

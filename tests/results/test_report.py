@@ -28,3 +28,10 @@ def test_of_many_classes_the_worst_are_seen_first_and_all_are_folded():
     (pairs,) = _confused(evaluation(1000))
     assert pairs.count("<tr>") == SHOWN + 1
     assert "a class with the number 0 → a class with the number 1" in pairs
+
+
+def test_names_from_right_to_left_stand_on_their_own_beside_the_arrow():
+    names = ("קט", *map(str, range(1, FEW + 1)))
+    outputs = np.eye(len(names))[np.ones(3, int)]
+    (table,) = _confused(Evaluation(names, np.zeros(3, int), outputs, outputs))
+    assert "<td>\u2068קט\u2069 → 1</td>" in table

@@ -122,3 +122,13 @@ def test_jax_warns_of_a_damaged_program_in_these_words(tmp_path, monkeypatch):
         for name, value in before.items():
             jax.config.update(name, value)
         compilation_cache.reset_cache()
+
+
+def test_a_folder_that_cannot_be_made_is_a_warning_that_says_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    was = jax.config.jax_enable_compilation_cache
+    try:
+        with pytest.warns(RuntimeWarning, match=r"file/xla: Not a directory; --cache-dir names another folder$"):
+            compilation.keep_compiled(tmp_path / "file" / "xla")
+    finally:
+        jax.config.update("jax_enable_compilation_cache", was)

@@ -13,6 +13,29 @@ from tests.train.test_fitting import NET, QUIET, TRAIN, batches
 pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
 
 
+class Items:
+    """A set with items that cannot be iterated, as torchvision's with samples and Keras' Sequence with batches."""
+
+    __iter__ = None
+
+    def __init__(self, items):
+        self.items = items
+
+    def __getitem__(self, number):
+        return self.items[number]
+
+
+def generated():
+    yield TRAIN
+
+
+def test_a_generator_function_is_told_what_to_do_for_every_epoch():
+    with pytest.raises(
+        TypeError, match=r"got function, .*; list\(generated\(\)\) keeps its batches, a class whose __iter__"
+    ):
+        as_dataset(generated, None, None, Config())
+
+
 @pytest.mark.parametrize(
     ("net", "data", "options", "message"),
     [
@@ -102,6 +125,20 @@ pytestmark = pytest.mark.usefixtures("a_users_jax", "users_errors")
             [{"image": None, "label": 1}],
             {},
             "data: image: got None, expected one for every image; leave",
+        ),
+        (
+            NET,
+            dict(zip(("x_train", "y_train"), TRAIN, strict=True)),
+            {},
+            r"got x_train, y_train, .*; splits are given as \{'train': \(images, labels\), 'test': …\}$",
+        ),
+        (NET, Items([TRAIN]), {}, r"got Items, .*; its items are batches: \[data\[i\] for i in range\(len\(data\)\)\]"),
+        (NET, Items([(TRAIN[0][0], 1)]), {}, r"got Items, .*; torch\.utils\.data\.DataLoader\(data, batch_size"),
+        (
+            NET,
+            TRAIN,
+            {"labels": [0, 1]},
+            r"labels: got \[0, 1\], expected the path of a table, or None; arrays come with",
         ),
         (NET, [{"image": "a.png", "label": 1}], {}, r"data: images: got a path, expected pixels; .*PIL\.Image\.open"),
         (NET, [{"image": {"bytes": b"x"}, "label": 1}], {}, r"got dict, expected pixels; cast_column\("),

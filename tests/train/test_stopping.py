@@ -1,9 +1,18 @@
 import math
 
+import numpy as np
 import pytest
 
 from purecnn.train.config import Config
-from purecnn.train.stopping import Diverged, best_line, converged, reason_to_stop, require_finite
+from purecnn.train.stopping import (
+    Diverged,
+    best_line,
+    converged,
+    how_to_go_on,
+    reason_to_stop,
+    require_finite,
+    untrained,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +75,17 @@ def test_the_best_epoch_has_the_highest_accuracy_of_equal_ones_the_lowest_loss_t
     assert best_line(lines[:2])["epoch"] == 1
     assert best_line([{"epoch": 1}, {"epoch": 2}])["epoch"] == 2  # nothing validates
     assert best_line([]) == {"epoch": 0}
+
+
+def test_what_resumes_a_run_that_is_over_is_said():
+    still = lines([1.0] * 4, [1.0] * 4)
+    assert how_to_go_on(still, Config(epochs=4)) == "more epochs go on with it"
+    assert how_to_go_on(still, Config(epochs=9, early_stopping=True)) == "a larger patience goes on with it"
+
+
+def test_images_that_are_all_predicted_as_one_class_are_told():
+    labels, one = np.arange(20) % 2, np.ones(20, int)
+    assert untrained(one, labels, ("cat", "dog")).startswith("all 20 images are predicted as dog: more epochs, or a")
+    assert untrained(labels, labels, ("cat", "dog")) == ""
+    assert untrained(one, one, ("cat", "dog")) == ""  # they are all dogs
+    assert untrained(one[:9], labels[:9], ("cat", "dog")) == ""
