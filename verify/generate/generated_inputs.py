@@ -35,7 +35,8 @@ def negative(rng, shape, scale):
 
 
 def tied(rng, shape, scale):
-    return scale * rng.integers(-1, 2, shape).astype(float)
+    """Zeros and two numbers of the size that is a power of 2: of ordinary ones exactly 1, which may be special too."""
+    return 2.0 ** np.round(np.log2(scale)) * rng.integers(-1, 2, shape)
 
 
 def constant(rng, shape, scale):
@@ -83,7 +84,7 @@ FLAT = {tied, constant, zero, signed_zeros, subnormal}
 WORDS = (2, 4)  # of a raw random key
 FEWEST = 4  # numbers in a row that show an order
 LATER = 3  # positions
-MOSTLY = 0.75  # what of a mask that is all true in the example stays so
+MOSTLY = 0.75  # what of a mask that is all true, or all false, in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
@@ -127,8 +128,7 @@ def fill(
             with np.errstate(over="ignore"):
                 arrays.append(values.astype(leaf.value.dtype))
         elif leaf.kind == INTEGER and leaf.value.dtype == bool:
-            drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
-            arrays.append(_as_masks(rng, drawn, leaf.value))
+            arrays.append(_as_masks(rng, _masks(rng, shape, leaf.value), leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
             parts = divided(rng, n, example, shapes, case.tested.primitives)
             if parts is not None:
@@ -141,7 +141,7 @@ def fill(
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
             identity = read_by.is_identity(leaf.value)
             any_order = identity and read_by.in_any_order(case, n)
-            drawn = _as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order)
+            drawn = _as_indices(rng, _below(drawn, classes, example), leaf.value, classes, fewest, any_order)
             # Positions that begin at 0 in the example need not, where no row is read by them.
             later = identity and leaf.value.shape[-1] >= FEWEST and read_by.as_numbers(case, n)
             arrays.append(drawn + LATER if later else drawn)
@@ -161,6 +161,19 @@ def _another_key(rng: np.random.Generator, key: Any) -> Any:
 
 def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2**32, shape, dtype=np.uint32)
+
+
+def _masks(rng: np.random.Generator, shape: tuple[int, ...], example: np.ndarray) -> np.ndarray:
+    """Mostly as the example where that is all true or all false, as no padding and no end of an episode are."""
+    if example.size and (example.all() or not example.any()):
+        return (rng.random(shape) < MOSTLY) == example.flat[0]
+    return rng.choice(example.ravel(), shape)
+
+
+def _below(drawn: np.ndarray, classes: int, example: list[Leaf]) -> np.ndarray:
+    """Labels of so many classes. Those that are none, as -100 and -1 for padding, stay: no axis has as many rows."""
+    longest = max((size for leaf in example for size in np.shape(leaf.value)), default=1)
+    return np.where((drawn == -1) | (drawn < -longest), drawn, drawn % classes).astype(drawn.dtype)
 
 
 def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:

@@ -37,3 +37,30 @@ def test_integers_that_are_all_alike_are_varied():
     assert drawn([5, 5, 5, 5]) == [4, 5]
     assert drawn([0, 0, 0, 0]) == [0, 1]
     assert drawn([1, 1, 1, 1]) == [1]  # a count may not be 0
+
+
+def test_labels_that_are_none_stay_what_they_are():
+    def kept(x, labels):
+        return jnp.where(labels[:, None] >= 0, x, 0)
+
+    def drawn(labels):
+        case = _example(describe(kept, (X, np.array(labels, np.int32)), None, None), "", 0)
+        draws = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 2), (4,)])[1] for s in range(9)]
+        return sorted({int(n) for draw in draws for n in draw})
+
+    assert drawn([0, -100, 5, -1]) == [-100, -1, 0, 1]
+    assert min(drawn([0, -3, 5, 1])) == 0  # the third from the end
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_a_mask_that_is_all_true_or_all_false_is_varied(all_of_it):
+    mask = np.full((4, 6), all_of_it)
+    case = _example(describe(lambda x, mask: jnp.where(mask, x, 0), (X, mask), None, None), "", 0)
+    drawn = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 6)] * 2)[1] for s in range(9)]
+    assert 0.6 < np.mean([m == all_of_it for m in drawn]) < 0.9
+    assert all((m == all_of_it).any(-1).all() for m in drawn)
+
+
+def test_ties_of_ordinary_numbers_are_at_exactly_one():
+    drawn = generated_inputs.tied(np.random.default_rng(0), (50,), 0.9)
+    assert sorted(set(drawn.tolist())) == [-1, 0, 1]
