@@ -184,8 +184,8 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
-    unjudged = alone or any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
-    for one in [c for c in later if unjudged and c in (adjoint, differences)]:  # the oracles that are left
+    unjudged = any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
+    for one in [c for c in later if (alone or unjudged) and c in (adjoint, differences)]:  # the oracles that are left
         log.run(one, example)
         later.remove(one)
     limit.end = end

@@ -98,3 +98,10 @@ def test_where_autodiff_knows_nothing_other_numbers_are_compared_with_difference
     segments = np.array([0, 0, 1, 1, 1, 2], np.int32)
     report = verify.check(with_arguments(products, bwd), x, segments, checks=("contract", "gradient", "differences"))
     assert report.verdict == ("wrong" if faulty else "right"), report
+
+
+def test_where_autodiff_of_a_function_without_rules_is_no_slope_it_is_not_asked():
+    """At 0, where autodiff of the sign is 0, x / (1 + |x|) written with it has the slope 1."""
+    x = RNG.standard_normal(6).astype(np.float32)
+    report = verify.check(lambda x: jnp.sign(x) * jnp.abs(x) / (1 + jnp.abs(x)), x)
+    assert report.ok, report
