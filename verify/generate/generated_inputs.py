@@ -193,11 +193,12 @@ def _as_indices(
     rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int, fewest: int, any_order: bool
 ) -> np.ndarray:
     """Positions in order stay in order, unless `any_order` is meant, and those that occur once stay apart, as the
-    example's along its last axis: sorted segments, permutations, positions of tokens."""
+    example's along its last axis: sorted segments, permutations, positions of tokens. Labels of which each occurs once
+    are no permutation where there are fewer classes than labels."""
     if drawn.ndim == 0 or example.shape[-1] < fewest or not drawn.size:
         return drawn
-    ordered, length = np.sort(example, -1), drawn.shape[-1]
-    permutation = bool(np.all(ordered == np.arange(example.shape[-1])))
+    ordered, length, before = np.sort(example, -1), drawn.shape[-1], example.shape[-1]
+    permutation = bool(np.all(ordered == np.arange(before))) and not classes < min(length, before)
     if permutation or (occur_once(example) and length <= classes):
         among = np.arange(length if permutation else classes)
         rows = rng.permuted(np.broadcast_to(among, (*drawn.shape[:-1], among.size)), axis=-1)

@@ -64,3 +64,17 @@ def test_a_mask_that_is_all_true_or_all_false_is_varied(all_of_it):
 def test_ties_of_ordinary_numbers_are_at_exactly_one():
     drawn = generated_inputs.tied(np.random.default_rng(0), (50,), 0.9)
     assert sorted(set(drawn.tolist())) == [-1, 0, 1]
+
+
+def test_labels_of_which_each_occurs_once_stay_below_the_number_of_classes():
+    """As those of a contrastive loss, whose scores are square in the example."""
+    scores, labels = X[:, :4], np.arange(4, dtype=np.int32)
+    case = _example(describe(lambda z, y: jnp.take_along_axis(z, y[:, None], 1), (scores, labels), None, None), "", 0)
+
+    def drawn(rows, classes):
+        return generated_inputs.fill(case, np.random.default_rng(0), {}, [(rows, classes), (rows,)])[1]
+
+    assert drawn(4, 3).max() < 3
+    assert drawn(5, 3).max() < 3
+    for rows in (3, 4, 7):
+        assert sorted(drawn(rows, rows)) == list(range(rows))
