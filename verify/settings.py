@@ -62,7 +62,5 @@ def with_own_constants(run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception:
-        if not jax.config.jax_enable_x64:
-            raise
         with jax.enable_x64(False):
             return run()

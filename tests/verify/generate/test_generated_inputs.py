@@ -5,24 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import verify
+from tests.verify.rules import with_arguments
 from verify.checking import _example
 from verify.function_under_test import describe
 from verify.generate import generated_inputs
 
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_mask_leaves_every_row_something_whichever_way_it_says_so(kept):
-    triangle = np.tri(4, 6, dtype=bool)
-
-    def fun(x, mask):
-        return jax.nn.softmax(jnp.where(mask if kept else ~mask, x, -1e4))
-
-    case = _example(describe(fun, (X, triangle if kept else ~triangle), None, None), "", 0)
-    for seed in range(20):
-        mask = generated_inputs.fill(case, np.random.default_rng(seed), {}, [(4, 2), (4, 2)])[1]
-        assert (mask if kept else ~mask).any(-1).all()
 
 
 def test_integers_that_are_all_alike_are_varied():
@@ -52,15 +41,6 @@ def test_labels_that_are_none_stay_what_they_are():
     assert min(drawn([0, -3, 5, 1])) == 0  # the third from the end
 
 
-@pytest.mark.parametrize("all_of_it", [True, False])
-def test_a_mask_that_is_all_true_or_all_false_is_varied(all_of_it):
-    mask = np.full((4, 6), all_of_it)
-    case = _example(describe(lambda x, mask: jnp.where(mask, x, 0), (X, mask), None, None), "", 0)
-    drawn = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 6)] * 2)[1] for s in range(9)]
-    assert 0.6 < np.mean([m == all_of_it for m in drawn]) < 0.9
-    assert all((m == all_of_it).any(-1).all() for m in drawn)
-
-
 def test_ties_of_ordinary_numbers_are_at_exactly_one():
     drawn = generated_inputs.tied(np.random.default_rng(0), (50,), 0.9)
     assert sorted(set(drawn.tolist())) == [-1, 0, 1]
@@ -78,3 +58,23 @@ def test_labels_of_which_each_occurs_once_stay_below_the_number_of_classes():
     assert drawn(5, 3).max() < 3
     for rows in (3, 4, 7):
         assert sorted(drawn(rows, rows)) == list(range(rows))
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_a_branch_for_large_matrices_is_seen_of_one_that_is_taken_apart(faulty):
+    def bwd(r, g):
+        bar = jax.vjp(jax.scipy.linalg.expm, r[0])[1](g)[0]
+        large = jnp.abs(r[0]).sum(0).max() > 8
+        return (jnp.where(large & faulty, bar.T, bar),)
+
+    a = X[:3, :3]
+    report = verify.check(with_arguments(jax.scipy.linalg.expm, bwd), a, checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if faulty else "right"), report
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, {0, 1}), (1, {1, 2}), (4, {3, 4})])
+def test_one_integer_is_varied(number, expected):
+    """As the number of steps so far is."""
+    case = _example(describe(lambda x, t: jnp.where(t > 2, x, 2 * x), (X, np.int32(number)), None, None), "", 0)
+    draws = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 6), ()])[1] for s in range(9)]
+    assert {int(d) for d in draws} == expected
