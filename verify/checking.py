@@ -38,6 +38,7 @@ from verify.generate import calls, long_calls, repeated
 from verify.log import Log
 from verify.oracle import canary
 from verify.oracle.instances import INSTANCE, function_of, is_instance
+from verify.program import recursion
 from verify.program.blame import blame, differentiated_inside
 from verify.program.recording import unrecorded
 from verify.report.finding import UncheckableError
@@ -131,9 +132,7 @@ def check(
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
     except Exception as error:  # whatever a rule does, the report says so
-        failed = f"the check itself failed on this rule: {first_line(error)}"
-        because = str(error) if isinstance(error, UncheckableError) else failed
-        log.skip(chosen, call, because)
+        because = log.end(chosen, call, error)
     log.tell("")
     return Report(
         name or name_of(rule),
@@ -160,9 +159,11 @@ def assert_ok(rule: Callable, *args: Any, **options: Any) -> Report:
 def _example(tested: FunctionUnderTest, label: str, seed: int) -> CallUnderTest:
     case = CallUnderTest(tested, label, tested.example, {}, seed, example=True)
     try:
-        return with_cotangent(case, np.random.default_rng((seed, 14)))
+        case = with_cotangent(case, np.random.default_rng((seed, 14)))
     except Exception as error:
         raise UncheckableError(f"the call itself fails: {first_line(error)}") from error
+    recursion.look(case)
+    return case
 
 
 def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int, limit: Limit, end: float) -> str:
@@ -184,8 +185,8 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
     if log.findings:
         log.skip(later, example.label, "the rule is wrong already")
         return ""
-    unjudged = alone or any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
-    for one in [c for c in later if unjudged and c in (adjoint, differences)]:  # the oracles that are left
+    unjudged = any(o.check == gradient.NAME and o.status == NOT_RUN for o in log.outcomes)
+    for one in [c for c in later if (alone or unjudged) and c in (adjoint, differences)]:  # the oracles that are left
         log.run(one, example)
         later.remove(one)
     limit.end = end
@@ -199,7 +200,8 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
         for case in _generated(example, cases):
             if log.late(end):
                 raise SpentError
-            if not log.run_all([c for c in chosen if _asked(c, case)], case):
+            further = [differences] if unjudged and not (case.reshaped or case.stress) else []
+            if not log.run_all([c for c in chosen if _asked(c, case) or c in further], case):
                 break  # others would repeat what is known
     except SpentError:
         log.skip(first, "further generated calls", SPENT)
@@ -231,6 +233,8 @@ def _asked(check: ModuleType, case: CallUnderTest) -> bool:
     how stable a rule is, not by its last digits."""
     if check is contract:
         return case.reshaped
+    if check is second_order:  # a backward rule that is made of rules may be wrong twice with one option alone
+        return bool(case.options) and second_order.of_rules(case)
     beyond = case.long or repeated.beyond_the_example(case)
     if check not in FIRST:
         asked = bool(case.options) or (check is pushforward and not (beyond or case.stress))

@@ -17,6 +17,7 @@ from verify.oracle import primal
 from verify.oracle.instances import INSTANCE, fits, names_of
 from verify.program.identity import is_array
 from verify.report.finding import UncheckableError
+from verify.settings import with_own_constants
 
 # What a leaf is to the check.
 PERTURBED = "perturbed"  # floating-point array whose cotangent is checked
@@ -91,7 +92,7 @@ class FunctionUnderTest:
             # A rule that insists on its example's dtypes gets them; what it returns is as wide as what came in.
             own = [v if _of_own_dtype(leaf, v) else jnp.asarray(v).astype(leaf.dtype) for leaf, v in pairs]
             widest = jnp.result_type(*[leaves[k].dtype for k in self.perturbed])
-            outs = self._called(fun, own, options)
+            outs = with_own_constants(lambda: self._called(fun, own, options))
             return [o.astype(widest) if jnp.issubdtype(o.dtype, jnp.floating) else o for o in outs]
 
         return flattened
@@ -243,8 +244,6 @@ def unbound(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     """An exception in one line: its type and the first line it says, whole unless it is very long."""
-    lines = str(error).strip().splitlines()
-    if not lines:
-        return type(error).__name__
+    lines = str(error).strip().splitlines() or [""]
     said = lines[0] if len(lines[0]) <= LONGEST else lines[0][:LONGEST].rsplit(" ", 1)[0] + " …"
-    return f"{type(error).__name__}: {said}"
+    return f"{type(error).__name__}: {said}".removesuffix(": ")

@@ -10,6 +10,7 @@ from types import ModuleType
 from verify.call_under_test import CallUnderTest
 from verify.checks import contract
 from verify.function_under_test import first_line
+from verify.program.recursion import EndlessError
 from verify.report.finding import Finding, NotRunError, UncheckableError
 from verify.report.report import FAILED, NOT_RUN, PASSED, Outcome
 from verify.time_limit import SPENT, SpentError
@@ -75,6 +76,18 @@ class Log:
                 self.skip(checks[n + 1 :], case.label, self.outcomes[-1].reason or f"{contract.NAME} failed already")
                 break
         return right
+
+    def end(self, chosen: Sequence[ModuleType], case: str, error: Exception) -> str:
+        """What an exception means that ended the check: a reason why the rule could not be judged, or, of a rule that
+        never ends, a finding."""
+        if isinstance(error, EndlessError):
+            self.findings.append(Finding(contract.NAME, "the rule", None, None, None, "raises", str(error), case))
+            self.skip(chosen, case, "the rule is wrong already")
+            return ""
+        failed = f"the check itself failed on this rule: {first_line(error)}"
+        because = str(error) if isinstance(error, UncheckableError) else failed
+        self.skip(chosen, case, because)
+        return because
 
     def tell(self, text: str) -> None:
         """On a terminal, show what is being done once a check takes long."""

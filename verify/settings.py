@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -53,3 +54,13 @@ def unfiltered() -> Any:
 def unoptimised() -> Any:
     """Operations run one by one, outside `jit`, are compiled one by one too: with little optimisation meanwhile."""
     return setting("jax_disable_most_optimizations", True)
+
+
+def with_own_constants(run: Callable[[], Any]) -> Any:
+    """`run()`, in which constants are of JAX's own default dtypes where wider ones do not fit, as those of a step whose
+    carry is float32 by name."""
+    try:
+        return run()
+    except Exception:
+        with jax.enable_x64(False):
+            return run()

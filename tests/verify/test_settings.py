@@ -3,8 +3,11 @@
 import gc
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+import verify
 from verify import settings
 
 
@@ -46,3 +49,21 @@ def test_the_callers_garbage_collection_comes_back(own):
         assert gc.get_threshold() == own
     finally:
         gc.set_threshold(*before)
+
+
+def moved(x):
+    """A step whose carry is float32 by name, and whose constants are wider where float64 is on."""
+
+    def step(h, _):
+        return h * jnp.ones(3), None
+
+    return jax.lax.scan(step, jnp.ones(3, jnp.float32), None, 2)[0] * jnp.sin(x)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1, "right"), (1.01, "wrong")])
+def test_a_loop_that_is_float32_by_name_is_checked_as_it_is(factor, verdict):
+    rule = jax.custom_vjp(moved)
+    rule.defvjp(lambda x: (moved(x), x), lambda x, g: (factor * g * jnp.cos(x),))
+    x = np.random.default_rng(0).standard_normal(3).astype(np.float32)
+    report = verify.check(rule, x)
+    assert report.verdict == verdict, report

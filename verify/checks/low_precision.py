@@ -26,7 +26,7 @@ from verify.generate.domain import SIGN
 from verify.generate.generated_inputs import fill
 from verify.generate.intervals import in_order
 from verify.generate.promised import promised
-from verify.oracle import kinks, samplers, tensor_float
+from verify.oracle import kinks, narrow, samplers, tensor_float
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
 from verify.oracle.primal import TRANSPARENT, inner
@@ -189,6 +189,8 @@ def _errors(case: CallUnderTest, level: Level, bars) -> list[Finding]:
     if any(e.shape != g.shape for e, g in zip(truth.cotangents, bars, strict=True)):
         return []
     room = [ratio * allowed_error(m, dtype, LOW_PRECISION_ROOM) for m in truth.magnitudes]
+    if dtype == case.tested.dtype:
+        room = narrow.in_loops(case, truth.cotangents, room, level.unit, lambda: _at(case, level))
     wrong = [wrong_elements(e, g, a) for e, g, a in zip(truth.cotangents, bars, room, strict=True)]
     wrong = kinks.unexplained(case, dtype, bars, room, wrong, room=8 * level.unit)
     if any_true(wrong):

@@ -43,6 +43,17 @@ def findings(case: CallUnderTest) -> list[Finding]:
     return found
 
 
+def of_rules(case: CallUnderTest) -> bool:
+    """Whether the backward rule itself calls rules that the function does not: only then the second derivative may be
+    wrong although the first is right everywhere."""
+    try:
+        function = jax.make_jaxpr(case.tested.flat(case.tested.rule, case.options))(*case.arrays)
+        calls = [{str(kept(e, CALLS)) for e in equations(p) if is_call(e, CALLS)} for p in (function, case.trace[0])]
+    except Exception:  # it cannot be traced, which `contract` says
+        return False
+    return bool(calls[1] - calls[0])
+
+
 def _search_in_forward(case: CallUnderTest) -> bool:
     """Whether the forward rule runs a search itself (a bisection, a loop that ends), of which autodiff does not give
     the derivative, and calls no rule for it. The residuals then have another derivative than the function, which the

@@ -11,7 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
-from verify.generate import far_from_zero, intervals, read_by
+from verify.generate import far_from_zero, intervals, masks, read_by
 from verify.generate.divisions import divided
 from verify.generate.domain import POSITIVE, occur_once, scale_of
 from verify.generate.shapes import takes_apart
@@ -35,7 +35,8 @@ def negative(rng, shape, scale):
 
 
 def tied(rng, shape, scale):
-    return scale * rng.integers(-1, 2, shape).astype(float)
+    """Zeros and two numbers of the size that is a power of 2: of ordinary ones exactly 1, which may be special too."""
+    return 2.0 ** np.round(np.log2(scale)) * rng.integers(-1, 2, shape)
 
 
 def constant(rng, shape, scale):
@@ -62,6 +63,10 @@ def of_several_magnitudes(rng, shape, scale):
     return scale * rng.choice([-1.0, 1.0], shape) * 10**exponents
 
 
+def larger(rng, shape, scale):
+    return 10 * scale * rng.standard_normal(shape)
+
+
 def near_hundred(rng, shape, scale):
     return 100.0 * rng.choice([-1.0, 1.0], shape) + rng.standard_normal(shape)
 
@@ -83,7 +88,6 @@ FLAT = {tied, constant, zero, signed_zeros, subnormal}
 WORDS = (2, 4)  # of a raw random key
 FEWEST = 4  # numbers in a row that show an order
 LATER = 3  # positions
-MOSTLY = 0.75  # what of a mask that is all true in the example stays so
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
 
 
@@ -100,10 +104,10 @@ def _with_others(leaf: Leaf, sizes: list[int]) -> Leaf:
 
 
 def _beside(number: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """A single integer, such as a position, and the one before it; 1 beside 0 where every axis takes both. 1 stays: a
-    count may not be 0."""
+    """A single integer, such as a position, and the one before it; 1 beside 0 and 2 beside 1, which as a count may not
+    be 0, where every axis takes both."""
     one = int(number)
-    other = one - 1 if one > 1 else 1 if one == 0 and min(sizes, default=1) > 1 else one
+    other = one - 1 if one > 1 else one + 1 if one >= 0 and min(sizes, default=1) > one + 1 else one
     return np.array([one, other], number.dtype)
 
 
@@ -127,8 +131,7 @@ def fill(
             with np.errstate(over="ignore"):
                 arrays.append(values.astype(leaf.value.dtype))
         elif leaf.kind == INTEGER and leaf.value.dtype == bool:
-            drawn = rng.random(shape) < MOSTLY if leaf.value.all() else rng.choice(leaf.value.ravel(), shape)
-            arrays.append(_as_masks(rng, drawn, leaf.value))
+            arrays.append(masks.drawn(rng, shape, leaf.value))
         elif leaf.kind == INTEGER and leaf.value.size:
             parts = divided(rng, n, example, shapes, case.tested.primitives)
             if parts is not None:
@@ -141,7 +144,7 @@ def fill(
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
             identity = read_by.is_identity(leaf.value)
             any_order = identity and read_by.in_any_order(case, n)
-            drawn = _as_indices(rng, drawn % classes, leaf.value, classes, fewest, any_order)
+            drawn = _as_indices(rng, _below(drawn, classes, example), leaf.value, classes, fewest, any_order)
             # Positions that begin at 0 in the example need not, where no row is read by them.
             later = identity and leaf.value.shape[-1] >= FEWEST and read_by.as_numbers(case, n)
             arrays.append(drawn + LATER if later else drawn)
@@ -163,28 +166,22 @@ def _bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2**32, shape, dtype=np.uint32)
 
 
-def _as_masks(rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray) -> np.ndarray:
-    """Something true in every row, if it is so in the example, and something false, if that is so: an average or a
-    softmax over nothing has no value, and a mask says either what stays or what is left out."""
-    if drawn.ndim == 0 or not drawn.shape[-1]:
-        return drawn
-    one = rng.integers(0, drawn.shape[-1], (*drawn.shape[:-1], 1)) == np.arange(drawn.shape[-1])
-    if example.any(-1).all():
-        drawn = np.where(drawn.any(-1, keepdims=True), drawn, one)
-    if not example.all(-1).any() and drawn.shape[-1] > 1:
-        drawn = np.where(drawn.all(-1, keepdims=True), ~one, drawn)
-    return drawn
+def _below(drawn: np.ndarray, classes: int, example: list[Leaf]) -> np.ndarray:
+    """Labels of so many classes. Those that are none, as -100 and -1 for padding, stay: no axis has as many rows."""
+    longest = max((size for leaf in example for size in np.shape(leaf.value)), default=1)
+    return np.where((drawn == -1) | (drawn < -longest), drawn, drawn % classes).astype(drawn.dtype)
 
 
 def _as_indices(
     rng: np.random.Generator, drawn: np.ndarray, example: np.ndarray, classes: int, fewest: int, any_order: bool
 ) -> np.ndarray:
     """Positions in order stay in order, unless `any_order` is meant, and those that occur once stay apart, as the
-    example's along its last axis: sorted segments, permutations, positions of tokens."""
+    example's along its last axis: sorted segments, permutations, positions of tokens. Labels of which each occurs once
+    are no permutation where there are fewer classes than labels."""
     if drawn.ndim == 0 or example.shape[-1] < fewest or not drawn.size:
         return drawn
-    ordered, length = np.sort(example, -1), drawn.shape[-1]
-    permutation = bool(np.all(ordered == np.arange(example.shape[-1])))
+    ordered, length, before = np.sort(example, -1), drawn.shape[-1], example.shape[-1]
+    permutation = bool(np.all(ordered == np.arange(before))) and not classes < min(length, before)
     if permutation or (occur_once(example) and length <= classes):
         among = np.arange(length if permutation else classes)
         rows = rng.permuted(np.broadcast_to(among, (*drawn.shape[:-1], among.size)), axis=-1)
@@ -229,6 +226,6 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
     yield from far_from_zero.plans(case, apart)
-    for n in positions:
-        if n not in apart:  # branches for small and for large numbers
-            yield f"{names[n]} of several magnitudes", {n: of_several_magnitudes}, False
+    for n in positions:  # branches for small and for large numbers; one size where others are ill-conditioned
+        several = ("of several magnitudes", of_several_magnitudes) if n not in apart else ("ten times as large", larger)
+        yield f"{names[n]} {several[0]}", {n: several[1]}, False

@@ -21,8 +21,8 @@ def in_order(arrays: Sequence[Any], example: Sequence[Leaf]) -> list[Any]:
 
 
 def ordered(example: Sequence[Leaf]) -> list[tuple[int, int]]:
-    """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Two numbers
-    show it where they stand beside an array, as the bounds of a clip."""
+    """Pairs of arrays of one shape of which the first is the smaller everywhere: the ends of intervals. Few numbers
+    show it where they stand beside a larger array, all below all of the others, as the bounds of a clip."""
     numbers = [n for n, leaf in enumerate(example) if leaf.kind in (PERTURBED, FLOAT)]
     values = {n: np.asarray(example[n].value) for n in numbers}
     largest = max((v.size for v in values.values()), default=0)
@@ -30,8 +30,8 @@ def ordered(example: Sequence[Leaf]) -> list[tuple[int, int]]:
         (n, m)
         for n, m in itertools.permutations(numbers, 2)
         if values[n].shape == values[m].shape
-        and (values[n].size >= FEWEST or values[n].size == 1 < largest)
         and np.all(values[n] < values[m])
+        and (values[n].size >= FEWEST or (0 < values[n].size < largest and np.max(values[n]) < np.min(values[m])))
         and (example[n].domain == example[m].domain or set(example[m].domain) <= {POSITIVE})
     ]
 

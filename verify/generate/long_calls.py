@@ -17,6 +17,7 @@ from verify.generate.own_code import parts
 from verify.oracle.primal import equations
 from verify.running import WIDE
 
+SOME_CLASSES = 4  # of axes, as an attention has, all of which are longer than one block of 128
 LONGER = 257  # beyond two blocks of 128
 ALL_LONG = 200_000  # elements, all axes long at once
 LARGEST = 10_000_000  # elements of the outputs: those of an outer product are the square of its arguments'
@@ -29,13 +30,13 @@ def long_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
     """Every axis long at once, where that is cheap; then each axis beyond the blocks that the rule names. Not asked of
     what a long random matrix is too ill-conditioned for, or a loop may not end with."""
     classes, sizes = shapes.free_classes(example), [tuple(a.shape) for a in example.arrays]
-    if len(classes) > FEW_CLASSES or example.tested.dtype == WIDE:
+    if len(classes) > SOME_CLASSES or example.tested.dtype == WIDE:
         return
     if any(e.primitive.name in CONDITIONED for e in equations(example.trace[0])):
         return
-    every = sizes
+    every, first = sizes, LONGER if len(classes) <= FEW_CLASSES else LONG
     for n, axes in enumerate(classes):
-        for size in (LONGER + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
+        for size in (first + 2 * n, LONG):  # no two alike, an index of 8 bits too short for any
             longer = shapes.set_class(every, axes, size)
             if not shapes.unrolled(example, axes, size) and _fits(example, longer):
                 every = longer

@@ -13,8 +13,8 @@ from verify.generate.own_code import words_beside, words_compared
 
 # Values worth trying for options with these names, beside those a `Literal` annotation or a bool default offers.
 GEOMETRY: dict[str, tuple[Any, ...]] = {
-    "stride": (2, (2, 1), (1, 3)),
-    "strides": (2, (2, 1), (1, 3)),
+    "stride": (2, (2, 1), (1, 3), 3),
+    "strides": (2, (2, 1), (1, 3), 3),
     "padding": ("SAME", "VALID", ((1, 0), (0, 2)), 1),
     "dilation": (2, (1, 2)),
     "window": (3, (3, 2), 1, (2, 3)),
@@ -31,13 +31,15 @@ GEOMETRY: dict[str, tuple[Any, ...]] = {
 }
 # The same of options that are a word.
 WORDS: dict[str, tuple[str, ...]] = {
-    # Of a convolution, a padding or a resizing.
-    "mode": ("full", "same", "valid", "edge", "reflect", "wrap", "bilinear", "nearest"),
+    # Of a convolution, a padding, a resizing or a bag of rows.
+    "mode": ("full", "same", "valid", "edge", "reflect", "wrap", "bilinear", "nearest", "max"),
     "norm": ("ortho", "forward", "backward"),  # of a Fourier transform
     "reduction": ("mean", "sum", "none"),
     "approximate": ("none", "tanh"),  # of a GELU
 }
 OFF = 0.4  # beside 0 or None, which may stand for a round number: 1/2 is the scale of heads of width 4
+WHOLE = ("n", "n_steps", "num_steps", "length", "chunk_size", "block_size")  # None by default, and never an array
+FEW = 3  # of these
 NUMBERS = ("temperature", "softcap", "soft_cap", "logits_soft_cap", "sm_scale", "softmax_scale")  # never an array
 CUTOFFS = ("rcond", "rtol", "atol", "tol", "eps", "epsilon")
 
@@ -53,7 +55,7 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
         values += [v for v in _near(parameter.default) if not values]
         if parameter.default is None and not values:
             values = _announced(name, parameter.annotation) or list(words_compared(example.tested.rule, name))
-            values = values or [OFF] * (name in NUMBERS)
+            values = values or [OFF] * (name in NUMBERS) or [FEW] * (name in WHOLE)
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
         if values:

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle import beside, conventions
+from verify.oracle import beside, conventions, ties
 from verify.oracle.one_sided import slopes
 from verify.oracle.primal import STOPS, equations, inlined
 from verify.oracle.tolerance import allowed_error, any_true, largest, unit_roundoff, wrong_elements
@@ -49,6 +49,7 @@ def unexplained(
     if not any_true(bad) or not (case.tested.reference is None or stops_gradients(case)):
         return bad
     got = [np.asarray(g, WIDE) for g in got]
+    bad = ties.without_shared(case, got, allowed, bad)
     try:
         near = beside.limits(case)
         triples = zip(case.truth.cotangents, got, allowed, strict=True)

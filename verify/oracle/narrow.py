@@ -1,13 +1,17 @@
 """Floating types narrower than the call's own: what a program rounds to inside, on purpose."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from verify.oracle.primal import equations
-from verify.oracle.tolerance import ROOM, unit_roundoff
+from verify.oracle.tolerance import ROOM, largest, unit_roundoff
 
+LOOPS = {"scan", "while"}
+WORSE_IN_LOOPS = 10.0  # than autodiff of what loops, and roundoffs of the largest element that are no fault
 HALF = 2  # bytes; what rounds to 8 bits is a quantiser, whose derivative does not
 
 
@@ -27,3 +31,17 @@ def mixed(flat: Any, arrays: Any) -> float:
     arguments. Autodiff rounds its cotangents to the same. Of one roundoff of each operation nothing is asked, and
     no more room is needed: the rule rounds the same numbers."""
     return max(roundoffs(jax.make_jaxpr(flat)(*arrays)), default=0.0) / ROOM
+
+
+def in_loops(
+    case: Any, exact: list[np.ndarray], room: list[np.ndarray], unit: float, autodiff: Callable[[], list | None]
+) -> list[np.ndarray]:
+    """`room`, what the error analysis allows, but of a function that loops: there each step may round what all others
+    did, and a thousand steps may lose everything. So it may be much worse than autodiff, and is allowed ten times that.
+    """
+    theirs = autodiff() if LOOPS & case.tested.primitives else None
+    if theirs is None:
+        return room
+    lost = [largest(a - e) if a.shape == e.shape else np.inf for a, e in zip(theirs, exact, strict=True)]
+    most = [WORSE_IN_LOOPS * max(n, unit * largest(e)) for n, e in zip(lost, exact, strict=True)]
+    return [np.minimum(r, m) if np.isfinite(m) else r for r, m in zip(room, most, strict=True)]

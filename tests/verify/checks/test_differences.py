@@ -7,6 +7,7 @@ import pytest
 from jax.lax import stop_gradient
 
 import verify
+from tests.verify.rules import with_arguments
 
 RNG = np.random.default_rng(0)
 
@@ -77,3 +78,30 @@ def test_a_stop_gradient_that_changes_no_slope_excuses_none():
     report = verify.check(weighted, x, b, checks=("gradient", "differences"), cases=0)
     assert [(f.check, f.argument) for f in report.failures] == [("differences", "b")]
     assert verify.check(weighted, x, b + 1, checks=("gradient", "differences"), cases=0).ok
+
+
+def products(x, segments):
+    return jax.ops.segment_prod(x, segments, 3)
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_where_autodiff_knows_nothing_other_numbers_are_compared_with_differences(faulty):
+    """Of a product with one 0, that 0 alone has a cotangent."""
+
+    def bwd(res, g):
+        x, segments = res
+        others = (segments[:, None] == segments[None]) & ~jnp.eye(len(x), dtype=bool)
+        divided = jnp.where(x == 0, 0, products(x, segments)[segments] / jnp.where(x == 0, 1, x))
+        return g[segments] * (divided if faulty else jnp.where(others, x[None], 1).prod(1)), None
+
+    x = RNG.standard_normal(6).astype(np.float32)
+    segments = np.array([0, 0, 1, 1, 1, 2], np.int32)
+    report = verify.check(with_arguments(products, bwd), x, segments, checks=("contract", "gradient", "differences"))
+    assert report.verdict == ("wrong" if faulty else "right"), report
+
+
+def test_where_autodiff_of_a_function_without_rules_is_no_slope_it_is_not_asked():
+    """At 0, where autodiff of the sign is 0, x / (1 + |x|) written with it has the slope 1."""
+    x = RNG.standard_normal(6).astype(np.float32)
+    report = verify.check(lambda x: jnp.sign(x) * jnp.abs(x) / (1 + jnp.abs(x)), x)
+    assert report.ok, report

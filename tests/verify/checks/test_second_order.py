@@ -1,5 +1,8 @@
 """Of a second derivative that autodiff knows in some elements, those alone are compared."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -54,3 +57,29 @@ def test_a_rule_may_rely_on_rows_of_norm_one(factor):
     d /= np.linalg.norm(d, axis=1, keepdims=True)
     report = verify.check(with_arguments(cosine, bwd), d, x, checks=("gradient", "second order"))
     assert report.ok is (factor == 1), report
+
+
+def squares(x, reduction="mean"):
+    return (x**3).mean() if reduction == "mean" else (x**3).sum()
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_a_backward_rule_of_rules_is_asked_twice_with_each_option(faulty):
+    @partial(jax.custom_vjp, nondiff_argnums=(2,))
+    def bar(x, g, reduction):
+        return 3 * g * x**2 / (x.size if reduction == "mean" else 1)
+
+    def bar_bwd(reduction, res, u):
+        (x, g), size = res, res[0].size if reduction == "mean" or faulty else 1
+        return 6 * u * g * x / size, (3 * u * x**2).sum() / (x.size if reduction == "mean" else 1)
+
+    bar.defvjp(lambda x, g, reduction: (bar(x, g, reduction), (x, g)), bar_bwd)
+    own = jax.custom_vjp(squares, nondiff_argnums=(1,))
+    own.defvjp(lambda x, reduction: (squares(x, reduction), x), lambda reduction, x, g: (bar(x, g, reduction),))
+
+    def rule(x, reduction="mean"):
+        return own(x, reduction)
+
+    x = np.random.default_rng(3).standard_normal(5).astype(np.float32)
+    report = verify.check(rule, x, checks=("contract", "gradient", "second order"))
+    assert report.verdict == ("wrong" if faulty else "right"), report

@@ -5,24 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import verify
+from tests.verify.rules import with_arguments
 from verify.checking import _example
 from verify.function_under_test import describe
 from verify.generate import generated_inputs
 
 X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_mask_leaves_every_row_something_whichever_way_it_says_so(kept):
-    triangle = np.tri(4, 6, dtype=bool)
-
-    def fun(x, mask):
-        return jax.nn.softmax(jnp.where(mask if kept else ~mask, x, -1e4))
-
-    case = _example(describe(fun, (X, triangle if kept else ~triangle), None, None), "", 0)
-    for seed in range(20):
-        mask = generated_inputs.fill(case, np.random.default_rng(seed), {}, [(4, 2), (4, 2)])[1]
-        assert (mask if kept else ~mask).any(-1).all()
 
 
 def test_integers_that_are_all_alike_are_varied():
@@ -37,3 +26,55 @@ def test_integers_that_are_all_alike_are_varied():
     assert drawn([5, 5, 5, 5]) == [4, 5]
     assert drawn([0, 0, 0, 0]) == [0, 1]
     assert drawn([1, 1, 1, 1]) == [1]  # a count may not be 0
+
+
+def test_labels_that_are_none_stay_what_they_are():
+    def kept(x, labels):
+        return jnp.where(labels[:, None] >= 0, x, 0)
+
+    def drawn(labels):
+        case = _example(describe(kept, (X, np.array(labels, np.int32)), None, None), "", 0)
+        draws = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 2), (4,)])[1] for s in range(9)]
+        return sorted({int(n) for draw in draws for n in draw})
+
+    assert drawn([0, -100, 5, -1]) == [-100, -1, 0, 1]
+    assert min(drawn([0, -3, 5, 1])) == 0  # the third from the end
+
+
+def test_ties_of_ordinary_numbers_are_at_exactly_one():
+    drawn = generated_inputs.tied(np.random.default_rng(0), (50,), 0.9)
+    assert sorted(set(drawn.tolist())) == [-1, 0, 1]
+
+
+def test_labels_of_which_each_occurs_once_stay_below_the_number_of_classes():
+    """As those of a contrastive loss, whose scores are square in the example."""
+    scores, labels = X[:, :4], np.arange(4, dtype=np.int32)
+    case = _example(describe(lambda z, y: jnp.take_along_axis(z, y[:, None], 1), (scores, labels), None, None), "", 0)
+
+    def drawn(rows, classes):
+        return generated_inputs.fill(case, np.random.default_rng(0), {}, [(rows, classes), (rows,)])[1]
+
+    assert drawn(4, 3).max() < 3
+    assert drawn(5, 3).max() < 3
+    for rows in (3, 4, 7):
+        assert sorted(drawn(rows, rows)) == list(range(rows))
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_a_branch_for_large_matrices_is_seen_of_one_that_is_taken_apart(faulty):
+    def bwd(r, g):
+        bar = jax.vjp(jax.scipy.linalg.expm, r[0])[1](g)[0]
+        large = jnp.abs(r[0]).sum(0).max() > 8
+        return (jnp.where(large & faulty, bar.T, bar),)
+
+    a = X[:3, :3]
+    report = verify.check(with_arguments(jax.scipy.linalg.expm, bwd), a, checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if faulty else "right"), report
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, {0, 1}), (1, {1, 2}), (4, {3, 4})])
+def test_one_integer_is_varied(number, expected):
+    """As the number of steps so far is."""
+    case = _example(describe(lambda x, t: jnp.where(t > 2, x, 2 * x), (X, np.int32(number)), None, None), "", 0)
+    draws = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 6), ()])[1] for s in range(9)]
+    assert {int(d) for d in draws} == expected

@@ -59,3 +59,9 @@ def test_bounds_of_a_clip_stay_in_order_in_integers_and_in_16_bits():
     report = verify.check(rule, X, -np.abs(Y) - 0.3, np.abs(Y) + 0.3, checks=("gradient", "exact", "low precision"))
     assert report.ok, report
     assert {"exact", "low precision"} <= {o.check for o in report.outcomes if o.status == "passed"}
+
+
+def test_a_few_bounds_show_it_where_all_are_below_all_others():
+    low, high = np.array([[-1, -0.3, -2]], np.float32), np.array([[0.4, 1, 3]], np.float32)
+    assert intervals.ordered(example(clip, X[:, :3], low, high).tested.leaves) == [(1, 2)]
+    assert not intervals.ordered(example(clip, X[:, :3], low, high - 1).tested.leaves)

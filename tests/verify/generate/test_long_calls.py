@@ -107,3 +107,22 @@ def test_no_call_has_outputs_far_larger_than_its_arguments():
     """All axes long, an outer product would have 4 billion entries."""
     example = _example(describe(jnp.outer, (X, X)), "example", 0)
     assert all(case.y_bar[0].size <= 10_000_000 for case in long_cases(example))
+
+
+@pytest.mark.parametrize("columns", [64, None])
+def test_an_attention_is_asked_beyond_a_block_of_each_axis(columns):
+    """With the row sums of its output times the cotangent over one block of values."""
+
+    def attention(q, k, v):
+        return jax.nn.softmax(q @ k.T) @ v
+
+    def bwd(r, g):
+        q, k, v = r
+        p = jax.nn.softmax(q @ k.T)
+        sums = ((p @ v) * g)[:, :columns].sum(-1, keepdims=True)
+        s = p * (g @ v.T - sums)
+        return s @ k, s.T @ q, p.T @ g
+
+    q, k, v = (np.random.default_rng(1).standard_normal(s).astype(np.float32) for s in ((5, 4), (6, 4), (6, 3)))
+    report = verify.check(with_arguments(attention, bwd), q, k, v, checks=("contract", "gradient"), seconds=LONG)
+    assert report.ok is (columns is None), report

@@ -161,6 +161,33 @@ def test_a_rule_that_is_right_at_its_default_alone_is_wrong(fun, right, wrong):
     assert verify.check(optional(fun, wrong), X, checks=checks).verdict == "wrong"
 
 
+def strided(x, stride=1):
+    return x[:, ::stride]
+
+
+def first(x, n_steps=None):
+    return x[:n_steps]
+
+
+@pytest.mark.parametrize(("fun", "wrong_at"), [(strided, (3,)), (first, range(1, 99))])
+@pytest.mark.parametrize("wrong", [True, False])
+def test_whole_numbers_that_are_tried(fun, wrong_at, wrong):
+    """A third stride, and a number for an option that is None."""
+
+    def rule(x, **options):
+        own = jax.custom_vjp(lambda x: fun(x, **options))
+        factor = 2 if wrong and next(iter(options.values()), None) in wrong_at else 1
+        own.defvjp(
+            lambda x: (fun(x, **options), x),
+            lambda x, g: (factor * jax.vjp(lambda x: fun(x, **options), x)[1](g)[0],),
+        )
+        return own(x)
+
+    rule.__signature__ = inspect.signature(fun)
+    report = verify.check(rule, X, checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if wrong else "right"), report
+
+
 @pytest.mark.parametrize("wrong", [True, False])
 def test_a_word_for_an_option_that_is_none_is_found_in_the_code(wrong):
     def rule(x, activation=None):

@@ -42,3 +42,29 @@ def test_only_what_the_function_itself_casts_to_counts():
         lambda x: (jnp.exp(x),) * 2, lambda y, g: ((g.astype(NARROW) * y.astype(NARROW)).astype(g.dtype),)
     )
     assert verify.check(narrow_backward, x, cases=0, checks=("gradient",)).verdict == "wrong"
+
+
+def decayed(x):
+    """h ← 0.99 h + x, with the state in float32."""
+
+    def step(h, x):
+        h = 0.99 * h + x.astype(jnp.float32)
+        return h, h.astype(x.dtype)
+
+    return jax.lax.scan(step, jnp.zeros(x.shape[1:], jnp.float32), x)[1]
+
+
+@pytest.mark.parametrize(("state", "verdict"), [(jnp.float32, "right"), (NARROW, "wrong")])
+def test_a_state_in_bfloat16_backward_is_much_worse_than_autodiff(state, verdict):
+    def bwd(r, g):
+        def step(d, g):
+            d = g.astype(state) + d
+            return d * jnp.asarray(0.99, state), d.astype(g.dtype)
+
+        return (jax.lax.scan(step, jnp.zeros(g.shape[1:], state), g, reverse=True)[1],)
+
+    rule = jax.custom_vjp(decayed)
+    rule.defvjp(lambda x: (decayed(x), None), bwd)
+    x = RNG.standard_normal((64, 3)).astype(NARROW)
+    report = verify.check(rule, x, checks=("contract", "gradient", "low precision"), cases=0)
+    assert report.verdict == verdict, report
