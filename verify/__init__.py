@@ -14,14 +14,15 @@ from verify.report.finding import Finding
 from verify.report.report import Report
 
 if TYPE_CHECKING:
-    from verify.checking import CHECK_NAMES, assert_ok, check
+    from verify.checking import assert_ok, check
+    from verify.checks.order import CHECK_NAMES
     from verify.mutation.score import Score, mutate
     from verify.program.every_rule import check_all
     from verify.spec import parametrize
 
 __all__ = ["CHECK_NAMES", "Finding", "Report", "Score", "assert_ok", "check", "check_all", "mutate", "parametrize"]
 HOMES = {
-    "CHECK_NAMES": "verify.checking",
+    "CHECK_NAMES": "verify.checks.order",
     "assert_ok": "verify.checking",
     "check": "verify.checking",
     "check_all": "verify.program.every_rule",

@@ -10,34 +10,14 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.checks import (
-    adjoint,
-    conditioning,
-    contract,
-    cost,
-    devices,
-    differences,
-    exact,
-    finite,
-    forward,
-    gradient,
-    linearity,
-    low_precision,
-    lowered,
-    methods,
-    primitive,
-    pushforward,
-    reached,
-    repeatable,
-    second_order,
-    transforms,
-)
+from verify.checks import adjoint, conditioning, contract, differences, finite, forward, gradient, linearity
+from verify.checks.order import CHECKS, FIRST, ONLY_WHERE_WRITTEN, asked
 from verify.concrete import described
 from verify.function_under_test import FunctionUnderTest, first_line
-from verify.generate import calls, long_calls, repeated
+from verify.generate import calls, long_calls
 from verify.log import Log
 from verify.oracle import canary
-from verify.oracle.instances import INSTANCE, function_of, is_instance
+from verify.oracle.instances import function_of, is_instance
 from verify.program import recursion
 from verify.program.blame import blame, differentiated_inside
 from verify.program.recording import unrecorded
@@ -47,17 +27,7 @@ from verify.report.report import NOT_RUN, PASSED, Report
 from verify.settings import undisturbed
 from verify.time_limit import SPENT, Limit, SpentError, limited
 
-# The order matters twice: a rule that does not run is not asked for its values, and the cheap come first.
-FIRST = (contract, gradient, finite, forward, conditioning, linearity, repeatable)
-PROGRAM = (reached, lowered, cost)
-LATER = (
-    *(exact, adjoint, pushforward, methods, primitive, differences, low_precision, transforms, second_order),
-    *(devices, *PROGRAM),
-)
-CHECKS = (*FIRST, *LATER)
-CHECK_NAMES = tuple(c.NAME for c in CHECKS)
 FIXED = "the rule is one instance of a hijax primitive, whose shapes are fixed: only other input values were tried"
-ONLY_WHERE_WRITTEN = (pushforward, methods, primitive)  # asked of the rules that have such methods
 ORACLES = {"gradient", "differences", "adjoint", "exact"}
 
 
@@ -201,7 +171,7 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
             if log.late(end):
                 raise SpentError
             further = [differences] if unjudged and not (case.reshaped or case.stress) else []
-            if not log.run_all([c for c in chosen if _asked(c, case) or c in further], case):
+            if not log.run_all([c for c in chosen if asked(c, case) or c in further], case):
                 break  # others would repeat what is known
     except SpentError:
         log.skip(first, "further generated calls", SPENT)
@@ -225,25 +195,6 @@ def _once(log: Log, given: CallUnderTest, example: CallUnderTest, chosen: list[M
                 log.skip(chosen[n + 1 :], given.label, "the rule is wrong already")
                 return False
     return True
-
-
-def _asked(check: ModuleType, case: CallUnderTest) -> bool:
-    """Whether a generated case is this check's business: form changes with the shape, each method of a hijax primitive
-    has the options, `jvp` and `linearized` formulas of their own for all numbers, and saturated inputs are judged by
-    how stable a rule is, not by its last digits."""
-    if check is contract:
-        return case.reshaped
-    if check is second_order:  # a backward rule that is made of rules may be wrong twice with one option alone
-        return bool(case.options) and second_order.of_rules(case)
-    beyond = case.long or repeated.beyond_the_example(case)
-    if check not in FIRST:
-        asked = bool(case.options) or (check is pushforward and not (beyond or case.stress))
-        return check in (pushforward, methods) and asked and INSTANCE in case.tested.primitives
-    if beyond:
-        return check is gradient
-    if check in (conditioning, gradient, forward):
-        return case.stress == (check is conditioning)
-    return check.EVERY_CASE and not case.reshaped
 
 
 def _generated(example: CallUnderTest, cases: int) -> Iterator[CallUnderTest]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.checking import CHECKS
+from verify.checks.order import CHECKS
 from verify.function_under_test import describe
 from verify.generate import calls, generated_inputs
 from verify.report.finding import NotRunError

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from verify.checking import CHECK_NAMES, check
+from verify.checking import check
+from verify.checks.order import CHECK_NAMES
 from verify.checks.primitive import NAME as PRIMITIVE
 from verify.oracle.instances import is_instance
 from verify.program.equality import unequal
