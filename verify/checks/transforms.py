@@ -138,7 +138,7 @@ def _raised(case: CallUnderTest, level, name: str, build: Build, inputs: list, e
         where = ", in float64 alone"  # a callback, for instance, that answers in float32
     elif _error_of(build(case.tested.oracle(case.options)), level, inputs) is type(error):
         where = ", and so does the function without it"
-    elif keys and _error_of(build(of_its_key), level, inputs) is None:
+    elif keys and None in (_error_of(build(of_its_key), *run) for run in ((level, inputs), (OWN, as_called))):
         where = ", unless its key is a constant"
     if where:
         return Finding(NAME, "the rule", None, None, None, "", text + where, label, note=True)

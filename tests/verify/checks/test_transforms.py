@@ -48,6 +48,21 @@ def test_a_key_among_nondiff_argnums_is_a_constant():
     assert report.ok, report
 
 
+def test_a_key_among_nondiff_argnums_beside_a_dtype_by_name():
+    """Neither a key that a loop carries nor float64 in the place of float32 is taken by it."""
+
+    @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+    def noisy(x, key):
+        return (x * jax.random.normal(key, x.shape)).astype(np.float32)
+
+    @noisy.defjvp
+    def _(key, primals, tangents):
+        return noisy(*primals, key), tangents[0] * jax.random.normal(key, primals[0].shape)
+
+    report = verify.check(noisy, normal(3, 4), jax.random.PRNGKey(0), cases=0, checks=("contract", "transforms"))
+    assert not report.failures, report
+
+
 def test_what_does_not_run_in_float64_alone_is_a_note():
     def insists(x, g):
         if isinstance(x, jax.core.Tracer) and "Batch" in type(x).__name__ and x.dtype == np.float64:
