@@ -1,4 +1,4 @@
-"""How the command line takes one of several names, or none, without calling None a name of these."""
+"""How the command line takes numbers, and one of several names, or none, without calling None a name of these."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from purecnn.train.config import Given
+
+NUMBERS: dict[Any, str] = {int: "an integer", float: "a number"}
 
 registry = ConstructorRegistry()
 """For `tyro.cli`, as a context: `with registry`."""
@@ -21,7 +23,7 @@ def one_or_none(of: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """
     if get_origin(of.type) is Literal and {*get_args(Given)} < {*get_args(of.type)}:
         return _of_a_command(tuple(name for name in get_args(of.type) if name not in get_args(Given)))
-    kinds = get_args(of.type) if get_origin(of.type) in (Union, types.UnionType) else ()
+    kinds = _kinds(of)
     names = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
     if len(kinds) != 2 or type(None) not in kinds or not names:
         return None
@@ -41,6 +43,36 @@ def one_or_none(of: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         is_instance=lambda value: value is None or value in choices,
         str_from_instance=lambda value: [str(value)],
     )
+
+
+@registry.primitive_rule
+def number(of: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """`int`, `float`, or one of these or None: of other words the error says what is expected, not what Python says."""
+    kinds = [kind for kind in _kinds(of) or [of.type] if kind is not type(None)]
+    if len(kinds) != 1 or kinds[0] not in NUMBERS:
+        return None
+    (kind,), optional = kinds, kinds != [of.type]
+
+    def parsed(words: list[str]) -> Any:
+        if optional and words == ["None"]:
+            return None
+        try:
+            return kind(words[0])
+        except ValueError:
+            raise ValueError(f"got {words[0]!r}, expected {NUMBERS[kind]}") from None
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.__name__.upper(),
+        instance_from_str=parsed,
+        is_instance=lambda value: isinstance(value, kind) or (optional and value is None),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _kinds(of: PrimitiveTypeInfo) -> tuple[Any, ...]:
+    """The types of a union; none of another type."""
+    return get_args(of.type) if get_origin(of.type) in (Union, types.UnionType) else ()
 
 
 def _of_a_command(choices: tuple[str, ...]) -> PrimitiveConstructorSpec[str]:

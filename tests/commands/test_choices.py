@@ -25,3 +25,20 @@ def test_none_is_taken_where_a_config_says_otherwise(tmp_path):
     for more, loss in ((), "squared_error"), (("--loss", "None"), "softmax_cross_entropy"):
         done = here("train", "--config", "mine.yaml", *more, "--print-config", cwd=tmp_path)
         assert f"loss: {loss}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "expected", "kind"),
+    [
+        ("batch-size", "auto", "an integer", "INT"),
+        ("image-size", "auto", "an integer", "INT"),
+        ("learning-rate", "fast", "a number", "FLOAT"),
+        ("clip-norm", "1,0", "a number", "FLOAT"),
+    ],
+)
+def test_of_a_number_the_error_says_what_is_expected(tmp_path, monkeypatch, option, word, expected, kind):
+    monkeypatch.setenv("COLUMNS", "200")
+    done = here("train", f"--{option}", word, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"--{option}: got '{word}', expected {expected} " in done.stderr
+    assert f"--{option} {kind} " in here("train", "--help", cwd=tmp_path).stdout
