@@ -222,3 +222,39 @@ def test_tangents_are_compared_at_numbers_that_the_example_has_not():
 def test_a_method_may_have_constants_of_the_digits_of_its_dtype(digits):
     report = verify.check(exponential(digits=digits), X, cases=0)
     assert report.ok == (digits is np.float32), report
+
+
+def test_of_a_primitive_in_a_primitive_the_wrong_one_is_named():
+    class Inner(HiPrim):
+        def __init__(self, x):
+            self.in_avals, self.out_aval, self.params = (x,), x, {}
+            super().__init__()
+
+        def expand(self, x):
+            return jnp.tanh(x)
+
+        def vjp_fwd(self, nzs, x):
+            y = jnp.tanh(x)
+            return y, y
+
+        def vjp_bwd_retval(self, y, g):
+            return (1.001 * g * (1 - y * y),)
+
+    class Outer(HiPrim):
+        def __init__(self, x):
+            self.in_avals, self.out_aval, self.params = (x,), x, {}
+            super().__init__()
+
+        def expand(self, x):
+            return 2 * Inner(jax.typeof(x))(x)
+
+        def vjp_fwd(self, nzs, x):
+            y, back = jax.vjp(Inner(jax.typeof(x)), x)
+            return 2 * y, back
+
+        def vjp_bwd_retval(self, back, g):
+            return back(2 * g)
+
+    report = verify.check(lambda x: Outer(jax.typeof(x))(x), X, cases=0)
+    assert report.verdict == "wrong", report
+    assert any("of the rules inside" in n and "Inner is wrong" in n for n in report.notes), report
