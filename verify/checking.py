@@ -96,11 +96,10 @@ def check(
         with np.errstate(all="ignore"), limited() as limit, contextlib.suppress(SpentError):
             if example is given or _once(log, given, example, chosen):
                 because = _run(log, example, chosen, cases, limit, start + seconds)
-            log.notes += [*held, FIXED] if is_instance(rule) else held
-            if not is_instance(rule):  # which stands for the rules inside it
-                log.notes += blame(example, log.findings, args, kwargs or {}, check)
-            log.notes += notes_on(example, chosen)
-            log.notes += differentiated_inside(example)
+            log.notes += held
+            # An instance stands for the rules inside it.
+            log.notes += [FIXED] if is_instance(rule) else blame(example, log.findings, args, kwargs or {}, check)
+            log.notes += [*notes_on(example, chosen), *differentiated_inside(example)]
             log.notes += not_varied(example, None if log.findings else log.varied) if cases > 0 else []
             detection_limits = detection_limits_of(example)
     except Exception as error:  # whatever a rule does, the report says so

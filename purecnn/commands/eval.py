@@ -55,14 +55,14 @@ def _run(command: Eval, out: Any) -> int:
     from purecnn.results.pictures import draw_worst
     from purecnn.results.trained import load_trained, require_run
     from purecnn.train.config import Config
-    from purecnn.train.run_folder import read_config
+    from purecnn.train.run_folder import has_config, read_config
 
     folder = command.folder.parent if command.folder.is_file() else command.folder
     try:
         if command.folder.is_file() and command.data is not None:  # which may be far from any run
             config = Config(data=command.data)
         else:
-            if command.folder.is_file() and not (folder / "config.yaml").is_file():
+            if command.folder.is_file() and not has_config(folder):
                 raise ValueError(f"{command.folder}: {NO_RUN}")
             require_run(folder)
             config = read_config(folder)

@@ -78,8 +78,10 @@ def asks_for_help(words: Sequence[str]) -> bool:
 
 def what_a_path_is(path: str) -> str:
     """What to write where a path stands in the place of the kind of data, at the end of an error."""
+    from purecnn.train.run_folder import has_config
+
     place, quoted = Path(path), shlex.quote(path)
-    if (place / "config.yaml").is_file():
+    if has_config(place):
         return f"the data's kind; {quoted} is a run: --run-dir {quoted} --resume goes on with it"
     if place.is_dir() or place.suffix.lower() not in BY_PATH:
         kind = "npz" if place.is_file() or path.endswith(".npz") else "folder"

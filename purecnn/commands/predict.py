@@ -42,12 +42,13 @@ def _run(command: Predict, out: Any) -> int:
     from purecnn.results.prediction import image_files, predict
     from purecnn.results.trained import load_trained
     from purecnn.train.config import require
+    from purecnn.train.run_folder import has_config
 
     failed = 0
     try:
         require("top", command.top, command.top >= 1, "an integer, at least 1")
         if not command.images:
-            is_net = (command.net / "config.yaml").is_file() or command.net.suffix == ".safetensors"
+            is_net = has_config(command.net) or command.net.suffix == ".safetensors"
             behind = f"; purecnn predict RUN {shlex.quote(str(command.net))} has a net before them"
             hint = behind if command.net.exists() and not is_net else ""
             raise ValueError(f"images: got none behind {command.net}, expected files or folders{hint}")

@@ -84,11 +84,11 @@ def defaults(arguments: Sequence[str]) -> Train:
             behind = arguments[list(arguments).index("--resume") + 1 :][:1]
             hint = f": --run-dir {shlex.quote(behind[0])} --resume" if behind and Path(behind[0]).is_dir() else ""
             raise ValueError(f"run_dir: got none, expected the folder of the run to resume{hint}")
-        if (seen.run_dir / "config.yaml").is_file():
+        from purecnn.train.run_folder import has_config, no_run
+
+        if has_config(seen.run_dir):
             return Train(run=dataclasses.replace(_read(seen.run_dir, seen.data), run_dir=str(seen.run_dir)))
         if not (seen.data or seen.recipe or _names_options(rest)):  # nothing says what a new run would be
-            from purecnn.train.run_folder import no_run
-
             raise ValueError(
                 f"run_dir: {no_run(seen.run_dir)}; with options such as --model and --data one begins there"
             )

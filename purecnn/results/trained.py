@@ -13,6 +13,7 @@ from purecnn.chain import Chain, Params
 from purecnn.train.classifying import AT_ONCE, outputs, probabilities
 from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import load_net
+from purecnn.train.run_folder import has_config
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Trained:
 
 def require_run(folder: Path) -> None:
     """Raise ValueError if `folder` is not the folder of a run."""
-    if not (folder / "config.yaml").is_file():
+    if not has_config(folder):
         raise ValueError(f"{folder}: got no config.yaml, expected the folder of a run")
 
 

@@ -75,10 +75,10 @@ def _compared(case: CallUnderTest, level: Any, unit: float, run: Run) -> list[Fi
     expected, got = _without_nan(expected, got)
     size = max((largest(e) for e in expected if is_float(e)), default=0.0)
     what = f"the full call's, {text}"
-    room = [4 * ROOM * (1 + np.sqrt(e.size)) * size for e in expected]
-    allowed = [np.full(e.shape, r * unit + 1e-300) for e, r in zip(expected, room, strict=True)]
+    sums = [np.full(e.shape, (1 + np.sqrt(e.size)) * size) for e in expected]
+    allowed = [4 * ROOM * unit * s + 1e-300 for s in sums]
     # Another method may go by another formula, whose constants have as many digits as the dtype.
-    beyond = [np.full(e.shape, r * case.own_unit / (4 * ROOM)) for e, r in zip(expected, room, strict=True)]
+    beyond = [case.own_unit * s for s in sums]
     primitive = INSTANCE in case.tested.primitives
     names = [method] * len(names) if primitive else names
     found = differences(NAME, case, expected, got, allowed, names=names, what=what, beyond=beyond)[:1]

@@ -22,6 +22,14 @@ def dense(tangent, primal):
     return jnp.zeros_like(primal) if isinstance(tangent, hijax.Zero) else tangent
 
 
+class OfOneArray(HiPrim):
+    """Of one array, to one like it."""
+
+    def __init__(self, x):
+        self.in_avals, self.out_aval, self.params = (x,), x, {}
+        super().__init__()
+
+
 def sine_times(faulty="", factor=1.01, without=(), closed=False):
     """sin(x) y, with one method off by a factor, or some not written; `closed`: of one instance, made beforehand."""
 
@@ -156,11 +164,7 @@ def test_the_convention_of_a_custom_jvp_that_jax_makes_a_primitive():
 def test_a_loop_in_a_primitive_has_a_budget():
     """Newton's square root, which never ends below 0."""
 
-    class Root(HiPrim):
-        def __init__(self, x):
-            self.in_avals, self.out_aval, self.params = (x,), x, {}
-            super().__init__()
-
+    class Root(OfOneArray):
         def expand(self, x):
             far = lambda s: jnp.abs(s * s - x).max() > 1e-5 * x.max()  # noqa: E731
             return jax.lax.while_loop(far, lambda s: 0.5 * (s + x / s), x)
@@ -186,17 +190,12 @@ def test_an_instance_that_a_function_closes_over_gets_its_own_dtype(faulty):
 def exponential(low=-np.inf, digits=np.float64):
     """exp(x) whose `jvp` answers 0 below `low`, and whose `batch` has a base of as many `digits`."""
 
-    class Exponential(HiPrim):
-        def __init__(self, x):
-            self.in_avals, self.out_aval, self.params = (x,), x, {}
-            super().__init__()
-
+    class Exponential(OfOneArray):
         def expand(self, x):
             return jnp.exp(x)
 
         def vjp_fwd(self, nzs, x):
-            y = jnp.exp(x)
-            return y, y
+            return jnp.exp(x), jnp.exp(x)
 
         def vjp_bwd_retval(self, y, g):
             return (g * y,)
@@ -225,26 +224,17 @@ def test_a_method_may_have_constants_of_the_digits_of_its_dtype(digits):
 
 
 def test_of_a_primitive_in_a_primitive_the_wrong_one_is_named():
-    class Inner(HiPrim):
-        def __init__(self, x):
-            self.in_avals, self.out_aval, self.params = (x,), x, {}
-            super().__init__()
-
+    class Inner(OfOneArray):
         def expand(self, x):
             return jnp.tanh(x)
 
         def vjp_fwd(self, nzs, x):
-            y = jnp.tanh(x)
-            return y, y
+            return jnp.tanh(x), jnp.tanh(x)
 
         def vjp_bwd_retval(self, y, g):
             return (1.001 * g * (1 - y * y),)
 
-    class Outer(HiPrim):
-        def __init__(self, x):
-            self.in_avals, self.out_aval, self.params = (x,), x, {}
-            super().__init__()
-
+    class Outer(OfOneArray):
         def expand(self, x):
             return 2 * Inner(jax.typeof(x))(x)
 
