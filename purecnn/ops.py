@@ -7,6 +7,7 @@ at a half to a quarter of the speed; cuDNN has none from 16 to 32 bits. Our own 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from purecnn.geometry import Pair
 NHWC, HWIO = "NHWC", "HWIO"
 FEW_ROWS, LARGE_MATRIX = 64, 1 << 20  # rows of a, entries of b
 ROWS = 4  # added in one pass over the accumulator
+SMALL_IMAGE, LARGE_POSITION, POSITIONS = 64, 0, 8
 
 
 def accumulation_dtype(dtype: Any) -> jnp.dtype:
@@ -121,7 +123,8 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, pe
     them of the full shape; an axis of 1 in the others broadcasts. XLA:CPU adds over the leading axes at an eighth to a
     half of the memory's speed: there the rows of all images, (N, W, C), are added to an accumulator that stays in the
     cache, several in one pass over it. The batch is no axis of that loop, so that where it is sharded no device needs
-    another's images.
+    another's images. Of images of up to 8×8 single positions, (N, C), are added: batch norm of 64 images of 7×7×512,
+    forward and backward, in 0.8 of the time.
     """
     shape, wide = arrays[0].shape, accumulation_dtype(arrays[0].dtype)
 
@@ -134,7 +137,7 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, pe
     def summed(term):
         return term.sum(axis=tuple(range(per_sample, term.ndim - 1)))
 
-    def row_on_row(*arrays):
+    def row_on_row(at_once, *arrays):
         def row(a, h):
             return a[:, 0] if a.shape[1] == 1 else lax.dynamic_index_in_dim(a, h, 1, keepdims=False)
 
@@ -143,17 +146,31 @@ def sums_to_channels(terms: Callable[..., tuple[Array, ...]], *arrays: Array, pe
             return [total + more for total, more in zip(totals, new, strict=True)], None
 
         # The first rows are where the totals start: zeros XLA makes for all layers when a program starts.
-        first = (shape[1] - 1) % ROWS + 1
+        rows = arrays[0].shape[1]
+        if at_once < rows <= 2 * at_once:
+            at_once //= 2  # a loop of a single step XLA unrolls, and what it fuses then takes two to four times as long
+        first = (rows - 1) % at_once + 1
         totals = widened(*(row(a, 0) for a in arrays))
         for h in range(1, first):
             totals, _ = add(totals, h)
-        if first < shape[1]:  # jax.disable_jit refuses a scan over nothing
-            totals, _ = lax.scan(add, totals, jnp.arange(first, shape[1]), unroll=ROWS)
+        if first < rows:  # jax.disable_jit refuses a scan over nothing
+            totals, _ = lax.scan(add, totals, jnp.arange(first, rows), unroll=at_once)
         return [summed(total) for total in totals]
+
+    def positions(a):
+        """(N, H, W, C) as (N, H·W, C), and so an array that broadcasts."""
+        if any(size != 1 for size in a.shape[1:-1]):
+            a = jnp.broadcast_to(a, (a.shape[0], *shape[1:-1], a.shape[-1]))
+        return a.reshape(a.shape[0], math.prod(a.shape[1:-1]), a.shape[-1])
+
+    def on_cpu(*arrays):
+        if len(shape) == 4 and isinstance(shape[2], int) and 0 < shape[1] * shape[2] <= SMALL_IMAGE:
+            return row_on_row(POSITIONS, *map(positions, arrays))
+        return row_on_row(ROWS, *arrays)
 
     if len(shape) < 3 or not isinstance(shape[1], int) or shape[1] == 0:
         return direct(*arrays)
-    return lax.platform_dependent(*arrays, cpu=row_on_row, default=direct)
+    return lax.platform_dependent(*arrays, cpu=on_cpu, default=direct)
 
 
 def sum_to_channels(x: Array) -> Array:

@@ -48,12 +48,29 @@ def test_sums_to_channels_run_in_float32(dtype, shape):
 
 
 @pytest.mark.parametrize("height", [1, 3, 4, 5, 9])
-def test_sums_to_channels_step_by_step_in_a_debugger(height):
+@pytest.mark.parametrize("width", [3, 70])
+def test_sums_to_channels_step_by_step_in_a_debugger(height, width):
     with jax.disable_jit():
-        assert sum_to_channels(jnp.ones((2, height, 3, 2))).tolist() == [6 * height] * 2
+        assert sum_to_channels(jnp.ones((2, height, width, 2))).tolist() == [2 * width * height] * 2
 
 
-@pytest.mark.parametrize("shape", [(5, 3), (4, 5, 6, 3), (3, 100, 80, 3), (0, 4, 4, 3)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (5, 3),
+        (4, 5, 6, 3),
+        (3, 100, 80, 3),
+        (0, 4, 4, 3),
+        (2, 4, 0, 3),
+        (2, 7, 3),
+        (2, 3, 3, 3),
+        (2, 5, 5, 3),
+        (2, 8, 8, 3),
+        (2, 7, 30, 3),
+        (2, 9, 9, 3),
+        (2, 6, 2, 2, 3),
+    ],
+)
 def test_several_sums_of_several_arrays(shape):
     """Exactly, on integers; and with derivatives, which second derivatives of rules ask for."""
     a, b = (jnp.asarray(np.random.default_rng(i).integers(-3, 4, shape), "float32") for i in (0, 1))
@@ -63,6 +80,18 @@ def test_several_sums_of_several_arrays(shape):
     np.testing.assert_array_equal(second, (np.asarray(a) * np.asarray(b)).sum(axes))
     slope = jax.jit(jax.grad(lambda a: sums_to_channels(lambda a, b: (a * b,), a, b)[0].sum()))(a)
     np.testing.assert_array_equal(slope, b)
+
+
+@pytest.mark.parametrize("side", [3, 7, 9])
+@pytest.mark.parametrize("smaller", [(4, 1, 1, 3), (4, "h", "w", 1), (1, 1, "w", 1), (1, "h", 1, 3)])
+def test_sums_of_arrays_that_broadcast(side, smaller):
+    rng = np.random.default_rng(0)
+    a = rng.integers(-3, 4, (4, side, side, 3)).astype("float32")
+    b = rng.integers(-3, 4, [side if isinstance(size, str) else size for size in smaller]).astype("float32")
+    (total,) = jax.jit(lambda a, b: sums_to_channels(lambda a, b: (a * b,), a, b))(a, b)
+    np.testing.assert_array_equal(total, (a * b).sum((0, 1, 2)))
+    (one_by_one,) = jax.jit(lambda a, b: sums_to_channels(lambda a, b: (a * b,), a, b, per_sample=True))(a, b)
+    np.testing.assert_array_equal(one_by_one, (a * b).sum((1, 2)))
 
 
 def normal(*shape, dtype, seed=0):
