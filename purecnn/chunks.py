@@ -30,22 +30,6 @@ def map_chunks(function: Callable[..., Sequence[Array]], chunks: int, *arrays: A
     return tuple(w.reshape(w.shape[0] * chunks, *w.shape[2:]) for w in whole)
 
 
-def materialize(function: Callable[..., Sequence[Array]], *arrays: Array) -> tuple[Array, ...]:
-    """`map_chunks` with two chunks, so that XLA must materialise the results before anything uses them.
-
-    Each half is an array of its own until the end: XLA:CPU writes into a part of an array with one thread. A batch that
-    is odd, or symbolic, is taken whole.
-    """
-    if not isinstance(arrays[0].shape[0], int) or arrays[0].shape[0] % 2:
-        return tuple(function(*arrays))
-    cut = [_cut(a, 2) for a in arrays]
-    shapes = jax.eval_shape(function, *(a[:, 0] for a in cut))
-    start = tuple(lax.full_like(arrays[0], 0, s.dtype, s.shape) for s in shapes)
-    halves = lax.fori_loop(0, 2, lambda j, done: (done[1], tuple(function(*_chunk(cut, j)))), (start, start))
-    together = (jnp.stack(pair, axis=1) for pair in zip(*halves, strict=True))
-    return tuple(both.reshape(2 * both.shape[0], *both.shape[2:]) for both in together)
-
-
 def sum_chunks(function: Callable[..., Array], chunks: int, *arrays: Array) -> Array:
     """The sum of `function` over the chunks of `arrays` (N, …); `chunks` divides N."""
     cut = [_cut(a, chunks) for a in arrays]

@@ -11,8 +11,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from purecnn.annotations import Array
 from purecnn.geometry import Pair
@@ -26,6 +28,22 @@ SMALL_IMAGE, LARGE_POSITION, POSITIONS = 64, 0, 8
 def accumulation_dtype(dtype: Any) -> jnp.dtype:
     """float32 for 16-bit floats, otherwise the dtype itself."""
     return jnp.dtype(jnp.float32) if jnp.dtype(dtype).itemsize < 4 else jnp.dtype(dtype)
+
+
+def called(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """`function` as a computation that XLA calls: what goes in and comes out is an array in memory, computed once.
+
+    XLA:CPU inlines every call otherwise, and then fuses a sum over kernel offsets into each operation that reads it,
+    where it is computed anew: y of a depthwise layer ten times in a step of a ConvNeXt, one of them in the order of a
+    transposition. (An `optimization_barrier` does not help: XLA:CPU removes it before it fuses.)
+    """
+
+    def inside(*arrays):
+        with set_xla_metadata(inlineable="true"), jax.named_scope(name):  # the calls within it
+            return function(*arrays)
+
+    inside.__name__ = name  # in profiles, where only what is inlined has the caller's names
+    return set_xla_metadata(inlineable="false")(jax.jit(inside))
 
 
 def convolution(

@@ -81,6 +81,37 @@ def test_a_step_has_no_cotangent_that_is_not_used(net, products, convolutions):
     assert (len(PRODUCT.findall(text)), len(CONVOLUTION.findall(text))) == (products, convolutions)
 
 
+DEPTHWISE = purecnn.Chain(
+    "depthwise",
+    (
+        nn.conv2d(8, 1),
+        nn.gelu(),
+        nn.conv2d(8, 7, padding="SAME", groups=8),
+        nn.layer_norm(),
+        nn.conv2d(8, 1),
+        nn.max_pool2d(2),
+        nn.gelu(),
+        nn.flatten(),
+        nn.dense(2),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "times"),
+    [
+        ("multiply", "conv_depthwise.forward/mul", 49),
+        ("multiply", "conv_depthwise.input_cotangent/mul", 49),
+        ("compare", "winner/le", 3),
+    ],
+)
+def test_what_is_summed_or_searched_over_offsets_is_computed_once(operation, name, times):
+    """XLA:CPU would fuse it into each operation that reads it: y of the depthwise layer nine times."""
+    step, args = a_step(DEPTHWISE, (12, 12, 8))
+    text = jax.jit(step).lower(*args).compile().as_text()
+    assert len(re.findall(rf'= \S+ {operation}\(.*op_name="{re.escape(name)}"', text)) == times
+
+
 def test_autodiff_of_the_plain_layers_does_not_pass():
     """The guard sees what it is there for: the gradients autodiff makes of the same layers."""
 
