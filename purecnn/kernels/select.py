@@ -239,7 +239,7 @@ def _by_platform(page: Kernel, cpu: Kernel | None, accelerator: Kernel | None) -
 
     def run(a: Array, b: Array, dims: ConvDims) -> Array:
         known = {kernel: functools.partial(kernel, dims=dims) for kernel in chosen.values()}  # each is traced once
-        forms = {platform: known[kernel] for platform, kernel in chosen.items()}
+        forms: dict[str, Callable[..., Array]] = {platform: known[kernel] for platform, kernel in chosen.items()}
         if cpu is not None:
             forms["cpu"] = called(known[cpu], f"{cpu.__module__.rpartition('.')[2]}.{cpu.__name__}")
         return lax.platform_dependent(a, b, default=functools.partial(page, dims=dims), **forms)
