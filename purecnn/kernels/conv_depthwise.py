@@ -7,9 +7,10 @@ Nothing is summed over channels, and each equation is k² multiplications and ad
     w̄[i, j] = Σ_{n, o, p} x[at (i, j)] ȳ
 
 where x[at (i, j)] is the input at that kernel offset. XLA fuses y into one loop, and so x̄, for which each position
-gathers from the windows around it (polyphase, `purecnn.offsets`). For w̄ a CPU loops over output rows of a few images
-and adds their products to k² accumulators, (Wo, D) less the columns that read padding: x is read where it lies, not
-from a padded copy. Elsewhere w̄ is k² reductions of the same two arrays, for XLA to fuse.
+gathers from the windows around it (polyphase, `purecnn.offsets`). For w̄ a CPU takes one kernel row after the other,
+loops over output rows of a few images and adds their products to k accumulators, (Wo, D) less the columns that read
+padding: x is read where it lies, not from a padded copy. Elsewhere w̄ is k² reductions of the same two arrays, for XLA
+to fuse.
 
 On a CPU forward and backward together take 0.01 to 0.07 of autodiff's time (`experiments/benchmark`, "depthwise").
 On a GPU cuDNN's own are faster: for (256, 56, 56, 144) under 3×3, bfloat16 on an H200, cuDNN's y takes 0.21 ms and
@@ -19,6 +20,7 @@ these sums 0.51, w̄ 0.25 and 1.37.
 from __future__ import annotations
 
 import functools
+import math
 import operator
 
 import jax.numpy as jnp
@@ -80,19 +82,21 @@ def weight_cotangent(x, y_bar, dims: ConvDims) -> Array:
         def row_of(a, at):
             return lax.dynamic_index_in_dim(a, at, 1, keepdims=False).astype(wide)
 
-        def add_row(totals, t):
-            chunk, o = t // rows, t % rows
-            outputs, new = row_of(y_bar, t), []
-            for i in range(dims.size[0]):
+        def of_kernel_row(i):
+            def add_row(totals, t):
+                chunk, o = t // rows, t % rows
                 at = dims.stride[0] * o + dims.dilation[0] * i - dims.padding[0][0]
                 inside, row = (at >= 0) & (at < height), row_of(x, chunk * height + jnp.clip(at, 0, height - 1))
-                for read, by in columns:
-                    new.append(jnp.where(inside, (row[:, read] * outputs[:, by]).sum(axis=0), 0))
-            return [total + n for total, n in zip(totals, new, strict=True)], None
+                outputs = row_of(y_bar, t)
+                new = (jnp.where(inside, (row[:, read] * outputs[:, by]).sum(axis=0), 0) for read, by in columns)
+                return [total + n for total, n in zip(totals, new, strict=True)], None
 
-        shapes = [(by.stop - by.start, dims.out_channels) for _, by in columns] * dims.size[0]
-        totals, _ = lax.scan(add_row, [lax.full_like(y_bar, 0, wide, s) for s in shapes], jnp.arange(chunks * rows))
-        return jnp.stack([total.sum(axis=0) for total in totals])
+            shapes = [(by.stop - by.start, dims.out_channels) for _, by in columns]
+            zeros = [lax.full_like(y_bar, 0, wide, shape) for shape in shapes]
+            totals, _ = lax.scan(add_row, zeros, jnp.arange(chunks * rows))
+            return jnp.stack([total.sum(axis=0) for total in totals])
+
+        return lax.map(of_kernel_row, jnp.arange(dims.size[0])).reshape(math.prod(dims.size), dims.out_channels)
 
     w_bar = lax.platform_dependent(_repeated(x, dims), y_bar, cpu=by_rows, default=summed)
     return w_bar.reshape(*dims.size, 1, dims.out_channels).astype(x.dtype)
