@@ -14,14 +14,14 @@ FOLDER = "events"
 def event_log(folder: Path | None, steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yields what adds a line of metrics.jsonl to the events in `folder`; None: nothing is written.
 
-    `steps` are those that the run has done: what a killed run wrote of later ones is struck out.
+    `steps` are those that the run has done, 0 also where it begins anew: what a killed run wrote later is struck out.
     """
     if folder is None:
         yield lambda line: None
         return
     from tensorboardX import SummaryWriter
 
-    with SummaryWriter(str(folder / FOLDER), purge_step=steps + 1 if steps else None) as writer:
+    with SummaryWriter(str(folder / FOLDER), purge_step=steps + 1) as writer:
 
         def add(line: dict[str, Any]) -> None:
             for name, value in scalars(line).items():

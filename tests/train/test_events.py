@@ -72,3 +72,12 @@ def test_the_command_writes_an_event_file(tmp_path):
     assert "  events               the metrics for tensorboard --logdir\n" in done.stdout
     steps = [event.step for event in events(tmp_path / "run" / FOLDER) for _ in event.summary.value]
     assert sorted(set(steps)) == [41, 82]
+
+
+def test_a_run_that_begins_anew_strikes_out_all(tmp_path):
+    """One that was killed before its first checkpoint has written epochs that come again."""
+    for _ in range(2):
+        with event_log(tmp_path, 0) as log:
+            log(LINE)
+    started = [event.step for event in events(tmp_path / FOLDER) if event.session_log.status == SessionLog.START]
+    assert {*started} == {1}
