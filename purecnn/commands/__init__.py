@@ -52,6 +52,8 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         raise ValueError(f"images: got {options[0]}, expected files or folders behind RUN, without an option")
     if name == "eval" and len(words) > 1 and _is_path(words[0]) and _is_path(words[1]):
         raise ValueError(f"data: got {words[1]} behind RUN, expected --data folder --data-dir {shlex.quote(words[1])}")
+    if name in ("export", "report") and len(words) > 1 and _is_path(words[0]) and not words[1].startswith("-"):
+        raise ValueError(f"out: got {words[1]} behind RUN, expected --out {shlex.quote(words[1])}")
     for option, value, after in zip(words, words[1:], [*words[2:], ""], strict=False):
         size = f"{value} {after}" if after.isdigit() else value
         if option in ("--image-size", "--image_size") and re.fullmatch(r"\d+[^\d.]+\d+", size):
@@ -63,7 +65,8 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         if word == "--data":
             given += words[at + 1 : at + 2]
             bare += words[at + 2 : at + 3]
-    for path in [*(word for word in given if _is_path(word) or re.search(r"[/\\]", word)), *filter(_is_path, bare)]:
+    paths = [word for word in given if _is_path(word) or re.search(r"[/\\]", word)]
+    for path in [*paths, *(word for word in bare if _is_path(word) or "://" in word)]:
         from purecnn.data.readers import DATA_NAMES
 
         if path not in DATA_NAMES or path in bare:
