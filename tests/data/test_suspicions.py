@@ -28,8 +28,19 @@ def said(function, *args):
 
 def test_classes_that_differ_in_upper_and_lower_case_alone_are_a_warning():
     alike = dataclasses.replace(DATA, classes=("Cat", "cat", "owl"))
-    assert said(warn_of_like_names, alike) == ["pets: Cat and cat are two classes, expected one name for each"]
+    assert said(warn_of_like_names, alike) == ["pets: 'Cat' and 'cat' are two classes, expected one name for each"]
     assert said(warn_of_like_names, DATA) == []
+
+
+@pytest.mark.parametrize("names", [("cat", "cat "), ("big cat", "big_cat"), ("Big-Cat", "big  cat")])
+def test_classes_whose_names_set_words_apart_otherwise_are_a_warning(names):
+    found = said(warn_of_like_names, dataclasses.replace(DATA, classes=(*names, "owl")))
+    assert found == [f"pets: {names[0]!r} and {names[1]!r} are two classes, expected one name for each"]
+
+
+def test_numbers_and_signs_are_names():
+    classes = ("1", "-1", "1-1", "11", "1 1", "c", "c++", "a-b", "ab")
+    assert said(warn_of_like_names, dataclasses.replace(DATA, classes=classes)) == []
 
 
 def test_a_class_that_is_not_trained_is_named_once():
@@ -87,6 +98,10 @@ def test_what_is_decoded_to_disk_is_compared_where_it_is_small(tmp_path, monkeyp
             "data: got shape (2, 3, 8, 9), taken as (N, H, W, C); of N C H W: images.tr",
         ),
         (np.zeros((2, 1, 8, 8), np.uint8), "data: got shape (2, 1, 8, 8), taken as"),
+        (
+            np.linspace(0, 1 / 255, 128, dtype=np.float32).reshape(2, 8, 8, 1),
+            "data: got floating numbers from 0 to 0.00392157, expected up to 1: are they divided by 255 twice?",
+        ),
     ],
 )
 def test_what_is_hardly_meant_is_a_warning(images, message):
@@ -105,6 +120,8 @@ def test_what_is_no_number_is_refused(bad):
 @pytest.mark.parametrize(
     "images",
     [
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.linspace(-1e-3, 1e-3, 128, dtype=np.float32).reshape(2, 8, 8, 1),
         np.full((2, 8, 8, 3), 255, np.uint8),
         np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8, 1),
         np.linspace(-3, 40, 128, dtype=np.float32).reshape(2, 8, 8, 1),  # by its mean and deviation
