@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -75,6 +76,8 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     """
     if steps_per_epoch is not None and (not isinstance(steps_per_epoch, int) or steps_per_epoch < 1):
         raise ValueError(f"steps_per_epoch: got {steps_per_epoch!r}, expected an integer, at least 1")
+    # JAX warns of processes that are forked, as DataLoaders are: they compute nothing with it.
+    warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
     iterator = iter(source)
     try:
         first = next(iterator)
