@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from purecnn.data.guards import printable
 
@@ -73,6 +73,13 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
             from purecnn.commands.hints import what_a_path_is
 
             raise ValueError(f"data: got a path, expected {what_a_path_is(path)}")
+    for word in bare:
+        from purecnn.data.readers import DATA_NAMES
+        from purecnn.train.config import Model
+
+        kind = "data" if word in DATA_NAMES else "model" if word in get_args(Model) else ""
+        if kind:
+            raise ValueError(f"{kind}: got {word} without an option, expected --{kind} {word}")
 
 
 def _is_path(word: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from purecnn.data.batch_arrays import as_batch
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import check_pixels, splits_hint, warn_of_order
+from purecnn.data.suspicions import check_pixels, columns_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -166,7 +166,7 @@ def _pair(item: Any) -> tuple[Any, Any]:
         names = [next((name for name in known if name in item), None) for known in (IMAGES, LABELS)]
         if None in names:
             got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
-            expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{splits_hint(item)}"
+            expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{columns_hint(item)}"
             raise ValueError(f"data: got {got}, expected {expected}")
         if (none := next((name for name in names if item[name] is None), None)) is not None:
             raise ValueError(f"data: {none}: got None, expected one for every image; leave out those without")

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.file_kinds import SUFFIXES
 from purecnn.data.pipeline import DEVICE_LIMIT
 
 BRIGHT = 10.0  # floating pixels without a sign that go beyond this are hardly what a net should see
 DARK = 1.01 / 255  # what bytes in [0, 1] become where they are divided by 255 once more
 FEW = (1, 3, 4)  # channels
 NOT_PLAIN = ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV")  # modes of PIL
+FILES = "a folder of images is given by its own path, and a table of its files as labels='FILE.csv'"
 LITTLE = "the accuracy says little of new images"
 WHAT = {"val": "validate", "test": "test with"}
 BETWEEN_WORDS = r"[\s_]+|(?<=[^\W\d])-(?=[^\W\d])"
@@ -147,7 +149,7 @@ def require_pixels(image: Any) -> None:
     if image is None:
         raise ValueError("data: images: got None, expected one for every label; leave out those without")
     if isinstance(image, str | os.PathLike):
-        how = "np.asarray(PIL.Image.open(path)) has them; a folder of images is given by its own path"
+        how = f"np.asarray(PIL.Image.open(path)) has them; {FILES}"
         raise ValueError(f"data: images: got a path, expected pixels; {how}")
     if isinstance(image, bytes | Mapping):
         how = 'cast_column("image", datasets.Image()) decodes those of Hugging Face'
@@ -170,10 +172,13 @@ def same_shape_hint(images: Sequence[Any], shapes: Sequence[tuple[int, ...]]) ->
     return f"; image.{how} brings them to one"
 
 
-def splits_hint(names: Iterable[Any]) -> str:
-    """How splits are given, at the end of an error about a dict of such names, as x_train; "" for others."""
-    some = any("train" in str(name).lower() for name in names)
-    return "; splits are given as {'train': (images, labels), 'test': …}" if some else ""
+def columns_hint(item: Mapping[Any, Any]) -> str:
+    """At the end of an error about a dict or table: how splits are given, as x_train, and files; "" for others."""
+    if any("train" in str(name).lower() for name in item):
+        return "; splits are given as {'train': (images, labels), 'test': …}"
+    firsts = [str(value if isinstance(value, str | os.PathLike) else next(iter(value), "")) for value in item.values()
+              if isinstance(value, str | os.PathLike | Iterable)]  # fmt: skip
+    return f"; {FILES}" if any(first.lower().endswith(tuple(SUFFIXES)) for first in firsts) else ""
 
 
 def require_labels(where: str, low: int, high: int, outputs: int) -> None:

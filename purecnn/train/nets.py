@@ -80,7 +80,7 @@ def call_own(function: Any, classes: int, name: str) -> Chain:
     try:
         net = function(classes)
     except (Exception, SystemExit) as error:
-        more = "" if inspect.isroutine(function) else f"; {expected}"  # another library's net is called as well
+        more = "" if inspect.isroutine(function) else of_library(function) or f"; {expected}"
         raise ValueError(f"{name} raised {in_one_line(error)}{more}") from error
     if not isinstance(net, Chain):
         raise ValueError(f"{name} gave {type(net).__name__}, expected a purecnn.Chain{of_library(net)}")

@@ -131,4 +131,7 @@ def test_a_net_of_a_known_library_is_told_what_there_is_for_it():
     for net in (Own, lambda classes: Own()):
         with pytest.raises(ValueError, match=rf"^net gave Own, expected a purecnn\.Chain{what}"):
             call_own(net, 3, "net")
+    Failing = type("Failing", (Own,), {"__init__": lambda self, classes: {}[classes]})
+    with pytest.raises(ValueError, match=rf"^net raised KeyError: 3 .*{what}"):
+        call_own(Failing, 3, "net")
     assert of_library(3) == of_library(print) == of_library(type("Own", (), {})) == ""
