@@ -30,7 +30,7 @@ NO_CLASSES = "a set for detection or segmentation has no folders of classes"
 SHARDS = {
     ".tfrecord": "TFRecord", ".parquet": "Parquet", ".arrow": "Arrow", ".mdb": "LMDB", ".lmdb": "LMDB",
     ".beton": "FFCV", ".h5": "HDF5", ".hdf5": "HDF5", ".rec": "RecordIO", ".npz": "npz", ".npy": "npy",
-    ".pt": "PyTorch's files", ".pth": "PyTorch's files", ".pkl": "pickles", ".mat": "MATLAB's files",
+    ".pt": "PyTorch's format", ".pth": "PyTorch's format", ".pkl": "pickle", ".mat": "MATLAB's format",
     ".msgpack": "msgpack", ".nii": "NIfTI", ".nii.gz": "NIfTI", ".mha": "MetaImage", ".nrrd": "NRRD", ".dcm": "DICOM",
 }  # fmt: skip
 PUBLISHED = {

@@ -131,8 +131,7 @@ def label_hint(labels: np.ndarray) -> str:
 
 
 UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
-
-
+FROM_0 = "labels count from 0: labels - 1 makes them"
 NO_LABEL = "images without a label have -1 in many sets: leave them out"
 
 
@@ -185,7 +184,7 @@ def require_labels(where: str, low: int, high: int, outputs: int) -> None:
     """Raise ValueError for labels from `low` to `high` that are not from 0 to below the outputs of a net."""
     if not 0 <= low <= high < outputs:
         hint = f": the net has {outputs} output{'s' * (outputs != 1)}, one is needed for each class" if low >= 0 else ""
-        hint = "; labels count from 0: labels - 1 makes them" if (low, high) == (1, outputs) else hint
+        hint = f"; {FROM_0}" if (low, high) == (1, outputs) else hint
         raise ValueError(f"{where}: got labels {low} to {high}, expected 0 to {outputs - 1}{hint}")
 
 
