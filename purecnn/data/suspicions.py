@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -175,9 +175,18 @@ def columns_hint(item: Mapping[Any, Any]) -> str:
     """At the end of an error about a dict or table: how splits are given, as x_train, and files; "" for others."""
     if any("train" in str(name).lower() for name in item):
         return "; splits are given as {'train': (images, labels), 'test': …}"
-    firsts = [str(value if isinstance(value, str | os.PathLike) else next(iter(value), "")) for value in item.values()
-              if isinstance(value, str | os.PathLike | Iterable)]  # fmt: skip
-    return f"; {FILES}" if any(first.lower().endswith(tuple(SUFFIXES)) for first in firsts) else ""
+    some = any(str(_first(value)).lower().endswith(tuple(SUFFIXES)) for value in item.values())
+    return f"; {FILES}" if some else ""
+
+
+def _first(value: Any) -> Any:
+    """Of a column its first one; a word, and a number, is its own."""
+    if isinstance(value, str | os.PathLike):
+        return value
+    try:
+        return next(iter(value), "")
+    except TypeError:
+        return value
 
 
 def require_labels(where: str, low: int, high: int, outputs: int) -> None:

@@ -2,6 +2,7 @@ import dataclasses
 import re
 import warnings
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from purecnn.data import suspicions
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes
 from purecnn.data.stream import open_stream
-from purecnn.data.suspicions import check_pixels, warn_of_like_names, warn_of_order, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, columns_hint, warn_of_like_names, warn_of_order, warn_of_repeats
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(12, (4, 5, 1), 3)
@@ -143,3 +144,9 @@ def test_a_first_batch_of_one_class_is_a_warning():
     taken = []
     assert len(said(lambda: taken.extend(islice(in_order.batches(), 4)))) == 2  # in every epoch
     assert [labels[0] for _, labels in taken] == [0, 1, 0, 1]
+
+
+def test_columns_of_files_are_told_the_folder_and_its_table():
+    for files in ("a.PNG", ["cat/a.jpeg", "b"], np.array(["a.tif"]), Path("a.png")):
+        assert columns_hint({"n": np.array(3), "of": files}).endswith("and a table of its files as labels='FILE.csv'")
+    assert columns_hint({"n": np.array(3), "of": ["cat"], "none": [], "not": None}) == ""

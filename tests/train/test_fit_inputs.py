@@ -136,12 +136,6 @@ def test_a_generator_function_is_told_what_to_do_for_every_epoch():
         ),
         (
             NET,
-            {"path": ["a.PNG"], "n": 1},
-            {},
-            r"got path, n, .*; a folder .* own path, and a table .* labels='FILE\.csv",
-        ),
-        (
-            NET,
             SimpleNamespace(train=1, valid=2),
             {},
             r"; \{'train': data\.train, 'val': data\.valid\} gives those in it",
