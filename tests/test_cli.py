@@ -91,6 +91,11 @@ def test_a_path_as_data_is_told_its_kind(tmp_path, monkeypatch, capsys, words):
     assert capsys.readouterr().err == "purecnn: data: got a path, expected its kind: --data npz --data-dir a.npz\n"
     assert main([*words, "--data", "folder", "my pets"]) == 2
     assert "expected its kind: --data folder --data-dir 'my pets'" in capsys.readouterr().err
+    if "run" not in words:
+        assert main([*words, "digits"]) == 2
+        assert capsys.readouterr().err == "purecnn: data: got digits without an option, expected --data digits\n"
+        assert main([*words, "--data", "digits", "mlp"]) == 2
+        assert capsys.readouterr().err == "purecnn: model: got mlp without an option, expected --model mlp\n"
     os.mkdir("digits")  # the name of a set comes first
     main([*words, "--data", "digits", "--out", "nowhere/a.png", "--epochs", "0"])
     assert "expected its kind" not in capsys.readouterr().err

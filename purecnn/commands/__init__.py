@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from purecnn.data.guards import printable
 
@@ -52,6 +52,8 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         raise ValueError(f"images: got {options[0]}, expected files or folders behind RUN, without an option")
     if name == "eval" and len(words) > 1 and _is_path(words[0]) and _is_path(words[1]):
         raise ValueError(f"data: got {words[1]} behind RUN, expected --data folder --data-dir {shlex.quote(words[1])}")
+    if name in ("export", "report") and len(words) > 1 and _is_path(words[0]) and not words[1].startswith("-"):
+        raise ValueError(f"out: got {words[1]} behind RUN, expected --out {shlex.quote(words[1])}")
     for option, value, after in zip(words, words[1:], [*words[2:], ""], strict=False):
         size = f"{value} {after}" if after.isdigit() else value
         if option in ("--image-size", "--image_size") and re.fullmatch(r"\d+[^\d.]+\d+", size):
@@ -63,13 +65,21 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         if word == "--data":
             given += words[at + 1 : at + 2]
             bare += words[at + 2 : at + 3]
-    for path in [*(word for word in given if _is_path(word) or re.search(r"[/\\]", word)), *filter(_is_path, bare)]:
+    paths = [word for word in given if _is_path(word) or re.search(r"[/\\]", word)]
+    for path in [*paths, *(word for word in bare if _is_path(word) or "://" in word)]:
         from purecnn.data.readers import DATA_NAMES
 
         if path not in DATA_NAMES or path in bare:
             from purecnn.commands.hints import what_a_path_is
 
             raise ValueError(f"data: got a path, expected {what_a_path_is(path)}")
+    for word in bare:
+        from purecnn.data.readers import DATA_NAMES
+        from purecnn.train.config import Model
+
+        kind = "data" if word in DATA_NAMES else "model" if word in get_args(Model) else ""
+        if kind:
+            raise ValueError(f"{kind}: got {word} without an option, expected --{kind} {word}")
 
 
 def _is_path(word: str) -> bool:

@@ -39,8 +39,14 @@ BY_PATH = {  # where a path stands for the data: what a file of this suffix is
     ),
     **dict.fromkeys((".csv", ".tsv"), "a folder of images and its table: --data folder --data-dir DIR --labels {}"),
     **dict.fromkeys(
-        (".zip", ".tar", ".tgz", ".7z", ".rar"), "a folder of images; unpack {}, then --data folder --data-dir DIR"
+        (".json", ".jsonl", ".xlsx", ".xls", ".txt"),
+        "a folder of images and its table, as CSV: --data folder --data-dir DIR --labels FILE.csv",
     ),
+    **dict.fromkeys(
+        (".safetensors", ".pth", ".pt", ".ckpt", ".onnx"),
+        "a folder of images: --data folder --data-dir DIR; --init-weights begins with weights, --model names a net",
+    ),
+    ".py": "a folder of images: --data folder --data-dir DIR; --model MODULE:FUNCTION is a net of {}",
 }
 
 JUDGING = {  # of predict and eval
@@ -78,15 +84,22 @@ def asks_for_help(words: Sequence[str]) -> bool:
 
 def what_a_path_is(path: str) -> str:
     """What to write where a path stands in the place of the kind of data, at the end of an error."""
+    from purecnn.data.file_kinds import SUFFIXES
+    from purecnn.data.layout import kind_hint
     from purecnn.train.run_folder import has_config
 
-    place, quoted = Path(path), shlex.quote(path)
+    place, quoted, hint = Path(path), shlex.quote(path), ""
+    suffix = "" if place.is_dir() else place.suffix.lower()
+    if re.match(r"\w+://", path):
+        return "a file or folder of this machine; fetch it first, as with curl -O"
     if has_config(place):
         return f"the data's kind; {quoted} is a run: --run-dir {quoted} --resume goes on with it"
-    if place.is_dir() or place.suffix.lower() not in BY_PATH:
-        kind = "npz" if place.is_file() or path.endswith(".npz") else "folder"
-        return f"its kind: --data {kind} --data-dir {quoted}"
-    return BY_PATH[place.suffix.lower()].format(quoted)
+    if suffix in BY_PATH:
+        return BY_PATH[suffix].format(quoted)
+    if suffix in SUFFIXES or (suffix != ".npz" and not place.is_dir() and (hint := kind_hint(place))):
+        return f"a folder of images: --data folder --data-dir DIR{hint}"
+    kind = "npz" if suffix == ".npz" or place.is_file() else "folder"
+    return f"its kind: --data {kind} --data-dir {quoted}"
 
 
 def refuse_of_other_tools(name: str, words: Sequence[str], options: Any) -> None:

@@ -124,6 +124,7 @@ AUGMENTATIONS = {
     "rand_augment": rand_augment,
     "cutout": random_cutout,
 }
+OF_PAIRS = ("mixup", "cutmix")  # which mix labels as well: options of a run
 
 
 def make_augmentation(name: str, crop_area: float = 0.08) -> Callable[[Array, Array], Array]:
@@ -134,9 +135,9 @@ def make_augmentation(name: str, crop_area: float = 0.08) -> Callable[[Array, Ar
     parts = [] if str(name) == "none" else str(name).split("+")
     unknown = [part for part in parts if part not in AUGMENTATIONS]
     if unknown or len(set(parts)) < len(parts):
-        raise ValueError(
-            f"augmentation: got {name!r}, expected none or some of {', '.join(AUGMENTATIONS)}, each once, joined by +"
-        )
+        own = next((f"; {part} is an option of its own" for part in unknown if part in OF_PAIRS), "")
+        expected = f"none or some of {', '.join(AUGMENTATIONS)}, each once, joined by +"
+        raise ValueError(f"augmentation: got {name!r}, expected {expected}{own}")
     if "resized_crop" in parts[1:]:  # of images that stay in files it is done while they are decoded
         raise ValueError(f"augmentation: got {name!r}, expected resized_crop to be the first")
     functions = AUGMENTATIONS | {"resized_crop": partial(random_resized_crop, least=crop_area)}

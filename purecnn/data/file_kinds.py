@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ SIGNATURES = {
     "AVIF": [(4, b"ftypavi")],
     "HEIC": [(4, b"ftyp" + brand) for brand in (b"hei", b"hev", b"mif1", b"msf1")],
 }
+NO_IMAGE = "is no image, or none that can be read"
 HEAD = 262  # bytes
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 STRANGERS = {
@@ -36,6 +38,7 @@ STRANGERS = {
     "a Git LFS pointer": [(0, b"version https://git-lfs")],
     "HDF5, as Keras writes it": [(0, b"\x89HDF\r\n\x1a\n")],
     "Parquet": [(0, b"PAR1")],
+    "an old workbook of Excel": [(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")],
     "an icon": [(0, b"\0\0\1\0")],
     "DICOM": [(128, b"DICM")],
     "OpenEXR": [(0, b"\x76\x2f\x31\x01")],
@@ -57,6 +60,7 @@ def formats() -> tuple[str, ...]:
 
     AVIF where Pillow was built with it, HEIC where the package pillow-heif is installed.
     """
+    logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)  # it logs, without a name, what it raises too
     found = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
     if "avif" in features.modules and features.check("avif"):  # older releases warn of a feature they do not know
         found += ("AVIF",)
@@ -103,6 +107,8 @@ def reason_of(path: Path) -> str:
         return f"is {kind}, which is not supported: unpack it"
     if kind in STRANGERS:
         return f"is {kind}, which is not supported"
+    if kind == "TIFF":
+        return "is TIFF that is damaged, or of a form that is not read, as of many bands; an .npz holds any channels"
     if path.suffix.lower() == ".tga":  # a format without a sign at its beginning
         return "is TGA, which is not supported"
-    return "is no image, or none that can be read"
+    return NO_IMAGE

@@ -36,6 +36,7 @@ DARKNESS = (
     "no pixel of any image is above {} of 255; of 16-bit colours only the upper 8 bits are read, "
     "which loses 12-bit values"
 )
+KINDS = {1: "grey", 3: "coloured"}  # by their channels
 SKIP = "; --skip-unreadable leaves out what cannot be read"
 
 
@@ -79,7 +80,11 @@ def read_folder(
         few = listing = listing.only(good)
         headers = [headers[n] for n in good]
     decoding, notes = _with_white(decoding, few.files, headers)
-    shape = (*_common_size(few.files, headers, image_size), channels or _channels(headers))
+    own = _channels(headers)
+    if classes is None and channels not in (None, own):
+        what, as_what = (KINDS[number] for number in (own, channels))
+        notes = (*notes, f"{what} images are read as {as_what} ones, as the weights are of such")
+    shape = (*_common_size(few.files, headers, image_size), channels or own)
     if streams(streaming, len(listing), shape):
         images, listing, more, kept = _in_files(root, listing, shape, decoding, skip_unreadable, streaming == "cached")
         notes = (*notes, kept)

@@ -25,6 +25,7 @@ SAYS_SPLIT = {f"{before}{name}": TRUTH for before in ("is_", "") for name in NAM
 """Columns that say of every line whether it is of one split, as fastai's is_valid."""
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
 BETWEEN = r"[|,;+&/ ]+"  # several classes in one cell
+MISSING = {"nan", "null", "n/a", "#n/a", "<na>"}  # what other programs write where there is nothing
 BEYOND = "\0"  # where the cells are that no column has; no column is called so
 
 
@@ -36,6 +37,8 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
     Without a column `split` all are to train on. Files may be named by whole paths, and in Windows' spelling. Raises
     ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
     """
+    if table.is_dir():
+        raise Refused(f"{table}: is a folder, expected a table of the images, as CSV")
     found: dict[str, tuple[str, SplitName]] = {}
     with naming(table), open(table, newline="", encoding=_encoding(table), errors="surrogateescape") as lines:
         first, begin = lines.readline(), 0
@@ -50,6 +53,11 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
             got = f"{kind}, not CSV" if kind else f"the columns {', '.join(head)[:60] or 'none'}"
             hint = "; save it as CSV" if kind else _columns_hint(head, columns[0], columns[1], first)
             raise Refused(f"{table}: got {got}; expected file and class in the first line{hint}")
+        for name in columns:
+            if head.count(name) > 1:
+                raise Refused(f"{table}: got the column {name} {head.count(name)} times, expected it once")
+        if others := [name for name in CLASS if name in head and name != columns[1]]:
+            warnings.warn(f"{table}: the column {others[0]} is passed over, {columns[1]} has the classes", stacklevel=3)
         rows.fieldnames = head
         splits = set() if SPLIT in head else {*head} - {*columns, ""}  # columns that only hold names of splits
         for row in rows:
@@ -86,7 +94,10 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
 
 
 def _warn_of_no_classes(table: Path, labels: list[str]) -> None:
-    """Of values to predict, and of several classes in one cell: each is taken as a class of its own."""
+    """Of values to predict, several classes in one cell, and none: each is taken as a class of its own."""
+    if nothing := next((label for label in labels if label.casefold() in MISSING), None):
+        what = f"got the class {nothing}, as of an image without one; leave such lines out"
+        warnings.warn(f"{table}: {what}", stacklevel=3)
     if all(re.fullmatch(NUMBER, label) for label in labels):
         value = next((label for label in labels if not float(label).is_integer()), None)
         if value is not None:
@@ -104,8 +115,9 @@ def _columns_hint(head: list[str], file: str, label: str, first: str) -> str:
     """What to write there, at the end of an error: `file` and `label` are the columns that were found, or ""."""
     if len(head) == 1 and {*re.split(r"[| ]+", first.strip().lower())} & {*FILE, *CLASS}:
         return "; commas, semicolons or tabs divide the columns"
-    if any(name.endswith(tuple(SUFFIXES)) for name in head):
-        return "; it is a line of its own, such as file,class"
+    if any(word.endswith(tuple(SUFFIXES)) for word in re.split(r"[\s,;|]+", first.lower())):
+        between = "; commas, semicolons or tabs divide the columns" if len(head) == 1 else ""
+        return f"; it is a line of its own, such as file,class{between}"
     if file and len(head) > 2:
         return f"; {file} is found, call that of the classes class; of a column for every class make one"
     if file or label:
@@ -137,7 +149,7 @@ def _inside(table: Path, root: Path, file: str) -> str:
     if path.is_absolute():
         here = PurePath(os.path.abspath(root))
         if not path.is_relative_to(here):
-            raise Refused(f"{table}: {file!r} leads out of {root}, the folder of the images")
+            raise Refused(f"{table}: {file!r} leads out of {root}, the folder of the images; expected paths from there")
         path = path.relative_to(here)
     require_inside(table, str(path))
     return str(path)

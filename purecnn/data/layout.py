@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
-from purecnn.data.file_kinds import SUFFIXES
+from purecnn.data.file_kinds import NO_IMAGE, SUFFIXES, reason_of
 from purecnn.data.file_tree import inside, readable_name, subfolders, walk
 from purecnn.data.guards import Refused
 
@@ -30,8 +30,8 @@ NO_CLASSES = "a set for detection or segmentation has no folders of classes"
 SHARDS = {
     ".tfrecord": "TFRecord", ".parquet": "Parquet", ".arrow": "Arrow", ".mdb": "LMDB", ".lmdb": "LMDB",
     ".beton": "FFCV", ".h5": "HDF5", ".hdf5": "HDF5", ".rec": "RecordIO", ".npz": "npz", ".npy": "npy",
-    ".pt": "PyTorch's files", ".pth": "PyTorch's files", ".pkl": "pickles", ".mat": "MATLAB's files",
-    ".msgpack": "msgpack",
+    ".pt": "PyTorch's format", ".pth": "PyTorch's format", ".pkl": "pickle", ".mat": "MATLAB's format",
+    ".msgpack": "msgpack", ".nii": "NIfTI", ".nii.gz": "NIfTI", ".mha": "MetaImage", ".nrrd": "NRRD", ".dcm": "DICOM",
 }  # fmt: skip
 PUBLISHED = {
     "idx3-ubyte": "mnist (or fashion-mnist)", "idx1-ubyte": "mnist (or fashion-mnist)",
@@ -165,7 +165,11 @@ def without_images(root: Path, name: str) -> str:
         return f"; did you mean --data-dir {root / inner[0]}?"
     if name.casefold() in BESIDE_IMAGES:
         return f"; {NO_CLASSES}"
-    return "; remove it if it is none"
+    files = walk(root / name, {})
+    kind = next(filter(None, map(kind_hint, files[:SHOWN])), "")
+    if files and not kind and (reason := reason_of(files[0])) != NO_IMAGE:
+        kind = f"; {files[0].name} {reason}"
+    return kind or "; remove it if it is none"
 
 
 def place_hint(root: Path) -> str:

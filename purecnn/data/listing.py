@@ -26,6 +26,7 @@ from purecnn.data.layout import (
     warn_of_inner_folders,
     without_images,
 )
+from purecnn.data.named_files import as_on_disk, called_like
 
 HELD_OUT = "held out of every class"  # begins the note that says what was
 
@@ -160,7 +161,7 @@ def _not_among(name: str, classes: tuple[str, ...]) -> str:
 
 def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> dict[SplitName, Listing]:
     """The files that a table of labels names, by its splits; where it names none, as training images. See `_files`."""
-    found = _with_suffixes(read_labels(table, root), root)
+    found = as_on_disk(read_labels(table, root), root)
     classes = known or tuple(sorted({label for label, split in found.values() if split == "train"}))
     if len(classes) < 2:
         got = f"only the class {classes[0]}" if classes else "no class"
@@ -173,7 +174,7 @@ def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> 
         one = next(iter(found))
         below = [root / name for name in subfolders(root) if any((root / name).glob(f"{escape(one)}*"))]
         hint = f"; did you mean --data-dir {below[0]}?" if len(below) == 1 else ""
-        if not hint and (deep := _called_like(one, walk(root, {}))):
+        if not hint and (deep := called_like(one, walk(root, {}))):
             hint = f", such as {deep.relative_to(root)}"
         raise Refused(
             f"{table}: got {one} and others, of which there is none in {root}; expected their paths from there{hint}"
@@ -194,31 +195,6 @@ def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> 
         first = next(iter(parts))
         parts[first] = dataclasses.replace(parts[first], notes=(note,))
     return parts
-
-
-def _called_like(file: str, paths: list[Path]) -> Path | None:
-    """The first that is called so in another folder, or with more behind the name, as 7_small.png."""
-    same = (path for path in paths if file in (path.name, path.stem))
-    longer = (path for path in paths if path.suffix.lower() in SUFFIXES and path.name.startswith(Path(file).stem))
-    return next(same, None) or next(longer, None)
-
-
-def _with_suffixes(found: dict[str, tuple[str, SplitName]], root: Path) -> dict[str, tuple[str, SplitName]]:
-    """Files that a table names without their suffix, `7` for 7.jpg, by the only image that is called so."""
-    missing = {file for file in found if not os.path.lexists(root / file)}
-    suffixes = [case for suffix in sorted(SUFFIXES) for case in (suffix, suffix.upper())]
-    folders = {os.path.dirname(file) for file in missing}  # each is listed once, not asked for every file
-    folders = {name for name in folders if os.path.isdir(root / name) and os.access(root / name, os.R_OK)}
-    listed = {name: {*os.listdir(root / name)} for name in folders}
-    there = {
-        file: [file + end for end in suffixes if os.path.basename(file + end) in listed.get(os.path.dirname(file), ())]
-        for file in missing
-    }
-    for file, names in there.items():
-        if len(names) > 1 and len({os.path.realpath(root / name).casefold() for name in names}) > 1:
-            raise Refused(f"{root / file}: there are {' and '.join(names)}, expected one, or its suffix in the table")
-    whole = {file: names[0] for file, names in there.items() if names}
-    return {whole.get(file, file): line for file, line in found.items()}
 
 
 def _complaint(path: Path) -> str:

@@ -27,10 +27,11 @@ def read_mnist(folder: Path, name: str, classes: tuple[str, ...]) -> Dataset:
     Raises ValueError, naming the file, where one is missing, is not what its name says, or does not fit its partner.
     """
     if folder.is_file():
-        raise Refused(f"{folder}: is a file, expected the folder of the four files of {name}")
+        hint = f"--data npz reads {folder.name}" if folder.suffix == ".npz" else f"purecnn data fetch {name} gets them"
+        raise Refused(f"{folder}: is a file, expected the folder of the four files of {name}; {hint}")
     below = folder / TORCHVISION[name]
     folder = below if below.is_dir() else folder
-    train, test = (_split(folder, part, classes) for part in ("train", "t10k"))
+    train, test = (_split(folder, part, classes, name) for part in ("train", "t10k"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise Refused(
             f"{folder}: train images are {train.images.shape[1:3]} pixels, test images {test.images.shape[1:3]}, "
@@ -39,9 +40,9 @@ def read_mnist(folder: Path, name: str, classes: tuple[str, ...]) -> Dataset:
     return Dataset(name, train, test, classes)
 
 
-def _split(folder: Path, part: str, classes: tuple[str, ...]) -> Split:
-    images_file = _find(folder, f"{part}-images-idx3-ubyte")
-    labels_file = _find(folder, f"{part}-labels-idx1-ubyte")
+def _split(folder: Path, part: str, classes: tuple[str, ...], name: str) -> Split:
+    images_file = _find(folder, f"{part}-images-idx3-ubyte", name)
+    labels_file = _find(folder, f"{part}-labels-idx1-ubyte", name)
     images, labels = read_idx(images_file, axes=3), read_idx(labels_file, axes=1)
     if len(images) != len(labels):
         raise Refused(f"{labels_file}: {len(labels)} labels for the {len(images)} images in {images_file.name}")
@@ -49,11 +50,11 @@ def _split(folder: Path, part: str, classes: tuple[str, ...]) -> Split:
     return Split(images[..., None], labels.astype(np.int32))
 
 
-def _find(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz", folder / name.replace("-idx", ".idx")):
+def _find(folder: Path, file: str, name: str) -> Path:
+    for path in (folder / file, folder / f"{file}.gz", folder / file.replace("-idx", ".idx")):
         if path.is_file():
             return path
-    raise Refused(f"{folder / name}[.gz]: there is no such file")
+    raise Refused(f"{folder / file}[.gz]: there is no such file; purecnn data fetch {name} gets it")
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:

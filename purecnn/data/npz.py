@@ -19,7 +19,7 @@ from purecnn.data.file_kinds import kind_of
 from purecnn.data.guards import Refused, naming, require_inside, require_room
 from purecnn.data.holdout import held_out
 from purecnn.data.layout import NAMES
-from purecnn.data.suspicions import UNIQUE, label_hint, pixel_hint
+from purecnn.data.suspicions import FROM_0, NO_LABEL, UNIQUE, label_hint, pixel_hint
 
 HEADER_LIMIT = 10_000  # bytes; NumPy's own
 NAMES_LIMIT = 2**20
@@ -128,7 +128,8 @@ def _split(x: str, images: np.ndarray, y: str, labels: np.ndarray) -> Split:
         expected = f"expected integers, one for each of {len(images)} images{label_hint(labels)}"
         raise Refused(f"{y}: got {labels.dtype}{labels.shape}, {expected}")
     if labels.min() < 0 or labels.max() >= MAX_CLASSES:
-        raise Refused(f"{y}: got labels from {labels.min()} to {labels.max()}, expected 0, 1, …, each used; {UNIQUE}")
+        hint = NO_LABEL if labels.min() == -1 else UNIQUE
+        raise Refused(f"{y}: got labels from {labels.min()} to {labels.max()}, expected 0, 1, …, each used; {hint}")
     return Split(np.ascontiguousarray(images), labels.astype(np.int32))
 
 
@@ -151,7 +152,8 @@ def _classes(path: Path, named: np.ndarray | None, *splits: Split) -> tuple[str,
     if len(used) != count or highest >= count:
         raise Refused(f"{path}: classes: {count} names for labels up to {highest}")
     if not used.all():
-        hint = "; labels count from 0" if not used[0] else f"; {UNIQUE}" if named is None else ""
+        hint = f"; {UNIQUE}" if named is None else ""
+        hint = f"; {FROM_0}" if not used[0] and used[1:].all() else hint
         raise Refused(f"{path}: class {int(np.argmin(used))} has no image to train on{hint}")
     names = tuple(str(n) for n in (range(count) if named is None else named))
     if not all(name.isprintable() and name for name in names):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import jax
@@ -72,12 +72,19 @@ def _numbered(parts: Iterable[np.ndarray], step: int) -> Iterator[tuple[int, np.
 
 
 def ahead(load: Callable[[Any], Any], parts: Iterable[Any], loaders: int = 1) -> Iterator[Any]:
-    """`load(part)` for every part, in order, from `loaders` threads that are AHEAD parts ahead of what is asked for."""
-    waiting = deque()
-    with ThreadPoolExecutor(loaders, thread_name_prefix="feed") as loader:
+    """`load(part)` for every part, in order, from `loaders` threads that are AHEAD parts ahead of what is asked for.
+
+    Not of concurrent.futures: a process that is forked in one of its threads, as a DataLoader's workers are, waits at
+    its end for that thread, which it is itself, and fails; PyTorch then ends the run.
+    """
+    waiting, pool = deque(), ThreadPool(loaders)
+    try:
         for part in parts:
-            waiting.append(loader.submit(load, part))
+            waiting.append(pool.apply_async(load, (part,)))
             if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
+                yield waiting.popleft().get()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft().get()
+    finally:
+        pool.terminate()
+        pool.join()

@@ -61,6 +61,8 @@ def read(
         )
     if name in ("folder", "npz") and path is None:
         raise ValueError(f"data_dir: got none, expected the {'folder' if name == 'folder' else 'file'} to read")
+    if path is not None and not path.strip():
+        raise ValueError(f"data_dir: got {path!r}, expected a file or folder; is a variable of the shell empty?")
     if path is not None and re.match(r"\w+://", path):
         raise ValueError(f"data_dir: got {path!r}, expected a file or folder of this machine")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size

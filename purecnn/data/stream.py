@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -9,22 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from purecnn.data.batch_arrays import as_batch
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import (
-    FEW,
-    check_pixels,
-    label_hint,
-    pixel_hint,
-    require_class_numbers,
-    require_pixels,
-    same_shape_hint,
-    splits_hint,
-    warn_of_order,
-)
+from purecnn.data.suspicions import check_pixels, columns_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
+ALL = ": what prepares images is to act on all batches, or on none"
 NAMED = 8  # columns that an error names
+BEHIND = 3  # sets that are looked at behind a loader: parts of a set are sets that have it
 LABELS = ("label", "labels", "fine_label", "target", "y")
 
 
@@ -62,7 +56,8 @@ class Stream:
                     expected = (self.batch_size, *self.images.shape[1:])
                     raise ValueError(f"data: got a batch of {images.shape}, expected {expected} as the first")
                 if images.dtype != self.images.dtype:
-                    raise ValueError(f"data: got a batch of {images.dtype}, expected {self.images.dtype} as the first")
+                    first = f"{self.images.dtype} as the first{ALL}"
+                    raise ValueError(f"data: got a batch of {images.dtype}, expected {first}")
                 if count == 1:
                     warn_of_order(labels)
                 rows = np.arange(self.batch_size) % len(images)
@@ -81,6 +76,8 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     """
     if steps_per_epoch is not None and (not isinstance(steps_per_epoch, int) or steps_per_epoch < 1):
         raise ValueError(f"steps_per_epoch: got {steps_per_epoch!r}, expected an integer, at least 1")
+    # JAX warns of processes that are forked, as DataLoaders are: they compute nothing with it.
+    warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
     iterator = iter(source)
     try:
         first = next(iterator)
@@ -112,11 +109,13 @@ def _length(source: Any) -> int | None:
 
 
 def class_names(source: Any) -> tuple[str, ...]:
-    """As a Hugging Face set, or the set behind a PyTorch DataLoader, has them; () where it has none."""
+    """As a Hugging Face set has them, or a set behind a DataLoader, or a part of one; () where none has."""
     features = getattr(source, "features", None)
     column = next((name for name in LABELS if name in features), "") if isinstance(features, Mapping) else ""
     names = getattr(features[column], "names", None) if features and column else None
-    names = names or getattr(getattr(source, "dataset", None), "classes", None)
+    for _ in range(BEHIND):
+        source = getattr(source, "dataset", None)
+        names = names or getattr(source, "classes", None)
     named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     return tuple(names) if named and names else ()
 
@@ -167,7 +166,7 @@ def _pair(item: Any) -> tuple[Any, Any]:
         names = [next((name for name in known if name in item), None) for known in (IMAGES, LABELS)]
         if None in names:
             got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
-            expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{splits_hint(item)}"
+            expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{columns_hint(item)}"
             raise ValueError(f"data: got {got}, expected {expected}")
         if (none := next((name for name in names if item[name] is None), None)) is not None:
             raise ValueError(f"data: {none}: got None, expected one for every image; leave out those without")
@@ -186,58 +185,6 @@ def _is_single(item: Any) -> bool:
     except ValueError:  # lists and tuples of parts that fit into no array
         got = f"{type(labels).__name__} of arrays{', as enumerate gives' if np.ndim(_pair(item)[0]) == 0 else ''}"
         raise ValueError(f"data: labels: got a {got}, expected integers") from None
-
-
-def as_batch(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, H, W, C), uint8 or float32, and labels (N,) in int32. PyTorch's N C H W become N H W C.
-
-    Its tensors with 1, 3 or 4 in the last axis alone, and more than 4 in the others, are N H W C already.
-    """
-    one = images[0] if isinstance(images, list | tuple) else images
-    require_pixels(one)
-    torch = type(one).__module__.split(".")[0] == "torch"
-    pixels = images if isinstance(images, list | tuple) else _array(images)
-    if isinstance(pixels, list | tuple) or pixels.dtype == object:  # such as a column of arrays
-        pixels = _stacked(pixels)
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    elif torch and pixels.ndim == 4 and (pixels.shape[3] not in FEW or min(pixels.shape[1:3]) <= max(FEW)):
-        pixels = pixels.transpose(0, 2, 3, 1)
-    classes = _array(labels)
-    if classes.ndim == 2 and classes.shape[1] == 1:
-        classes = classes[:, 0]
-    if pixels.ndim != 4 or 0 in pixels.shape:
-        flat = "; images.reshape(-1, H, W, C) makes them" if pixels.ndim == 2 else ""
-        none = ", none of them 0" if 0 in pixels.shape else ""
-        raise ValueError(f"data: images: got shape {pixels.shape}, expected (N, H, W, C){none}{flat}")
-    if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
-        expected = f"expected integers, one for each of {len(pixels)}{label_hint(classes)}"
-        raise ValueError(f"data: labels: got {classes.dtype}{classes.shape}, {expected}")
-    is_float = pixels.dtype.kind == "f" or pixels.dtype.name == "bfloat16"  # which is none of NumPy's own
-    if not is_float and pixels.dtype != np.uint8:
-        expected = f"expected uint8, or floating numbers{pixel_hint(pixels)}"
-        raise ValueError(f"data: images: got dtype {pixels.dtype}, {expected}")
-    require_class_numbers(classes)
-    dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32
-    return np.ascontiguousarray(pixels, dtype), classes.astype(np.int32)
-
-
-def _array(value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):  # PyTorch's, which NumPy refuses on a GPU, with a gradient and in bfloat16
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    if np.ma.is_masked(value):
-        raise ValueError(f"data: got {np.ma.count_masked(value)} masked values, expected none; leave out these images")
-    return np.asarray(value)
-
-
-def _stacked(images: Any) -> np.ndarray:
-    each = [_array(image) for image in images]
-    shapes = sorted({image.shape for image in each})
-    if len(shapes) > 1:
-        hint = same_shape_hint(images, shapes)
-        raise ValueError(f"data: images: got shapes {shapes[0]} and {shapes[1]}, expected one for all{hint}")
-    return np.stack(each)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
+import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.file_kinds import SUFFIXES
 from purecnn.data.pipeline import DEVICE_LIMIT
 
 BRIGHT = 10.0  # floating pixels without a sign that go beyond this are hardly what a net should see
+DARK = 1.01 / 255  # what bytes in [0, 1] become where they are divided by 255 once more
 FEW = (1, 3, 4)  # channels
+NOT_PLAIN = ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV")  # modes of PIL
+FILES = "a folder of images is given by its own path, and a table of its files as labels='FILE.csv'"
 LITTLE = "the accuracy says little of new images"
 WHAT = {"val": "validate", "test": "test with"}
+BETWEEN_WORDS = r"[\s_]+|(?<=[^\W\d])-(?=[^\W\d])"
 MANY = 16  # images that are hardly of one class by chance
 
 
@@ -61,7 +68,7 @@ def _in_reach(split: Any) -> bool:
 
 
 def check_pixels(images: np.ndarray, where: str) -> None:
-    """Of arrays that a program made, warn of bytes as floating numbers, and of channels before height and width.
+    """Of arrays that a program made, warn of floating pixels up to 255, or 1/255, and of channels before height.
 
     Raises ValueError for NaN and infinity.
     """
@@ -72,6 +79,9 @@ def check_pixels(images: np.ndarray, where: str) -> None:
         if low >= 0 and high > BRIGHT:
             message = f"got floating numbers from {low:g} to {high:g}, expected [0, 1], normalised ones, or uint8"
             warnings.warn(f"{where}: {message}", stacklevel=3)
+        elif low >= 0 and 0 < high <= DARK:
+            message = f"got floating numbers from {low:g} to {high:g}, expected up to 1: are they divided by 255 twice?"
+            warnings.warn(f"{where}: {message}", stacklevel=3)
     _, height, width, channels = images.shape
     if channels > max(FEW) and height in FEW and (height > 1 or width == channels):
         message = f"got shape {images.shape}, taken as (N, H, W, C); of N C H W: images.transpose(0, 2, 3, 1)"
@@ -79,11 +89,13 @@ def check_pixels(images: np.ndarray, where: str) -> None:
 
 
 def warn_of_like_names(data: Dataset) -> None:
-    """Of two classes whose names differ in upper and lower case alone."""
+    """Of two classes whose names differ in upper and lower case alone, or in how their words are set apart."""
     first: dict[str, str] = {}
     for name in data.classes:
-        if (other := first.setdefault(name.casefold(), name)) != name:
-            warnings.warn(f"{data.name}: {other} and {name} are two classes, expected one name for each", stacklevel=3)
+        words = " ".join(re.split(BETWEEN_WORDS, name.casefold())).strip()
+        if (other := first.setdefault(words, name)) != name:
+            message = f"{other!r} and {name!r} are two classes, expected one name for each"
+            warnings.warn(f"{data.name}: {message}", stacklevel=3)
 
 
 def pixel_hint(images: np.ndarray) -> str:
@@ -119,8 +131,7 @@ def label_hint(labels: np.ndarray) -> str:
 
 
 UNIQUE = "classes, labels = np.unique(labels, return_inverse=True) makes them, and the names"
-
-
+FROM_0 = "labels count from 0: labels - 1 makes them"
 NO_LABEL = "images without a label have -1 in many sets: leave them out"
 
 
@@ -137,11 +148,19 @@ def require_pixels(image: Any) -> None:
     if image is None:
         raise ValueError("data: images: got None, expected one for every label; leave out those without")
     if isinstance(image, str | os.PathLike):
-        how = "np.asarray(PIL.Image.open(path)) has them; a folder of images is given by its own path"
+        how = f"np.asarray(PIL.Image.open(path)) has them; {FILES}"
         raise ValueError(f"data: images: got a path, expected pixels; {how}")
     if isinstance(image, bytes | Mapping):
         how = 'cast_column("image", datasets.Image()) decodes those of Hugging Face'
         raise ValueError(f"data: images: got {type(image).__name__}, expected pixels; {how}")
+
+
+def require_plain_colours(image: Any) -> None:
+    """Raise ValueError for an image of PIL's whose numbers are no grey nor red, green and blue: of a palette."""
+    mode = getattr(image, "mode", None) if hasattr(image, "convert") else None
+    if mode in NOT_PLAIN:
+        what = f"got an image of mode {mode}, expected grey ones or RGB; image.convert('RGB') makes it"
+        raise ValueError(f"data: images: {what}")
 
 
 def same_shape_hint(images: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> str:
@@ -152,17 +171,29 @@ def same_shape_hint(images: Sequence[Any], shapes: Sequence[tuple[int, ...]]) ->
     return f"; image.{how} brings them to one"
 
 
-def splits_hint(names: Iterable[Any]) -> str:
-    """How splits are given, at the end of an error about a dict of such names, as x_train; "" for others."""
-    some = any("train" in str(name).lower() for name in names)
-    return "; splits are given as {'train': (images, labels), 'test': …}" if some else ""
+def columns_hint(item: Mapping[Any, Any]) -> str:
+    """At the end of an error about a dict or table: how splits are given, as x_train, and files; "" for others."""
+    if any("train" in str(name).lower() for name in item):
+        return "; splits are given as {'train': (images, labels), 'test': …}"
+    some = any(str(_first(value)).lower().endswith(tuple(SUFFIXES)) for value in item.values())
+    return f"; {FILES}" if some else ""
+
+
+def _first(value: Any) -> Any:
+    """Of a column its first one; a word, and a number, is its own."""
+    if isinstance(value, str | os.PathLike):
+        return value
+    try:
+        return next(iter(value), "")
+    except TypeError:
+        return value
 
 
 def require_labels(where: str, low: int, high: int, outputs: int) -> None:
     """Raise ValueError for labels from `low` to `high` that are not from 0 to below the outputs of a net."""
     if not 0 <= low <= high < outputs:
         hint = f": the net has {outputs} output{'s' * (outputs != 1)}, one is needed for each class" if low >= 0 else ""
-        hint = "; labels count from 0: labels - 1 makes them" if (low, high) == (1, outputs) else hint
+        hint = f"; {FROM_0}" if (low, high) == (1, outputs) else hint
         raise ValueError(f"{where}: got labels {low} to {high}, expected 0 to {outputs - 1}{hint}")
 
 
@@ -171,3 +202,31 @@ def warn_of_order(labels: np.ndarray) -> None:
     if len(labels) >= MANY and (labels == labels[0]).all():
         message = f"all {len(labels)} images of the first batch are of class {labels[0]}, expected them shuffled"
         warnings.warn(f"data: {message}", stacklevel=3)
+
+
+def call_hint(source: Any) -> str:
+    """At the end of an error, for a function that gives them, which others call themselves."""
+    if inspect.isgeneratorfunction(source):
+        return (
+            f"; list({source.__name__}()) keeps its batches, a class whose __iter__ calls it has them anew every epoch"
+        )
+    return f"; call it: {getattr(source, '__name__', 'it')}()" if callable(source) else ""
+
+
+def loaders_hint(source: Any) -> str:
+    """At the end of an error, for what holds loaders, as fastai's DataLoaders and Lightning's DataModule."""
+    for train, val, call in (("train_dataloader", "val_dataloader", "()"), ("train", "valid", "")):
+        if hasattr(source, train) and hasattr(source, val):
+            return f"; {{'train': data.{train}{call}, 'val': data.{val}{call}}} gives those in it"
+    return ""
+
+
+def item_hint(source: Any) -> str:
+    """At the end of an error, for what has items and cannot be iterated: batches, as Keras' Sequence, or samples."""
+    try:
+        batches = np.ndim(source[0][1]) > 0
+    except Exception:  # whatever a program's own set raises
+        batches = False
+    if batches:
+        return "; its items are batches: [data[i] for i in range(len(data))] gives these"
+    return "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"

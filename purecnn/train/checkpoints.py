@@ -31,7 +31,7 @@ from purecnn.train.weights import name_of, write_whole
 KEPT = 2
 SEAL = "crc32.json"
 UNFINISHED = "it was not finished"
-FULL = os.strerror(errno.ENOSPC)
+NO_ROOM = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]  # a disk, a quota, a limit
 
 
 @dataclass
@@ -68,8 +68,9 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
             checkpoints.save(step, args=items, force=True)
         except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
             time.sleep(1)
-            reason = FULL if FULL in str(error) else str(error).strip().splitlines()[0]
-            if "Too many open files" in str(error):
+            words = str(error).strip()
+            reason = next((each for each in NO_ROOM if each in words), words.splitlines()[0])
+            if "Too many open files" in words:
                 reason = "too many open files; ulimit -n 1024 allows more"
             if not Path(checkpoints.directory).parent.is_dir():
                 reason = "the folder of the run is no longer there"

@@ -11,6 +11,7 @@ import numpy as np
 
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
+from purecnn.data.batch_arrays import as_pixels
 from purecnn.data.dataset import to_float
 from purecnn.data.suspicions import check_pixels
 from purecnn.layers.softmax import softmax
@@ -45,13 +46,20 @@ def probabilities(metadata: ModelMetadata, outputs: Array) -> Array:
 
 def classify(net: Chain, metadata: ModelMetadata, params: list[Params], state: list[Params], images: Any) -> np.ndarray:
     """Probabilities (N, classes), float32, of images (N, H, W, C), or of one without N: see `Loaded.predict`."""
-    pixels, shape = np.asarray(images), metadata.input_shape
+    shape = metadata.input_shape
+    try:
+        pixels = as_pixels(images)
+    except ValueError as error:
+        raise ValueError(f"{str(error).removeprefix('data: ')}; purecnn predict RUN FILE reads files") from None
+    channels_first = type(images).__module__.split(".")[0] == "torch" and pixels.shape == (shape[2], *shape[:2])
+    pixels = pixels.transpose(1, 2, 0) if channels_first else pixels  # one image of PyTorch's
     if shape[-1] == 1 and pixels.ndim in (2, 3) and pixels.shape[-2:] == shape[:2]:
         pixels = pixels[..., None]
     pixels = pixels[None] if pixels.shape == shape else pixels
     if pixels.shape[1:] != shape or not len(pixels):
         expected = f"(N, {', '.join(map(str, shape))}), or one image without N"
-        raise ValueError(f"images: got shape {np.shape(images)}, expected {expected}; purecnn predict resizes files")
+        first = "; of N C H W: images.transpose(0, 2, 3, 1)" if pixels.shape[1:] == (shape[2], *shape[:2]) else ""
+        raise ValueError(f"images: got shape {pixels.shape}, expected {expected}; purecnn predict resizes files{first}")
     if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
         raise TypeError(f"images: got {pixels.dtype}, expected uint8, or floating numbers as it was trained on")
     check_pixels(pixels, "predict")

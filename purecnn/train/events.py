@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,37 @@ FOLDER = "events"
 def event_log(folder: Path | None, steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yields what adds a line of metrics.jsonl to the events in `folder`; None: nothing is written.
 
-    `steps` are those that the run has done: what a killed run wrote of later ones is struck out.
+    `steps` are those that the run has done, 0 also where it begins anew: what a killed run wrote later is struck out.
+    Raises OSError, which names the folder, where a disk is full.
     """
     if folder is None:
         yield lambda line: None
         return
     from tensorboardX import SummaryWriter
 
-    with SummaryWriter(str(folder / FOLDER), purge_step=steps + 1 if steps else None) as writer:
+    writer, full = SummaryWriter(str(folder / FOLDER), purge_step=steps + 1), False
 
-        def add(line: dict[str, Any]) -> None:
-            for name, value in scalars(line).items():
-                writer.add_scalar(name, value, line["step"])
-            writer.flush()
+    def on_disk(act: Callable[[], None]) -> None:
+        nonlocal full
+        try:
+            act()
+        except OSError as error:  # which names no file, and would be raised once more at the end of the process
+            full, events = True, writer.file_writer.event_writer  # type: ignore[reportOptionalMemberAccess]
+            events.flush = lambda: None
+            with suppress(OSError):
+                events.close()
+            raise OSError(error.errno, error.strerror, str(folder / FOLDER)) from None
 
+    def add(line: dict[str, Any]) -> None:
+        for name, value in scalars(line).items():
+            writer.add_scalar(name, value, line["step"])
+        on_disk(writer.flush)
+
+    try:
         yield add
+    finally:
+        if not full:
+            on_disk(writer.close)
 
 
 def scalars(line: dict[str, Any]) -> dict[str, float]:

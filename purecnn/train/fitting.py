@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,14 +21,22 @@ from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
 from purecnn.data.stream import Stream, class_names, is_pair, open_stream, read_all
-from purecnn.data.suspicions import check_pixels, require_labels, warn_of_repeats
+from purecnn.data.suspicions import (
+    call_hint,
+    check_pixels,
+    item_hint,
+    loaders_hint,
+    require_labels,
+    warn_of_repeats,
+)
 from purecnn.train.config import Config, Model, how_to_read
 from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import require_distinct
 from purecnn.train.nets import call_own, make_net
 from purecnn.train.options import named_as_in_python
-from purecnn.train.plan import output_shape, prepare
+from purecnn.train.own_code import of_library
+from purecnn.train.plan import channels_to_read, output_shape, prepare
 from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
 
@@ -159,10 +166,8 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         found = data
     elif isinstance(data, str | Path):
         how: dict[str, Any] = how_to_read(config) | ({} if val is None else {"val_share": 0.0})
-        if str(data) in DATA_NAMES:
-            found = read(str(data), config.data_dir, **how)
-        else:
-            found = read(_kind(data), str(data), **how)
+        kind, place = (str(data), config.data_dir) if str(data) in DATA_NAMES else (_kind(data), str(data))
+        found = read(kind, place, **how, **channels_to_read(config, kind))
     elif hasattr(data, "columns") and hasattr(data, "to_dict"):  # a table of pandas or polars
         return as_dataset({str(name): list(data[name]) for name in data.columns}, val, test, config)  # type: ignore[reportAttributeAccessIssue]
     elif isinstance(data, Mapping | tuple | Split) or is_pair(data):
@@ -171,33 +176,13 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
     elif isinstance(data, Iterable):
         found = Dataset("batches", open_stream(data, config.batch_size, steps_per_epoch), None, class_names(data))  # type: ignore[arg-type]
     else:
-        more = item_hint(data) if hasattr(data, "__getitem__") else call_hint(data)
+        more = loaders_hint(data) or (item_hint(data) if hasattr(data, "__getitem__") else call_hint(data))
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
     more = {name: _read(name, each) for name, each in (("val", val), ("test", test)) if each is not None}
     for name, split in more.items():
         check_pixels(split.images, f"data: {name}")
     found = dataclasses.replace(found, **more)
     return found if isinstance(found.train, Stream) else with_validation(found, config.val_share)
-
-
-def call_hint(source: Any) -> str:
-    """At the end of an error, for a function that gives them, which others call themselves."""
-    if inspect.isgeneratorfunction(source):
-        return (
-            f"; list({source.__name__}()) keeps its batches, a class whose __iter__ calls it has them anew every epoch"
-        )
-    return f"; call it: {getattr(source, '__name__', 'it')}()" if callable(source) else ""
-
-
-def item_hint(source: Any) -> str:
-    """At the end of an error, for what has items and cannot be iterated: batches, as Keras' Sequence, or samples."""
-    try:
-        batches = np.ndim(source[0][1]) > 0
-    except Exception:  # whatever a program's own set raises
-        batches = False
-    if batches:
-        return "; its items are batches: [data[i] for i in range(len(data))] gives these"
-    return "; torch.utils.data.DataLoader(data, batch_size=32, shuffle=True) gives these"
 
 
 def _kind(path: str | Path) -> str:
@@ -224,8 +209,9 @@ def _resolved_net(net: Any, data: Dataset, classes: Sequence[str] | None) -> tup
         raise ValueError("classes: got none, expected their names: the data do not say how many there are")
     if isinstance(net, str):
         return net, make_net(net, count)
-    if not callable(net):
-        raise TypeError(f"net: got {type(net).__name__}, expected a Chain, a function that makes one, or its name")
+    if not callable(net) or (of_library(net) and not isinstance(net, type)):
+        expected = f"a Chain, a function that makes one, or its name{of_library(net)}"
+        raise TypeError(f"net: got {type(net).__name__}, expected {expected}")
     name, module = getattr(net, "__name__", "net"), getattr(net, "__module__", "__main__")
     if name in get_args(Model) and getattr(models, name) is net:
         return name, make_net(name, count)

@@ -7,9 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 # Windows has but the first two.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, name)]
+CHILD = getattr(signal, "SIGCHLD", None)
 
 
 @contextmanager
@@ -22,16 +24,21 @@ def graceful_shutdown() -> Iterator[Callable[[], bool]]:
         yield lambda: False
         return
     seen: list[int] = []
+    before: dict[int, Any] = {}
 
     def note(number, frame):
         if seen:
             raise KeyboardInterrupt
         seen.append(number)
+        if CHILD is not None and callable(handler := signal.getsignal(CHILD)):
+            # PyTorch's raises, wherever this thread is, that a worker has ended, as Ctrl-C in a terminal ends them too.
+            before[CHILD] = handler
+            signal.signal(CHILD, lambda number, frame: None)
 
     def is_ignored(number):  # as nohup has it of SIGHUP; a shell has a background job ignore SIGINT unasked
         return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
-    before = {number: signal.signal(number, note) for number in SIGNALS if not is_ignored(number)}
+    before |= {number: signal.signal(number, note) for number in SIGNALS if not is_ignored(number)}
     try:
         yield lambda: bool(seen)
     finally:

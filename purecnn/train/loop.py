@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from purecnn.train.notebook import in_notebook, notebook_progress, show
 from purecnn.train.occupied import alone_in
 from purecnn.train.plan import Plan, prepare
 from purecnn.train.progress import epoch_line, opening_lines, progress_bar
-from purecnn.train.run import Run
+from purecnn.train.run import Part, Run
 from purecnn.train.run_folder import (
     has_config,
     make_run_folder,
@@ -121,7 +121,7 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
         clock = last_save = time.perf_counter()
         if over:
             console.print(f"nothing is left to train: {over}; {how_to_go_on(metrics, config)}")
-        for part in () if over else run.parts():
+        for part in () if over else until_stopped(run.parts(), stop):
             losses = run.step(part, began=clock)
             show_progress(len(losses), loss=losses[-1], images_per_second=run.rate)
             if run.is_at_epochs_end:
@@ -137,11 +137,23 @@ def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], Non
             if over or interrupted:
                 break
             clock = time.perf_counter()
+        if not (over or interrupted) and stop():
+            run.checkpoint()
+            interrupted = True
     if over and began < run.steps < run.plan.steps:
         console.print(over)
     if interrupted and not over and in_notebook():  # a command says it on stderr
         console.print(f"interrupted after step {run.steps:,}, which is saved; resume=True goes on with it")
     return bool(over)
+
+
+def until_stopped(parts: Iterator[Part], stop: Callable[[], bool]) -> Iterator[Part]:
+    """`parts`, which end where they fail once `stop` says so: Ctrl-C in a terminal ends a loader's workers as well."""
+    try:
+        yield from parts
+    except Exception:
+        if not stop():
+            raise
 
 
 def call_on_epoch(run: Run, on_epoch: Callable[[dict[str, Any]], None], line: dict[str, Any]) -> None:

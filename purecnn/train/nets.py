@@ -22,7 +22,7 @@ from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.options import as_written
-from purecnn.train.own_code import in_one_line, model_hint, near, place_of_code
+from purecnn.train.own_code import in_one_line, model_hint, near, of_library, place_of_code
 from purecnn.train.step import TrainState
 from purecnn.train.weights import load_weights, name_of, require_finite_weights
 
@@ -80,10 +80,10 @@ def call_own(function: Any, classes: int, name: str) -> Chain:
     try:
         net = function(classes)
     except (Exception, SystemExit) as error:
-        more = "" if inspect.isroutine(function) else f"; {expected}"  # another library's net is called as well
+        more = "" if inspect.isroutine(function) else of_library(function) or f"; {expected}"
         raise ValueError(f"{name} raised {in_one_line(error)}{more}") from error
     if not isinstance(net, Chain):
-        raise ValueError(f"{name} gave {type(net).__name__}, expected a purecnn.Chain")
+        raise ValueError(f"{name} gave {type(net).__name__}, expected a purecnn.Chain{of_library(net)}")
     return net
 
 
@@ -136,8 +136,9 @@ class Loaded(NamedTuple):
     def predict(self, images: Any) -> np.ndarray:
         """Probabilities (N, classes), float32, in the order of `metadata.classes`, of images (N, H, W, C).
 
-        Or of one without N; grey ones may lack C. uint8, or floating as those that it was trained on: in [0, 1] where
-        these were files. Raises ValueError for images of another shape, and TypeError for other dtypes.
+        Or of one without N; grey ones may lack C, and PyTorch's tensors have it first. uint8, or floating as those that
+        it was trained on: in [0, 1] where these were files. Raises ValueError for images of another shape, TypeError
+        for other dtypes.
         """
         return classify(self.net, self.metadata, self.params, self.state, images)
 
@@ -194,9 +195,11 @@ def init_from_weights(
     found, expected = ({"params": p, "state": s} for p, s in ((params, state), (start.params, start.state)))
     for (place, got), want in zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True):
         if got.shape != want.shape:
+            grey = (known.input_shape[-1], metadata.input_shape[-1]) == (3, 1)
+            of_channels = "; images.repeat(3, axis=-1) gives grey ones three channels" if grey else ""
             raise ValueError(
                 f"init_weights: {path}: {name_of(place)}: got {got.shape}, expected {want.shape}; "
-                f"its images are {known.input_shape}, these {metadata.input_shape}"
+                f"its images are {known.input_shape}, these {metadata.input_shape}{of_channels}"
             )
     params, state = jax.tree.map(lambda leaf: devices.replicate(np.asarray(leaf)), (params, state))
     opt_state = jax.jit(optimizer.init, out_shardings=devices.everywhere)(params)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import purecnn
 
@@ -76,3 +77,16 @@ def near(file: str) -> str:
     """The path of a file from the working directory on, if it is below that."""
     path = os.path.relpath(file)
     return file if path.startswith(os.pardir) else path
+
+
+LIBRARIES = ("torch", "keras", "tensorflow", "flax", "equinox", "haiku")
+
+
+def of_library(net: Any) -> str:
+    """What to do with a net of another library, or a class of such, at the end of an error; "" for all else."""
+    bases = {base.__module__.split(".")[0] for base in (net if isinstance(net, type) else type(net)).__mro__}
+    library = next((name for name in LIBRARIES if name in bases), "")
+    what = (
+        "is made anew of the layers of purecnn.nn; purecnn import-weights takes the weights of torchvision's and timm's"
+    )
+    return f"; a net of {library} {what}" if library else ""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import optax
 
 from purecnn.annotations import Array
@@ -20,8 +22,8 @@ from purecnn.data.readers import read
 from purecnn.train.config import Config, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
-from purecnn.train.metadata import ModelMetadata
-from purecnn.train.nets import init_from_weights, make_net
+from purecnn.train.metadata import ModelMetadata, read_model_metadata
+from purecnn.train.nets import init_from_weights, make_net, weights_file
 from purecnn.train.optimizers import make_optimizer
 from purecnn.train.step import Augment, TrainState, initial_state
 
@@ -65,7 +67,7 @@ def prepare(
     """
     config, devices = resolved(config), all_devices()
     if data is None:
-        data = read(config.data, config.data_dir, **how_to_read(config))
+        data = read(config.data, config.data_dir, **how_to_read(config), **channels_to_read(config, config.data))
     samples = len(data.train)
     if devices.count <= samples < config.batch_size:
         fits = samples - samples % devices.count
@@ -97,6 +99,7 @@ def prepare(
         metadata, start, note = init_from_weights(file, metadata, start, optimizer, devices, net)
         if file == config.init_weights and note not in data.notes:  # of its own weights, `begin` says where it resumes
             data = dataclasses.replace(data, notes=(*data.notes, note))
+    warn_of_lone_images(config, start)
     if net.layers and net.layers[-1].name == "softmax" and config.loss == "softmax_cross_entropy":
         warnings.warn(f"net: {net.name} ends with softmax, which the loss applies as well: leave it out", stacklevel=3)
     if augment is None:
@@ -107,6 +110,21 @@ def prepare(
         fits = steps_in_a_block(data.train, batch_size)
         config = dataclasses.replace(config, steps_per_dispatch=min(config.steps_per_dispatch, fits))
     return Plan(config, data, net, optimizer, augment, devices, metadata, start, steps_per_epoch)
+
+
+def channels_to_read(config: Config, kind: str) -> dict[str, int]:
+    """Of a folder, with what `purecnn.data.readers.read` takes: those of the weights that a run begins with, or has.
+
+    What cannot be read there is said where the run begins with it.
+    """
+    if config.init_weights is None or kind != "folder":
+        return {}
+    own = Path(config.run_dir or "") / "weights.safetensors"
+    with suppress(OSError, ValueError):
+        file = own if config.run_dir and own.is_file() else weights_file(Path(config.init_weights))
+        channels = read_model_metadata(file).input_shape[-1]
+        return {"channels": channels} if channels in (1, 3) else {}
+    return {}
 
 
 def output_shape(net: Chain, data: Dataset) -> tuple[int, ...]:
@@ -160,3 +178,12 @@ def warn_of_few_updates(config: Config, steps_per_epoch: int) -> None:
         what = "the whole run has no update" if never else "not every epoch has an update"
         message = f"accumulate: {config.accumulate} steps are more than the {steps_per_epoch} of an epoch: {what}"
         warnings.warn(message, stacklevel=3)
+
+
+def warn_of_lone_images(config: Config, start: TrainState) -> None:
+    """Of batches of one image where batch normalisation is trained: of one pixel it leaves nothing but its bias."""
+    frozen = frozen_layers(config.freeze, start.params)
+    measuring = [i for i, each in enumerate(start.state) if jax.tree.leaves(each) and i not in frozen]
+    if config.batch_size == 1 and measuring and not config.freeze_statistics:
+        what = "batch normalisation measures one image alone, expected at least 2, or freeze_statistics"
+        warnings.warn(f"batch_size: got 1: {what}", stacklevel=3)

@@ -49,7 +49,30 @@ CALLS = {
     "--config sets/pets.yaml takes a run's options\n",
     ("train", "--data", "sets/a.csv"): "data: got a path, expected a folder of images and its table: --data folder "
     "--data-dir DIR --labels sets/a.csv\n",
-    ("train", "--data", "sets/a.zip"): "data: got a path, expected a folder of images; unpack sets/a.zip, then --data",
+    (
+        "train",
+        "--data",
+        "sets/a.tar.gz",
+    ): "data: got a path, expected a folder of images: --data folder --data-dir DIR; unpack the archive a.tar.gz\n",
+    (
+        "train",
+        "--data",
+        "sets/a.parquet",
+    ): "data: got a path, expected a folder of images: --data folder --data-dir DIR; "
+    "Parquet is not read, such as a.parquet: purecnn.train.fit takes batches",
+    ("train", "--data", "sets/cifar-10-binary.tar.gz"): "data: got a path, expected a folder of images: --data folder "
+    "--data-dir DIR; --data cifar10 reads cifar-10-binary.tar.gz\n",
+    ("train", "--data", "sets/a.png"): "data: got a path, expected a folder of images: --data folder --data-dir DIR\n",
+    ("train", "--data", "sets/a.jsonl"): "data: got a path, expected a folder of images and its table, as CSV: --data",
+    (
+        "train",
+        "--data",
+        "./best.safetensors",
+    ): "data: got a path, expected a folder of images: --data folder --data-dir "
+    "DIR; --init-weights begins with weights, --model names a net\n",
+    ("train", "--data", "./nets.py"): "data: got a path, expected a folder of images: --data folder --data-dir DIR; "
+    "--model MODULE:FUNCTION is a net of ./nets.py\n",
+    ("train", "https://x.org/pets.zip"): "data: got a path, expected a file or folder of this machine; fetch it first",
     ("train", "--test-size", 0.2): "got the unknown option --test-size: folders train, val and test are taken as they",
     ("train", "--cfg", "a.yaml"): "got the unknown option --cfg: --config takes a file of options\n",
     ("eval", "run", "--confusion"): "got --confusion, expected none: all that is known is printed",
@@ -80,6 +103,12 @@ def test_a_folder_in_the_place_of_a_run_or_a_run_in_that_of_data_is_told(tmp_pat
             "--resume",
             "run",
         ): "run_dir: got none, expected the folder of the run to resume: --run-dir run --resume",
+        (
+            "export",
+            "run",
+            "net.stablehlo",
+        ): "out: got net.stablehlo behind RUN, expected --out net.stablehlo\n",
+        ("report", "run", "a page.html"): "out: got a page.html behind RUN, expected --out 'a page.html'\n",
         (
             "predict",
             "pets",

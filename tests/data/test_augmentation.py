@@ -196,3 +196,8 @@ def test_other_names_are_refused(name):
         ValueError, match=r"augmentation: got .*, expected none or some of resized_crop, warp, flip, crop, jitter, rand"
     ):
         augmentation.make_augmentation(name)
+
+
+def test_what_mixes_labels_too_is_an_option_of_its_own():
+    with pytest.raises(ValueError, match=r"joined by \+; mixup is an option of its own$"):
+        augmentation.make_augmentation("flip+mixup")

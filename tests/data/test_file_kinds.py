@@ -1,8 +1,11 @@
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image, features
 
 from purecnn.data.file_kinds import SIGNATURES, STRANGERS, kind_of, reason_of
+from purecnn.data.folder import read_image
 from purecnn.data.image_file import read_header
 
 
@@ -32,3 +35,13 @@ def test_every_stranger_is_named(tmp_path):
     for nothing, reason in ((b"", "is empty"), (b"P9 ", "is no image, or none that can be read")):
         path.write_bytes(nothing)
         assert (kind_of(path), reason_of(path)) == ("", reason)
+
+
+def test_a_tiff_that_pillow_does_not_read_is_told_what_may_be_wrong_with_it(tmp_path, caplog):
+    """As those of satellites, with thirteen bands."""
+    entries = [(256, 1), (257, 1), (258, 16), (262, 1), (273, 8), (277, 13), (278, 1), (279, 26)]
+    packed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(40))
+    with pytest.raises(ValueError, match=r"a\.tif: is TIFF that is damaged, or of a form that is not read, as of many"):
+        read_image(tmp_path / "a.tif", (1, 1, 3))
+    assert caplog.messages == []

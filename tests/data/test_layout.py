@@ -1,9 +1,11 @@
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from purecnn.data.layout import NAMES, split_folders
+from purecnn.data.listing import list_folder
 from purecnn.data.readers import read
 from tests.data.making import write_folder
 
@@ -167,3 +169,22 @@ def test_a_link_upwards_among_the_classes_is_called_one(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
     with pytest.raises(ValueError, match=r"loop: got no images, .*; it is a link to a folder above, remove it$"):
         read("folder", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "words"),
+    [
+        (".dcm", bytes(128) + b"DICM", "; DICOM is not read, such as 0.dcm: purecnn.train.fit takes batches of what"),
+        (".nii.gz", b"\x1f\x8b", "; NIfTI is not read, such as 0.nii.gz"),
+        (".npy", b"\x93NUMPY", "; npy is not read, such as 0.npy"),
+        ("", bytes(128) + b"DICM", "; 0 is DICOM, which is not supported"),
+        (".jp2", b"\0\0\0\x0cjP  ", "; 0.jp2 is JPEG 2000, which is not supported"),
+        (".xyz", b"?", "; remove it if it is none"),
+    ],
+)
+def test_classes_with_other_files_than_images_are_told_what_these_are(tmp_path, suffix, content, words):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"0{suffix}").write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"expected at least one in the folder of a class{words}")):
+        list_folder(tmp_path)

@@ -55,7 +55,7 @@ def bytes_of(path):
 
 
 CORRUPT = {
-    "no such file": (lambda path: path.unlink(), r"\[.gz\]: there is no such file"),
+    "no such file": (lambda path: path.unlink(), r"\[.gz\]: there is no such file; purecnn data fetch mnist gets it"),
     "cut gzip": (lambda path: path.write_bytes(path.read_bytes()[:-9]), "end-of-stream marker"),
     "cut inside": (lambda path: path.write_bytes(bytes_of(path)[:-9]), r"60 × 28 × 28 = 47,040 bytes, got 47,031"),
     "one too many": (lambda path: path.write_bytes(bytes_of(path) + b"x"), r"= 47,040 bytes, got more"),
@@ -74,8 +74,13 @@ CORRUPT = {
 
 def test_an_archive_in_the_place_of_the_folder_is_said_to_be_one(tmp_path):
     (tmp_path / "mnist.zip").touch()
-    with pytest.raises(ValueError, match=r"mnist\.zip: is a file, expected the folder of the four files of mnist"):
+    with pytest.raises(
+        ValueError, match=r"mnist\.zip: is a file, expected the folder of the four files of mnist; purecnn data fetch"
+    ):
         read("mnist", str(tmp_path / "mnist.zip"))
+    (tmp_path / "mnist.npz").touch()  # as Keras has it
+    with pytest.raises(ValueError, match=r"of the four files of mnist; --data npz reads mnist\.npz$"):
+        read("mnist", str(tmp_path / "mnist.npz"))
 
 
 @pytest.mark.parametrize("kind", CORRUPT)

@@ -20,6 +20,8 @@ from tests.data.making import write_folder
         (("cat dog", "dog", "cat"), "'cat dog' is a class of its own"),
         (("cat", '"dog, cat"', "dog"), "'dog, cat' is a class of its own"),
         (("\"['cat', 'dog']\"", "['dog']"), "is a class of its own"),
+        (("cat", "NaN", "dog"), "got the class NaN, as of an image without one; leave such lines out"),
+        (("cat", "dog", "#N/A"), "got the class #N/A, as of an image without one"),
     ],
 )
 def test_values_and_several_classes_in_a_cell_are_a_warning(tmp_path, labels, warning):
@@ -38,6 +40,8 @@ def test_values_and_several_classes_in_a_cell_are_a_warning(tmp_path, labels, wa
         ("A/C", "DC"),
         ("(none)", "[UNK]"),
         ("x.5", "1.5"),
+        ("nan bread", "none"),
+        ("007", "042"),
     ],
 )
 def test_names_and_whole_numbers_are_classes_without_a_warning(tmp_path, labels):
@@ -56,3 +60,48 @@ def test_files_without_suffix_are_looked_for_in_a_list_of_their_folder(tmp_path,
     data = read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "labels.csv"))
     assert sum(len(split) for split in data.splits().values()) == 40
     assert len(asked) < 4 * 40
+
+
+def test_a_second_column_of_classes_is_a_warning_and_the_same_one_twice_is_refused(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label,class_name\na.png,0,cat\nb.png,1,dog\n")
+    with pytest.warns(UserWarning, match=r"labels\.csv: the column class_name is passed over, label has the classes$"):
+        assert [label for label, _ in read_labels(table, tmp_path).values()] == ["0", "1"]
+    table.write_text("file,Class,class\na.png,0,cat\n")
+    with pytest.raises(ValueError, match=r"labels\.csv: got the column class 2 times, expected it once"):
+        read_labels(table, tmp_path)
+
+
+def test_files_in_other_letters_than_on_the_disk_are_read(tmp_path):
+    """As where a table was made on Windows."""
+    made = write_folder(tmp_path / "pets", classes=("a", "b"), each=5)
+    (tmp_path / "t.csv").write_text(
+        "file,class\n" + "".join(f"{p.parent.name}/{p.stem}.PNG,{p.parent.name}\n" for p in made)
+    )
+    data = read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "t.csv"))
+    assert sum(len(split) for split in data.splits().values()) == 10
+    assert data.notes == ("held out of every class, by file name: 20 % to test with and 10 % to validate",)
+
+
+@pytest.mark.parametrize("named", ["7", "/home/me/0007.png", "pets/0007.png", "https://x.org/0007.png"])
+def test_files_by_other_names_are_told_what_is_there(tmp_path, named):
+    write_folder(tmp_path / "pets", classes=("a",))
+    for n, path in enumerate(sorted((tmp_path / "pets" / "a").iterdir())):
+        path.rename(tmp_path / "pets" / f"{n + 6:04}.png")
+    (tmp_path / "t.csv").write_text(f"file,class\n{named},cat\nother.png,dog\n")
+    message = "expected their paths from there, such as 0007.png$|expected paths from there$"
+    with pytest.raises(ValueError, match=message):
+        read("folder", str(tmp_path / "pets"), labels=str(tmp_path / "t.csv"))
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(ValueError, match=r": is a folder, expected a table of the images, as CSV$"):
+        read_labels(tmp_path, tmp_path)
+
+
+def test_a_list_of_files_and_their_numbers_is_told_what_is_missing(tmp_path):
+    """As Caffe and MMClassification have it."""
+    (tmp_path / "val.txt").write_text("val/b.JPEG 65\nval/c.JPEG 970\n")
+    message = "; it is a line of its own, such as file,class; commas, semicolons or tabs divide the columns$"
+    with pytest.raises(ValueError, match=message):
+        read_labels(tmp_path / "val.txt", tmp_path)

@@ -1,3 +1,4 @@
+import multiprocessing
 import threading
 
 import jax
@@ -8,7 +9,7 @@ import pytest
 from purecnn.data import pipeline
 from purecnn.data.batches import training_batches
 from purecnn.data.dataset import Split, to_float
-from purecnn.data.pipeline import AHEAD, feed, fits_on_device
+from purecnn.data.pipeline import AHEAD, ahead, feed, fits_on_device
 from purecnn.train.step import Measured, TrainState, steps_in_one_dispatch
 
 RNG = np.random.default_rng(0)
@@ -94,3 +95,16 @@ def test_small_sets_lie_on_the_device():
     assert not fits_on_device(SPLIT, limit=SPLIT.images.nbytes - 1)
     cifar = 50_000 * 32 * 32 * 3
     assert cifar < pipeline.DEVICE_LIMIT < 100 * cifar
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_process_that_is_forked_in_a_loading_thread_ends_well():
+    """As the workers of a DataLoader that is iterated there: PyTorch ends the run where one fails."""
+
+    def load(_):
+        process = multiprocessing.get_context("fork").Process(target=abs, args=(1,))
+        process.start()
+        process.join()
+        return process.exitcode
+
+    assert list(ahead(load, range(2))) == [0, 0]

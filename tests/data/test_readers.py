@@ -40,3 +40,9 @@ def test_options_of_files_are_for_folders_alone(option, value):
 def test_an_address_is_no_folder(place):
     with pytest.raises(ValueError, match=f"^data_dir: got '{place}', expected a file or folder of this machine"):
         read("folder", place)
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_no_name_is_not_the_working_directory(empty):
+    with pytest.raises(ValueError, match=rf"^data_dir: got '{empty}', expected .*; is a variable of the shell empty\?"):
+        read("folder", empty)

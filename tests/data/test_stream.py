@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from purecnn.data.stream import as_batch, class_names, open_stream, read_all
+from purecnn.data.stream import class_names, open_stream, read_all
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(10, (4, 3, 2), 3)
@@ -108,56 +108,6 @@ def test_a_whole_set_is_read(source):
     assert split.labels.dtype == np.int32
 
 
-def test_floats_are_float32_as_they_are_and_grey_images_get_their_channel():
-    images, labels = as_batch(list(IMAGES[..., 0] / 100 - 1), [int(label) for label in LABELS])
-    assert (images.shape, images.dtype, labels.dtype) == ((10, 4, 3, 1), np.float32, np.int32)
-    np.testing.assert_array_equal(images[..., 0], (IMAGES[..., 0] / 100 - 1).astype(np.float32))
-
-
-def test_tensors_of_pytorch_with_a_gradient_on_a_gpu_and_in_bfloat16_are_read():
-    """As PyTorch does, this one refuses to be NumPy's until it has been detached, copied and widened, in this order."""
-
-    class Tensor:
-        __module__ = "torch"
-        dtype = "torch.bfloat16"
-
-        def __init__(self, left=("detach", "cpu", "float")):
-            self.left = left
-
-        def _after(self, name):
-            assert self.left[0] == name
-            return Tensor(self.left[1:])
-
-        detach, cpu, float = (lambda self, name=name: self._after(name) for name in ("detach", "cpu", "float"))
-
-        def __array__(self, *_, **__):
-            assert not self.left
-            return IMAGES.transpose(0, 3, 1, 2).astype(np.float32)
-
-    images, _ = as_batch(Tensor(), LABELS)
-    np.testing.assert_array_equal(images, IMAGES)
-
-
-def test_tensors_of_pytorch_have_their_channels_moved():
-    tensor = type(
-        "Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: IMAGES.transpose(0, 3, 1, 2)}
-    )
-    np.testing.assert_array_equal(as_batch(tensor(), LABELS)[0], IMAGES)
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [((3, 8, 9), (8, 9, 3)), ((8, 9, 3), (8, 9, 3)), ((1, 28, 28), (28, 28, 1)), ((28, 28, 1), (28, 28, 1)),
-     ((3, 4, 3), (4, 3, 3)), ((16, 8, 8), (8, 8, 16)), ((3, 8, 3), (8, 3, 3))],
-)  # fmt: skip
-def test_tensors_of_pytorch_that_have_them_last_stay(shape, expected):
-    pixels = np.arange(2 * np.prod(shape), dtype=np.float32).reshape(2, *shape)
-    tensor = type("Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: pixels})
-    found = as_batch(tensor(), [0, 1])[0]
-    np.testing.assert_array_equal(found, pixels if shape == expected else pixels.transpose(0, 2, 3, 1))
-    assert found.shape == (2, *expected)
-
-
 @pytest.mark.parametrize(
     ("item", "message"),
     [
@@ -181,6 +131,11 @@ def test_what_is_no_batch_is_refused(item, message):
 
 
 def test_a_batch_of_another_shape_is_refused_and_nothing_at_all():
+    by_chance = open_stream([BATCHES[0], ((IMAGES[4:8] / 255).astype(np.float32), LABELS[4:8])], batch_size=4)
+    with pytest.raises(
+        ValueError, match="got a batch of float32, expected uint8 as the first: what prepares images is"
+    ):
+        taken(by_chance, 2)
     odd = open_stream([BATCHES[0], (IMAGES[:4, :2], LABELS[:4])], batch_size=4)
     with pytest.raises(ValueError, match=r"got a batch of \(4, 2, 3, 2\), expected \(4, 4, 3, 2\) as the first"):
         taken(odd, 2)
@@ -195,6 +150,8 @@ def test_names_of_classes_are_those_of_a_hugging_face_set_or_of_the_set_behind_a
     assert class_names(SimpleNamespace(features={"image": label})) == ()
     assert class_names(SimpleNamespace(features=None)) == ()
     assert class_names(SimpleNamespace(dataset=SimpleNamespace(classes=["cat", "dog"]))) == ("cat", "dog")
+    part = SimpleNamespace(dataset=SimpleNamespace(classes=["cat", "dog"]), indices=[0])  # as of random_split
+    assert class_names(SimpleNamespace(dataset=part)) == ("cat", "dog")
     assert class_names(SimpleNamespace(dataset=SimpleNamespace(classes=[0, 1]))) == ()
     assert class_names(BATCHES) == ()
 

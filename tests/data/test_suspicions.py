@@ -2,6 +2,7 @@ import dataclasses
 import re
 import warnings
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from purecnn.data import suspicions
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.holdout import warn_of_absent_classes
 from purecnn.data.stream import open_stream
-from purecnn.data.suspicions import check_pixels, warn_of_like_names, warn_of_order, warn_of_repeats
+from purecnn.data.suspicions import check_pixels, columns_hint, warn_of_like_names, warn_of_order, warn_of_repeats
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(12, (4, 5, 1), 3)
@@ -28,8 +29,19 @@ def said(function, *args):
 
 def test_classes_that_differ_in_upper_and_lower_case_alone_are_a_warning():
     alike = dataclasses.replace(DATA, classes=("Cat", "cat", "owl"))
-    assert said(warn_of_like_names, alike) == ["pets: Cat and cat are two classes, expected one name for each"]
+    assert said(warn_of_like_names, alike) == ["pets: 'Cat' and 'cat' are two classes, expected one name for each"]
     assert said(warn_of_like_names, DATA) == []
+
+
+@pytest.mark.parametrize("names", [("cat", "cat "), ("big cat", "big_cat"), ("Big-Cat", "big  cat")])
+def test_classes_whose_names_set_words_apart_otherwise_are_a_warning(names):
+    found = said(warn_of_like_names, dataclasses.replace(DATA, classes=(*names, "owl")))
+    assert found == [f"pets: {names[0]!r} and {names[1]!r} are two classes, expected one name for each"]
+
+
+def test_numbers_and_signs_are_names():
+    classes = ("1", "-1", "1-1", "11", "1 1", "c", "c++", "a-b", "ab")
+    assert said(warn_of_like_names, dataclasses.replace(DATA, classes=classes)) == []
 
 
 def test_a_class_that_is_not_trained_is_named_once():
@@ -87,6 +99,10 @@ def test_what_is_decoded_to_disk_is_compared_where_it_is_small(tmp_path, monkeyp
             "data: got shape (2, 3, 8, 9), taken as (N, H, W, C); of N C H W: images.tr",
         ),
         (np.zeros((2, 1, 8, 8), np.uint8), "data: got shape (2, 1, 8, 8), taken as"),
+        (
+            np.linspace(0, 1 / 255, 128, dtype=np.float32).reshape(2, 8, 8, 1),
+            "data: got floating numbers from 0 to 0.00392157, expected up to 1: are they divided by 255 twice?",
+        ),
     ],
 )
 def test_what_is_hardly_meant_is_a_warning(images, message):
@@ -105,6 +121,8 @@ def test_what_is_no_number_is_refused(bad):
 @pytest.mark.parametrize(
     "images",
     [
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.linspace(-1e-3, 1e-3, 128, dtype=np.float32).reshape(2, 8, 8, 1),
         np.full((2, 8, 8, 3), 255, np.uint8),
         np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8, 1),
         np.linspace(-3, 40, 128, dtype=np.float32).reshape(2, 8, 8, 1),  # by its mean and deviation
@@ -126,3 +144,9 @@ def test_a_first_batch_of_one_class_is_a_warning():
     taken = []
     assert len(said(lambda: taken.extend(islice(in_order.batches(), 4)))) == 2  # in every epoch
     assert [labels[0] for _, labels in taken] == [0, 1, 0, 1]
+
+
+def test_columns_of_files_are_told_the_folder_and_its_table():
+    for files in ("a.PNG", ["cat/a.jpeg", "b"], np.array(["a.tif"]), Path("a.png")):
+        assert columns_hint({"n": np.array(3), "of": files}).endswith("and a table of its files as labels='FILE.csv'")
+    assert columns_hint({"n": np.array(3), "of": ["cat"], "none": [], "not": None}) == ""

@@ -157,15 +157,16 @@ def test_the_identity_sees_one_changed_pixel_and_one_changed_shape():
     assert known["data"] != identity_of(data, state(0), Config())["data"]
 
 
-def test_what_cannot_be_written_leaves_the_ones_before(two, tmp_path, monkeypatch):
+@pytest.mark.parametrize("reason", ["No space left on device", "Disk quota exceeded", "File too large"])
+def test_what_cannot_be_written_leaves_the_ones_before(two, tmp_path, monkeypatch, reason):
     shutil.copytree(two, tmp_path / "run")
     checkpoints = open_checkpoints(tmp_path / "run")
 
     def full_disk(*args, **options):
-        raise ValueError("RESOURCE_EXHAUSTED: No space left on device\nmore")
+        raise ValueError(f"RESOURCE_EXHAUSTED: writing 9 [OS error 27: {reason}] [source locations='a.cc:9']\nmore")
 
     monkeypatch.setattr(saved.ocp.CheckpointManager, "save", full_disk)
-    with pytest.raises(OSError, match=r"step 3 could not be saved: No space left on device$"):
+    with pytest.raises(OSError, match=f"step 3 could not be saved: {reason}$"):
         save(checkpoints, state(3), progress(3), identity())
     assert int(go_on(tmp_path / "run")[0].step) == 2
 

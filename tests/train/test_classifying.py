@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 import purecnn
 from purecnn.data.digits import read_digits
@@ -18,6 +19,22 @@ def test_a_loaded_run_gives_the_probabilities_of_arrays(finished):
         np.testing.assert_allclose(loaded.predict(one), shares[:1], atol=1e-6)
 
 
+def test_images_of_pil_and_tensors_of_pytorch_are_taken_as_fit_takes_them(finished):
+    loaded, images = purecnn.load(finished), np.arange(128, dtype=np.uint8).reshape(2, 8, 8, 1)
+    shares = loaded.predict(images)
+    pictures = [Image.fromarray(image[..., 0]) for image in images]
+    np.testing.assert_allclose(loaded.predict(pictures), shares, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(pictures[0]), shares[:1], atol=1e-6)
+
+    def tensor(array):
+        return type("Tensor", (), {"__module__": "torch", "__array__": lambda self, *_, **__: array})()
+
+    first = images.transpose(0, 3, 1, 2)
+    for given in (tensor(first), tensor(images), [tensor(image) for image in first]):
+        np.testing.assert_allclose(loaded.predict(given), shares, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(tensor(first[0])), shares[:1], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("images", "error", "words"),
     [
@@ -26,10 +43,22 @@ def test_a_loaded_run_gives_the_probabilities_of_arrays(finished):
             ValueError,
             r"got shape \(2, 8, 8, 3\), expected \(N, 8, 8, 1\), or one image",
         ),
-        (np.zeros((2, 1, 8, 8), np.uint8), ValueError, r"got shape \(2, 1, 8, 8\), expected"),
+        (
+            np.zeros((2, 1, 8, 8), np.uint8),
+            ValueError,
+            r"got shape \(2, 1, 8, 8\), expected .*; of N C H W: images.transpose\(0, 2, 3, 1\)$",
+        ),
         (np.zeros((9, 9, 1), np.uint8), ValueError, r"or one image without N; purecnn predict resizes files"),
         (np.zeros((0, 8, 8, 1), np.uint8), ValueError, r"got shape \(0, 8, 8, 1\)"),
-        ("a.png", ValueError, r"got shape \(\), expected"),
+        ("a.png", ValueError, r"^images: got a path, expected pixels; .*; purecnn predict RUN FILE reads files$"),
+        (["a.png"], ValueError, "^images: got a path, expected pixels"),
+        ([Image.new("L", (8, 8)), Image.new("L", (9, 8))], ValueError, "^images: got shapes .* expected one for all"),
+        (
+            Image.new("P", (8, 8)),
+            ValueError,
+            "^images: got an image of mode P, expected grey ones or RGB; image.convert",
+        ),
+        (object(), ValueError, r"got shape \(\), expected"),
         (np.zeros((2, 8, 8, 1), int), TypeError, "got int64, expected uint8, or floating numbers as it was trained on"),
         (
             np.full((2, 8, 8, 1), np.nan),

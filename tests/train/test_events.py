@@ -1,5 +1,11 @@
+import contextlib
+import errno
+import os
 import struct
 
+import pytest
+from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventFileWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from purecnn.train.events import FOLDER, event_log, scalars
@@ -72,3 +78,25 @@ def test_the_command_writes_an_event_file(tmp_path):
     assert "  events               the metrics for tensorboard --logdir\n" in done.stdout
     steps = [event.step for event in events(tmp_path / "run" / FOLDER) for _ in event.summary.value]
     assert sorted(set(steps)) == [41, 82]
+
+
+def test_a_run_that_begins_anew_strikes_out_all(tmp_path):
+    """One that was killed before its first checkpoint has written epochs that come again."""
+    for _ in range(2):
+        with event_log(tmp_path, 0) as log:
+            log(LINE)
+    started = [event.step for event in events(tmp_path / FOLDER) if event.session_log.status == SessionLog.START]
+    assert {*started} == {1}
+
+
+def test_a_full_disk_is_named_once(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(EventFileWriter, "flush", full)
+    monkeypatch.setattr(SummaryWriter, "flush", full)
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(event_log(tmp_path, 0))
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            log(LINE)
+    assert caught.value.filename == str(tmp_path / FOLDER)

@@ -1,5 +1,8 @@
 """How a run of `purecnn.train.fit` ends: what the caller's own functions and data raise, and what it returns."""
 
+import os
+import signal
+
 import jax
 import pytest
 
@@ -109,3 +112,20 @@ def test_what_iterating_raises_is_raised_and_what_was_trained_by_then_is_saved(t
     assert caught.value.__notes__ == ["step 3 is saved; resume=True goes on with it"]
     done = fit(NET, batches(), resume=True, **options)
     assert (done.steps, len(done.metrics)) == (20, 2)
+
+
+def test_what_iterating_raises_once_ctrl_c_has_come_interrupts_the_run(tmp_path):
+    """As a DataLoader does, whose workers Ctrl-C in a terminal ends as well."""
+
+    class Loader(list):
+        def __iter__(self):
+            yield from self[:3]
+            os.kill(os.getpid(), signal.SIGINT)
+            raise RuntimeError("DataLoader worker (pid 7) exited unexpectedly")
+
+    options = {"epochs": 1, "run_dir": tmp_path / "run", **QUIET}
+    done = fit(NET, Loader(batches()), **options)
+    assert done.interrupted
+    assert done.steps <= 3  # batches are taken ahead of the steps
+    done = fit(NET, batches(), resume=True, **options)
+    assert (done.interrupted, done.steps) == (False, 10)

@@ -1,5 +1,7 @@
 """What a program gives to `purecnn.train.fit`, with the mistakes that people make."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -131,6 +133,18 @@ def test_a_generator_function_is_told_what_to_do_for_every_epoch():
             dict(zip(("x_train", "y_train"), TRAIN, strict=True)),
             {},
             r"got x_train, y_train, .*; splits are given as \{'train': \(images, labels\), 'test': …\}$",
+        ),
+        (
+            NET,
+            SimpleNamespace(train=1, valid=2),
+            {},
+            r"; \{'train': data\.train, 'val': data\.valid\} gives those in it",
+        ),
+        (
+            NET,
+            SimpleNamespace(train_dataloader=1, val_dataloader=2),
+            {},
+            r"; \{'train': data\.train_dataloader\(\), 'val': data\.val_dataloader\(\)\} gives",
         ),
         (NET, Items([TRAIN]), {}, r"got Items, .*; its items are batches: \[data\[i\] for i in range\(len\(data\)\)\]"),
         (NET, Items([(TRAIN[0][0], 1)]), {}, r"got Items, .*; torch\.utils\.data\.DataLoader\(data, batch_size"),

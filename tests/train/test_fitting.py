@@ -228,3 +228,13 @@ def test_likely_mistakes_in_arrays_are_warnings():
         as_dataset((TRAIN[0] * 255, TRAIN[1]), None, None, Config())
     with pytest.warns(UserWarning, match="data: got floating numbers from 0 to 255, expected"):
         as_dataset([(TRAIN[0] * 255, TRAIN[1])], None, None, Config())
+
+
+@pytest.mark.usefixtures("users_errors")
+def test_a_net_of_another_library_is_refused_before_it_is_called(tmp_path):
+    module = type("Module", (), {"__module__": "torch.nn", "__call__": print})
+    own = type("Own", (module,), {"__module__": "__main__"})()
+    with pytest.raises(
+        TypeError, match=r"^net: got Own, expected a Chain, .* its name; a net of torch is made anew of"
+    ):
+        fit(own, TRAIN, run_dir=tmp_path / "run", **QUIET)

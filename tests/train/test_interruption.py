@@ -38,3 +38,21 @@ def test_ctrl_c_is_heard_where_a_shell_has_made_it_ignored():
     with graceful_shutdown() as has_come:
         os.kill(os.getpid(), signal.SIGINT)
         assert has_come()
+
+
+def test_once_it_has_come_the_end_of_a_process_raises_nothing_until_all_is_as_before():
+    """PyTorch's handler of SIGCHLD raises that a worker has ended."""
+
+    def raises(number, frame):
+        raise RuntimeError
+
+    usual = signal.signal(signal.SIGCHLD, raises)
+    try:
+        with graceful_shutdown():
+            with pytest.raises(RuntimeError):
+                os.kill(os.getpid(), signal.SIGCHLD)
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGCHLD)
+        assert signal.getsignal(signal.SIGCHLD) is raises
+    finally:
+        signal.signal(signal.SIGCHLD, usual)

@@ -8,7 +8,7 @@ import pytest
 from purecnn.cli import main
 from purecnn.train.config import Config
 from purecnn.train.nets import call_own, make_net
-from purecnn.train.own_code import place_in_own_code
+from purecnn.train.own_code import of_library, place_in_own_code
 
 NETS = """
 import purecnn
@@ -120,3 +120,18 @@ def test_a_net_of_another_library_is_told_what_is_expected():
         ValueError, match=r"net raised AttributeError: .*; expected a function from the number of classes"
     ):
         call_own(Module(), 3, "net")
+
+
+def test_a_net_of_a_known_library_is_told_what_there_is_for_it():
+    Module = type("Module", (), {"__module__": "torch.nn.modules.module", "__init__": lambda self, classes=3: None})
+    Own = type("Own", (Module,), {"__module__": "__main__"})
+    what = (
+        r"; a net of torch is made anew of the layers of purecnn\.nn; purecnn import-weights takes the weights of torch"
+    )
+    for net in (Own, lambda classes: Own()):
+        with pytest.raises(ValueError, match=rf"^net gave Own, expected a purecnn\.Chain{what}"):
+            call_own(net, 3, "net")
+    Failing = type("Failing", (Own,), {"__init__": lambda self, classes: {}[classes]})
+    with pytest.raises(ValueError, match=rf"^net raised KeyError: 3 .*{what}"):
+        call_own(Failing, 3, "net")
+    assert of_library(3) == of_library(print) == of_library(type("Own", (), {})) == ""

@@ -1,11 +1,15 @@
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+import purecnn
 from purecnn.data import pipeline
 from purecnn.data.augmentation import random_flip
 from purecnn.train.config import Config
+from purecnn.train.metadata import ModelMetadata
 from purecnn.train.plan import prepare
+from purecnn.train.weights import save_weights
 
 RNG = np.random.default_rng(0)
 
@@ -20,8 +24,14 @@ def root(tmp_path):
 
 
 def plan_of(root, **options):
-    options = {"streaming": "always", "augmentation": "resized_crop+flip", "batch_size": 4, **options}
-    return prepare(Config(model="mlp", data="folder", data_dir=str(root), image_size=6, **options))
+    usual = {
+        "streaming": "always",
+        "augmentation": "resized_crop+flip",
+        "batch_size": 4,
+        "model": "mlp",
+        "image_size": 6,
+    }
+    return prepare(Config(data="folder", data_dir=str(root), **{**usual, **options}))
 
 
 def test_images_in_files_are_cropped_while_they_are_decoded_and_otherwise_augmented_in_the_step(root):
@@ -59,3 +69,43 @@ def test_images_that_are_too_small_for_the_net_are_refused_with_their_size(root)
         prepare(Config(data="folder", data_dir=str(root), image_size=2))
     with pytest.raises(ValueError, match=r"; the images are 8×8×1$"):
         prepare(Config(data="digits", model="alexnet"))
+
+
+def test_batches_of_one_image_are_a_warning_where_batch_normalisation_measures_them(root, recwarn):
+    def said(**options):
+        recwarn.clear()
+        plan_of(root, augmentation="none", batch_size=1, **options)
+        return [str(each.message) for each in recwarn if "batch_size" in str(each.message)]
+
+    assert said(model="resnet_cifar", image_size=8) == [
+        "batch_size: got 1: batch normalisation measures one image alone, expected at least 2, or freeze_statistics"
+    ]
+    assert said(model="resnet_cifar", image_size=8, freeze="all-but-head") == []
+    assert said(model="resnet_cifar", image_size=8, freeze_statistics=True) == []
+    assert said() == []
+
+
+def weights_for(path, shape, classes=("cat", "dog")):
+    net = purecnn.models.mlp(len(classes))
+    trees = {"params": net.init(jax.random.key(0), shape), "state": net.init_state(shape)}
+    save_weights(path, trees, ModelMetadata("mlp", "squared_error", "pets", classes, shape).header())
+    return str(path)
+
+
+@pytest.mark.parametrize(("channels", "note"), [(3, "grey images are read as coloured ones"), (1, "held out of every")])
+def test_grey_images_are_read_in_the_channels_of_the_weights_that_a_run_begins_with(root, tmp_path, channels, note):
+    for path in root.rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    weights = weights_for(tmp_path / "w.safetensors", (6, 6, channels))
+    plan = plan_of(root, init_weights=weights, streaming="never", augmentation="none")
+    assert plan.metadata.input_shape == (6, 6, channels)
+    assert plan.data.notes[-2].startswith(note)
+    assert plan.data.notes[-1].startswith("begins with the weights of ")
+
+
+def test_grey_arrays_for_weights_of_coloured_ones_are_told_what_to_do(root, tmp_path):
+    weights = weights_for(tmp_path / "w.safetensors", (8, 8, 3), tuple("0123456789"))
+    with pytest.raises(
+        ValueError, match=r"its images are \(8, 8, 3\), these \(8, 8, 1\); images\.repeat\(3, axis=-1\)"
+    ):
+        prepare(Config(model="mlp", data="digits", init_weights=weights))
