@@ -11,7 +11,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
-from verify.generate import far_from_zero, intervals, masks, read_by
+from verify.generate import far_from_zero, intervals, masks, read_by, thresholds
 from verify.generate.divisions import divided
 from verify.generate.domain import POSITIVE, occur_once, scale_of
 from verify.generate.shapes import takes_apart
@@ -124,6 +124,8 @@ def fill(
         if leaf.kind in (PERTURBED, FLOAT):
             scale = scale_of(leaf.value)
             values = fillers.get(n, normal)(rng, shape, scale)
+            if fillers.get(n) is tied and POSITIVE in leaf.domain:  # ties are asked for here, not the boundary
+                values = np.where(values == 0, 2.0 ** np.round(np.log2(scale) + 1), values)
             for domain in leaf.domain:
                 values = domain.onto(rng, values, scale)
             if n not in fillers and POSITIVE in leaf.domain:
@@ -226,6 +228,7 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
     yield from far_from_zero.plans(case, apart)
+    yield from thresholds.plans(case)
     for n in positions:  # branches for small and for large numbers; one size where others are ill-conditioned
         several = ("of several magnitudes", of_several_magnitudes) if n not in apart else ("ten times as large", larger)
         yield f"{names[n]} {several[0]}", {n: several[1]}, False

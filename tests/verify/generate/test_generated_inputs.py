@@ -46,6 +46,13 @@ def test_ties_of_ordinary_numbers_are_at_exactly_one():
     assert sorted(set(drawn.tolist())) == [-1, 0, 1]
 
 
+def test_ties_of_positive_numbers_are_not_at_zero():
+    """There a difference is a note."""
+    case = _example(describe(jnp.log, (np.abs(X) + 0.5,), None, None), "", 0)
+    drawn = generated_inputs.fill(case, np.random.default_rng(0), {0: generated_inputs.tied}, [(4, 6)])[0]
+    assert sorted(set(drawn.ravel().tolist())) == [1, 2]
+
+
 def test_labels_of_which_each_occurs_once_stay_below_the_number_of_classes():
     """As those of a contrastive loss, whose scores are square in the example."""
     scores, labels = X[:, :4], np.arange(4, dtype=np.int32)
