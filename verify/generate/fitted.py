@@ -14,8 +14,9 @@ def valued(example: CallUnderTest, classes: list, sizes: list, name: str, value:
     given = lambda v, s=sizes: fitted(example, classes, s, {name: v}, generated_inputs.negative)  # noqa: E731
     rest = shapes.with_a_rest(example, classes, sizes) if isinstance(value, str | bool) else sizes
     plans = list(given(value, rest)) or list(given(value))
-    if not plans and type(value) is int:
-        plans = list(given(value, shapes.with_ratio(sizes, classes, example.tested.options[name].default, value)))
+    default = example.tested.options[name].default
+    if not plans and type(value) is type(default) is int:
+        plans = list(given(value, shapes.with_ratio(sizes, classes, default, value)))
     if not plans and type(value) is int and value > 2:
         plans = [*given(2 * value - 2), *given(1)]
     yield from plans

@@ -181,7 +181,8 @@ def with_a_rest(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int
     taken = set[int]()
     for axes in classes:
         size = size_of(shapes, axes)
-        prime = next(p for p in PRIMES if p >= size and p not in taken) if FEW_ROWS < size <= MOST_ROWS else size
+        free = (p for p in PRIMES if p >= size > FEW_ROWS and p not in taken)
+        prime = next(free, size) if size <= MOST_ROWS else size
         longer = set_class(shapes, axes, prime)
         if prime != size and accepted(case, longer, case.options):
             shapes = longer
@@ -189,7 +190,7 @@ def with_a_rest(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int
     return shapes
 
 
-def with_ratio(shapes: list[tuple[int, ...]], classes: list[Axes], before: Any, after: int) -> list[tuple[int, ...]]:
+def with_ratio(shapes: list[tuple[int, ...]], classes: list[Axes], before: int, after: int) -> list[tuple[int, ...]]:
     """The shapes with axes that are `before` times the smallest of their class `after` times as large as that."""
     for axes in classes:
         smallest = min(shapes[n][k] for n, k in axes)

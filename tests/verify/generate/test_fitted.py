@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import verify
 from tests.verify.rules import assert_only_the_fault_is_seen
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -51,3 +52,15 @@ def scaled_bwd(r, g, *, wrong, group=4):
 def test_a_size_of_groups_is_tried_at_as_many_rows():
     weights, scales = (RNG.standard_normal(s).astype(np.float32) for s in ((8, 5), (2, 5)))
     assert_only_the_fault_is_seen(scaled, scaled_bwd, X, weights, scales, checks=CHECKS)
+
+
+def test_a_number_for_an_option_that_is_none_may_be_refused():
+    """An axis beyond the last, beside a default that is no number."""
+
+    def summed(x, axis=None):
+        if axis in (1, -1):
+            raise ValueError("axis")
+        return (x**2).sum(axis)
+
+    report = verify.check(summed, X, checks=CHECKS)
+    assert report.ok, report
