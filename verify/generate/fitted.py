@@ -15,7 +15,7 @@ def valued(example: CallUnderTest, classes: list, sizes: list, name: str, value:
     rest = shapes.with_a_rest(example, classes, sizes) if isinstance(value, str | bool) else sizes
     plans = list(given(value, rest)) or list(given(value))
     default = example.tested.options[name].default
-    if not plans and type(value) is type(default) is int:
+    if not plans and type(value) is int and type(default) is int:
         plans = list(given(value, shapes.with_ratio(sizes, classes, default, value)))
     if not plans and type(value) is int and value > 2:
         plans = [*given(2 * value - 2), *given(1)]
