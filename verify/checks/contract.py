@@ -6,6 +6,7 @@ rule's call, on anything else. Nothing is compiled here: tracing alone shows all
 """
 
 import re
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -54,14 +55,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
         undifferentiable = any(words.lower() in str(error).lower() for words in UNDIFFERENTIABLE)
         if undifferentiable or (LINEARIZATION in str(error) and plain(case)):
             raise UncheckableError(f"JAX cannot differentiate the function: {first_line(error)}") from error
-        if case.reshaped and _apart(case):
-            raise NotRunError("the rule is not defined for sizes that differ where the example's are equal") from error
-        if case.reshaped and _broadcasts(case):
-            raise NotRunError("the rule broadcasts an axis that is 1 in the example, as others are") from error
-        if case.reshaped and _one_apart(case):
-            raise NotRunError("the rule is not defined where sizes that differ by one in the example do not") from error
-        if case.reshaped and _fixed(case):
-            raise NotRunError("the function accepts only the example's size of an axis") from error
+        if case.reshaped and not _by_its_options(case):
+            _refuse_other_sizes(case, error)
         text = f"differentiating the rule raises {first_line(error)}"
         return [Finding(NAME, "the backward rule", None, None, None, "raises", text, case.label, cause_of(error))]
     for name, position, bar in zip(case.names, case.perturbed, bars, strict=True):
@@ -73,6 +68,24 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 cause = _placeholder(name) if got == jax.dtypes.float0 else ""
                 found.append(Finding(NAME, name, None, None, None, what, text, case.label, cause))
     return found
+
+
+def _by_its_options(case: CallUnderTest) -> bool:
+    """Whether the rule is defined at these sizes without the options of the call: then no size is what it raises of."""
+    return bool(case.options) and _defined_at(replace(case, options={}), [tuple(a.shape) for a in case.arrays], 25)
+
+
+def _refuse_other_sizes(case: CallUnderTest, error: Exception) -> None:
+    """Raises NotRunError where sizes of the call are none that the example promises."""
+    reasons = (
+        (_apart, "the rule is not defined for sizes that differ where the example's are equal"),
+        (_broadcasts, "the rule broadcasts an axis that is 1 in the example, as others are"),
+        (_one_apart, "the rule is not defined where sizes that differ by one in the example do not"),
+        (_fixed, "the function accepts only the example's size of an axis"),
+    )
+    for unlike_the_example, reason in reasons:
+        if unlike_the_example(case):
+            raise NotRunError(reason) from error
 
 
 def _placeholder(name: str) -> str:

@@ -46,8 +46,8 @@ def asked(check: ModuleType, case: CallUnderTest) -> bool:
     how stable a rule is, not by its last digits."""
     if check is contract:
         return case.reshaped
-    if check is second_order:  # a backward rule that is made of rules may lose a word or a flag at the second step
-        return any(isinstance(v, str | bool) for v in case.options.values()) and second_order.of_rules(case)
+    if check is second_order:  # a backward rule made of rules may lose a word, a flag or a stride at the second step
+        return any(isinstance(v, str | int) for v in case.options.values()) and second_order.of_rules(case)
     beyond = case.long or repeated.beyond_the_example(case)
     if check not in FIRST:
         own = check is pushforward and not (beyond or case.stress)

@@ -3,7 +3,7 @@
 A call that the function or its reference refuses is simply not a case, so nothing has to be known about either.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from verify.call_under_test import CallUnderTest, with_cotangent
-from verify.generate import compared, generated_inputs, labels, repeated, shapes, signs
+from verify.generate import compared, empties, fitted, generated_inputs, labels, repeated, shapes, signs
 from verify.generate.effort import operations
 from verify.generate.options import GEOMETRY, mixtures, option_values
 from verify.generate.promised import promised
@@ -39,6 +39,7 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
             yield from repeated.calls(example, case)
             yield from compared.calls(example, case)
             yield from signs.calls(example, case)
+            yield from empties.calls(example, case)
 
 
 def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator[CallUnderTest]:
@@ -87,11 +88,11 @@ def affordable(example: CallUnderTest) -> CallUnderTest:
     for most in (64, 32, 24, 16, 12, 8, 6, 4, 3):
         smaller = sizes
         for axes in classes:
-            candidate = shapes.set_class(smaller, axes, most) if _size(smaller, axes) > most else smaller
+            candidate = shapes.set_class(smaller, axes, most) if shapes.size_of(smaller, axes) > most else smaller
             smaller = candidate if shapes.accepted(example, candidate, example.options) else smaller
         rng = np.random.default_rng((example.seed, 4))
         arrays = generated_inputs.fill(example, rng, {}, smaller)
-        case = with_cotangent(replace(example, label=f"sizes {shown(smaller)}", arrays=arrays, y_bar=()), rng)
+        case = with_cotangent(replace(example, label=f"sizes {shapes.shown(smaller)}", arrays=arrays, y_bar=()), rng)
         if smaller != sizes and operations_of(case) <= OPERATIONS:
             return case
     return example  # nothing about it is free
@@ -134,38 +135,38 @@ def _plans(
     default = dict(example.options)
     varied = all_different(example, classes, base)
     if varied != base:
-        yield f"all sizes different: {shown(varied)}", varied, default, generated_inputs.distinct
+        yield f"all sizes different: {shapes.shown(varied)}", varied, default, generated_inputs.distinct
     for axes in classes if len(classes) <= FEW_CLASSES else ():
         sizes = shapes.set_class(varied, axes, LONG)  # beyond one block of 128
         longer = sum(int(np.prod(s)) for s in sizes)
         few = longer <= MOST_ELEMENTS and not shapes.unrolled(example, axes, LONG)
         if few and shapes.accepted(example, sizes, default):
-            yield f"{_named(example, axes)} of {LONG}: {shown(sizes)}", sizes, default, generated_inputs.normal
+            yield f"{_named(example, axes)} of {LONG}: {shapes.shown(sizes)}", sizes, default, generated_inputs.normal
     for axes in classes[:1]:
-        for size in (1, max(3, _size(varied, axes) + 1)):  # one more than chunks of the example's may fill
+        for size in (1, max(3, shapes.size_of(varied, axes) + 1)):  # one more than chunks of the example's may fill
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
-                yield f"batch {size}: {shown(sizes)}", sizes, default, generated_inputs.normal
+                yield f"batch {size}: {shapes.shown(sizes)}", sizes, default, generated_inputs.normal
     choices = option_values(example)
     for mixture in mixtures(choices, rng):
-        yield from _fitted(example, classes, varied, mixture, generated_inputs.distinct)
-    for name, values in choices.items():
-        for value in values:
-            yield from _valued(example, classes, varied, name, value)
+        yield from fitted.fitted(example, classes, varied, mixture, generated_inputs.distinct)
+    for name, value in ((n, v) for n, values in choices.items() for v in values):
+        yield from fitted.valued(example, classes, varied, name, value)
     for axes in classes[1:2]:  # a stride that divides what it runs over leaves no rest, and one more does
-        longer = shapes.set_class(varied, axes, _size(varied, axes) + 1)
+        longer = shapes.set_class(varied, axes, shapes.size_of(varied, axes) + 1)
         for name in STRIDES & choices.keys():
-            yield from _fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
+            yield from fitted.fitted(example, classes, longer, {name: choices[name][0]}, generated_inputs.distinct)
     for axes in classes[1:]:
-        now = _size(varied, axes)
+        now = shapes.size_of(varied, axes)
         # Halves or pairs take twice as many, and not one more; heads that others share may be half as many.
         for several in ((1,), (now + 1, 2 * now, max(2, now // 2))):
             tried = ((size, shapes.set_class(varied, axes, size)) for size in several)
             for size, sizes in islice((t for t in tried if shapes.accepted(example, t[1], default)), 1):
-                yield f"{_named(example, axes)} of {size}: {shown(sizes)}", sizes, default, generated_inputs.distinct
+                label = f"{_named(example, axes)} of {size}: {shapes.shown(sizes)}"
+                yield label, sizes, default, generated_inputs.distinct
     for _ in range(4):
         for mixture in mixtures(choices, rng):
-            yield from _fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
+            yield from fitted.fitted(example, classes, _jittered(classes, varied, rng), mixture, generated_inputs.tied)
 
 
 def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> Iterator:
@@ -182,17 +183,7 @@ def _worded(example: CallUnderTest) -> Iterator[tuple]:
         base, classes = [tuple(a.shape) for a in example.arrays], shapes.free_classes(example)
         varied = all_different(example, classes, base)
         for name, value in words:
-            yield from _valued(example, classes, varied, name, value)
-
-
-def _valued(example: CallUnderTest, classes: list, sizes: list, name: str, value: Any) -> Iterator[tuple]:
-    """The call with an option of this value. Where that is refused, as a number of heads that must divide may be, twice
-    as many and one: a group of one channel has no variance."""
-    given = lambda v: _fitted(example, classes, sizes, {name: v}, generated_inputs.negative)  # noqa: E731
-    plans = list(given(value))
-    if not plans and type(value) is int and value > 2:
-        plans = [*given(2 * value - 2), *given(1)]
-    yield from plans
+            yield from fitted.valued(example, classes, varied, name, value)
 
 
 def all_different(example: CallUnderTest, classes: list[shapes.Axes], base: list) -> list[tuple[int, ...]]:
@@ -200,7 +191,7 @@ def all_different(example: CallUnderTest, classes: list[shapes.Axes], base: list
     rather than larger than the example's, since rules that loop over a window grow with it."""
     sizes, settled = base, set[tuple[int, int]]()
     for axes in classes:
-        wanted = min(_size(base, axes), SMALL)
+        wanted = min(shapes.size_of(base, axes), SMALL)
         used = {sizes[n][k] for n, k in settled if n in {m for m, _ in axes}}
         for size in (wanted + step for step in (0, -1, 1, -2, 2, -3, 3, 4, 5, 6, 7, 8)):
             candidate = shapes.set_class(sizes, axes, size)
@@ -211,38 +202,10 @@ def all_different(example: CallUnderTest, classes: list[shapes.Axes], base: list
     return sizes
 
 
-def _fitted(
-    example: CallUnderTest, classes: list, sizes: list, given: Mapping[str, Any], filler: Any
-) -> Iterator[tuple]:
-    """The call with these options, its sizes changed where they must be (channels for groups, rows for a window)."""
-    options = {**example.options, **given}
-    candidates = [sizes]
-    for axes in classes:
-        candidates += [shapes.set_class(sizes, axes, factor * _size(sizes, axes)) for factor in (2,)]
-        candidates += [shapes.resized(sizes, {a: 2 * sizes[a[0]][a[1]]}) for a in axes]
-    for n, axes in enumerate(classes):
-        for other in classes[n + 1 :]:
-            doubled = shapes.set_class(sizes, axes, 2 * _size(sizes, axes))
-            candidates += [shapes.resized(doubled, {a: 2 * sizes[a[0]][a[1]]}) for a in other]
-    for candidate in candidates if "groups" in given else candidates[: 1 + len(classes)]:
-        if shapes.accepted(example, candidate, options):
-            text = ", ".join(f"{k}={v!r}" for k, v in given.items())
-            yield f"{text}: {shown(candidate)}", candidate, options, filler
-            return
-
-
 def _jittered(classes: list, sizes: list, rng: np.random.Generator) -> list[tuple[int, ...]]:
     for axes in classes:
-        sizes = shapes.set_class(sizes, axes, max(1, _size(sizes, axes) + int(rng.integers(-1, 3))))
+        sizes = shapes.set_class(sizes, axes, max(1, shapes.size_of(sizes, axes) + int(rng.integers(-1, 3))))
     return sizes
-
-
-def _size(sizes: list, axes: shapes.Axes) -> int:
-    return sizes[axes[0][0]][axes[0][1]]
-
-
-def shown(sizes: list[tuple[int, ...]]) -> str:
-    return ", ".join(f"[{','.join(map(str, s))}]" for s in sizes)
 
 
 def _named(example: CallUnderTest, axes: shapes.Axes) -> str:

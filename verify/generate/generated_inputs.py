@@ -11,9 +11,9 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
-from verify.generate import far_from_zero, intervals, masks, read_by
+from verify.generate import far_from_zero, intervals, masks, read_by, thresholds
 from verify.generate.divisions import divided
-from verify.generate.domain import POSITIVE, occur_once, scale_of
+from verify.generate.domain import INCREASING, POSITIVE, occur_once, scale_of
 from verify.generate.shapes import takes_apart
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
@@ -86,6 +86,7 @@ ORDINARY: tuple[tuple[str, Filler], ...] = (
 )
 FLAT = {tied, constant, zero, signed_zeros, subnormal}
 WORDS = (2, 4)  # of a raw random key
+ORDERS = {"sort", "top_k", "cummax", "cummin"}
 FEWEST = 4  # numbers in a row that show an order
 LATER = 3  # positions
 STRESS: tuple[tuple[str, Filler], ...] = (("saturated, ±100", near_hundred), ("saturated, ±800", near_eight_hundred))
@@ -119,13 +120,17 @@ def fill(
     given = [case.tested.leaves[k] for k in case.tested.arrays]
     sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
     example = [_with_others(leaf, sizes) for leaf in given]
+    # Who sorts the only argument does not ask for it sorted.
+    sorts = len(case.perturbed) == 1 and bool(ORDERS & case.tested.primitives)
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):
             scale = scale_of(leaf.value)
             values = fillers.get(n, normal)(rng, shape, scale)
+            if fillers.get(n) is tied and POSITIVE in leaf.domain:  # ties are asked for here, not the boundary
+                values = np.where(values == 0, 2.0 ** np.round(np.log2(scale) + 1), values)
             for domain in leaf.domain:
-                values = domain.onto(rng, values, scale)
+                values = values if domain is INCREASING and leaf.guessed and sorts else domain.onto(rng, values, scale)
             if n not in fillers and POSITIVE in leaf.domain:
                 values = values + 0.1 * scale  # at the boundary only if asked
             with np.errstate(over="ignore"):
@@ -226,6 +231,7 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
     yield from far_from_zero.plans(case, apart)
+    yield from thresholds.plans(case)
     for n in positions:  # branches for small and for large numbers; one size where others are ill-conditioned
         several = ("of several magnitudes", of_several_magnitudes) if n not in apart else ("ten times as large", larger)
         yield f"{names[n]} {several[0]}", {n: several[1]}, False

@@ -12,7 +12,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest, float_outputs, with_cotangent
 from verify.generate import generated_inputs, shapes
-from verify.generate.calls import FEW_CLASSES, LONG, feasible, shown
+from verify.generate.calls import FEW_CLASSES, LONG, feasible
 from verify.generate.own_code import parts
 from verify.oracle.primal import equations
 from verify.running import WIDE
@@ -66,7 +66,7 @@ def _fits(example: CallUnderTest, sizes: list[tuple[int, ...]]) -> bool:
 
 def _made(example: CallUnderTest, sizes: list[tuple[int, ...]], n: int) -> Iterator[CallUnderTest]:
     rng = np.random.default_rng((example.seed, 18, n) if n else (example.seed, 18))
-    label = f"{example.tested.dtype.name}, sizes {shown(sizes)}"
+    label = f"{example.tested.dtype.name}, sizes {shapes.shown(sizes)}"
     arrays = generated_inputs.fill(example, rng, {}, sizes)
     if sum(int(np.prod(o.shape)) for o in float_outputs(example.tested, example.options, arrays)) > LARGEST:
         return

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.extend import core
 
@@ -86,32 +87,76 @@ def _repeats(case: CallUnderTest) -> bool:
 
 def _masked_whole(case: CallUnderTest, example: CallUnderTest) -> bool:
     """Whether a mask that the function makes of positions alone leaves a whole row nothing, unlike in the example: with
-    more queries than keys a causal mask does that to some of them, whose softmax has no value."""
-    return _leaves_nothing(case) and not _leaves_nothing(example)
+    more queries than keys a causal mask does that to some of them, whose softmax has no value. Where scores of -inf
+    leave the function its numbers all the same, it is written for such rows."""
+    found = [score for score in _left_nothing(case) if score]
+    if not found or any(_left_nothing(example)):
+        return False
+    return max(found) > -np.inf or not _has_numbers(case)
 
 
-def _leaves_nothing(case: CallUnderTest) -> bool:
+def _has_numbers(case: CallUnderTest) -> bool:
+    try:
+        known = [*case.truth.outputs, *case.truth.cotangents]
+    except Exception:  # it has no derivative there
+        return False
+    return all(bool(np.all(np.isfinite(a))) for a in known if is_float(a))
+
+
+def _left_nothing(case: CallUnderTest) -> list[float]:
+    """The score of each mask that leaves a whole row nothing, 0 of the others."""
     some, found = [], []
     try:
         closed = case.trace[0]
         # Computing what the arguments do not decide compiles each operation; most programs have no such mask.
         _by_positions(closed, lambda eqn, values: some.append(eqn), lambda eqn, values: [KNOWN] * len(eqn.outvars))
         if some:
-            told = lambda eqn, values: found.append(_holds_an_empty_row(eqn, values))  # noqa: E731
+            told = lambda eqn, values: found.append(_score_of_an_empty_row(eqn, values))  # noqa: E731
             _by_positions(closed, told, lambda eqn, values: bind(eqn, values, eqn.params))
+    except Exception:  # it cannot be traced, which `contract` says
+        return []
+    return found
+
+
+def reads_beyond(case: CallUnderTest, arrays: Sequence[Any]) -> bool:
+    """Whether the function reads past the end of arrays of these shapes by positions of its own, as the diagonal of a
+    matrix with more rows than columns: JAX reads the last entry in its place, and no derivative was promised."""
+    found: list[bool] = []
+
+    def computed(eqn, values):
+        return bind(eqn, values, eqn.params)
+
+    def gathered(eqn, values):
+        if eqn.primitive.name == "gather" and values[1] is not UNKNOWN:
+            found.append(_past_the_end(eqn, np.asarray(values[1])))
+
+    try:
+        closed = jax.make_jaxpr(case.tested.oracle(case.options))(*arrays)
+        if any(e.primitive.name == "gather" for e in equations(closed)):
+            _by_positions(closed, lambda eqn, values: None, computed, told=gathered)
     except Exception:  # it cannot be traced, which `contract` says
         return False
     return any(found)
 
 
-def _by_positions(closed: Any, mask: Callable, result: Callable, args: Sequence[Any] | None = None) -> list[Any]:
+def _past_the_end(eqn: Any, indices: np.ndarray) -> bool:
+    operand, dims = eqn.invars[0].aval.shape, eqn.params["dimension_numbers"].start_index_map
+    last = [operand[d] - eqn.params["slice_sizes"][d] for d in dims]
+    return bool(indices.size) and bool(np.any(indices > np.array(last)))
+
+
+def _by_positions(
+    closed: Any, mask: Callable, result: Callable, args: Sequence[Any] | None = None, told: Callable | None = None
+) -> list[Any]:
     """The values in a program that no argument decides, as `result(equation, values)` gives them. `mask` is told of
-    every selection between numbers, some of them known, by such a value."""
+    every selection between numbers, some of them known, by such a value, and `told` of every equation."""
 
     def equation(eqn, values):
         name, known = eqn.primitive.name, [v is not UNKNOWN for v in values]
         if name in TRANSPARENT:
-            return _by_positions(inner(eqn), mask, result, values)
+            return _by_positions(inner(eqn), mask, result, values, told)
+        if told:
+            told(eqn, values)
         selects = name == "select_n" and eqn.outvars[0].aval.ndim > 1 and is_float(eqn.outvars[0].aval)
         if selects and known[0] and any(known[1:]):
             mask(eqn, values)
@@ -122,15 +167,17 @@ def _by_positions(closed: Any, mask: Callable, result: Callable, args: Sequence[
     return walk(closed, [UNKNOWN] * len(closed.in_avals) if args is None else args, equation)
 
 
-def _holds_an_empty_row(eqn: Any, values: Sequence[Any]) -> bool:
-    """Whether the mask takes a whole row from numbers below all scores."""
+def _score_of_an_empty_row(eqn: Any, values: Sequence[Any]) -> float:
+    """The largest score in a row of which the mask takes all from numbers below all scores; 0 where there is none."""
     shape = eqn.outvars[0].aval.shape
     which, *scores = [v if v is UNKNOWN else np.broadcast_to(v, shape) for v in values]
-    empty = np.zeros(shape, bool)
+    taken = np.full(shape, np.nan)
     for n, value in enumerate(scores):
         if value is not UNKNOWN:
-            empty |= (which == n) & (value.astype(WIDE) <= NOTHING)
-    return bool(empty.all(-1).any())
+            value = value.astype(WIDE)
+            taken = np.where((which == n) & (value <= NOTHING), value, taken)
+    rows = taken.max(-1)
+    return float(rows[~np.isnan(rows)].max()) if np.any(~np.isnan(rows)) else 0.0
 
 
 def _unwritten(case: CallUnderTest) -> bool:

@@ -37,10 +37,9 @@ def _repeated(example: CallUnderTest) -> Iterator[tuple[int, np.ndarray]]:
     to one place in no order have no value."""
     if "scatter" in example.tested.primitives or any(e.params.get(PROMISED) for e in equations(example.trace[0])):
         return
-    arrays, leaves = _indices(example), [example.tested.leaves[k] for k in example.tested.arrays]
-    shapes, rng = [np.shape(a) for a in example.arrays], np.random.default_rng(0)
+    arrays = _indices(example)
     for n, indices in arrays.items():
-        if not _different(indices) or divided(rng, n, leaves, shapes, example.tested.primitives) is not None:
+        if not _different(indices) or _divides(example, n):
             continue
         beside = [other for m, other in arrays.items() if m != n and other.shape == indices.shape]
         for k in range(1, indices.size):  # of a neighbour, so that what grows in the example does not fall
@@ -62,8 +61,15 @@ def beyond_the_example(case: CallUnderTest) -> bool:
         and _different(before)
         and (_permutation(before) or bool(np.all(np.diff(before) > 0)))
         and all(_apart(other) for other in shown.values() if other.shape == before.shape)
+        and not _divides(case, n)  # an empty sequence is one
         for n, before in shown.items()
     )
+
+
+def _divides(case: CallUnderTest, n: int) -> bool:
+    leaves = [case.tested.leaves[k] for k in case.tested.arrays]
+    shapes = [np.shape(leaf.value) for leaf in leaves]
+    return divided(np.random.default_rng(0), n, leaves, shapes, case.tested.primitives) is not None
 
 
 def _indices(case: CallUnderTest) -> dict[int, np.ndarray]:

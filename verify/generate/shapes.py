@@ -6,7 +6,7 @@ convolution this finds {x batch}, {x rows}, {x columns}, {x channels, w in}, {w 
 without being told what a convolution is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +14,7 @@ import jax
 
 from verify.call_under_test import CallUnderTest, outputs
 from verify.function_under_test import INTEGER, KEY
+from verify.generate.promised import reads_beyond
 from verify.oracle.primal import HIJAX, equations
 from verify.settings import unfiltered
 from verify.time_limit import look
@@ -23,6 +24,9 @@ DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", 
 SQUARE = {"positive definite", "symmetric", "antisymmetric", "orthogonal", "lower triangular", "upper triangular"}
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 UNROLLED = 800  # equations
+FEW_ROWS = 4  # an axis no longer may be coordinates, which are as many as they are
+MOST_ROWS = 11
+PRIMES = (5, 7, 11, 13, 17, 19, 23)
 
 
 def accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mapping[str, Any]) -> bool:
@@ -83,11 +87,11 @@ def class_of(
     integers = {n for n, k in enumerate(case.tested.arrays) if case.tested.leaves[k].kind == INTEGER}
     tied = tuple(a for a in mates if _correspond(axis, a, shapes, integers))
     if tied and _free(case, (axis, *tied), shapes, size):
-        return (axis, *tied)
+        return _square(case, (axis, *tied), mates, shapes, size)
     for count in (0, 1, 2):
         for others in combinations(mates[:6], count):
             if _free(case, (axis, *others), shapes, size):
-                return (axis, *others)
+                return _square(case, (axis, *others), mates, shapes, size)
     # Halves, pairs and heads take no more by one; one head that all others share may be two or four of them, where an
     # axis that only broadcasts takes as many as the other has.
     for group in dict.fromkeys(((axis,), (axis, *tied))):
@@ -95,11 +99,23 @@ def class_of(
         if all(accepted(case, s, case.options) for s in several):
             return group
     related = [a for a in axes if a != axis and shapes[a[0]][a[1]] != size][:6]  # grouped channels: C and C / groups
-    for other in related:
-        ratio = {axis: size, other: shapes[other[0]][other[1]]}
-        if all(accepted(case, resized(shapes, {a: f * s for a, s in ratio.items()}), case.options) for f in (2, 3)):
-            return (axis, other)
+    for group in ((), *((m,) for m in mates[:2])):  # scales of groups: channels of two arrays, and C / groups
+        for other in related:
+            ratio = {a: shapes[a[0]][a[1]] for a in (axis, *group, other)}
+            if all(accepted(case, resized(shapes, {a: f * s for a, s in ratio.items()}), case.options) for f in (2, 3)):
+                return tuple(ratio)
     return None
+
+
+def _square(case: CallUnderTest, group: Axes, mates: Sequence, shapes: list[tuple[int, ...]], size: int) -> Axes:
+    """The axes with another one of the same array that is as long, where the function reads past its end if they alone
+    grow, as what takes the diagonal of a square matrix does."""
+    longer = resized(shapes, dict.fromkeys(group, size + 1))
+    for mate in [m for m in mates if m[0] == group[0][0] and m not in group]:
+        arrays = [jax.ShapeDtypeStruct(s, a.dtype) for s, a in zip(longer, case.arrays, strict=True)]
+        if reads_beyond(case, arrays) and _free(case, (*group, mate), shapes, size):
+            return (*group, mate)
+    return group
 
 
 def _free(case: CallUnderTest, group: Axes, shapes: list[tuple[int, ...]], size: int) -> bool:
@@ -159,6 +175,30 @@ def _length(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> int:
     return case.tested.compiled[key]
 
 
+def with_a_rest(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The shapes with each longer class at a prime of its own, where the function takes it: whatever goes by blocks or
+    strides leaves a rest, which sizes that people write in examples do not."""
+    taken = set[int]()
+    for axes in classes:
+        size = size_of(shapes, axes)
+        free = (p for p in PRIMES if p >= size > FEW_ROWS and p not in taken)
+        prime = next(free, size) if size <= MOST_ROWS else size
+        longer = set_class(shapes, axes, prime)
+        if prime != size and accepted(case, longer, case.options):
+            shapes = longer
+            taken.add(prime)
+    return shapes
+
+
+def with_ratio(shapes: list[tuple[int, ...]], classes: list[Axes], before: int, after: int) -> list[tuple[int, ...]]:
+    """The shapes with axes that are `before` times the smallest of their class `after` times as large as that."""
+    for axes in classes:
+        smallest = min(shapes[n][k] for n, k in axes)
+        several = [(n, k) for n, k in axes if shapes[n][k] == before * smallest > smallest]
+        shapes = resized(shapes, dict.fromkeys(several, after * smallest))
+    return shapes
+
+
 def takes_apart(case: CallUnderTest) -> bool:
     return bool(DECOMPOSITIONS & case.tested.primitives)
 
@@ -174,3 +214,11 @@ def set_class(shapes: list[tuple[int, ...]], axes: Axes, size: int) -> list[tupl
     if not first:
         return resized(shapes, dict.fromkeys(axes, size))
     return resized(shapes, {a: max(1, size * shapes[a[0]][a[1]] // first) for a in axes})
+
+
+def size_of(shapes: list[tuple[int, ...]], axes: Axes) -> int:
+    return shapes[axes[0][0]][axes[0][1]]
+
+
+def shown(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(f"[{','.join(map(str, s))}]" for s in shapes)

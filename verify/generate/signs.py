@@ -28,7 +28,7 @@ def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTes
         signs = np.where(np.arange(fresh.arrays[n].size) % 2, 1, -1).reshape(fresh.arrays[n].shape)
         arrays = tuple((a * signs).astype(a.dtype) if k == n else a for k, a in enumerate(fresh.arrays))
         case = replace(fresh, label=f"{names[n]} of both signs, above 0 in the example", arrays=arrays)
-        if _has_numbers(case):
+        if has_numbers(case):
             yield case
 
 
@@ -42,7 +42,8 @@ def _above(case: CallUnderTest, n: int) -> bool:
     return leaf.guessed and len(leaf.domain) == 1 and leaf.domain[0] in ABOVE
 
 
-def _has_numbers(case: CallUnderTest) -> bool:
+def has_numbers(case: CallUnderTest) -> bool:
+    """Whether function, oracle and rule have finite numbers here."""
     try:
         return all(map(_finite, (case.truth.outputs, case.truth.cotangents, *case.wide)))
     except Exception:  # what cannot be run here is no case

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import pallas
 
 import verify
@@ -84,3 +85,30 @@ def test_sizes_that_differ_by_one_in_the_example_do_so():
     report = verify.check(right, normal(0, 6), normal(1, 4), normal(2, 3), checks=("contract", "gradient"))
     assert report.ok, report
     assert any("differ by one" in o.reason for o in report.outcomes)
+
+
+def test_sizes_at_which_the_rule_is_right_are_no_reason_to_raise_with_an_option():
+    """A cotangent for each sample multiplies the last axis, in the example as long as the first."""
+
+    def loss(x, y, reduction="mean"):
+        each = ((x - y[..., None]) ** 2).sum((1, 2))
+        return each.mean() if reduction == "mean" else each
+
+    def backward(r, g, *, wrong, reduction="mean"):
+        x, y = r
+        d = 2 * (x - y[..., None]) * (g / len(x) if reduction == "mean" else g if wrong else g[:, None, None])
+        return d, -d.sum(-1)
+
+    def rule(wrong):
+        def chosen(x, y, reduction="mean"):
+            own = jax.custom_vjp(lambda x, y: loss(x, y, reduction))
+            fwd = lambda x, y: (loss(x, y, reduction), (x, y))  # noqa: E731
+            own.defvjp(fwd, lambda r, g: backward(r, g, wrong=wrong, reduction=reduction))
+            return own(x, y)
+
+        return chosen
+
+    numbers = np.random.default_rng(7).standard_normal
+    for wrong in (True, False):
+        report = verify.check(rule(wrong), numbers((4, 3, 4)), numbers((4, 3)), checks=("contract", "gradient"))
+        assert report.ok is not wrong, report

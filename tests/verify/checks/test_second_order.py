@@ -83,3 +83,43 @@ def test_a_backward_rule_of_rules_is_asked_twice_with_each_option(faulty):
     x = np.random.default_rng(3).standard_normal(5).astype(np.float32)
     report = verify.check(rule, x, checks=("contract", "gradient", "second order"))
     assert report.verdict == ("wrong" if faulty else "right"), report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_slope_that_is_written_with_a_sign_has_no_other_slope_at_0(wrong):
+    """sign(x) tanh(|x|) is tanh(x), and its derivative at 0 by autodiff is 0."""
+
+    def log_cosh(x):
+        return jnp.log(jnp.cosh(x))
+
+    def bwd(r, g):
+        (x,) = r
+        return (g * (jnp.sign(x) * jnp.tanh(jnp.abs(x)) if wrong else jnp.tanh(x)),)
+
+    x = np.array([0, 0.5, -1.2, 2], np.float32)
+    report = verify.check(with_arguments(log_cosh, bwd), x, checks=("gradient", "second order"))
+    assert report.ok is not wrong, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_second_derivative_is_asked_for_with_a_stride(wrong):
+    """The backward rule is a rule itself, whose own backward rule forgets the stride."""
+
+    def strided(x, stride):
+        return x[:, ::stride] ** 2
+
+    def rule(x, stride=1):
+        spread = jax.custom_vjp(lambda x, g: jnp.zeros_like(x).at[:, ::stride].set(2 * g * x[:, ::stride]))
+
+        def spread_bwd(r, t):
+            x, g = r
+            every = slice(None, None, 1 if wrong else stride)
+            by_g = 2 * (t * x)[:, every][:, : g.shape[1]]
+            return jnp.zeros_like(x).at[:, ::stride].set(2 * g * t[:, ::stride]), by_g
+
+        spread.defvjp(lambda x, g: (spread(x, g), (x, g)), spread_bwd)
+        return with_arguments(lambda x: strided(x, stride), lambda r, g: (spread(r[0], g),))(x)
+
+    x = np.random.default_rng(6).standard_normal((2, 6)).astype(np.float32)
+    report = verify.check(rule, x, checks=("contract", "gradient", "second order"), seconds=600)
+    assert report.ok is not wrong, report

@@ -46,6 +46,13 @@ def test_ties_of_ordinary_numbers_are_at_exactly_one():
     assert sorted(set(drawn.tolist())) == [-1, 0, 1]
 
 
+def test_ties_of_positive_numbers_are_not_at_zero():
+    """There a difference is a note."""
+    case = _example(describe(jnp.log, (np.abs(X) + 0.5,), None, None), "", 0)
+    drawn = generated_inputs.fill(case, np.random.default_rng(0), {0: generated_inputs.tied}, [(4, 6)])[0]
+    assert sorted(set(drawn.ravel().tolist())) == [1, 2]
+
+
 def test_labels_of_which_each_occurs_once_stay_below_the_number_of_classes():
     """As those of a contrastive loss, whose scores are square in the example."""
     scores, labels = X[:, :4], np.arange(4, dtype=np.int32)
@@ -78,3 +85,15 @@ def test_one_integer_is_varied(number, expected):
     case = _example(describe(lambda x, t: jnp.where(t > 2, x, 2 * x), (X, np.int32(number)), None, None), "", 0)
     draws = [generated_inputs.fill(case, np.random.default_rng(s), {}, [(4, 6), ()])[1] for s in range(9)]
     assert {int(d) for d in draws} == expected
+
+
+def test_what_is_sorted_need_not_be_sorted_before():
+    def drawn(function, *numbers, **options):
+        case = _example(describe(function, numbers, None, None, **options), "", 0)
+        return generated_inputs.fill(case, np.random.default_rng(0), {}, [n.shape for n in numbers])[0]
+
+    in_order = np.array([0.1, 0.4, 1.1, 1.3, 2.9, 3.0], np.float32)
+    assert not np.all(np.diff(drawn(jnp.sort, in_order)) > 0)
+    assert np.all(np.diff(drawn(lambda x: jnp.diff(x) ** 2, in_order)) > 0)
+    assert np.all(np.diff(drawn(lambda x, y: jnp.sort(x) * y, in_order, X[0])) > 0)
+    assert np.all(np.diff(drawn(jnp.sort, in_order, domain={"a": "increasing"})) > 0)

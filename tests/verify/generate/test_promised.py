@@ -77,6 +77,32 @@ def test_an_empty_row_of_the_example_is_tried_elsewhere_too():
     assert verify.check(attention_rule(False), *args, checks=("gradient",), cases=0).verdict == "wrong"
 
 
+def guarded(q, k, v):
+    """What each query sees, 0 where there is nothing, and what the backward rule reads again."""
+    seen = jnp.arange(len(k)) <= jnp.arange(len(q))[:, None] + len(k) - len(q)
+    scores, some = jnp.where(seen, q @ k.T, -jnp.inf), seen.any(1, keepdims=True)
+    largest = jnp.where(some, scores.max(1, keepdims=True), 0)
+    total = jnp.exp(scores - largest).sum(1, keepdims=True)
+    out = jnp.where(some, jnp.exp(scores - largest) @ v / jnp.where(some, total, 1), 0)
+    return out, scores, jnp.where(some, largest + jnp.log(jnp.where(some, total, 1)), -jnp.inf)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_function_may_be_written_for_rows_that_see_nothing(wrong):
+    """exp(-inf + inf) in the backward rule alone, with more queries than keys."""
+
+    def bwd(r, g):
+        q, k, v = r
+        out, scores, total = guarded(q, k, v)
+        p = jnp.exp(scores - (total if wrong else jnp.where(jnp.isfinite(total), total, 0)))
+        ds = p * (g @ v.T - (g * out).sum(1, keepdims=True))
+        return ds @ k, ds.T @ q, p.T @ g
+
+    rule = with_arguments(lambda q, k, v: guarded(q, k, v)[0], bwd)
+    report = verify.check(rule, normal(5, 4), normal(6, 4), normal(6, 3), checks=("gradient",), seconds=LONG)
+    assert report.ok is not wrong, report
+
+
 LABELS = np.array([0, 2, 4, 1], np.int32)
 
 
@@ -112,3 +138,20 @@ def test_no_row_is_beyond_the_segments_that_the_function_has():
     rule = with_arguments(means, bwd)
     report = verify.check(rule, normal(4), np.array([2, 0, 3, 1]), checks=("contract", "gradient"))
     assert report.ok, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_diagonal_is_read_of_square_matrices_alone(wrong):
+    """Of more rows than columns JAX reads the last column again, and the usual rule raises."""
+
+    def contrastive(z):
+        k = jnp.arange(len(z))
+        return -(jax.nn.log_softmax(z, 1)[k, k] + jax.nn.log_softmax(z, 0)[k, k]).mean() / 2
+
+    def bwd(r, g):
+        (z,) = r
+        p = jax.nn.softmax(z, 1) + jax.nn.softmax(z, 1 if wrong else 0)
+        return (g * (p - 2 * jnp.eye(len(z), dtype=z.dtype)) / (2 * len(z)),)
+
+    report = verify.check(with_arguments(contrastive, bwd), normal(6, 6), checks=("contract", "gradient"), seconds=LONG)
+    assert report.ok is not wrong, report

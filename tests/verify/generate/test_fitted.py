@@ -1,0 +1,66 @@
+"""Sizes that an option asks for: what leaves a rest, and groups of another size."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from tests.verify.rules import assert_only_the_fault_is_seen
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+CHECKS = ("contract", "gradient")
+RNG = np.random.default_rng(31)
+X = RNG.standard_normal((2, 8)).astype(np.float32)
+
+
+def averaged(x, size=2, ceil_mode=False, *, share=True):
+    """Means of windows side by side; with `ceil_mode` the last may be cut off by the end."""
+    count = -(-x.shape[1] // size) if ceil_mode else x.shape[1] // size
+    padded = jnp.pad(x, ((0, 0), (0, max(0, count * size - x.shape[1]))))[:, : count * size]
+    inside = np.minimum(size, x.shape[1] - size * np.arange(count))
+    return padded.reshape(len(x), count, size).sum(2) / (inside if share else size)
+
+
+def mean(x, size=2, ceil_mode=False):
+    return averaged(x, size, ceil_mode)
+
+
+def mean_bwd(r, g, *, wrong, size=2, ceil_mode=False):
+    return jax.vjp(lambda x: averaged(x, size, ceil_mode, share=not wrong), r[0])[1](g)
+
+
+def test_a_flag_is_tried_where_windows_leave_a_rest():
+    assert_only_the_fault_is_seen(mean, mean_bwd, X, checks=CHECKS)
+
+
+def scaled(x, weights, scales, group=4):
+    """Weights whose scale is that of their group of rows."""
+    return x @ (weights * jnp.repeat(scales, group, 0))
+
+
+def scaled_bwd(r, g, *, wrong, group=4):
+    x, weights, scales = r
+    shared = x.T @ g * weights
+    rows = 4 if wrong else group
+    by_scale = shared[: len(shared) // rows * rows].reshape(-1, rows, shared.shape[1]).sum(1)
+    wide = jnp.repeat(scales, group, 0)
+    by_scale = jnp.pad(by_scale, ((0, len(scales)), (0, 0)))[: len(scales)]
+    return g @ (weights * wide).T, x.T @ g * wide, by_scale
+
+
+def test_a_size_of_groups_is_tried_at_as_many_rows():
+    weights, scales = (RNG.standard_normal(s).astype(np.float32) for s in ((8, 5), (2, 5)))
+    assert_only_the_fault_is_seen(scaled, scaled_bwd, X, weights, scales, checks=CHECKS)
+
+
+def test_a_number_for_an_option_that_is_none_may_be_refused():
+    """An axis beyond the last, beside a default that is no number."""
+
+    def summed(x, axis=None):
+        if axis in (1, -1):
+            raise ValueError("axis")
+        return (x**2).sum(axis)
+
+    report = verify.check(summed, X, checks=CHECKS)
+    assert report.ok, report
