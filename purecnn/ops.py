@@ -21,8 +21,8 @@ from purecnn.geometry import Pair
 
 NHWC, HWIO = "NHWC", "HWIO"
 FEW_ROWS, LARGE_MATRIX = 64, 1 << 20  # rows of a, entries of b
-ROWS = 4  # added in one pass over the accumulator
-SMALL_IMAGE, LARGE_POSITION, POSITIONS = 64, 0, 8
+ROWS, POSITIONS = 4, 8  # added in one pass over the accumulator
+SMALL_IMAGE = 64  # positions
 
 
 def accumulation_dtype(dtype: Any) -> jnp.dtype:
