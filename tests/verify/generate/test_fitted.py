@@ -55,7 +55,7 @@ def test_a_size_of_groups_is_tried_at_as_many_rows():
 
 
 def test_a_number_for_an_option_that_is_none_may_be_refused():
-    """An axis beyond the last, beside a default that is no number."""
+    """An axis beyond the last, beside a default of None."""
 
     def summed(x, axis=None):
         if axis in (1, -1):
