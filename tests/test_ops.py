@@ -8,6 +8,7 @@ from purecnn.ops import (
     FEW_ROWS,
     LARGE_MATRIX,
     accumulation_dtype,
+    called,
     matmul_transposed,
     mean_of_channels,
     sum_to_channels,
@@ -52,6 +53,23 @@ def test_sums_to_channels_run_in_float32(dtype, shape):
 def test_sums_to_channels_step_by_step_in_a_debugger(height, width):
     with jax.disable_jit():
         assert sum_to_channels(jnp.ones((2, height, width, 2))).tolist() == [2 * width * height] * 2
+
+
+def test_a_call_that_xla_does_not_inline_has_derivatives_and_may_be_mapped():
+    def scanned(x, y):
+        return jax.lax.scan(lambda total, row: (total + jnp.sin(row) * y, None), y, x)[0]
+
+    x, y = jnp.arange(12.0).reshape(4, 3), jnp.array([0.5, 1.0, -2.0])
+    text = jax.jit(called(scanned, "scanned")).lower(x, y).as_text()
+    assert text.count('inlineable = "false"') == 1  # not the calls that a loop is made of
+    assert " call(" in jax.jit(called(scanned, "scanned")).lower(x, y).compile().as_text()
+
+    def losses(function):
+        return lambda x, y: (function(x, y) ** 2).sum()
+
+    for transform in (jax.grad, jax.hessian, lambda f: jax.vmap(f, (1, 0))):
+        expected, got = (jax.jit(transform(losses(f)))(x, y) for f in (scanned, called(scanned, "scanned")))
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 SUMMED = [(5, 3), (2, 7, 3), (0, 4, 4, 3), (2, 4, 0, 3), (4, 5, 6, 3), (3, 100, 80, 3), (2, 6, 2, 2, 3)]
