@@ -155,12 +155,13 @@ def _finite_if_anyhow(run: Callable, args: Sequence[Any]) -> Any:
     """What `run` returns. Of a program without LLVM's optimisations, in which a number that occurs twice may be rounded
     in two ways, so that no entry is the maximum, only what is finite is taken; else the program is optimised."""
     results = jax.block_until_ready(run(*args))
-    if not getattr(run, UNOPTIMISED, False) or _finite(results) or not _finite(args):
+    if not getattr(run, UNOPTIMISED, False) or finite(results) or not finite(args):
         return results
     return jax.block_until_ready(_optimised(run)(*args))
 
 
-def _finite(tree: Any) -> bool:
+def finite(tree: Any) -> bool:
+    """Whether all floating numbers in a tree of arrays are."""
     floats = [a for a in jax.tree_util.tree_leaves(tree) if is_float(a)]
     return all(bool(np.all(np.isfinite(np.asarray(a, WIDE)))) for a in floats)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import shlex
 import sys
@@ -11,7 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeGuard, get_args
 
-from purecnn.data.guards import printable
+from purecnn.data.guards import NO_ROOM, printable
 
 OF_IMAGES = {"--data-dir", "--data", "--images", "--image", "--input", "--source"}
 
@@ -41,8 +40,7 @@ def in_words(error: object) -> str:
 
 def is_of_output(error: object) -> TypeGuard[OSError]:
     """Whether it is of a print: a closed pipe, or a full disk without a name, as whoever writes a file names it."""
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    unnamed = isinstance(error, OSError) and error.filename is None and error.errno in full
+    unnamed = isinstance(error, OSError) and error.filename is None and error.errno in NO_ROOM
     return unnamed or isinstance(error, BrokenPipeError)
 
 

@@ -55,9 +55,14 @@ def as_pixels(images: Any) -> np.ndarray:
     pixels: Any = images if listed else _array(images)
     if listed or (pixels.dtype == object and pixels.ndim):  # such as a column of arrays
         pixels = _stacked(pixels)
-    batch = type(one).__module__.split(".")[0] == "torch" and pixels.ndim == 4
+    batch = is_tensor(one) and pixels.ndim == 4
     first = batch and (pixels.shape[3] not in FEW or min(pixels.shape[1:3]) <= max(FEW))
     return pixels.transpose(0, 2, 3, 1) if first else pixels
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is PyTorch's, whose images are C H W."""
+    return type(value).__module__.split(".")[0] == "torch"
 
 
 def _array(value: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gzip
 import os
@@ -18,6 +19,7 @@ import numpy as np
 HARMLESS = 2**26
 EXPANSION = 200
 CHUNK = 2**20
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit on files
 
 
 class Refused(ValueError):

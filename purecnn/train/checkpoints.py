@@ -7,7 +7,6 @@ checkpoint whose seal is missing or does not match is not read.
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
@@ -23,6 +22,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from purecnn.data.dataset import Dataset
+from purecnn.data.guards import NO_ROOM
 from purecnn.train.config import FREE, Config
 from purecnn.train.devices import is_first_process, wait_for_all
 from purecnn.train.step import TrainState
@@ -31,7 +31,6 @@ from purecnn.train.weights import name_of, write_whole
 KEPT = 2
 SEAL = "crc32.json"
 UNFINISHED = "it was not finished"
-NO_ROOM = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]  # a disk, a quota, a limit
 
 
 @dataclass
@@ -69,7 +68,7 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
         except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
             time.sleep(1)
             words = str(error).strip()
-            reason = next((each for each in NO_ROOM if each in words), words.splitlines()[0])
+            reason = next((each for each in map(os.strerror, NO_ROOM) if each in words), words.splitlines()[0])
             if "Too many open files" in words:
                 reason = "too many open files; ulimit -n 1024 allows more"
             if not Path(checkpoints.directory).parent.is_dir():

@@ -11,7 +11,7 @@ import numpy as np
 
 from purecnn.annotations import Array
 from purecnn.chain import Chain, Params
-from purecnn.data.batch_arrays import as_pixels
+from purecnn.data.batch_arrays import as_pixels, is_tensor
 from purecnn.data.dataset import to_float
 from purecnn.data.suspicions import check_pixels
 from purecnn.layers.softmax import softmax
@@ -51,7 +51,7 @@ def classify(net: Chain, metadata: ModelMetadata, params: list[Params], state: l
         pixels = as_pixels(images)
     except ValueError as error:
         raise ValueError(f"{str(error).removeprefix('data: ')}; purecnn predict RUN FILE reads files") from None
-    channels_first = type(images).__module__.split(".")[0] == "torch" and pixels.shape == (shape[2], *shape[:2])
+    channels_first = is_tensor(images) and pixels.shape == (shape[2], *shape[:2])
     pixels = pixels.transpose(1, 2, 0) if channels_first else pixels  # one image of PyTorch's
     if shape[-1] == 1 and pixels.ndim in (2, 3) and pixels.shape[-2:] == shape[:2]:
         pixels = pixels[..., None]

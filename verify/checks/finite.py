@@ -17,7 +17,7 @@ from verify.oracle.by_hand import plain
 from verify.oracle.noise import compiled_otherwise, singular
 from verify.oracle.searches import refuse_unsolved
 from verify.report.finding import Finding, NotRunError, UncheckableError
-from verify.running import OWN, call, compiled, is_float
+from verify.running import OWN, call, compiled, finite, is_float
 
 NAME = "finite"
 EVERY_CASE = True
@@ -87,8 +87,7 @@ def finite_value(case: CallUnderTest) -> bool:
     """Whether the function itself, or its reference, has a finite value here at the example's own dtype."""
     flat = case.tested.flat(case.tested.reference or case.tested.rule, case.options)
     run = compiled(case, "plain reference" if case.tested.reference else "plain", OWN, lambda: lambda a: flat(*a))
-    values = call(run, OWN, list(case.arrays))
-    return all(np.all(np.isfinite(np.asarray(y, np.float64))) for y in values if is_float(y))
+    return finite(call(run, OWN, list(case.arrays)))
 
 
 def _autodiff_is_finite(case: CallUnderTest, k: int) -> np.ndarray:

@@ -34,7 +34,7 @@ from verify.oracle.rounding import COARSE, WORSE, autodiff, of_the_rule, resolve
 from verify.oracle.searches import refuse_unsolved
 from verify.oracle.tolerance import allowed_error, any_true, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError, apart
-from verify.running import OWN, WIDE, is_float
+from verify.running import OWN, WIDE, finite, is_float
 
 NAME = "gradient"
 EVERY_CASE = True
@@ -190,7 +190,7 @@ def _by_options(found: Finding, case: CallUnderTest) -> Finding:
 def _valueless(case: CallUnderTest) -> bool:
     """Whether the function itself is not finite here, as the logarithm of a sum with weights that are all 0 is not:
     what autodiff says there is the guard of some formula."""
-    return not all(np.all(np.isfinite(y)) for y in case.truth.outputs if is_float(y))
+    return not finite(case.truth.outputs)
 
 
 def _beyond(case: CallUnderTest, wrong: np.ndarray) -> bool:

@@ -22,7 +22,7 @@ from verify.oracle.primal import CALLS, equations, inlined, is_call, kept
 from verify.oracle.searches import searches
 from verify.oracle.tolerance import any_true, largest, unit_roundoff, wrong_elements
 from verify.report.finding import Finding, NotRunError
-from verify.running import RULE, WIDE, call, compiled, pullback
+from verify.running import RULE, WIDE, call, compiled, finite, pullback
 
 NAME = "second order"
 APART = 1e-3  # of the largest element: autodiff of a search is 0, or does not run, where it is no derivative
@@ -81,14 +81,12 @@ def _continues(case: CallUnderTest) -> bool:
     u = _directions(case)
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
     here = _oracle(case, arrays, y_bar, u)
-    if here is None or any(not np.all(np.isfinite(e)) for e in here) or _findings(_beside(case, -1)):
+    if here is None or not finite(here) or _findings(_beside(case, -1)):
         return False
     for sign in (1, -1):
         if _apart(here, _oracle(case, _beside(case, sign).at(WIDE), y_bar, u), SMOOTH):
             return False
-    rule = case.tested.flat(case.tested.rule, case.options)
-    own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
-    return _apart(here, call(own, WIDE, arrays, y_bar, u), 2 * SMOOTH)
+    return _apart(here, _own(case, arrays, y_bar, u), 2 * SMOOTH)
 
 
 def _apart(expected: list[np.ndarray], got: list[np.ndarray] | None, part: float) -> bool:
@@ -120,10 +118,8 @@ def _beside(case: CallUnderTest, sign: int = 1) -> CallUnderTest:
 def _findings(case: CallUnderTest) -> list[Finding]:
     u = _directions(case)
     arrays, y_bar = case.at(WIDE), case.cotangent(WIDE, case.y_bar)
-    rule = case.tested.flat(case.tested.rule, case.options)
-    own = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
     try:
-        got = [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, u)]
+        got = _own(case, arrays, y_bar, u)
     except NotRunError:
         raise
     except Exception as error:
@@ -136,7 +132,7 @@ def _findings(case: CallUnderTest) -> list[Finding]:
 
     def of_one(k):
         alone = [v if j == k else np.zeros_like(v) for j, v in enumerate(u)]
-        return alone, [np.asarray(g, WIDE) for g in call(own, WIDE, arrays, y_bar, alone)]
+        return alone, _own(case, arrays, y_bar, alone)
 
     found = _against_oracle(case, arrays, y_bar, u, got, room)
     if found and len(u) > 1:  # blamed is the cotangent whose derivative is wrong, not what it is taken by
@@ -163,6 +159,13 @@ def _consistent(case, arrays, y_bar, u) -> bool:
 def _of_its_cotangent(name: str, found: Finding) -> Finding:
     where = f"{found.argument}{list(found.index)}" if found.index is not None else found.argument
     return replace(found, argument=name, index=None, message=f"its cotangent's derivative by {where}: {found.message}")
+
+
+def _own(case, arrays, y_bar, u) -> list[np.ndarray]:
+    """The rule's own second derivative."""
+    rule = case.tested.flat(case.tested.rule, case.options)
+    run = compiled(case, "second", WIDE, lambda: _gradient_of_gradient(rule, case.perturbed), once=True)
+    return [np.asarray(g, WIDE) for g in call(run, WIDE, arrays, y_bar, u)]
 
 
 def _oracle(case, arrays, y_bar, u) -> list[np.ndarray] | None:

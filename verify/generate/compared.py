@@ -11,7 +11,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.oracle.primal import CALLS, TRANSPARENT, inner, is_call, kept, walk
-from verify.running import WIDE, is_float
+from verify.running import finite
 
 # What the comparison with a number tells apart: this plus that number. Not `lt`, with which JAX itself counts negative
 # indices from the end.
@@ -43,7 +43,7 @@ def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTes
 def _has_a_value(case: CallUnderTest) -> bool:
     """Whether the rule gives numbers there: with NaN a function says, since it cannot raise, that this is no call."""
     try:
-        return all(np.all(np.isfinite(np.asarray(y, WIDE))) for y in case.own[0] if is_float(y))
+        return finite(case.own[0])
     except Exception:  # it does not run, which `contract` says
         return True
 

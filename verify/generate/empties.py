@@ -21,7 +21,7 @@ def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTes
         if np.ndim(leaf.value) != 1 or divided(rng, n, leaves, shapes, example.tested.primitives) is None:
             continue
         parts, pointers = np.asarray(fresh.arrays[n]), not np.asarray(leaf.value)[0]
-        sizes = np.diff(parts) if pointers else parts.copy()
+        sizes = np.diff(parts) if pointers else parts
         if sizes.size < 2 or not np.all(np.diff(leaf.value) if pointers else leaf.value):
             continue
         for k in sorted({1, sizes.size - 1}):  # in the middle and at the end

@@ -29,7 +29,7 @@ def fitted(
     options = {**example.options, **given}
     candidates = [sizes]
     for axes in classes:
-        candidates += [shapes.set_class(sizes, axes, factor * shapes.size_of(sizes, axes)) for factor in (2,)]
+        candidates.append(shapes.set_class(sizes, axes, 2 * shapes.size_of(sizes, axes)))
         candidates += [shapes.resized(sizes, {a: 2 * sizes[a[0]][a[1]]}) for a in axes]
     for n, axes in enumerate(classes):
         for other in classes[n + 1 :]:

@@ -11,7 +11,7 @@ from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.generate.domain import occur_once
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_call, walk
-from verify.running import WIDE, is_float
+from verify.running import WIDE, finite, is_float
 
 NOTHING = -1e4  # numbers below it stand for a score that does not count
 KNOWN, UNKNOWN = object(), object()  # a value that is not computed; one that the arguments decide
@@ -97,10 +97,9 @@ def _masked_whole(case: CallUnderTest, example: CallUnderTest) -> bool:
 
 def _has_numbers(case: CallUnderTest) -> bool:
     try:
-        known = [*case.truth.outputs, *case.truth.cotangents]
+        return finite((case.truth.outputs, case.truth.cotangents))
     except Exception:  # it has no derivative there
         return False
-    return all(bool(np.all(np.isfinite(a))) for a in known if is_float(a))
 
 
 def _left_nothing(case: CallUnderTest) -> list[float]:

@@ -5,14 +5,14 @@ alone. So a difference there is a note, and only where function, oracle and rule
 root is said to differ, nor a rule that returns NaN there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.generate.domain import NONNEGATIVE, POSITIVE, SIGN
-from verify.running import is_float
+from verify.running import finite
 
 ABOVE = (SIGN[0], POSITIVE, NONNEGATIVE)
 LOOPS = {"while"}  # Newton's method for a root may never end below 0
@@ -45,10 +45,6 @@ def _above(case: CallUnderTest, n: int) -> bool:
 def has_numbers(case: CallUnderTest) -> bool:
     """Whether function, oracle and rule have finite numbers here."""
     try:
-        return all(map(_finite, (case.truth.outputs, case.truth.cotangents, *case.wide)))
+        return finite((case.truth.outputs, case.truth.cotangents, case.wide))
     except Exception:  # what cannot be run here is no case
         return False
-
-
-def _finite(arrays: Sequence[np.ndarray]) -> bool:
-    return all(bool(np.all(np.isfinite(a))) for a in arrays if is_float(a))
