@@ -11,10 +11,10 @@ from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.generate.domain import occur_once
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_call, walk
-from verify.running import WIDE, finite, is_float
+from verify.running import WIDE, finite, is_float, quickly
 
 NOTHING = -1e4  # numbers below it stand for a score that does not count
-KNOWN, UNKNOWN = object(), object()  # a value that is not computed; one that the arguments decide
+UNKNOWN = object()  # a value that the arguments decide
 
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
@@ -104,38 +104,26 @@ def _has_numbers(case: CallUnderTest) -> bool:
 
 def _left_nothing(case: CallUnderTest) -> list[float]:
     """The score of each mask that leaves a whole row nothing, 0 of the others."""
-    some, found = [], []
+
+    def masks(eqn, known):
+        number = eqn.outvars[0].aval.ndim > 1 and is_float(eqn.outvars[0].aval)
+        return number and known[0] and any(known[1:])
+
     try:
-        closed = case.trace[0]
-        # Computing what the arguments do not decide compiles each operation; most programs have no such mask.
-        _by_positions(closed, lambda eqn, values: some.append(eqn), lambda eqn, values: [KNOWN] * len(eqn.outvars))
-        if some:
-            told = lambda eqn, values: found.append(_score_of_an_empty_row(eqn, values))  # noqa: E731
-            _by_positions(closed, told, lambda eqn, values: bind(eqn, values, eqn.params))
+        return [_score_of_an_empty_row(eqn, values) for eqn, values in _by_positions(case.trace[0], "select_n", masks)]
     except Exception:  # it cannot be traced, which `contract` says
         return []
-    return found
 
 
 def reads_beyond(case: CallUnderTest, arrays: Sequence[Any]) -> bool:
     """Whether the function reads past the end of arrays of these shapes by positions of its own, as the diagonal of a
     matrix with more rows than columns: JAX reads the last entry in its place, and no derivative was promised."""
-    found: list[bool] = []
-
-    def computed(eqn, values):
-        return bind(eqn, values, eqn.params)
-
-    def gathered(eqn, values):
-        if eqn.primitive.name == "gather" and values[1] is not UNKNOWN:
-            found.append(_past_the_end(eqn, np.asarray(values[1])))
-
     try:
         closed = jax.make_jaxpr(case.tested.oracle(case.options))(*arrays)
-        if any(e.primitive.name == "gather" for e in equations(closed)):
-            _by_positions(closed, lambda eqn, values: None, computed, told=gathered)
+        reads = _by_positions(closed, "gather", lambda eqn, known: known[1])
     except Exception:  # it cannot be traced, which `contract` says
         return False
-    return any(found)
+    return any(_past_the_end(eqn, values[1]) for eqn, values in reads)
 
 
 def _past_the_end(eqn: Any, indices: np.ndarray) -> bool:
@@ -144,26 +132,43 @@ def _past_the_end(eqn: Any, indices: np.ndarray) -> bool:
     return bool(indices.size) and bool(np.any(indices > np.array(last)))
 
 
-def _by_positions(
-    closed: Any, mask: Callable, result: Callable, args: Sequence[Any] | None = None, told: Callable | None = None
-) -> list[Any]:
-    """The values in a program that no argument decides, as `result(equation, values)` gives them. `mask` is told of
-    every selection between numbers, some of them known, by such a value, and `told` of every equation."""
+def _by_positions(closed: Any, primitive: str, wanted: Callable) -> list[tuple[Any, list[Any]]]:
+    """The equations of a primitive that are `wanted(equation, which operands no argument decides)`, each with the values
+    of its operands, UNKNOWN where an argument decides them."""
+    if not any(e.primitive.name == primitive for e in equations(closed)):
+        return []
+    found: list[tuple[Any, list[bool]]] = []
+
+    def run():  # in one program: each operation by itself takes as long to compile
+        values: list[Any] = []
+
+        def seen(eqn, operands):
+            known = [v is not UNKNOWN for v in operands]
+            if eqn.primitive.name == primitive and wanted(eqn, known):
+                found.append((eqn, known))
+                values.append([v for v in operands if v is not UNKNOWN])
+
+        _walk_known(closed, [UNKNOWN] * len(closed.in_avals), seen)
+        return values
+
+    program = quickly(run).trace()
+    values = jax.device_get(program.lower().compile()()) if found else []
+    filled = (iter(of_one) for of_one in values)
+    return [(eqn, [next(v) if k else UNKNOWN for k in known]) for (eqn, known), v in zip(found, filled, strict=True)]
+
+
+def _walk_known(closed: Any, args: Sequence[Any], seen: Callable[[Any, list[Any]], None]) -> list[Any]:
+    """The values in a program that no argument decides; every equation is `seen` with those of its operands."""
 
     def equation(eqn, values):
-        name, known = eqn.primitive.name, [v is not UNKNOWN for v in values]
-        if name in TRANSPARENT:
-            return _by_positions(inner(eqn), mask, result, values, told)
-        if told:
-            told(eqn, values)
-        selects = name == "select_n" and eqn.outvars[0].aval.ndim > 1 and is_float(eqn.outvars[0].aval)
-        if selects and known[0] and any(known[1:]):
-            mask(eqn, values)
-        if not all(known) or name in ("scan", "while", "cond") or is_call(eqn, CALLS):
+        seen(eqn, values)
+        if eqn.primitive.name in TRANSPARENT:
+            return _walk_known(inner(eqn), values, seen)
+        if any(v is UNKNOWN for v in values) or eqn.primitive.name in ("scan", "while", "cond") or is_call(eqn, CALLS):
             return [UNKNOWN] * len(eqn.outvars)
-        return result(eqn, values)
+        return bind(eqn, values, eqn.params)
 
-    return walk(closed, [UNKNOWN] * len(closed.in_avals) if args is None else args, equation)
+    return walk(closed, args, equation)
 
 
 def _score_of_an_empty_row(eqn: Any, values: Sequence[Any]) -> float:
