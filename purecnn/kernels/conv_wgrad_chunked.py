@@ -37,9 +37,10 @@ from purecnn.annotations import Array
 from purecnn.chunks import chunks_that_fit, sum_chunks
 from purecnn.geometry import ConvDims
 from purecnn.offsets import read_axis
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, called
 
 CHUNK_BYTES = 3 << 20  # of patches: what stays in the cache
+STRIP_BYTES = 5 << 20  # an image of more is cut: of smaller strips the products are too short
 NARROW = 16  # output channels, up to which pairs of outputs fill a product better
 
 
@@ -80,18 +81,19 @@ def _row_bytes(x, dims: ConvDims) -> int:
 
 def _of_chunk(x, y_bar, dims: ConvDims):
     """w̄ of a few images, (g, kh·kw·C/g, D/g), summed over strips of rows where the patches of one are too many."""
-    strips = chunks_that_fit(dims.output[0], _row_bytes(x, dims), CHUNK_BYTES)
+    strips = chunks_that_fit(dims.output[0], _row_bytes(x, dims), STRIP_BYTES)
     if strips == 1:
         return _product(x, y_bar, dims)
     height = dims.output[0] // strips
     reads = dims.stride[0] * (height - 1) + dims.dilation[0] * (dims.size[0] - 1) + 1
     x = lax.pad(x, jnp.zeros((), x.dtype), dims.input_pad)
     sizes = {"input": (reads, x.shape[2]), "output": (height, dims.output[1]), "padding": ((0, 0), (0, 0))}
-    strip = dataclasses.replace(dims, **sizes)
+    # A call, so that XLA cuts the rows out before it transposes them: both at once take as long as half the product.
+    product = called(functools.partial(_product, dims=dataclasses.replace(dims, **sizes)), "product")
 
     def add(total, i):
         rows = lax.dynamic_slice_in_dim(x, dims.stride[0] * height * i, reads, 1)
-        return total + _product(rows, lax.dynamic_slice_in_dim(y_bar, height * i, height, 1), strip), None
+        return total + product(rows, lax.dynamic_slice_in_dim(y_bar, height * i, height, 1)), None
 
     shape = (dims.groups, math.prod(dims.size) * dims.in_channels // dims.groups, dims.out_channels // dims.groups)
     zeros = lax.full_like(x, 0, accumulation_dtype(x.dtype), shape)

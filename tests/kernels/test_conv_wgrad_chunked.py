@@ -11,13 +11,19 @@ from tests.oracles.agreement import assert_close
 from verify.running import quickly
 
 
+def of_size(monkeypatch, room):
+    """Chunks and strips of this many bytes of patches."""
+    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", room)
+    monkeypatch.setattr(conv_wgrad_chunked, "STRIP_BYTES", room)
+
+
 @pytest.mark.parametrize(
     ("room", "chunks"), [(0, 6), (3100, 3), (1 << 20, 1)], ids=["strips of a row", "three chunks", "one chunk"]
 )
 def test_chunks_of_any_size_give_the_same_sum(monkeypatch, room, chunks):
     """The patches of an image take 1512 bytes."""
     taken = []
-    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", room)
+    of_size(monkeypatch, room)
     monkeypatch.setattr(
         conv_wgrad_chunked, "sum_chunks", lambda f, n, *arrays: taken.append(n) or sum_chunks(f, n, *arrays)
     )
@@ -39,7 +45,7 @@ def test_strips_of_rows_with_stride_padding_dilation_and_groups(monkeypatch):
     y_bar = rng.integers(-3, 4, (2, *dims.output, 6))
     _, (_, w_bar, _) = loops.conv2d(y_bar, x, w, **options)
     two_rows = 4 * dims.output[1] * w[..., 0].size * 2 * 2
-    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", two_rows)
+    of_size(monkeypatch, two_rows)
     assert dims.output[0] == 6
     got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
     assert_close(got, w_bar, 0)
@@ -55,7 +61,7 @@ def test_a_narrow_product_takes_two_outputs_at_once(monkeypatch, room, stride, k
     y_bar = rng.integers(-3, 4, (3, *dims.output, 16))
     assert dims.output[1] % 2 == 0
     assert conv_wgrad_chunked._by_pairs(dims)
-    monkeypatch.setattr(conv_wgrad_chunked, "CHUNK_BYTES", room)
+    of_size(monkeypatch, room)
     _, (_, w_bar, _) = loops.conv2d(y_bar, x, w, **options)
     got = quickly(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims))(*map(np.float32, (x, y_bar)))
     assert_close(got, w_bar, 0)
@@ -90,11 +96,11 @@ def test_other_products_take_one(w_shape, options):
     assert not conv_wgrad_chunked._by_pairs(conv_dims("test", (1, 8, 8, 2), w_shape, **options))
 
 
-def test_one_large_image_takes_a_padded_copy_and_a_chunk_of_patches():
+def test_one_large_image_takes_a_padded_copy_and_a_strip_of_patches():
     """10 rows of every 4 that are read, materialised for all strips at once, took 15 MB."""
     dims = conv_dims("test", (1, 256, 256, 16), (7, 7, 16, 16), padding="SAME")
     x = jax.ShapeDtypeStruct((1, 256, 256, 16), "float32")
     compiled = jax.jit(lambda x, y_bar: conv_wgrad_chunked.weight_cotangent(x, y_bar, dims)).lower(x, x).compile()
     padded = 4 * (256 + 6) ** 2 * 16
-    columns = conv_wgrad_chunked.CHUNK_BYTES // 2  # of a strip, from which its patches are copied
-    assert compiled.memory_analysis().temp_size_in_bytes < padded + conv_wgrad_chunked.CHUNK_BYTES + columns
+    columns = conv_wgrad_chunked.STRIP_BYTES // 2  # of a strip, from which its patches are copied
+    assert compiled.memory_analysis().temp_size_in_bytes < padded + conv_wgrad_chunked.STRIP_BYTES + columns

@@ -133,8 +133,8 @@ def _past_the_end(eqn: Any, indices: np.ndarray) -> bool:
 
 
 def _by_positions(closed: Any, primitive: str, wanted: Callable) -> list[tuple[Any, list[Any]]]:
-    """The equations of a primitive that are `wanted(equation, which operands no argument decides)`, each with the values
-    of its operands, UNKNOWN where an argument decides them."""
+    """The equations of a primitive that are `wanted(equation, which operands no argument decides)`, each with its
+    operands' values, UNKNOWN where an argument decides them."""
     if not any(e.primitive.name == primitive for e in equations(closed)):
         return []
     found: list[tuple[Any, list[bool]]] = []
