@@ -151,7 +151,8 @@ def _by_positions(closed: Any, primitive: str, wanted: Callable) -> list[tuple[A
         _walk_known(closed, [UNKNOWN] * len(closed.in_avals), seen)
         return values
 
-    program = quickly(run).trace()
+    jitted: Any = quickly(run)
+    program = jitted.trace()
     values = jax.device_get(program.lower().compile()()) if found else []
     filled = (iter(of_one) for of_one in values)
     return [(eqn, [next(v) if k else UNKNOWN for k in known]) for (eqn, known), v in zip(found, filled, strict=True)]
