@@ -21,9 +21,10 @@ class EndlessError(RuntimeError):
 
 
 def look(case: CallUnderTest) -> None:
-    """Trace a rule that holds itself for the first time; raises EndlessError where it differentiates itself."""
+    """Trace a rule that holds itself for the first time; raises EndlessError where it differentiates itself. Under a
+    profiler, which Python has but one of, nothing is counted."""
     codes, depth = _of_themselves(case.tested.rule), dict[types.CodeType, int]()
-    if not codes:
+    if not codes or sys.getprofile():
         return
 
     def count(frame, event, argument):
@@ -36,7 +37,6 @@ def look(case: CallUnderTest) -> None:
                     "end: differentiate a function without the rule"
                 )
 
-    before = sys.getprofile()
     sys.setprofile(count)
     try:
         case.trace  # noqa: B018 (whatever else it raises, `contract` says)
@@ -45,7 +45,7 @@ def look(case: CallUnderTest) -> None:
     except Exception:
         return
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
 
 
 def _of_themselves(rule: Any) -> dict[types.CodeType, str]:

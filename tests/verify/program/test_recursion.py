@@ -1,5 +1,6 @@
 """A rule that differentiates itself would be traced without end."""
 
+import cProfile
 import sys
 
 import jax
@@ -41,6 +42,15 @@ def test_a_rule_that_differentiates_itself_is_wrong(made, part):
         assert report.verdict == "wrong"
         assert f"its {part} differentiates the function by this very rule" in str(report), report
     assert sys.getprofile() is None
+
+
+def test_a_profiler_goes_on():
+    """Counting calls took its place, and it saw nothing from then on."""
+    rule = jax.custom_vjp(lambda x: jnp.sin(x))
+    rule.defvjp(lambda x: (rule(x), jnp.cos(x)), lambda c, g: (c * g,))
+    with cProfile.Profile() as profiler:
+        assert verify.check(rule, X, cases=1).verdict == "right"
+        assert sys.getprofile() is profiler
 
 
 def test_a_rule_may_call_itself_on_its_halves():
