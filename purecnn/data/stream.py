@@ -91,9 +91,9 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     batch_size = batch_size if single else len(images)
     length = _length(source)
     if steps_per_epoch is None and length is None:
-        raise ValueError(
-            "steps_per_epoch: got none, expected the number of batches in an epoch: the data do not say it"
-        )
+        again = "; list(data) says it, of a zip or a generator" if isinstance(source, _Once) else ""
+        expected = f"expected the number of batches in an epoch: the data do not say it{again}"
+        raise ValueError(f"steps_per_epoch: got none, {expected}")
     steps = steps_per_epoch or -(-int(length or 1) // (batch_size if single else 1))
     shape = (steps * batch_size, *images.shape[1:])
     return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
