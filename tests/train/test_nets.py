@@ -167,3 +167,17 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 2
     assert done.stderr.startswith("purecnn: init_weights: ")
+
+
+@pytest.mark.parametrize(("missing", "last", "words"), [
+    ("best.safetensors", False, "there is no best.safetensors: these are the weights after the last epoch"),
+    ("best.safetensors", True, ""),
+    ("metrics.jsonl", False, ""),
+])  # fmt: skip
+def test_a_run_without_its_best_weights_is_a_warning(tmp_path, recwarn, missing, last, words):
+    for name in ("best.safetensors", "weights.safetensors"):
+        write(tmp_path / name)
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n')
+    (tmp_path / missing).unlink()
+    load_net(tmp_path, last=last)
+    assert [str(one.message).partition(": ")[2] for one in recwarn] == [words] * bool(words)
