@@ -94,8 +94,9 @@ def restore(
     """
     steps = sorted(checkpoints.all_steps(), reverse=True)
     damage = {step: _damage(Path(checkpoints.directory) / str(step)) for step in steps}
-    if steps and all(damage.values()) and any(reason != UNFINISHED for reason in damage.values()):
-        folder = Path(checkpoints.directory).parent
+    folder = Path(checkpoints.directory).parent
+    over = (folder / "test.json").is_file()  # whose only checkpoint was finished, though a copy may lack its seal
+    if steps and all(damage.values()) and (over or any(reason != UNFINISHED for reason in damage.values())):
         raise ValueError(
             f"{checkpoints.directory / str(steps[0])} is damaged ({damage[steps[0]]}), and there is no other to resume "
             f"from; a new run may begin with --init-weights {shlex.quote(str(folder))}"

@@ -25,7 +25,7 @@ from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.options import as_written
 from purecnn.train.own_code import in_one_line, model_hint, near, of_library, place_of_code
 from purecnn.train.step import TrainState
-from purecnn.train.weights import load_weights, name_of, require_finite_weights
+from purecnn.train.weights import import_hint, load_weights, name_of, require_finite_weights
 
 
 def make_net(model: str, classes: int) -> Chain:
@@ -115,7 +115,13 @@ def load_net(
         which = which if begun else "no epoch of this run is over: these are the weights that it began with"
         if not (begun and last):
             warnings.warn(f"{path}: {which}", stacklevel=3)
-    metadata = read_model_metadata(file)
+    try:
+        metadata = read_model_metadata(file)
+    except ValueError as error:
+        if not folder.is_dir():
+            raise
+        what = str(error).partition(", or the folder")[0].removesuffix(import_hint(file))  # it is of a run already
+        raise ValueError(what + ("" if last else "; --last takes those of the last epoch")) from error
     metadata = dataclasses.replace(metadata, model=RENAMED.get(metadata.model, metadata.model))
     try:
         net = net or make_net(metadata.model, len(metadata.classes))
@@ -191,7 +197,9 @@ def init_from_weights(
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error
     if known.model != metadata.model:
-        raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {metadata.model}")
+        named = not known.model.startswith(":")  # as those are that a program made
+        hint = f"; --model {known.model} is theirs" if named else ""
+        raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {metadata.model}{hint}")
     note = f"begins with the weights of {path}"
     if known.classes != metadata.classes:
         last = max(i for i, each in enumerate(start.params) if each)

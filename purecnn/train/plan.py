@@ -8,6 +8,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import jax
 import optax
@@ -19,7 +20,7 @@ from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.pipeline import fits_on_device, in_files, steps_in_a_block
 from purecnn.data.readers import read
-from purecnn.train.config import Config, how_to_read, require, resolved
+from purecnn.train.config import Config, Model, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
@@ -193,8 +194,8 @@ def warn_of_lone_images(config: Config, start: TrainState) -> None:
 
 
 def warn_of_last_layer(net: Chain, config: Config) -> None:
-    """Of a net whose outputs are no logits, where the loss takes these."""
-    last = net.layers[-1].name if net.layers else ""
+    """Of a net of one's own whose outputs are no logits, where the loss takes these."""
+    last = net.layers[-1].name if net.layers and config.model not in get_args(Model) else ""
     if config.loss == "softmax_cross_entropy" and last in ACTIVATIONS:
         applied = last == "softmax"
         why = "which the loss applies as well" if applied else "and the loss takes numbers of any sign and size"

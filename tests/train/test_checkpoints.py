@@ -115,6 +115,17 @@ def test_where_none_was_ever_finished_it_is_from_the_start(two, tmp_path):
     assert len(messages) == 2
 
 
+def test_a_copy_of_a_finished_run_whose_checkpoints_lack_their_seals_is_not_begun_anew(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
+        path.unlink()
+    (tmp_path / "run" / "test.json").write_text("{}")
+    with pytest.raises(
+        ValueError, match=r"checkpoints/2 is damaged \(it was not finished\), .* --init-weights \S+/run"
+    ):
+        go_on(tmp_path / "run")
+
+
 def test_all_damaged_is_refused_and_nothing_is_removed(two, tmp_path):
     shutil.copytree(two, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
@@ -158,7 +169,13 @@ def test_the_identity_sees_one_changed_pixel_and_one_changed_shape():
     assert known["data"] != identity_of(data, state(0), Config())["data"]
 
 
-REASONS = ["No space left on device", "Disk quota exceeded", "File too large", "Permission denied", "Read-only file system"]
+REASONS = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Permission denied",
+    "Read-only file system",
+]
 
 
 @pytest.mark.parametrize("reason", REASONS)

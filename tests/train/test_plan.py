@@ -134,7 +134,8 @@ def test_an_option_that_nothing_reads_is_a_warning(recwarn, options, reader):
 @pytest.mark.parametrize(("last", "warned"), [(nn.sigmoid(), True), (nn.relu(), True), (nn.dense(2), False)])
 def test_a_net_that_ends_with_an_activation_is_a_warning(recwarn, last, warned):
     net = purecnn.Chain("own", (nn.flatten(), nn.dense(2), last))
-    warn_of_last_layer(net, Config(loss="squared_error"))
-    warn_of_last_layer(net, Config(loss="softmax_cross_entropy"))
+    warn_of_last_layer(net, Config(model=":own", loss="squared_error"))
+    warn_of_last_layer(net, Config(model="mlp", loss="softmax_cross_entropy"))  # which is as the lecture has it
+    warn_of_last_layer(net, Config(model=":own", loss="softmax_cross_entropy"))
     message = f"net: own ends with {last.name}, and the loss takes numbers of any sign and size: leave it out"
     assert [str(one.message) for one in recwarn] == [message] * warned
