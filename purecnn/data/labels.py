@@ -40,6 +40,8 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
     Without a column `split` all are to train on. Files may be named by whole paths, and in Windows' spelling. Raises
     ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
     """
+    if not table.exists() and (root / table).is_file():
+        raise Refused(f"{table}: there is no such file; did you mean --labels {root / table}?")
     if table.is_dir():
         raise Refused(f"{table}: is a folder, expected a table of the images, as CSV")
     found: dict[str, tuple[str, SplitName]] = {}

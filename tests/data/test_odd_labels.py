@@ -149,3 +149,13 @@ def test_blank_lines_before_the_columns_are_passed_over_and_counted(tmp_path):
     table.write_bytes(b"\r\n\nfile,class\r\na.png,cat\r\nb.png,\r\n")
     with pytest.raises(ValueError, match=r"line 5: got 'b.png' and ''"):
         read_labels(table, tmp_path)
+
+
+def test_a_table_that_is_in_the_folder_of_the_images_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "pets")
+    (tmp_path / "pets" / "labels.csv").write_text("file,class\n")
+    with pytest.raises(
+        ValueError, match=r"^labels\.csv: there is no such file; did you mean --labels pets/labels\.csv"
+    ):
+        read("folder", "pets", labels="labels.csv")
