@@ -174,7 +174,8 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
     got = f"a {type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
-    raise ValueError(f"data: got {got}, expected (images, labels) or a dict of both")
+    rest = "; leave the rest out" if isinstance(item, tuple | list) and len(item) > 2 else ""
+    raise ValueError(f"data: got {got}, expected (images, labels) or a dict of both{rest}")
 
 
 def _is_single(item: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -103,6 +104,11 @@ def fit(
     classes = None if classes is None else _named(classes)
     found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
     if isinstance(found.train, Stream):
+        if (asked := options.get("batch_size", found.train.batch_size)) != found.train.batch_size:
+            message = (
+                f"batch_size: got {asked}, which changes nothing: the batches have {found.train.batch_size} images"
+            )
+            warnings.warn(message, stacklevel=4)
         # One batch a dispatch: images wait for no others, and memory holds a few batches.
         config = dataclasses.replace(config, batch_size=found.train.batch_size, steps_per_dispatch=1)
     config = dataclasses.replace(config, **_where(data, config))

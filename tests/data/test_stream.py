@@ -112,6 +112,7 @@ def test_a_whole_set_is_read(source):
     ("item", "message"),
     [
         ({"picture": IMAGES, "label": LABELS}, "data: got picture, label, expected one of image, images, "),
+        ((IMAGES, LABELS, LABELS), "data: got a tuple of 3, expected .*; leave the rest out$"),
         (IMAGES, "data: got ndarray, expected .images, labels. or a dict of both"),
         ((IMAGES, LABELS[:3]), r"data: labels: got uint8\(3,\), expected integers, one for each of 10"),
         ((IMAGES, LABELS / 2), r"data: labels: got float64\(10,\), expected integers"),
