@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import shlex
 import sys
@@ -13,6 +15,7 @@ from typing import Any, TypeGuard, get_args
 from purecnn.data.guards import NO_ROOM, printable
 
 OF_IMAGES = {"--data-dir", "--data", "--images", "--image", "--input", "--source"}
+OF_PATHS = {"--data-dir", "--labels", "--run-dir", "--init-weights", "--out", "--config"}
 
 
 def complain(error: object, code: int) -> int:
@@ -56,6 +59,8 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         size = f"{value} {after}" if after.isdigit() else value
         if option in ("--image-size", "--image_size") and re.fullmatch(r"\d+[^\d.]+\d+", size):
             raise ValueError(f"image_size: got {size}, expected one number, both height and width")
+    if name in ("train", "data"):  # of others something else may stand behind a path
+        _refuse_parts_of_a_path(words)
     first = {"train": 0, "data": 1}.get(name, len(words))  # the position at which a bare word means nothing
     bare = list(words[first : first + 1] if words[:first] in ([], ["show"]) else [])
     given = [word.partition("=")[2] for word in words if word.startswith("--data=")]
@@ -78,6 +83,21 @@ def refuse_misplaced(name: str, words: Sequence[str]) -> None:
         kind = "data" if word in DATA_NAMES else "model" if word in get_args(Model) else ""
         if kind:
             raise ValueError(f"{kind}: got {word} without an option, expected --{kind} {word}")
+
+
+def _refuse_parts_of_a_path(words: Sequence[str]) -> None:
+    """Raise ValueError for a path with spaces that the shell has divided, and where a pattern became many paths."""
+    for at, option in enumerate(words):
+        behind = list(itertools.takewhile(lambda word: not word.startswith("-"), words[at + 1 :]))
+        if option.replace("_", "-") not in OF_PATHS or len(behind) < 2:
+            continue
+        name = option[2:].replace("-", "_")
+        if _is_path(" ".join(behind)):
+            whole = shlex.quote(" ".join(behind))
+            raise ValueError(f"{name}: got {len(behind)} words, expected one: {option} {whole}")
+        if all(map(_is_path, behind)):
+            one = os.path.relpath(os.path.commonpath([os.path.abspath(path) for path in behind]))
+            raise ValueError(f"{name}: got {len(behind)} paths, expected one: {option} {shlex.quote(one)} has all")
 
 
 def _is_path(word: str) -> bool:

@@ -52,6 +52,8 @@ def as_pixels(images: Any) -> np.ndarray:
     listed = isinstance(images, list | tuple) and len(images) > 0
     one = next(iter(images)) if listed else images
     require_pixels(one)
+    if listed and isinstance(one, list | tuple) and len(one) == 2 and np.ndim(one[1]) != np.ndim(one[0]):
+        raise ValueError("data: images: got pairs, as (images, labels), expected images alone")
     pixels: Any = images if listed else _array(images)
     if listed or (pixels.dtype == object and pixels.ndim):  # such as a column of arrays
         pixels = _stacked(pixels)

@@ -6,6 +6,7 @@ import errno
 import functools
 import gzip
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ HARMLESS = 2**26
 EXPANSION = 200
 CHUNK = 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit on files
+ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # of a scheme, which has two letters at least: c:/ is a disk of Windows
 
 
 class Refused(ValueError):
@@ -32,6 +34,13 @@ class Refused(ValueError):
 def printable(text: str) -> str:
     """In one line: signs that are not printable, as a file's name may have, are escaped."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def fetch_hint(path: Path | str) -> str:
+    """At the end of an error, of an address in the place of a file; "" for all else. A Path has one slash of two."""
+    if not ADDRESS.match(str(path)) or os.path.lexists(path):
+        return ""
+    return "; /… alone, without file:" if str(path).startswith("file:") else "; fetch it first, as with curl -O"
 
 
 def in_bytes(count: int) -> str:
@@ -53,7 +62,7 @@ def naming(path: Path | str) -> Iterator[None]:
     except Refused:
         raise
     except FileNotFoundError:
-        raise Refused(f"{path}: there is no such file") from None
+        raise Refused(f"{path}: there is no such file{fetch_hint(path)}") from None
     except MemoryError as error:
         raise Refused(f"{path}: does not fit in memory") from error
     except Exception as error:

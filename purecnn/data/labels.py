@@ -22,8 +22,11 @@ CLASS = ("class", "label", "labels", "class_name", "category", "target")
 SPLIT = "split"
 TRUTH = ("true", "false", "0", "1")
 SAYS_SPLIT = {f"{before}{name}": TRUTH for before in ("is_", "") for name in NAMES}
-"""Columns that say of every line whether it is of one split, as fastai's is_valid."""
+SAYS_SPLIT |= dict.fromkeys(("fold", "folds", "kfold", "k_fold", "cv_fold"), tuple(map(str, range(100))))
+"""Columns that say of every line whether it is of one split, as fastai's is_valid, or which part it is of."""
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
+GROUP = re.compile(r"(patient|subject|person|participant)(_?(id|no|nr|number|name))?|(group|case|study|scan)_id")
+"""A column of what several images show."""
 BETWEEN = r"[|,;+&/ ]+"  # several classes in one cell
 MISSING = {"nan", "null", "n/a", "#n/a", "<na>"}  # what other programs write where there is nothing
 BEYOND = "\0"  # where the cells are that no column has; no column is called so
@@ -37,13 +40,15 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
     Without a column `split` all are to train on. Files may be named by whole paths, and in Windows' spelling. Raises
     ValueError, naming the line, for a file that leads out of the folder or has two classes, and an empty cell.
     """
+    if not table.exists() and (root / table).is_file():
+        raise Refused(f"{table}: there is no such file; did you mean --labels {root / table}?")
     if table.is_dir():
         raise Refused(f"{table}: is a folder, expected a table of the images, as CSV")
     found: dict[str, tuple[str, SplitName]] = {}
     with naming(table), open(table, newline="", encoding=_encoding(table), errors="surrogateescape") as lines:
-        first, begin = lines.readline(), 0
-        if first.lower().startswith("sep="):  # which is for Excel alone
-            begin, first = lines.tell(), lines.readline()
+        first, begin, before = lines.readline(), 0, 0
+        while first.lower().startswith("sep=") or (first and not first.strip()):  # which is for Excel alone, or nothing
+            begin, before, first = lines.tell(), before + 1, lines.readline()
         lines.seek(begin)
         rows = csv.DictReader(lines, restkey=BEYOND, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
         head = [re.sub(r"[ -]+", "_", (name or "").strip().lower()) for name in rows.fieldnames or ()]
@@ -51,7 +56,9 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         if not all(columns):
             kind = kind_of(table) or ("JSON" if first.lstrip().startswith(("{", "[")) else "")
             got = f"{kind}, not CSV" if kind else f"the columns {', '.join(head)[:60] or 'none'}"
-            hint = "; save it as CSV" if kind else _columns_hint(head, columns[0], columns[1], first)
+            hint = _columns_hint(head, columns[0], columns[1], first)
+            if kind:
+                hint = "; unpack it" if "archive" in kind else "; save it as CSV"
             raise Refused(f"{table}: got {got}; expected file and class in the first line{hint}")
         for name in columns:
             if head.count(name) > 1:
@@ -60,10 +67,11 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
             warnings.warn(f"{table}: the column {others[0]} is passed over, {columns[1]} has the classes", stacklevel=3)
         rows.fieldnames = head
         splits = set() if SPLIT in head else {*head} - {*columns, ""}  # columns that only hold names of splits
+        group, splits_of = next((name for name in head if GROUP.fullmatch(name)), ""), dict[str, dict[str, str]]()
         for row in rows:
             splits = {name for name in splits if (row[name] or "").strip().casefold() in SAYS_SPLIT.get(name, NAMES)}
             file, label = ((row[name] or "").strip() for name in columns)
-            where = f"{table}: line {rows.line_num + bool(begin)}"
+            where = f"{table}: line {rows.line_num + before}"
             if "\n" in file + label:
                 begins = (file if "\n" in file else label).split("\n")[0]
                 raise Refused(
@@ -80,6 +88,8 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
                 raise Refused(f"{where}: got the split {split!r}, expected train, val or test")
             file = _inside(table, root, file)
             line: tuple[str, SplitName] = (readable_name(_of_windows(label)), NAMES[split.casefold()])
+            if group and row[group]:
+                splits_of.setdefault(row[group].strip(), {})[file] = line[1]
             if found.setdefault(file, line) != line:
                 now, before = (" of ".join(each) if SPLIT in head else each[0] for each in (line, found[file]))
                 raise Refused(f"{where}: {file} has the class {now} here and {before} in an earlier line")
@@ -87,10 +97,25 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         name = min(splits)
         expected = "a column split of train, val and test" if name in SAYS_SPLIT else "it to be called split"
         warnings.warn(f"{table}: the column {name} is passed over, expected {expected}", stacklevel=3)
+    _warn_of_groups(table, group, splits_of, divided=SPLIT in head)
     if not found:
         raise Refused(f"{table}: got no line, expected one for every image")
     _warn_of_no_classes(table, list(dict.fromkeys(label for label, _ in found.values())))
     return found
+
+
+def _warn_of_groups(table: Path, group: str, splits_of: dict[str, dict[str, str]], *, divided: bool) -> None:
+    """Of images of one patient, and the like, that are not kept together: `splits_of` each, {file: split}."""
+    for one, files in splits_of.items():
+        splits, which = {*files.values()}, f"images of {group} {one}"
+        if divided and len(splits) > 1:
+            what = f"{which} are in {' and '.join(sorted(splits))}: the accuracy says little of others"
+        elif not divided and len(files) > 1:
+            what = f"{which} may be trained on and tested with; a column split keeps those of one {group} together"
+        else:
+            continue
+        warnings.warn(f"{table}: {what}", stacklevel=4)
+        return
 
 
 def _warn_of_no_classes(table: Path, labels: list[str]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from purecnn.data.dataset import SplitName
 from purecnn.data.file_kinds import NO_IMAGE, SUFFIXES, reason_of
-from purecnn.data.file_tree import inside, readable_name, subfolders, walk
+from purecnn.data.file_tree import files_in, inside, readable_name, subfolders, walk
 from purecnn.data.guards import Refused
 
 NAMES: dict[str, SplitName] = {
@@ -74,6 +76,7 @@ def split_folders(root: Path, names: Sequence[str], *, train: bool = True) -> di
         raise Refused(f"{root}: got only {got}, expected train beside them, or a folder for every class")
     if with_files:
         without = f"; --data-dir {root / found['train']} leaves them out" if "train" in found else ""
+        without = without if len(found) == 1 else "; moved elsewhere, purecnn predict takes them"
         raise Refused(
             f"{root / with_files[0]}: got images beside {one} that are in no folder of a class, "
             f"expected one for every class{without}"
@@ -142,6 +145,8 @@ def require_no_masks(root: Path, names: Sequence[str]) -> None:
 def kind_hint(path: Path) -> str:
     """Of a file that other tools read images from, what is to be done instead; "" for one of another kind."""
     name = path.name.lower()
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return f"; --labels {path} takes a table, --data-dir the folder of its images"
     published = next((kind for part, kind in PUBLISHED.items() if part in name), "")
     if published:
         return f"; --data {published} reads {path.name}"
@@ -181,12 +186,31 @@ def place_hint(root: Path) -> str:
     if len(names) > 1:
         return f"; did you mean {place}?" if place != root else ""
     files = [] if names else walk(place, {})
+    if place == root and files and (whole := _of_classes(root.parent)):
+        return f"; did you mean {whole}, of which {root.name} is one class?"
     if any(path.suffix.lower() in SUFFIXES for path in files):
         table = next((str(path) for path in files if path.suffix.lower() in (".csv", ".tsv")), "")
         one = f"; {place.name} alone has images: add a folder for another class, or" if place != root else ";"
         named = f"--labels {table} may be" if table else "--labels names"
         return f"{one} {named} a table of images that lie in no folders of their classes; purecnn predict needs none"
     return next(filter(None, map(kind_hint, files)), "")
+
+
+def _of_classes(folder: Path) -> Path | None:
+    """It, where all folders in it have images, as those of classes have."""
+    names = subfolders(folder)
+    have = (any(path.suffix.lower() in SUFFIXES for path in files_in(folder / name)) for name in names)
+    return folder if len(names) > 1 and all(have) else None
+
+
+def missing_hint(path: Path) -> str:
+    """Of a folder that is not there the one that may be meant: without quotes and patterns, or called much like it."""
+    plain = Path(re.sub(r"\\(.)", r"\1", str(path)).strip(" '\""))
+    pattern = next((place for place in path.parents if re.search(r"[*?]", str(path)) and "*" not in str(place)), path)
+    beside = subfolders(path.parent) if path.parent.is_dir() else []
+    near = [path.parent / name for name in difflib.get_close_matches(path.name, beside, n=1)]
+    meant = next((place for place in (plain, pattern, *near) if place.is_dir() and place != Path()), None)
+    return "" if meant is None else f"; did you mean --data-dir {shlex.quote(str(meant))}?"
 
 
 def _has_files(folder: Path) -> bool:

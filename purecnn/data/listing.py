@@ -19,6 +19,7 @@ from purecnn.data.labels import read_labels
 from purecnn.data.layout import (
     kind_hint,
     like_hint,
+    missing_hint,
     place_hint,
     require_no_masks,
     require_some_class,
@@ -75,8 +76,11 @@ def list_folder(
     each, and train may be missing. Raises ValueError for any other layout.
     """
     if not root.is_dir():
-        what = f"is a file{kind_hint(root)}" if root.is_file() else "there is no such folder"
-        raise Refused(f"{root}: {what}; --data-dir says in which folder the images are")
+        what, hint = (
+            ("is a file", kind_hint(root)) if root.is_file() else ("there is no such folder", missing_hint(root))
+        )
+        where = "" if "?" in hint or "--data-dir" in hint else "; --data-dir says in which folder the images are"
+        raise Refused(f"{root}: {what}{hint}{where}")
     if labels is None:
         found = split_folders(root, subfolders(root), train=known is None)
         if found and "train" not in found:
@@ -149,7 +153,8 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
         names += [readable_name(path[len(str(root)) :].replace(os.sep, "/").lstrip("/")) for path in inside]
         labels += [classes.index(name)] * len(good)
     if not paths:
-        raise Refused(f"{root}: got no folder of a class with images{place_hint(root)}")
+        hint = place_hint(root) or "; put some there, or remove it"
+        raise Refused(f"{root}: got no folder of a class with images{hint}")
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 

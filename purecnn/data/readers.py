@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from purecnn.data.dataset import Dataset, Streaming
+from purecnn.data.guards import fetch_hint
 from purecnn.data.holdout import TEST_SHARE, VAL_SHARE, warn_of_absent_classes, with_validation
 from purecnn.data.repeated_files import warn_of_repeated_files
 from purecnn.data.suspicions import check_pixels, warn_of_like_names, warn_of_repeats
@@ -63,8 +64,8 @@ def read(
         raise ValueError(f"data_dir: got none, expected the {'folder' if name == 'folder' else 'file'} to read")
     if path is not None and not path.strip():
         raise ValueError(f"data_dir: got {path!r}, expected a file or folder; is a variable of the shell empty?")
-    if path is not None and re.match(r"\w+://", path):
-        raise ValueError(f"data_dir: got {path!r}, expected a file or folder of this machine")
+    if path is not None and (hint := fetch_hint(path)):
+        raise ValueError(f"data_dir: got {path!r}, expected a file or folder of this machine{hint}")
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if size is not None and (name != "folder" or min(size) < 1):
         expected = "none: only the images of a folder are resized" if name != "folder" else "two integers, at least 1"

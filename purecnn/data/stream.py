@@ -91,9 +91,9 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     batch_size = batch_size if single else len(images)
     length = _length(source)
     if steps_per_epoch is None and length is None:
-        raise ValueError(
-            "steps_per_epoch: got none, expected the number of batches in an epoch: the data do not say it"
-        )
+        again = "; list(data) says it, of a zip or a generator" if isinstance(source, _Once) else ""
+        expected = f"expected the number of batches in an epoch: the data do not say it{again}"
+        raise ValueError(f"steps_per_epoch: got none, {expected}")
     steps = steps_per_epoch or -(-int(length or 1) // (batch_size if single else 1))
     shape = (steps * batch_size, *images.shape[1:])
     return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
@@ -174,7 +174,8 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
     got = f"a {type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
-    raise ValueError(f"data: got {got}, expected (images, labels) or a dict of both")
+    rest = "; leave the rest out" if isinstance(item, tuple | list) and len(item) > 2 else ""
+    raise ValueError(f"data: got {got}, expected (images, labels) or a dict of both{rest}")
 
 
 def _is_single(item: Any) -> bool:

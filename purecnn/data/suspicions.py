@@ -89,10 +89,12 @@ def check_pixels(images: np.ndarray, where: str) -> None:
 
 
 def warn_of_like_names(data: Dataset) -> None:
-    """Of two classes whose names differ in upper and lower case alone, or in how their words are set apart."""
+    """Of two classes whose names differ in upper and lower case alone, or in how words or numbers are written."""
     first: dict[str, str] = {}
     for name in data.classes:
         words = " ".join(re.split(BETWEEN_WORDS, name.casefold())).strip()
+        if re.fullmatch(r"\d+(\.0+)?", words):
+            words = str(int(words.partition(".")[0]))
         if (other := first.setdefault(words, name)) != name:
             message = f"{other!r} and {name!r} are two classes, expected one name for each"
             warnings.warn(f"{data.name}: {message}", stacklevel=3)
@@ -104,8 +106,13 @@ def pixel_hint(images: np.ndarray) -> str:
         return "; images / 255 makes them" if 0 <= images.min() <= images.max() <= 255 else ""
     if images.dtype == bool:
         return "; images.astype(np.float32) makes them"
-    whole = images.dtype.kind in "iu" and 0 <= images.min() <= images.max() <= 255
-    return "; images.astype(np.uint8) makes them" if whole else ""
+    if images.dtype.kind not in "iu":
+        return ""
+    low, high = int(images.min()), int(images.max())
+    if 0 <= low <= high <= 255:
+        return "; images.astype(np.uint8) makes them"
+    how = f"images / {2**16 - 1 if high < 2**16 else high}" if low >= 0 else "(images - images.min()) / np.ptp(images)"
+    return f"; {how} makes them"
 
 
 def label_hint(labels: np.ndarray) -> str:

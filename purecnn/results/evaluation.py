@@ -94,10 +94,9 @@ def load_data(config: Config, trained: Trained, *, others: bool = False) -> Data
     *size, channels = trained.metadata.input_shape
     how: dict[str, Any] = how_to_read(config)
     if config.data == "folder":
-        how |= {"white": trained.metadata.white, "channels": channels}
+        how |= {"white": trained.metadata.white, "channels": channels, "classes": trained.metadata.classes}
         if others:  # as predict brings them to the net
             how |= {"image_size": tuple(size), "background": trained.metadata.background}
-            how |= {"classes": trained.metadata.classes}
     data = with_classes(read(config.data, config.data_dir, **how), trained.metadata.classes)
     for name, got, expected in (
         ("classes", data.classes, trained.metadata.classes),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 from purecnn.data.file_kinds import may_be_image
 from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
+from purecnn.data.guards import fetch_hint
 from purecnn.data.image_file import MEGAPIXELS, Decoding
 from purecnn.results.trained import Trained, make_classifier
 from purecnn.train.classifying import AT_ONCE
 
-ADDRESS = re.compile("(https?|ftp|s3|gs|file):/")
-FETCH = "expected a file; fetch it first, as with curl -O"
+ARRAYS = "purecnn.load(RUN).predict takes arrays of others"
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
 
 def _no_file(path: Path) -> str:
     """What is no file and stands for others, and what to do instead; "" for all else."""
-    if ADDRESS.match(str(path)):
-        return f"is an address, {FETCH}"
+    if hint := fetch_hint(path):
+        return f"is an address, expected a file{hint}"
     names = str(path) == "-" or (str(path).startswith("@") and Path(str(path)[1:]).is_file())
     return "names are not read from elsewhere; xargs hands them over" if names and not path.exists() else ""
 
@@ -76,7 +75,7 @@ def predict(
     """
     shape = trained.metadata.input_shape
     if shape[2] not in (1, 3):
-        raise ValueError(f"net: got one for {shape[2]} channels, expected 1 or 3: grey images or coloured ones")
+        raise ValueError(f"net: got one for {shape[2]} channels, expected 1 or 3, as files have; {ARRAYS}")
     decoding = Decoding(trained.metadata.background, trained.metadata.white, max_megapixels)
     classify, waiting = make_classifier(trained), list(files)
     for start in range(0, len(waiting), AT_ONCE):

@@ -45,7 +45,8 @@ def _write_report(folder: Path, data: Dataset | None, drawings: Path, out: Path,
     require_run(folder)
     trained, metrics = load_trained(folder), read_metrics(folder)
     if not metrics:
-        raise ValueError(f"{folder / 'metrics.jsonl'}: got no line, expected at least one epoch")
+        again = "purecnn train --run-dir RUN --resume writes it again"
+        raise ValueError(f"{folder / 'metrics.jsonl'}: got no line, expected at least one epoch; {again}")
     config = read_config(folder)
     data = data or load_data(dataclasses.replace(config, data_dir=data_dir or config.data_dir), trained)
     split = "test" if data.test is not None else "val" if data.val is not None else "train"

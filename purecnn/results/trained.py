@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from purecnn.chain import Chain, Params
+from purecnn.data.guards import fetch_hint
 from purecnn.train.classifying import AT_ONCE, outputs, probabilities
 from purecnn.train.metadata import ModelMetadata
 from purecnn.train.nets import load_net
@@ -29,7 +30,8 @@ class Trained:
 def require_run(folder: Path) -> None:
     """Raise ValueError if `folder` is not the folder of a run."""
     if not has_config(folder):
-        raise ValueError(f"{folder}: got no config.yaml, expected the folder of a run")
+        lost = "; put it back, as of a folder that was copied whole" if (folder / "best.safetensors").is_file() else ""
+        raise ValueError(f"{folder}: got no config.yaml, expected the folder of a run{lost or fetch_hint(folder)}")
 
 
 def load_trained(path: Path | str, *, last: bool = False) -> Trained:

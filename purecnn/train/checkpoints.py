@@ -7,6 +7,7 @@ checkpoint whose seal is missing or does not match is not read.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -68,7 +69,10 @@ def save(checkpoints: Manager, now: TrainState, progress: Progress, identity: di
         except Exception as error:  # what the libraries below raise for a full disk is not always an OSError
             time.sleep(1)
             words = str(error).strip()
-            reason = next((each for each in map(os.strerror, NO_ROOM) if each in words), words.splitlines()[0])
+            reason = next(
+                (each for each in map(os.strerror, (*NO_ROOM, errno.EACCES, errno.EROFS)) if each in words),
+                words.splitlines()[0],
+            )
             if "Too many open files" in words:
                 reason = "too many open files; ulimit -n 1024 allows more"
             if not Path(checkpoints.directory).parent.is_dir():
@@ -90,8 +94,9 @@ def restore(
     """
     steps = sorted(checkpoints.all_steps(), reverse=True)
     damage = {step: _damage(Path(checkpoints.directory) / str(step)) for step in steps}
-    if steps and all(damage.values()) and any(reason != UNFINISHED for reason in damage.values()):
-        folder = Path(checkpoints.directory).parent
+    folder = Path(checkpoints.directory).parent
+    over = (folder / "test.json").is_file()  # whose only checkpoint was finished, though a copy may lack its seal
+    if steps and all(damage.values()) and (over or any(reason != UNFINISHED for reason in damage.values())):
         raise ValueError(
             f"{checkpoints.directory / str(steps[0])} is damaged ({damage[steps[0]]}), and there is no other to resume "
             f"from; a new run may begin with --init-weights {shlex.quote(str(folder))}"
@@ -141,7 +146,10 @@ def _require_same(checkpoints: Manager, found: dict[str, Any], expected: dict[st
     differing += [f"{name}: got {here.get(name, 'none')}, expected {there.get(name, 'none')}"
                   for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]  # fmt: skip
     if differing:
-        raise ValueError(f"{checkpoints.directory}: of another model or other data: {differing[0]}")
+        of_data = differing[0].startswith(("classes: ", "data: "))
+        run = shlex.quote(str(Path(checkpoints.directory).parent))
+        again = f"; with these a new run may begin, by --init-weights {run}" if of_data else ""
+        raise ValueError(f"{checkpoints.directory}: of another model or other data: {differing[0]}{again}")
 
 
 def _damage(folder: Path) -> str:

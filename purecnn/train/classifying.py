@@ -18,6 +18,7 @@ from purecnn.layers.softmax import softmax
 from purecnn.train.metadata import ModelMetadata
 
 AT_ONCE = 128  # images
+KINDS = {1: "L", 3: "RGB"}  # PIL's names of what has so many channels
 
 
 def normalize(metadata: ModelMetadata, images: Array) -> Array:
@@ -58,14 +59,27 @@ def classify(net: Chain, metadata: ModelMetadata, params: list[Params], state: l
     pixels = pixels[None] if pixels.shape == shape else pixels
     if pixels.shape[1:] != shape or not len(pixels):
         expected = f"(N, {', '.join(map(str, shape))}), or one image without N"
-        first = "; of N C H W: images.transpose(0, 2, 3, 1)" if pixels.shape[1:] == (shape[2], *shape[:2]) else ""
-        raise ValueError(f"images: got shape {pixels.shape}, expected {expected}; purecnn predict resizes files{first}")
+        hint = _shape_hint(pixels.shape, shape)
+        raise ValueError(f"images: got shape {pixels.shape}, expected {expected}; purecnn predict resizes files{hint}")
     if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
         raise TypeError(f"images: got {pixels.dtype}, expected uint8, or floating numbers as it was trained on")
     check_pixels(pixels, "predict")
     pixels = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
     parts = [pixels[start : start + AT_ONCE] for start in range(0, len(pixels), AT_ONCE)]
     return np.concatenate([np.asarray(_probabilities(net, metadata, params, state, part)) for part in parts])
+
+
+def _shape_hint(got: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """What makes images of a shape `got` those that a net takes, (H, W, C); "" where that is not known."""
+    height, width, channels = expected
+    if got[1:] == (channels, height, width):
+        return "; of N C H W: images.transpose(0, 2, 3, 1)"
+    sides, have = (got[-3:-1], got[-1]) if len(got) > 2 else (got, 1)
+    if len(got) < 2 or channels not in KINDS or have not in (1, 3, 4):
+        return ""
+    size = f".resize(({width}, {height}))" if sides != (height, width) else ""
+    kind = f".convert({KINDS[channels]!r})" if have != channels else ""
+    return f"; PIL's image{kind}{size} is one that it takes" if kind or size else ""
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -39,6 +40,8 @@ from purecnn.train.own_code import of_library
 from purecnn.train.plan import channels_to_read, output_shape, prepare
 from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
+
+PAIRS = {2: ("train", "test"), 3: ("train", "val", "test")}  # splits, by the number of pairs of arrays
 
 
 @contextmanager
@@ -82,8 +85,8 @@ def fit(
     `data`: a folder of images or an .npz file, by its path; a Dataset; (images, labels), arrays or tensors; or anything
     that gives batches of these, or dicts of both, whenever it is iterated: a DataLoader, tf.data, grain, a Hugging Face
     set; or a dict of such by split, {"train": …, "val": …, "test": …}, or a tuple of arrays to train and to test with,
-    ((images, labels), (images, labels)), as Keras has them. `steps_per_epoch` is for what does not say its
-    length. Images are uint8 or floating, as the net is to see them.
+    ((images, labels), (images, labels)), as Keras has them; of three, those between validate. `steps_per_epoch` is for
+    what does not say its length. Images are uint8 or floating, as the net is to see them.
     `val` and `test` are the like, read into memory; without `val`, arrays hold out `val_share`, and of batches the last
     weights are the best. `config` and `options` are those of the command: epochs=10, learning_rate=0.1, run_dir="run".
     A resumed run takes from an iterable what is left of its epoch, in the order in which that gives it.
@@ -101,6 +104,11 @@ def fit(
     classes = None if classes is None else _named(classes)
     found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
     if isinstance(found.train, Stream):
+        if (asked := options.get("batch_size", found.train.batch_size)) != found.train.batch_size:
+            message = (
+                f"batch_size: got {asked}, which changes nothing: the batches have {found.train.batch_size} images"
+            )
+            warnings.warn(message, stacklevel=4)
         # One batch a dispatch: images wait for no others, and memory holds a few batches.
         config = dataclasses.replace(config, batch_size=found.train.batch_size, steps_per_dispatch=1)
     config = dataclasses.replace(config, **_where(data, config))
@@ -160,8 +168,8 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         splits = {NAMES[name]: each for name, each in data.items() if name in NAMES}
         val, test = (splits.get(name) if given is None else given for name, given in (("val", val), ("test", test)))
         return as_dataset(splits["train"], val, test, config, steps_per_epoch=steps_per_epoch)
-    if isinstance(data, tuple) and len(data) == 2 and all(map(is_pair, data)):  # as Keras' load_data gives them
-        return as_dataset(dict(zip(("train", "test"), data, strict=True)), val, test, config)
+    if isinstance(data, tuple) and len(data) in PAIRS and all(map(is_pair, data)):  # as Keras' load_data gives them
+        return as_dataset(dict(zip(PAIRS[len(data)], data, strict=True)), val, test, config)
     if isinstance(data, Dataset):
         found = data
     elif isinstance(data, str | Path):

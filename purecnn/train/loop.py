@@ -37,7 +37,7 @@ from purecnn.train.run_folder import (
     write_skipped,
     write_test,
 )
-from purecnn.train.stopping import Diverged, best_line, how_to_go_on, reason_to_stop, untrained
+from purecnn.train.stopping import Diverged, best_line, how_to_go_on, how_to_mend, reason_to_stop, untrained
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
             return finish(run, console)
         return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), run.plan.data)
     except Refused as fault:  # an image that is read only now
-        more = f"{run.saved()}; put an image there and resume with: {resume_command(run.folder)}"
-        raise Refused(f"{fault}; {more}") from fault
+        mend = how_to_mend(str(fault), run.plan.data)
+        raise Refused(f"{fault}; {run.saved()}; {mend}: {resume_command(run.folder)}") from fault
     except Diverged:
         if run.progress.metrics and is_first_process():
             from purecnn.train.plots import draw_curves

@@ -17,6 +17,7 @@ import optax
 
 from purecnn import models
 from purecnn.chain import Chain, Params
+from purecnn.data.guards import fetch_hint
 from purecnn.train.classifying import classify
 from purecnn.train.config import RENAMED, Model
 from purecnn.train.devices import Devices
@@ -24,7 +25,7 @@ from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.options import as_written
 from purecnn.train.own_code import in_one_line, model_hint, near, of_library, place_of_code
 from purecnn.train.step import TrainState
-from purecnn.train.weights import load_weights, name_of, require_finite_weights
+from purecnn.train.weights import import_hint, load_weights, name_of, require_finite_weights
 
 
 def make_net(model: str, classes: int) -> Chain:
@@ -104,13 +105,23 @@ def load_net(
     """What a file says of itself, the net, its parameters and state; of a run's folder see `weights_file`.
 
     `net` stands in for the one that the file names. Raises FileNotFoundError, or ValueError naming the file and what is
-    wrong with it. A run of which no epoch is over warns: it has nothing but what it began with.
+    wrong with it. Warns of a run that has no best weights, as before its first epoch is over.
     """
     folder = Path(path)
     file, metrics = weights_file(folder, last=last), folder / "metrics.jsonl"
-    if folder.is_dir() and not (metrics.is_file() and metrics.stat().st_size):
-        warnings.warn(f"{path}: no epoch of this run is over: these are the weights that it began with", stacklevel=3)
-    metadata = read_model_metadata(file)
+    if folder.is_dir() and not (folder / "best.safetensors").is_file():
+        begun = metrics.is_file() and metrics.stat().st_size
+        which = "there is no best.safetensors: these are the weights after the last epoch"
+        which = which if begun else "no epoch of this run is over: these are the weights that it began with"
+        if not (begun and last):
+            warnings.warn(f"{path}: {which}", stacklevel=3)
+    try:
+        metadata = read_model_metadata(file)
+    except ValueError as error:
+        if not folder.is_dir():
+            raise
+        what = str(error).partition(", or the folder")[0].removesuffix(import_hint(file))  # it is of a run already
+        raise ValueError(what + ("" if last else "; --last takes those of the last epoch")) from error
     metadata = dataclasses.replace(metadata, model=RENAMED.get(metadata.model, metadata.model))
     try:
         net = net or make_net(metadata.model, len(metadata.classes))
@@ -156,7 +167,7 @@ def load(run: Path | str, *, last: bool = False, net: Chain | None = None) -> Lo
     if not isinstance(path, str):
         raise TypeError(f"run: got {type(run).__name__}, expected the folder of a run, or a file of weights")
     if not os.path.exists(path):
-        raise FileNotFoundError(f"{path}: there is no such file, nor a run")
+        raise FileNotFoundError(f"{path}: there is no such file, nor a run{fetch_hint(path)}")
     metadata, chain, params, state = load_net(path, last=last, net=net)
     return Loaded(chain, params, state, metadata)
 
@@ -179,14 +190,16 @@ def init_from_weights(
         same = known.model == metadata.model and known.classes == metadata.classes
         known, _, params, state = load_net(path, net=net if same else None)
     except FileNotFoundError as error:
-        what = "there is no such file, nor a run that has weights"
+        what = f"there is no such file, nor a run that has weights{fetch_hint(path)}"
         if path in get_args(Model) or path.lower() in ("imagenet", "true", "default"):
             what += "; none are downloaded: purecnn import-weights converts a file of torchvision's or timm's"
         raise ValueError(f"init_weights: {path}: {what}") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"init_weights: {error}") from error
     if known.model != metadata.model:
-        raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {metadata.model}")
+        named = not known.model.startswith(":")  # as those are that a program made
+        hint = f"; --model {known.model} is theirs" if named else ""
+        raise ValueError(f"init_weights: {path}: got weights of {known.model}, expected of {metadata.model}{hint}")
     note = f"begins with the weights of {path}"
     if known.classes != metadata.classes:
         last = max(i for i, each in enumerate(start.params) if each)

@@ -8,6 +8,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import jax
 import optax
@@ -19,13 +20,16 @@ from purecnn.data.batches import batch_count
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.pipeline import fits_on_device, in_files, steps_in_a_block
 from purecnn.data.readers import read
-from purecnn.train.config import Config, how_to_read, require, resolved
+from purecnn.train.config import Config, Model, how_to_read, require, resolved
 from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.nets import init_from_weights, make_net, weights_file
 from purecnn.train.optimizers import make_optimizer
 from purecnn.train.step import Augment, TrainState, initial_state
+
+ACTIVATIONS = ("softmax", "sigmoid", "tanh", "relu", "relu6", "leaky_relu", "gelu")
+MOMENTUM = ("sgd", "nesterov", "rmsprop")  # optimisers that have one
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def prepare(
     net = net or make_net(config.model, len(data.classes))
     steps_per_epoch = batch_count(samples, batch_size)
     warn_of_few_updates(config, steps_per_epoch)
+    warn_of_idle_options(config)
     optimizer = make_optimizer(config, steps_per_epoch)
     metadata = ModelMetadata(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     if data.decoding is not None:
@@ -100,8 +105,7 @@ def prepare(
         if file == config.init_weights and note not in data.notes:  # of its own weights, `begin` says where it resumes
             data = dataclasses.replace(data, notes=(*data.notes, note))
     warn_of_lone_images(config, start)
-    if net.layers and net.layers[-1].name == "softmax" and config.loss == "softmax_cross_entropy":
-        warnings.warn(f"net: {net.name} ends with softmax, which the loss applies as well: leave it out", stacklevel=3)
+    warn_of_last_layer(net, config)
     if augment is None:
         data, augment = augmented(data, config)
     else:
@@ -187,3 +191,27 @@ def warn_of_lone_images(config: Config, start: TrainState) -> None:
     if config.batch_size == 1 and measuring and not config.freeze_statistics:
         what = "batch normalisation measures one image alone, expected at least 2, or freeze_statistics"
         warnings.warn(f"batch_size: got 1: {what}", stacklevel=3)
+
+
+def warn_of_last_layer(net: Chain, config: Config) -> None:
+    """Of a net of one's own whose outputs are no logits, where the loss takes these."""
+    last = net.layers[-1].name if net.layers and config.model not in get_args(Model) else ""
+    if config.loss == "softmax_cross_entropy" and last in ACTIVATIONS:
+        applied = last == "softmax"
+        why = "which the loss applies as well" if applied else "and the loss takes numbers of any sign and size"
+        warnings.warn(f"net: {net.name} ends with {last}, {why}: leave it out", stacklevel=3)
+
+
+def warn_of_idle_options(config: Config) -> None:
+    """Of options that are not as by default and that nothing in this run reads."""
+    crops = "resized_crop" in config.augmentation.split("+")
+    reads = {
+        "patience": (config.early_stopping or config.until_converged, "early_stopping or until_converged"),
+        "tolerance": (config.early_stopping or config.until_converged, "early_stopping or until_converged"),
+        "crop_area": (crops, "resized_crop in augmentation"),
+        "momentum": (config.optimizer in MOMENTUM, "the optimizer sgd, nesterov or rmsprop"),
+    }
+    for name, (is_read, reader) in reads.items():
+        value = getattr(config, name)
+        if not is_read and value != getattr(Config(), name):
+            warnings.warn(f"{name}: got {value!r}, which changes nothing without {reader}", stacklevel=3)

@@ -51,8 +51,10 @@ def make_run_folder(config: Config) -> Path:
         folder = Path(config.run_dir)
         require("run_dir", config.run_dir, is_utf8(os.path.abspath(folder)), "a path in UTF-8, as checkpoints need")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            more = f"resume it with --resume, or {AFRESH}" if has_config(folder) else AFRESH
-            raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}")
+            lost = (folder / "metrics.jsonl").is_file()  # which only a run writes
+            more = "its config.yaml is missing, put it back to resume; or " if lost else ""
+            more = "resume it with --resume, or " if has_config(folder) else more
+            raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}{AFRESH}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     number = 1
@@ -210,6 +212,9 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     A last line without an end, as a full disk or a crash leaves it, is left out, with a warning.
     """
     file, found = folder / "metrics.jsonl", []
+    if not file.is_file():
+        again = "purecnn train --run-dir RUN --resume writes it again"
+        raise FileNotFoundError(f"{file}: there is no such file; {again}")
     text = file.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from purecnn.data.dataset import Dataset
 from purecnn.train.config import Config
 
 MANY = 16  # images that are hardly of one class by chance
@@ -51,12 +54,28 @@ def how_to_go_on(metrics: Sequence[dict[str, Any]], config: Config) -> str:
     return f"{'more epochs go' if len(metrics) >= config.epochs else 'a larger patience goes'} on with it"
 
 
+def how_to_mend(fault: str, data: Dataset) -> str:
+    """What to do where an image can be read no longer while a run goes on."""
+    root = getattr(data.train.images, "root", None)
+    if root is not None and not root.is_dir():
+        return f"{root} is there no longer; put it back, or say where it is by --data-dir, and resume with"
+    if os.strerror(errno.EACCES) in fault:
+        return "make it readable and resume with"
+    return "put an image there and resume with"
+
+
 def untrained(predictions: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
-    """What to do where images of several classes are all predicted as one; "" where they are not, or are few."""
-    if len(labels) < MANY or np.ptp(predictions) or not np.ptp(labels):
+    """What to do where images of several classes are all predicted as one, or as badly; "" for others, and for few."""
+    if len(labels) < MANY or not np.ptp(labels):
         return ""
     more = "more epochs, or a learning rate ten times higher or lower, may help"
-    return f"all {len(labels):,} images are predicted as {classes[int(predictions[0])]}: {more}"
+    if not np.ptp(predictions):
+        return f"all {len(labels):,} images are predicted as {classes[int(predictions[0])]}: {more}"
+    counts = np.bincount(labels)
+    if (predictions == labels).sum() > counts.max():
+        return ""
+    common = classes[int(counts.argmax())]
+    return f"no more of the {len(labels):,} images are right than if all were called {common}: {more}"
 
 
 def best_line(metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from purecnn import cli
-from purecnn.commands import hints
+from purecnn.commands import hints, refuse_misplaced
 from tests.commands.running import here
 
 CALLS = {
@@ -136,3 +136,18 @@ def test_every_hint_is_of_an_option_that_the_subcommand_does_not_have():
         module, options = cli.COMMANDS[name][0].split(":")
         own = hints._names(getattr(importlib.import_module(f"purecnn.commands.{module}"), options))
         assert own.isdisjoint(option.replace("-", "_") for option in known), name
+
+
+def test_parts_of_a_path_and_many_paths_are_told_what_to_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my pets", "pets/cat", "pets/dog"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"^data_dir: got 2 words, expected one: --data-dir 'my pets'$"):
+        refuse_misplaced("train", ["--data-dir", "my", "pets", "--epochs", "1"])
+    with pytest.raises(ValueError, match=r"^data_dir: got 2 paths, expected one: --data_dir pets has all$"):
+        refuse_misplaced("data", ["show", "--data_dir", "pets/cat", "pets/dog"])
+    for name, words in (
+        ("train", ["--data-dir", "pets", "--run-dir", "x"]),
+        ("eval", ["--data-dir", "pets", "my pets"]),
+    ):
+        refuse_misplaced(name, words)

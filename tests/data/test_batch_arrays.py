@@ -1,8 +1,10 @@
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from purecnn.data.batch_arrays import as_batch
+from purecnn.data.batch_arrays import as_batch, as_pixels
 from tests.data.making import pictures
 
 IMAGES, LABELS = pictures(10, (4, 3, 2), 3)
@@ -68,3 +70,22 @@ def test_images_of_a_palette_or_of_inks_are_refused_and_grey_ones_and_those_with
     message = rf"data: images: got an image of mode {mode}, expected grey ones or RGB; image\.convert\('RGB'\) makes it"
     with pytest.raises(ValueError, match=message):
         as_batch(other, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("images", "hint"),
+    [
+        (IMAGES.astype(np.int64), "images.astype(np.uint8)"),
+        (IMAGES.astype(np.uint16) * 200, "images / 65535"),
+        (IMAGES.astype(np.int64) * 1000, "images / 2"),
+        (IMAGES.astype(np.int16) - 128, "(images - images.min()) / np.ptp(images)"),
+    ],
+)
+def test_integers_that_are_no_bytes_are_told_what_makes_pixels_of_them(images, hint):
+    with pytest.raises(ValueError, match=rf"^data: images: got dtype .*; {re.escape(hint)}.* makes them$"):
+        as_batch(images, LABELS)
+
+
+def test_pairs_in_the_place_of_images_are_named_as_that():
+    with pytest.raises(ValueError, match=r"images: got pairs, as \(images, labels\), expected images alone"):
+        as_pixels([(IMAGES, LABELS)])

@@ -104,6 +104,15 @@ def test_images_beside_the_classes_of_train_are_named_as_that(tmp_path):
         read("folder", str(tmp_path))
 
 
+def test_a_split_without_classes_beside_two_with_them_is_not_told_to_leave_out_both(tmp_path):
+    for name in ("train", "valid"):
+        write_folder(tmp_path / name)
+    (tmp_path / "test").mkdir()
+    shutil.copy(tmp_path / "train/cat/0.png", tmp_path / "test")
+    with pytest.raises(ValueError, match=r"test: got images beside train .*; moved elsewhere, purecnn predict takes"):
+        list_folder(tmp_path)
+
+
 def test_folds_that_are_taken_as_classes_are_a_warning(tmp_path):
     for n in range(3):
         write_folder(tmp_path / f"fold{n}")
@@ -121,6 +130,7 @@ KINDS = {
     "train-images-idx3-ubyte.gz": r"--data mnist \(or fashion-mnist\) reads train-images-idx3-ubyte.gz",
     "cifar-10-binary.tar.gz": "--data cifar10 reads cifar-10-binary.tar.gz",
     "pets.npz": "--data npz --data-dir .*pets.npz reads one file of arrays",
+    "labels.csv": "--labels .*labels.csv takes a table, --data-dir the folder of its images$",
 }
 
 
@@ -155,6 +165,31 @@ def test_sets_without_folders_of_classes_are_named_as_that(tmp_path, names, mess
             shutil.copy(next(iter(write_folder(tmp_path / "made"))), tmp_path / "root" / name)
     with pytest.raises(ValueError, match=message):
         read("folder", str(tmp_path / "root"))
+
+
+def test_a_folder_that_is_not_the_one_of_the_classes_says_which_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("pets", "my pets"):
+        write_folder(tmp_path / name)
+    for got, meant in (
+        ("pets/cat", "pets, of which cat is one class"),
+        ("pets/*", "--data-dir pets"),
+        ("petz", "--data-dir pets"),
+        ("pets ", "--data-dir pets"),
+        ("'my pets'", "--data-dir 'my pets'"),
+        (r"my\ pets", "--data-dir 'my pets'"),
+    ):
+        with pytest.raises(ValueError, match=rf"; did you mean {re.escape(meant)}\?$"):
+            read("folder", got)
+    with pytest.raises(ValueError, match="there is no such folder; --data-dir says in which"):
+        read("folder", "birds")
+    shutil.rmtree(tmp_path / "pets")
+    for split in ("train", "val"):
+        write_folder(tmp_path / "pets" / split)
+    for path in (tmp_path / "pets" / "val").rglob("*.png"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"val: got no folder of a class with images; put some there, or remove it"):
+        read("folder", "pets")
 
 
 def test_a_table_among_the_images_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Tables of labels that can be read, and whose cells are hardly the names of classes."""
 
+import gzip
 import os
 
 import pytest
@@ -105,3 +106,56 @@ def test_a_list_of_files_and_their_numbers_is_told_what_is_missing(tmp_path):
     message = "; it is a line of its own, such as file,class; commas, semicolons or tabs divide the columns$"
     with pytest.raises(ValueError, match=message):
         read_labels(tmp_path / "val.txt", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("head", "lines", "message"),
+    [
+        (
+            "patient_id",
+            ("a,7", "b,7", "a,8"),
+            "images of patient_id 7 may be trained on and tested with; a",
+        ),
+        ("Patient ID,split", ("a,7,train", "b,7,val", "a,8,test"), "images of patient_id 7 are in train and val: the"),
+        ("subject,split", ("a,7,train", "b,7,train", "a,8,test"), ""),
+        ("subject", ("a,7", "b,8", "a,"), ""),
+        ("group", ("a,7", "b,7", "a,7"), ""),
+    ],
+)
+def test_images_of_one_patient_in_several_splits_are_a_warning(tmp_path, recwarn, head, lines, message):
+    table = tmp_path / "labels.csv"
+    table.write_text(f"file,class,{head}\n" + "".join(f"{n}.png,{line}\n" for n, line in enumerate(lines)))
+    assert len(read_labels(table, tmp_path)) == 3
+    assert [str(one.message).partition(": ")[2][: len(message)] for one in recwarn] == [message] * bool(message)
+
+
+def test_a_column_of_folds_is_a_warning(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,class,fold\na.png,cat,0\nb.png,dog,4\n")
+    with pytest.warns(UserWarning, match=r"the column fold is passed over, expected a column split of train, val and"):
+        read_labels(table, tmp_path)
+
+
+def test_a_packed_table_is_to_be_unpacked(tmp_path):
+    (tmp_path / "labels.csv.gz").write_bytes(gzip.compress(b"file,class\na.png,cat\n"))
+    with pytest.raises(ValueError, match=r"got a gzip archive, not CSV; .*; unpack it$"):
+        read_labels(tmp_path / "labels.csv.gz", tmp_path)
+
+
+def test_blank_lines_before_the_columns_are_passed_over_and_counted(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_bytes(b"\r\n\nfile,class\r\na.png,cat\r\nb.png,dog\r\n")
+    assert [label for label, _ in read_labels(table, tmp_path).values()] == ["cat", "dog"]
+    table.write_bytes(b"\r\n\nfile,class\r\na.png,cat\r\nb.png,\r\n")
+    with pytest.raises(ValueError, match=r"line 5: got 'b.png' and ''"):
+        read_labels(table, tmp_path)
+
+
+def test_a_table_that_is_in_the_folder_of_the_images_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "pets")
+    (tmp_path / "pets" / "labels.csv").write_text("file,class\n")
+    with pytest.raises(
+        ValueError, match=r"^labels\.csv: there is no such file; did you mean --labels pets/labels\.csv"
+    ):
+        read("folder", "pets", labels="labels.csv")

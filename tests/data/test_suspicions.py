@@ -33,7 +33,9 @@ def test_classes_that_differ_in_upper_and_lower_case_alone_are_a_warning():
     assert said(warn_of_like_names, DATA) == []
 
 
-@pytest.mark.parametrize("names", [("cat", "cat "), ("big cat", "big_cat"), ("Big-Cat", "big  cat")])
+@pytest.mark.parametrize(
+    "names", [("cat", "cat "), ("big cat", "big_cat"), ("Big-Cat", "big  cat"), ("1", "1.0"), ("7", "007")]
+)
 def test_classes_whose_names_set_words_apart_otherwise_are_a_warning(names):
     found = said(warn_of_like_names, dataclasses.replace(DATA, classes=(*names, "owl")))
     assert found == [f"pets: {names[0]!r} and {names[1]!r} are two classes, expected one name for each"]

@@ -1,12 +1,17 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.readers import read
-from purecnn.results.evaluation import Evaluation, all_splits, as_json, with_classes
+from purecnn.models import mlp
+from purecnn.results.evaluation import Evaluation, all_splits, as_json, load_data, with_classes
+from purecnn.results.trained import Trained
+from purecnn.train.config import Config
+from purecnn.train.metadata import ModelMetadata
 from tests.data.making import write_folder
 
 # Six images of three classes; 2 is never predicted, and image 3 has two outputs that are equal.
@@ -93,3 +98,20 @@ def test_all_splits_are_every_file_once_in_memory_and_in_files(tmp_path):
         name.split("/")[0] for name in in_memory.names
     ]
     np.testing.assert_array_equal(np.asarray(in_files.images), in_memory.images)
+
+
+def test_a_runs_own_images_to_test_with_are_found_where_those_to_train_on_are_no_longer_there(tmp_path):
+    for part in ("train", "val", "test"):
+        write_folder(tmp_path / part, each=2)
+    config, data = (
+        Config(data="folder", data_dir=str(tmp_path), image_size=6),
+        read("folder", str(tmp_path), image_size=6),
+    )
+    trained = Trained(ModelMetadata("mlp", "squared_error", "pets", data.classes, (6, 6, 3)), mlp(2), [], [])
+    before = load_data(config, trained)
+    shutil.rmtree(tmp_path / "train")
+    after = load_data(config, trained)
+    assert (len(before.train), len(after.train), after.classes) == (6, 0, data.classes)
+    for name in ("val", "test"):
+        np.testing.assert_array_equal(after.split(name).images, before.split(name).images)
+        np.testing.assert_array_equal(after.split(name).labels, before.split(name).labels)

@@ -7,9 +7,11 @@ from PIL import Image
 
 from purecnn.data.digits import read_digits
 from purecnn.data.readers import read
+from purecnn.models import mlp
 from purecnn.results import prediction
 from purecnn.results.prediction import AT_ONCE, image_files, predict
-from purecnn.results.trained import load_trained, make_classifier
+from purecnn.results.trained import Trained, load_trained, make_classifier
+from purecnn.train.metadata import ModelMetadata
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_a_pattern_that_no_shell_has_replaced_is_what_it_matches_and_an_address_
     named = image_files([tmp_path / "[ab].png", tmp_path / "[d].png", tmp_path / "x*.png"])
     assert list(named) == [tmp_path / name for name in ("a.png", "b.png", "[d].png", "x*.png")]
     (one,) = image_files([Path("file:///a.png")])
-    assert one.error == "file:/a.png: is an address, expected a file; fetch it first, as with curl -O"
+    assert one.error == "file:/a.png: is an address, expected a file; /… alone, without file:"
     (one,) = image_files([Path("https://example.com/a.png")])
     assert one.error == "https:/example.com/a.png: is an address, expected a file; fetch it first, as with curl -O"
 
@@ -127,3 +129,9 @@ def test_a_file_alone_becomes_the_pixels_that_it_had_in_its_set(finished, tmp_pa
 
 def net_says(images):
     return np.full((len(images), 10), 0.1)
+
+
+def test_a_net_of_other_channels_than_files_have_says_what_takes_arrays():
+    trained = Trained(ModelMetadata("mlp", "squared_error", "pets", ("a", "b"), (8, 8, 2)), mlp(2), [], [])
+    with pytest.raises(ValueError, match=r"got one for 2 channels, expected 1 or 3, .*purecnn\.load\(RUN\)\.predict"):
+        next(predict(trained, []))

@@ -1,7 +1,14 @@
+import jax
 import numpy as np
+import pytest
 
+from purecnn.models import mlp
 from purecnn.results.evaluation import Evaluation
-from purecnn.results.report import FEW, SHOWN, _by_class, _confused
+from purecnn.results.report import FEW, SHOWN, _by_class, _confused, write_report
+from purecnn.train.config import Config
+from purecnn.train.metadata import ModelMetadata
+from purecnn.train.run_folder import write_config, write_metrics
+from purecnn.train.weights import save_weights
 
 
 def evaluation(count):
@@ -35,3 +42,13 @@ def test_names_from_right_to_left_stand_on_their_own_beside_the_arrow():
     outputs = np.eye(len(names))[np.ones(3, int)]
     (table,) = _confused(Evaluation(names, np.zeros(3, int), outputs, outputs))
     assert "<td>\u2068קט\u2069 → 1</td>" in table
+
+
+def test_a_run_without_a_line_of_metrics_says_what_writes_them_again(tmp_path):
+    net, metadata = mlp(2), ModelMetadata("mlp", "squared_error", "pets", ("cat", "dog"), (4, 4, 1))
+    trees = {"params": net.init(jax.random.key(0), (4, 4, 1)), "state": net.init_state((4, 4, 1))}
+    save_weights(tmp_path / "best.safetensors", trees, metadata.header())
+    write_config(tmp_path, Config(model="mlp"))
+    write_metrics(tmp_path, [])
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: got no line, .* --resume writes it again$"):
+        write_report(tmp_path)

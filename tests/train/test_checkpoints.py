@@ -115,6 +115,17 @@ def test_where_none_was_ever_finished_it_is_from_the_start(two, tmp_path):
     assert len(messages) == 2
 
 
+def test_a_copy_of_a_finished_run_whose_checkpoints_lack_their_seals_is_not_begun_anew(two, tmp_path):
+    shutil.copytree(two, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
+        path.unlink()
+    (tmp_path / "run" / "test.json").write_text("{}")
+    with pytest.raises(
+        ValueError, match=r"checkpoints/2 is damaged \(it was not finished\), .* --init-weights \S+/run"
+    ):
+        go_on(tmp_path / "run")
+
+
 def test_all_damaged_is_refused_and_nothing_is_removed(two, tmp_path):
     shutil.copytree(two, tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoints").rglob("crc32.json"):
@@ -128,7 +139,8 @@ def test_all_damaged_is_refused_and_nothing_is_removed(two, tmp_path):
 def test_another_model_or_data_is_refused_with_the_difference_and_nothing_is_lost(two):
     other = identity() | {"data": "others"}
     with pytest.raises(
-        ValueError, match=r"checkpoints: of another model or other data: data: got others, expected some"
+        ValueError,
+        match=r"of another model or other data: data: got others, expected some; with these a .*run",
     ):
         go_on(two, identity=other)
     fewer = other | {"config": {"batch_size": 16}, "classes": ["a", "b"]}  # a small set is one batch
@@ -157,7 +169,16 @@ def test_the_identity_sees_one_changed_pixel_and_one_changed_shape():
     assert known["data"] != identity_of(data, state(0), Config())["data"]
 
 
-@pytest.mark.parametrize("reason", ["No space left on device", "Disk quota exceeded", "File too large"])
+REASONS = [
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Permission denied",
+    "Read-only file system",
+]
+
+
+@pytest.mark.parametrize("reason", REASONS)
 def test_what_cannot_be_written_leaves_the_ones_before(two, tmp_path, monkeypatch, reason):
     shutil.copytree(two, tmp_path / "run")
     checkpoints = open_checkpoints(tmp_path / "run")

@@ -91,6 +91,11 @@ def test_a_net_that_ends_with_softmax_is_a_warning(tmp_path):
         fit(net, TRAIN, epochs=1, run_dir=tmp_path / "run", **QUIET)
 
 
+def test_a_batch_size_beside_batches_is_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="batch_size: got 8, which changes nothing: the batches have 32 images"):
+        fit(NET, batches(), epochs=1, batch_size=8, run_dir=tmp_path / "run", **QUIET)
+
+
 @pytest.mark.parametrize("fault", one_in(2, [RuntimeError("the disk is gone"), "ended"]))
 def test_what_iterating_raises_is_raised_and_what_was_trained_by_then_is_saved(tmp_path, fault):
     def broken():

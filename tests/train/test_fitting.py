@@ -238,3 +238,10 @@ def test_a_net_of_another_library_is_refused_before_it_is_called(tmp_path):
         TypeError, match=r"^net: got Own, expected a Chain, .* its name; a net of torch is made anew of"
     ):
         fit(own, TRAIN, run_dir=tmp_path / "run", **QUIET)
+
+
+def test_three_pairs_of_arrays_train_validate_and_test():
+    images, labels = TRAIN
+    given = tuple((images[n:], labels[n:]) for n in (0, 5, 9))
+    found = as_dataset(given, None, None, Config())
+    assert [len(split) for split in (found.train, found.val, found.test)] == [len(images) - n for n in (0, 5, 9)]

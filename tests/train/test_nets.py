@@ -112,7 +112,9 @@ def test_what_is_no_run_to_load_is_named(tmp_path):
 
 def test_another_model_is_refused(tmp_path):
     write(tmp_path / "there.safetensors")
-    with pytest.raises(ValueError, match=r"^init_weights: .*: got weights of mlp, expected of lenet$"):
+    with pytest.raises(
+        ValueError, match=r"^init_weights: .*: got weights of mlp, expected of lenet; --model mlp is theirs$"
+    ):
         prepare(Config(init_weights=str(tmp_path / "there.safetensors")))
 
 
@@ -167,3 +169,28 @@ def test_a_run_begun_from_weights_says_so_keeps_their_pixels_and_goes_on_from_a_
     done = here("train", "--run-dir", "run", "--resume", cwd=tmp_path, quick=True)
     assert done.returncode == 2
     assert done.stderr.startswith("purecnn: init_weights: ")
+
+
+@pytest.mark.parametrize(("missing", "last", "words"), [
+    ("best.safetensors", False, "there is no best.safetensors: these are the weights after the last epoch"),
+    ("best.safetensors", True, ""),
+    ("metrics.jsonl", False, ""),
+])  # fmt: skip
+def test_a_run_without_its_best_weights_is_a_warning(tmp_path, recwarn, missing, last, words):
+    for name in ("best.safetensors", "weights.safetensors"):
+        write(tmp_path / name)
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1}\n')
+    (tmp_path / missing).unlink()
+    load_net(tmp_path, last=last)
+    assert [str(one.message).partition(": ")[2] for one in recwarn] == [words] * bool(words)
+
+
+def test_damaged_weights_of_a_run_say_which_others_there_are(tmp_path):
+    write(tmp_path / "weights.safetensors")
+    (tmp_path / "best.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes()[:-9])
+    with pytest.raises(
+        ValueError,
+        match=r"best\.safetensors: got .* expected a safetensors file; --last takes those of the last epoch$",
+    ):
+        load_net(tmp_path)
+    load_net(tmp_path, last=True)

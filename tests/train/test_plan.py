@@ -4,11 +4,12 @@ import pytest
 from PIL import Image
 
 import purecnn
+from purecnn import nn
 from purecnn.data import pipeline
 from purecnn.data.augmentation import random_flip
 from purecnn.train.config import Config
 from purecnn.train.metadata import ModelMetadata
-from purecnn.train.plan import prepare
+from purecnn.train.plan import prepare, warn_of_idle_options, warn_of_last_layer
 from purecnn.train.weights import save_weights
 
 RNG = np.random.default_rng(0)
@@ -109,3 +110,32 @@ def test_grey_arrays_for_weights_of_coloured_ones_are_told_what_to_do(root, tmp_
         ValueError, match=r"its images are \(8, 8, 3\), these \(8, 8, 1\); images\.repeat\(3, axis=-1\)"
     ):
         prepare(Config(model="mlp", data="digits", init_weights=weights))
+
+
+@pytest.mark.parametrize(
+    ("options", "reader"),
+    [
+        ({"patience": 3}, "early_stopping or until_converged"),
+        ({"tolerance": 0.1}, "early_stopping or until_converged"),
+        ({"crop_area": 0.5}, "resized_crop in augmentation"),
+        ({"momentum": 0.5, "optimizer": "adam"}, "the optimizer sgd, nesterov or rmsprop"),
+        ({"patience": 3, "until_converged": True}, ""),
+        ({"crop_area": 0.5, "augmentation": "resized_crop+flip"}, ""),
+        ({"momentum": 0.5, "optimizer": "rmsprop"}, ""),
+    ],
+)
+def test_an_option_that_nothing_reads_is_a_warning(recwarn, options, reader):
+    warn_of_idle_options(Config(**({"augmentation": "none"} | options)))
+    name, value = next(iter(options.items()))
+    expected = [f"{name}: got {value}, which changes nothing without {reader}"] * bool(reader)
+    assert [str(one.message) for one in recwarn] == expected
+
+
+@pytest.mark.parametrize(("last", "warned"), [(nn.sigmoid(), True), (nn.relu(), True), (nn.dense(2), False)])
+def test_a_net_that_ends_with_an_activation_is_a_warning(recwarn, last, warned):
+    net = purecnn.Chain("own", (nn.flatten(), nn.dense(2), last))
+    warn_of_last_layer(net, Config(model=":own", loss="squared_error"))
+    warn_of_last_layer(net, Config(model="mlp", loss="softmax_cross_entropy"))  # which is as the lecture has it
+    warn_of_last_layer(net, Config(model=":own", loss="softmax_cross_entropy"))
+    message = f"net: own ends with {last.name}, and the loss takes numbers of any sign and size: leave it out"
+    assert [str(one.message) for one in recwarn] == [message] * warned

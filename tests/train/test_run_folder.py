@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from purecnn.results.trained import require_run
 from purecnn.train.config import Config
 from purecnn.train.run_folder import (
     append_metrics,
@@ -158,3 +159,14 @@ def test_trained_epochs_without_checkpoints_are_not_begun_anew(tmp_path):
 def test_the_command_that_resumes_can_be_pasted_into_a_shell():
     assert resume_command(Path("runs/a")) == "purecnn train --run-dir runs/a --resume"
     assert shlex.split(resume_command(Path("my run's"))) == ["purecnn", "train", "--run-dir", "my run's", "--resume"]
+
+
+def test_what_a_copied_run_lacks_is_named_with_what_brings_it_back(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"metrics\.jsonl: there is no such file; .* --resume writes it again"):
+        read_metrics(tmp_path)
+    write_metrics(tmp_path, [])
+    with pytest.raises(FileExistsError, match=r"left as it is; its config\.yaml is missing, put it back to resume; or"):
+        make_run_folder(Config(run_dir=str(tmp_path)))
+    (tmp_path / "best.safetensors").touch()
+    with pytest.raises(ValueError, match=r"got no config\.yaml, expected the folder of a run; put it back"):
+        require_run(tmp_path)

@@ -1,14 +1,18 @@
 import math
+import os
 
 import numpy as np
 import pytest
 
+from purecnn.data.dataset import Dataset, Split
+from purecnn.data.files import open_files
 from purecnn.train.config import Config
 from purecnn.train.stopping import (
     Diverged,
     best_line,
     converged,
     how_to_go_on,
+    how_to_mend,
     reason_to_stop,
     require_finite,
     untrained,
@@ -87,5 +91,16 @@ def test_images_that_are_all_predicted_as_one_class_are_told():
     labels, one = np.arange(20) % 2, np.ones(20, int)
     assert untrained(one, labels, ("cat", "dog")).startswith("all 20 images are predicted as dog: more epochs, or a")
     assert untrained(labels, labels, ("cat", "dog")) == ""
+    badly = untrained(np.arange(20) // 2 % 2, labels, ("cat", "dog"))
+    assert badly.startswith("no more of the 20 images are right than if all were called cat: more epochs, or a")
     assert untrained(one, one, ("cat", "dog")) == ""  # they are all dogs
     assert untrained(one[:9], labels[:9], ("cat", "dog")) == ""
+
+
+def test_what_to_do_about_an_image_that_can_be_read_no_longer_is_told(tmp_path):
+    held = Split(open_files(tmp_path, [str(tmp_path / "a.png")], (2, 2, 3)), np.zeros(1, np.int32))
+    data = Dataset("pets", held, None, ("cat", "dog"))
+    assert how_to_mend("a.png: there is no such file", data).startswith("put an image there")
+    assert how_to_mend(f"a.png: {os.strerror(13)}", data).startswith("make it readable")
+    tmp_path.rmdir()
+    assert how_to_mend("a.png: there is no such file", data).startswith(f"{tmp_path} is there no longer; put it back, ")
