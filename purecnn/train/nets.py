@@ -121,7 +121,8 @@ def load_net(
         if not folder.is_dir():
             raise
         what = str(error).partition(", or the folder")[0].removesuffix(import_hint(file))  # it is of a run already
-        raise ValueError(what + ("" if last else "; --last takes those of the last epoch")) from error
+        last_ones = "" if last else f"; {folder / 'weights.safetensors'} has those of the last epoch"
+        raise ValueError(what + last_ones) from error
     metadata = dataclasses.replace(metadata, model=RENAMED.get(metadata.model, metadata.model))
     try:
         net = net or make_net(metadata.model, len(metadata.classes))
