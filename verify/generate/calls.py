@@ -147,6 +147,11 @@ def _plans(
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
                 yield f"batch {size}: {shapes.shown(sizes)}", sizes, default, generated_inputs.normal
+    alike = shapes.all_alike(example, classes, varied)
+    if alike != varied:
+        yield f"all sizes alike: {shapes.shown(alike)}", alike, default, generated_inputs.normal
+    for name in example.tested.optional:
+        yield from fitted.fitted(example, classes, varied, {name: None}, generated_inputs.distinct)
     choices = option_values(example)
     for mixture in mixtures(choices, rng):
         yield from fitted.fitted(example, classes, varied, mixture, generated_inputs.distinct)

@@ -1,6 +1,7 @@
 """The call with given options, its sizes changed where these ask for it."""
 
 from collections.abc import Iterator, Mapping
+from itertools import permutations
 from typing import Any
 
 from verify.call_under_test import CallUnderTest
@@ -31,10 +32,9 @@ def fitted(
     for axes in classes:
         candidates.append(shapes.set_class(sizes, axes, 2 * shapes.size_of(sizes, axes)))
         candidates += [shapes.resized(sizes, {a: 2 * sizes[a[0]][a[1]]}) for a in axes]
-    for n, axes in enumerate(classes):
-        for other in classes[n + 1 :]:
-            doubled = shapes.set_class(sizes, axes, 2 * shapes.size_of(sizes, axes))
-            candidates += [shapes.resized(doubled, {a: 2 * sizes[a[0]][a[1]]}) for a in other]
+    for axes, other in permutations(classes, 2):
+        doubled = shapes.set_class(sizes, axes, 2 * shapes.size_of(sizes, axes))
+        candidates += [shapes.resized(doubled, {a: 2 * sizes[a[0]][a[1]]}) for a in other]
     for candidate in candidates if "groups" in given else candidates[: 1 + len(classes)]:
         if shapes.accepted(example, candidate, options):
             text = ", ".join(f"{k}={v!r}" for k, v in given.items())

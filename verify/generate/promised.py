@@ -10,6 +10,7 @@ from jax.extend import core
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.generate.domain import occur_once
+from verify.generate.options import SOMETIMES
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_call, walk
 from verify.running import WIDE, finite, is_float, quickly
 
@@ -19,7 +20,18 @@ UNKNOWN = object()  # a value that the arguments decide
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
     unlike_the_example = (_written_twice, _beyond_the_end, _reflected_whole, _masked_whole, _indexed_beyond)
-    return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case))
+    return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case) or _no_number(case))
+
+
+def _no_number(case: CallUnderTest) -> bool:
+    """Whether an option that may be a number or an array by its name is a number here, with which the rule cannot be
+    differentiated."""
+    if not any(name in SOMETIMES and case.tested.options[name].default is None for name in case.options):
+        return False
+    try:
+        return not case.trace
+    except Exception:  # a cotangent has the array's shape, say
+        return True
 
 
 def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:
@@ -133,8 +145,8 @@ def _past_the_end(eqn: Any, indices: np.ndarray) -> bool:
 
 
 def _by_positions(closed: Any, primitive: str, wanted: Callable) -> list[tuple[Any, list[Any]]]:
-    """The equations of a primitive that are `wanted(equation, which operands no argument decides)`, each with the values
-    of its operands, UNKNOWN where an argument decides them."""
+    """The equations of a primitive that are `wanted(equation, which operands no argument decides)`, each with its
+    operands' values, UNKNOWN where an argument decides them."""
     if not any(e.primitive.name == primitive for e in equations(closed)):
         return []
     found: list[tuple[Any, list[bool]]] = []
@@ -151,7 +163,8 @@ def _by_positions(closed: Any, primitive: str, wanted: Callable) -> list[tuple[A
         _walk_known(closed, [UNKNOWN] * len(closed.in_avals), seen)
         return values
 
-    program = quickly(run).trace()
+    program: Any = quickly(run)
+    program = program.trace()
     values = jax.device_get(program.lower().compile()()) if found else []
     filled = (iter(of_one) for of_one in values)
     return [(eqn, [next(v) if k else UNKNOWN for k in known]) for (eqn, known), v in zip(found, filled, strict=True)]

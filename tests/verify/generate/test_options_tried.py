@@ -1,0 +1,92 @@
+"""Options of which other values are tried: several at once, and one at several sizes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from tests.verify.rules import assert_only_the_fault_is_seen
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+
+
+def correlated(x, kernel, padding=0, dilation=1, flip=False):
+    kernel = kernel[::-1] if flip else kernel
+    taps = [jnp.pad(x, (padding, padding)), dilation * (len(kernel) - 1)]
+    count = len(taps[0]) - taps[1]
+    return sum(taps[0][dilation * k : dilation * k + count] * kernel[k] for k in range(len(kernel)))
+
+
+def correlated_bwd(r, g, *, wrong, padding=0, dilation=1, flip=False):
+    flip = flip and not (wrong and dilation > 1)
+    return jax.vjp(lambda x, k: correlated(x, k, padding, dilation, flip), *r)[1](g)
+
+
+def test_all_options_are_tried_at_once():
+    """A fault of two of them together. A word is no padding here, which is a number by default."""
+    x, kernel = X[0, 0], X[1, 0, :2]
+    assert_only_the_fault_is_seen(correlated, correlated_bwd, x, kernel, checks=("contract", "gradient"))
+
+
+def padded_bwd(r, g, *, wrong, padding=0):
+    """The full correlation with the cotangent. `wrong`: no padding below 0 where it exceeds the window."""
+    x, kernel = r
+    dx, dk = jax.vjp(lambda x, k: correlated(x, k, padding), x, kernel)[1](g)
+    beyond = padding - len(kernel) + 1
+    return (jnp.roll(dx, beyond) if wrong and beyond > 0 else dx), dk
+
+
+def test_a_padding_may_exceed_the_window():
+    rule = lambda x, kernel, padding=0: correlated(x, kernel, padding)  # noqa: E731
+    assert_only_the_fault_is_seen(rule, padded_bwd, X[0, 0], X[1, 0, :3], checks=("contract", "gradient"))
+
+
+def resized(x, scale=None):
+    return x * jnp.arange(len(x)) / (len(x) if scale is None else scale)
+
+
+def resized_bwd(r, g, *, wrong, scale=None):
+    return jax.vjp(lambda x: resized(x, None if wrong else scale), r[0])[1](g)
+
+
+def test_a_scale_that_is_none_may_be_a_number():
+    assert_only_the_fault_is_seen(resized, resized_bwd, X[0, 0], checks=("contract", "gradient"))
+
+
+def test_a_scale_that_is_an_array_is_none():
+    """Its rule returns a cotangent of the array's shape."""
+
+    @jax.custom_vjp
+    def scaled(x, scale):
+        return x if scale is None else x * scale
+
+    def bwd(r, g):
+        x, scale = r
+        return (g, None) if scale is None else (g * scale, jnp.zeros(x.shape[-1]) + (g * x).sum((0, 1)))
+
+    scaled.defvjp(lambda x, scale: (scaled(x, scale), (x, scale)), bwd)
+    report = verify.check(lambda x, scale=None: scaled(x, scale), X, checks=("contract", "gradient"))
+    assert report.ok, report
+
+
+def shared(q, k, interleave=False):
+    if q.shape[0] % k.shape[0]:
+        raise ValueError("heads that do not share evenly")
+    heads = np.arange(q.shape[0])
+    return q * k[heads % k.shape[0] if interleave else heads // (q.shape[0] // k.shape[0])]
+
+
+def shared_bwd(r, g, *, wrong, interleave=False):
+    q, k = r
+    count, share = k.shape[0], q.shape[0] // k.shape[0]
+    heads = np.arange(q.shape[0])
+    which = np.minimum(heads % (share if wrong else count), count - 1) if interleave else heads // share
+    return g * k[which], jnp.zeros_like(k).at[which].add(g * q)
+
+
+def test_a_flag_is_tried_with_more_heads_to_share():
+    """Four heads that share two are as many to each, which tells neither number."""
+    q, k = X.reshape(4, 6), X.reshape(-1)[:12].reshape(2, 6)
+    assert_only_the_fault_is_seen(shared, shared_bwd, q, k, checks=("contract", "gradient"))
