@@ -9,12 +9,15 @@ from verify.generate import generated_inputs, shapes
 
 
 def valued(example: CallUnderTest, classes: list, sizes: list, name: str, value: Any) -> Iterator[tuple]:
-    """The call with an option of this value; a flag or a word at sizes that leave a rest. Where it is refused: at sizes
-    of which one is that many times another, if one is the default times another; then, as of heads that must divide,
-    twice as many and one: a group of one channel has no variance."""
+    """The call with an option of this value; a flag or a word at sizes that leave a rest. Where it is refused: at all
+    sizes alike, as of a matrix that is transposed; at sizes of which one is that many times another, if one is the
+    default times another; then, as of heads that must divide, twice as many and one: a group of one channel has no
+    variance."""
     given = lambda v, s=sizes: fitted(example, classes, s, {name: v}, generated_inputs.negative)  # noqa: E731
     rest = shapes.with_a_rest(example, classes, sizes) if isinstance(value, str | bool) else sizes
     plans = list(given(value, rest)) or list(given(value))
+    if not plans and isinstance(value, bool):
+        plans = list(given(value, shapes.all_alike(example, classes, sizes)))
     default = example.tested.options[name].default
     if not plans and type(value) is int and type(default) is int:
         plans = list(given(value, shapes.with_ratio(sizes, classes, default, value)))

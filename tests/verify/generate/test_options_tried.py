@@ -90,3 +90,33 @@ def test_a_flag_is_tried_with_more_heads_to_share():
     """Four heads that share two are as many to each, which tells neither number."""
     q, k = X.reshape(4, 6), X.reshape(-1)[:12].reshape(2, 6)
     assert_only_the_fault_is_seen(shared, shared_bwd, q, k, checks=("contract", "gradient"))
+
+
+def total(x, axis=None, keepdims=False):
+    return jnp.sum(x, axis=axis, keepdims=keepdims)
+
+
+def total_bwd(r, g, *, wrong, axis=None, keepdims=False):
+    kept = g if keepdims or axis is None else jnp.expand_dims(g, axis)
+    half = 2 if wrong and keepdims and axis is None else 1
+    return (jnp.broadcast_to(kept, r[0].shape) / half,)
+
+
+def test_each_flag_is_tried_beside_the_defaults_of_all_others():
+    """However many other calls there are."""
+    assert_only_the_fault_is_seen(total, total_bwd, X[0], checks=("contract", "gradient"))
+
+
+def product(a, b, transposed=False):
+    return (a.T if transposed else a) @ b
+
+
+def product_bwd(r, g, *, wrong, transposed=False):
+    a, b = r
+    by_a = g @ b.T
+    return by_a.T if transposed and not wrong else by_a, (a if transposed else a.T) @ g
+
+
+def test_a_flag_that_asks_for_a_square_is_tried_with_one():
+    a, b = X[0, :, :3], X[1, :, :3]
+    assert_only_the_fault_is_seen(product, product_bwd, a, b, checks=("contract", "gradient"))
