@@ -6,15 +6,17 @@ from typing import Any
 
 from verify.call_under_test import CallUnderTest
 from verify.generate import generated_inputs, shapes
+from verify.generate.options import WHOLE
 
 
 def valued(example: CallUnderTest, classes: list, sizes: list, name: str, value: Any) -> Iterator[tuple]:
-    """The call with an option of this value; a flag or a word at sizes that leave a rest. Where it is refused: at all
-    sizes alike, as of a matrix that is transposed; at sizes of which one is that many times another, if one is the
-    default times another; then, as of heads that must divide, twice as many and one: a group of one channel has no
-    variance."""
+    """The call with an option of this value; a flag, a word or a number of rows at sizes that leave a rest. Where it is
+    refused: at all sizes alike, as of a matrix that is transposed; at sizes of which one is that many times another, if
+    one is the default times another; then, as of heads that must divide, twice as many and one: a group of one channel
+    has no variance."""
     given = lambda v, s=sizes: fitted(example, classes, s, {name: v}, generated_inputs.negative)  # noqa: E731
-    rest = shapes.with_a_rest(example, classes, sizes) if isinstance(value, str | bool) else sizes
+    counted = isinstance(value, str | bool) or name in WHOLE
+    rest = shapes.with_a_rest(example, classes, sizes) if counted else sizes
     plans = list(given(value, rest)) or list(given(value))
     if not plans and isinstance(value, bool):
         plans = list(given(value, shapes.all_alike(example, classes, sizes)))

@@ -83,3 +83,20 @@ def test_groups_divide_channels_of_both_sides():
     """As the kernel's outputs, which come after the channels."""
     x, kernel = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 4, 7), (4, 4, 3)))
     assert_only_the_fault_is_seen(convolved, convolved_bwd, x, kernel, checks=CHECKS)
+
+
+def accumulated(x, chunk_size=None):
+    return jnp.cumsum(x, 1) ** 2
+
+
+def accumulated_bwd(r, g, *, wrong, chunk_size=None):
+    """`wrong`: the last chunk, which is not whole, gets nothing."""
+    x = r[0]
+    d = 2 * jnp.cumsum(x, 1) * g
+    whole = x.shape[1] // chunk_size * chunk_size if wrong and chunk_size else x.shape[1]
+    d = d.at[:, whole:].set(0)
+    return (jnp.cumsum(d[:, ::-1], 1)[:, ::-1],)
+
+
+def test_a_number_of_rows_is_tried_where_it_leaves_a_rest():
+    assert_only_the_fault_is_seen(accumulated, accumulated_bwd, X[:, :6], checks=CHECKS)
