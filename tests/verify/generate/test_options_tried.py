@@ -14,9 +14,9 @@ X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
 
 def correlated(x, kernel, padding=0, dilation=1, flip=False):
     kernel = kernel[::-1] if flip else kernel
-    taps = [jnp.pad(x, (padding, padding)), dilation * (len(kernel) - 1)]
-    count = len(taps[0]) - taps[1]
-    return sum(taps[0][dilation * k : dilation * k + count] * kernel[k] for k in range(len(kernel)))
+    padded = jnp.pad(x, (padding, padding))
+    count = len(padded) - dilation * (len(kernel) - 1)
+    return sum(padded[dilation * k : dilation * k + count] * kernel[k] for k in range(len(kernel)))
 
 
 def correlated_bwd(r, g, *, wrong, padding=0, dilation=1, flip=False):
@@ -25,7 +25,7 @@ def correlated_bwd(r, g, *, wrong, padding=0, dilation=1, flip=False):
 
 
 def test_all_options_are_tried_at_once():
-    """A fault of two of them together. A word is no padding here, which is a number by default."""
+    """A fault of two of them together. A word is no padding here, since a number is one by default."""
     x, kernel = X[0, 0], X[1, 0, :2]
     assert_only_the_fault_is_seen(correlated, correlated_bwd, x, kernel, checks=("contract", "gradient"))
 
