@@ -182,8 +182,11 @@ def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> 
 
 def _worded(example: CallUnderTest) -> Iterator[tuple]:
     """The call with each word of an option that is a word by default, or None, and with another value of each other
-    option, but for those of a geometry."""
-    choices = {name: v for name, v in option_values(example).items() if name not in GEOMETRY}
+    option, but for those of a geometry, of which there is the widest padding."""
+    values = option_values(example)
+    choices = {name: v for name, v in values.items() if name not in GEOMETRY}
+    choices |= {"padding": [v for v in values.get("padding", ()) if type(v) is int][-1:]}
+    choices = {name: v for name, v in choices.items() if v}
     each = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]
     each += [(name, values[0]) for name, values in choices.items() if not isinstance(values[0], str)]
     if each:
