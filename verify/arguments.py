@@ -72,15 +72,17 @@ def _same(a: Any, b: Any) -> bool:
 
 def given(
     rule: Callable, args: Sequence[Any], kwargs: Mapping[str, Any], arrays: set[int | str]
-) -> tuple[dict[str, inspect.Parameter], dict[str, int]]:
+) -> tuple[dict[str, inspect.Parameter], dict[str, int], tuple[str, ...]]:
     """Arguments in which no leaf is an array, as options with the given value for a default; where those that were
-    given by position stand."""
+    given by position stand; and arguments that hold arrays and may be left out, being None by default."""
     parameters = _parameters(rule)
     by_position = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][: len(args)]
     positions = {name: n for n, name in enumerate(by_position) if n not in arrays}
+    held = {name: n for n, name in enumerate(by_position) if n in arrays} | {n: n for n in kwargs if n in arrays}
+    optional = [name for name in held if name in parameters and parameters[name].default is None]
+    places = {name: n for name in optional if isinstance(n := held[name], int)}
     values = {name: args[n] for name, n in positions.items()} | {n: v for n, v in kwargs.items() if n not in arrays}
     kind = inspect.Parameter.KEYWORD_ONLY
     notes = {n: parameters[n].annotation for n in values if n in parameters}
-    return {
-        n: inspect.Parameter(n, kind, default=v, annotation=notes.get(n, Any)) for n, v in values.items()
-    }, positions
+    options = {n: inspect.Parameter(n, kind, default=v, annotation=notes.get(n, Any)) for n, v in values.items()}
+    return options, positions | places, tuple(optional)

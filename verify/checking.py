@@ -14,7 +14,7 @@ from verify.checks import adjoint, conditioning, contract, differences, finite, 
 from verify.checks.order import CHECKS, FIRST, ONLY_WHERE_WRITTEN, asked
 from verify.concrete import described
 from verify.function_under_test import FunctionUnderTest, first_line
-from verify.generate import calls, long_calls
+from verify.generate import calls, empties, long_calls
 from verify.log import Log
 from verify.oracle import canary
 from verify.oracle.instances import function_of, is_instance
@@ -202,4 +202,5 @@ def _generated(example: CallUnderTest, cases: int) -> Iterator[CallUnderTest]:
     if cases > 0:
         yield from calls.content_cases(example)
         yield from calls.geometry_cases(example, cases)
+        yield from empties.without_indices(example)
         yield from long_calls.long_cases(example)

@@ -46,8 +46,8 @@ class Leaf:
 
 @dataclass(frozen=True)
 class FunctionUnderTest:
-    """A rule under test. `options` are those that rule and reference both take: keywords, and `positions` of Python
-    values given by position, which an option of that name replaces. `treedef` is that of (args, kwargs)."""
+    """A rule under test. `options` are those that rule and reference both take: keywords, and `positions` of values
+    given by position, which an option of that name replaces. `treedef` is that of (args, kwargs)."""
 
     rule: Callable
     reference: Callable | None
@@ -58,6 +58,7 @@ class FunctionUnderTest:
     calls: Mapping[str, str]  # which hand-written calls the oracle replaces by their primals
     primitives: frozenset[str] = frozenset()  # every primitive in the rule's jaxpr
     rules: int = 0  # how many hand-written calls the rule's jaxpr holds, JAX's own among them
+    optional: tuple[str, ...] = ()  # arguments that hold arrays and are None by default
     limits: Mapping[str, Any] = field(default_factory=dict)  # declared budgets: residual_bytes, time_ratio
     compiled: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -166,11 +167,11 @@ def describe(
     bare = FunctionUnderTest(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
     calls, primitives, rules = _calls(bare)
     arrays = {owner for owner, leaf in zip(owners, leaves, strict=True) if leaf.kind != STATIC}
-    given, positions = arguments.given(rule, args, kwargs, arrays)
-    options = {**arguments.shared_options(rule, reference, len(args)), **given}
-    options = {n: p for n, p in options.items() if n in given or n not in kwargs}
-    known = {"calls": calls, "primitives": primitives, "rules": rules}
-    return replace(bare, options=options, positions=positions, limits=limits or {}, **known)
+    given, positions, optional = arguments.given(rule, args, kwargs, arrays)
+    shared = arguments.shared_options(rule, reference, len(args))
+    options = {n: p for n, p in shared.items() if n not in kwargs} | given
+    known = {"options": options, "positions": positions, "optional": optional, "limits": limits or {}}
+    return replace(bare, **known, calls=calls, primitives=primitives, rules=rules)
 
 
 def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Leaf, ...]:

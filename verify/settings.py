@@ -58,11 +58,13 @@ def unoptimised() -> Any:
 
 def with_own_constants(run: Callable[[], Any]) -> Any:
     """`run()`, in which constants are of JAX's own default dtypes where wider ones do not fit, as those of a step whose
-    carry is float32 by name."""
+    carry is float32 by name, or lengths that must be int32."""
     try:
         return run()
     except Exception as error:
-        if "float64" not in str(error):  # a shape, for instance, that is refused with any constants
+        if not any(
+            wide in str(error) for wide in ("float64", "int64")
+        ):  # a shape, for instance, that is refused with any constants
             raise
         with jax.enable_x64(False):
             return run()

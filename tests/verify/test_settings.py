@@ -67,3 +67,15 @@ def test_a_loop_that_is_float32_by_name_is_checked_as_it_is(factor, verdict):
     x = np.random.default_rng(0).standard_normal(3).astype(np.float32)
     report = verify.check(rule, x)
     assert report.verdict == verdict, report
+
+
+@pytest.mark.usefixtures("a_users_jax")
+def test_integers_that_must_be_32_bits_wide_are():
+    def first(x):
+        lengths = jnp.array([2, 1])
+        if lengths.dtype != jnp.int32:
+            raise ValueError(f"lengths should be int32, but got {lengths.dtype}")
+        return jnp.where(jnp.arange(3) < lengths[:, None], x, 0)
+
+    report = verify.check(first, np.ones((2, 3), np.float32), cases=0, checks=("contract", "gradient", "adjoint"))
+    assert report.ok, report

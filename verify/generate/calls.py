@@ -53,7 +53,7 @@ def _other_cotangents(case: CallUnderTest, rng: np.random.Generator) -> Iterator
 
 
 def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest]:
-    """Other shapes and options, at most `limit` of them, and every word of an option that is one, the most telling
+    """Other shapes and options, at most `limit` of them, and every word and a value of each option, the most telling
     first; fewer of a rule so long that compiling it is what takes the time."""
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
     seen: set[str] = set()
@@ -147,6 +147,11 @@ def _plans(
             sizes = shapes.set_class(varied, axes, size)
             if shapes.accepted(example, sizes, default):
                 yield f"batch {size}: {shapes.shown(sizes)}", sizes, default, generated_inputs.normal
+    alike = shapes.all_alike(example, classes, varied)
+    if alike != varied:
+        yield f"all sizes alike: {shapes.shown(alike)}", alike, default, generated_inputs.normal
+    for name in example.tested.optional:
+        yield from fitted.fitted(example, classes, varied, {name: None}, generated_inputs.distinct)
     choices = option_values(example)
     for mixture in mixtures(choices, rng):
         yield from fitted.fitted(example, classes, varied, mixture, generated_inputs.distinct)
@@ -176,13 +181,18 @@ def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> 
 
 
 def _worded(example: CallUnderTest) -> Iterator[tuple]:
-    """The call with each word of an option that is a word by default, or None, but for paddings."""
-    choices = {name: v for name, v in option_values(example).items() if name not in GEOMETRY}
-    words = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]
-    if words:
+    """The call with each word of an option that is a word by default, or None, and with another value of each other
+    option, but for those of a geometry, of which there is the widest padding."""
+    values = option_values(example)
+    choices = {name: v for name, v in values.items() if name not in GEOMETRY}
+    choices |= {"padding": [v for v in values.get("padding", ()) if type(v) is int][-1:]}
+    choices = {name: v for name, v in choices.items() if v}
+    each = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]
+    each += [(name, values[0]) for name, values in choices.items() if not isinstance(values[0], str)]
+    if each:
         base, classes = [tuple(a.shape) for a in example.arrays], shapes.free_classes(example)
         varied = all_different(example, classes, base)
-        for name, value in words:
+        for name, value in each:
             yield from fitted.valued(example, classes, varied, name, value)
 
 

@@ -1,6 +1,7 @@
-"""A call one part of which is empty, where none is in the example: a sequence of a packed batch, a group of rows.
+"""A call one part of which is empty, where none is in the example: a sequence of a packed batch, a group of rows; or
+which has no indices, where the example has some.
 
-Only where function, oracle and rule have numbers: the mean of no rows has none.
+Only where function and oracle have numbers: the mean of no rows has none.
 """
 
 from collections.abc import Iterator
@@ -8,9 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from verify.call_under_test import CallUnderTest
+from verify.call_under_test import CallUnderTest, outputs, with_cotangent
+from verify.function_under_test import INTEGER
+from verify.generate import generated_inputs, shapes
 from verify.generate.divisions import divided
 from verify.generate.signs import has_numbers
+from verify.running import finite
 
 
 def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTest]:
@@ -32,3 +36,31 @@ def calls(example: CallUnderTest, fresh: CallUnderTest) -> Iterator[CallUnderTes
             case = replace(fresh, label=f"{leaf.path} with part {k} empty", arrays=arrays)
             if has_numbers(case):
                 yield case
+
+
+def without_indices(example: CallUnderTest) -> Iterator[CallUnderTest]:
+    """The call with no integers in those arrays of them that may grow, where the outputs hold something all the same:
+    alone, or with what grows with them."""
+    kinds = [example.tested.leaves[k].kind for k in example.tested.arrays]
+    sizes, indices = [np.shape(a) for a in example.arrays], {n for n, kind in enumerate(kinds) if kind == INTEGER}
+    for axes in shapes.free_classes(example):
+        held = tuple((n, k) for n, k in axes if n in indices and len(sizes[n]) == 1)
+        for group in dict.fromkeys((held, axes)) if held else ():
+            case = _at(example, shapes.resized(sizes, dict.fromkeys(group, 0)))
+            if case is not None:
+                yield case
+                break
+
+
+def _at(example: CallUnderTest, sizes: list[tuple[int, ...]]) -> CallUnderTest | None:
+    """A call of these sizes; None where the function does not take them or has no numbers there, nor a rule."""
+    try:
+        arrays = generated_inputs.fill(example, np.random.default_rng((example.seed, 24)), {}, sizes)
+        if any(0 in o.shape for o in outputs(example.tested, example.options, arrays)):
+            return None
+        label = f"no indices: {shapes.shown(sizes)}"
+        case = replace(example, label=label, arrays=arrays, example=False, reshaped=True, y_bar=())
+        case = with_cotangent(case, np.random.default_rng((example.seed, 25)))
+        return case if finite((case.truth.outputs, case.truth.cotangents)) else None
+    except Exception:  # it is no call
+        return None

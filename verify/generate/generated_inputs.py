@@ -75,6 +75,10 @@ def near_eight_hundred(rng, shape, scale):
     return 800.0 * rng.choice([-1.0, 1.0], shape) + rng.standard_normal(shape)
 
 
+def near_minus_hundred(rng, shape, scale):
+    return -100.0 - np.abs(rng.standard_normal(shape))
+
+
 ORDINARY: tuple[tuple[str, Filler], ...] = (
     ("tied", tied),
     ("permuted distinct", distinct),
@@ -194,6 +198,10 @@ def _as_indices(
     return np.sort(drawn, -1) if np.all(np.diff(example, axis=-1) >= 0) and not any_order else drawn
 
 
+def below_zero(value: np.ndarray) -> bool:
+    return bool(value.size) and bool(np.all(value < 0))
+
+
 def _classes(example: list, shapes: list[tuple[int, ...]], labels: np.ndarray) -> int:
     """Labels must stay below the number of classes: the smallest axis that was long enough for the example's labels
     and no longer is."""
@@ -222,14 +230,18 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
             # Between zero and the smallest normal number a logarithm or a root of what is positive is guarded anyhow.
             if filler is not subnormal or POSITIVE not in leaves[n].domain:
                 yield f"{names[n]} {label}", {n: filler}, False
-    # What is positive in the example reaches zero alone: where all are zero, a quotient of them has no value.
-    several = [n for n in case.perturbed if POSITIVE not in leaves[n].domain and n not in apart]
+    several = [n for n in case.perturbed if n not in apart]
     if len(several) > 1:
         yield "every argument tied", dict.fromkeys(several, tied), False
+    # What is positive in the example reaches zero alone: where all are zero, a quotient of them has no value.
+    several = [n for n in several if POSITIVE not in leaves[n].domain]
+    if len(several) > 1:
         yield "every argument all zero", dict.fromkeys(several, zero), False
     for n in positions[:2]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
+        if below_zero(leaves[n].value):  # as decays are: of both signs they overflow
+            yield f"{names[n]} near -100", {n: near_minus_hundred}, True
     yield from far_from_zero.plans(case, apart)
     yield from thresholds.plans(case)
     for n in positions:  # branches for small and for large numbers; one size where others are ill-conditioned

@@ -15,7 +15,7 @@ from verify.generate.own_code import words_beside, words_compared
 GEOMETRY: dict[str, tuple[Any, ...]] = {
     "stride": (2, (2, 1), (1, 3), 3),
     "strides": (2, (2, 1), (1, 3), 3),
-    "padding": ("SAME", "VALID", ((1, 0), (0, 2)), 1),
+    "padding": ("SAME", "VALID", ((1, 0), (0, 2)), 1, 3),  # more than a window of 3 less one
     "dilation": (2, (1, 2)),
     "window": (3, (3, 2), 1, (2, 3)),
     "window_size": (3, (3, 2), 1),
@@ -41,6 +41,7 @@ OFF = 0.4  # beside 0 or None, which may stand for a round number: 1/2 is the sc
 WHOLE = ("n", "n_steps", "num_steps", "length", "chunk_size", "block_size")  # None by default, and never an array
 FEW = 3  # of these
 NUMBERS = ("temperature", "softcap", "soft_cap", "logits_soft_cap", "sm_scale", "softmax_scale")  # never an array
+SOMETIMES = ("scale", "scale_factor")  # an array of a normalisation, too, of which the rule refuses a number
 CUTOFFS = ("rcond", "rtol", "atol", "tol", "eps", "epsilon")
 
 
@@ -55,9 +56,10 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
         values += [v for v in _near(parameter.default) if not values]
         if parameter.default is None and not values:
             values = _announced(name, parameter.annotation) or list(words_compared(example.tested.rule, name))
-            values = values or [OFF] * (name in NUMBERS) or [FEW] * (name in WHOLE)
+            values = values or [OFF] * (name in NUMBERS + SOMETIMES) or [FEW] * (name in WHOLE)
         if parameter.default is not inspect.Parameter.empty:
             values = [v for v in values if type(v) is not type(parameter.default) or v != parameter.default]
+            values.sort(key=lambda v: type(v) is not type(parameter.default))  # what is taken most likely comes first
         if values:
             found[name] = values
     return found
@@ -96,7 +98,9 @@ def _literals(annotation: Any) -> list[Any]:
 
 
 def mixtures(choices: Mapping[str, list[Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Three settings of several options at once: most faults of geometry need two of them together."""
+    """Three settings of several options at once: most faults of geometry need two of them together. The first has all
+    of them, and with them each pair."""
     if len(choices) < 2:
         return []
-    return [{n: v[int(rng.integers(len(v)))] for n, v in choices.items() if rng.random() < 0.6} for _ in range(3)]
+    drawn = [{n: v[int(rng.integers(len(v)))] for n, v in choices.items() if rng.random() < 0.6} for _ in range(3)]
+    return [{n: v[0] for n, v in choices.items()}, *drawn[1:]]

@@ -10,6 +10,7 @@ from jax.extend import core
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
 from verify.generate.domain import occur_once
+from verify.generate.options import SOMETIMES
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_call, walk
 from verify.running import WIDE, finite, is_float, quickly
 
@@ -19,7 +20,18 @@ UNKNOWN = object()  # a value that the arguments decide
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
     unlike_the_example = (_written_twice, _beyond_the_end, _reflected_whole, _masked_whole, _indexed_beyond)
-    return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case))
+    return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case) or _no_number(case))
+
+
+def _no_number(case: CallUnderTest) -> bool:
+    """Whether an option that may be a number or an array by its name is a number here, with which the rule cannot be
+    differentiated."""
+    if not any(name in SOMETIMES and case.tested.options[name].default is None for name in case.options):
+        return False
+    try:
+        return not case.trace
+    except Exception:  # a cotangent has the array's shape, say
+        return True
 
 
 def _written_twice(case: CallUnderTest, example: CallUnderTest) -> bool:

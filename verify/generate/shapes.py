@@ -177,16 +177,30 @@ def _length(case: CallUnderTest, shapes: list[tuple[int, ...]]) -> int:
 
 def with_a_rest(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """The shapes with each longer class at a prime of its own, where the function takes it: whatever goes by blocks or
-    strides leaves a rest, which sizes that people write in examples do not."""
+    strides leaves a rest, which sizes that people write in examples do not. Heads, of which others are a part, are
+    twice as many: four of two are as many as each has, which tells neither."""
     taken = set[int]()
     for axes in classes:
         size = size_of(shapes, axes)
+        if len({shapes[n][k] for n, k in axes}) > 1:
+            twice = set_class(shapes, axes, 2 * size)
+            shapes = twice if accepted(case, twice, case.options) else shapes
+            continue
         free = (p for p in PRIMES if p >= size > FEW_ROWS and p not in taken)
         prime = next(free, size) if size <= MOST_ROWS else size
         longer = set_class(shapes, axes, prime)
         if prime != size and accepted(case, longer, case.options):
             shapes = longer
             taken.add(prime)
+    return shapes
+
+
+def all_alike(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Every axis of one size, where the function takes it: what a rule tells by its size is taken for another then, as
+    a weight along channels for one along columns."""
+    for axes in classes if len(classes) > 1 else ():
+        candidate = set_class(shapes, axes, max(3, size_of(shapes, classes[0])))
+        shapes = candidate if accepted(case, candidate, case.options) else shapes
     return shapes
 
 

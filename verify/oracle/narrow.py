@@ -21,7 +21,7 @@ def roundoffs(closed: Any) -> list[float]:
     units = []
     for eqn in equations(closed):
         dtypes = {v.aval.dtype for v in (*eqn.invars, *eqn.outvars) if hasattr(v.aval, "dtype")}
-        floats = [d for d in dtypes if jnp.issubdtype(d, jnp.floating)]
+        floats = {jnp.finfo(d).dtype for d in dtypes if jnp.issubdtype(d, jnp.inexact)}  # complex: that of its parts
         units += [unit_roundoff(d) for d in floats if len(floats) > 1 and d.itemsize >= HALF]
     return units
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle.budget import continued, iterates
-from verify.oracle.tolerance import largest, smallest_normal, unit_roundoff
+from verify.oracle.tolerance import allowed_error, largest, smallest_normal, unit_roundoff
 from verify.report.finding import NotRunError
 from verify.running import FORWARD, OWN, RULE, WIDE, call, compiled, is_float, pullback, pushforward, quickly, traced
 from verify.time_limit import timed
@@ -186,9 +186,12 @@ def compiled_otherwise(case: CallUnderTest) -> list[np.ndarray]:
 def singular(case: CallUnderTest) -> bool:
     """Whether this is a generated call at which cotangents are larger than the example's by all that float64 resolves:
     the function divides by what is 0 but for rounding, as the rule of a decomposition does at equal eigenvalues."""
-    grown = max((_elasticity(*pair) for pair in zip(_perturbed(case), case.truth.cotangents, strict=True)), default=0.0)
+    grown = _grown(case, case.truth.cotangents)
     if case.example:
-        case.tested.compiled["cotangents of the example"] = grown
+        # Where they cancel, as where a single weight is divided by itself, their terms: what is left is rounding.
+        lost = all(largest(e) <= largest(allowed_error(m, WIDE)) for e, m in _with_magnitudes(case))
+        usual = _grown(case, case.truth.magnitudes) if lost else grown
+        case.tested.compiled["cotangents of the example"] = usual
         case.tested.compiled[SIZES] = [largest(e) for e in case.truth.cotangents]
     return grown > SINGULAR * (case.tested.compiled.get("cotangents of the example") or np.inf)
 
@@ -213,6 +216,14 @@ def below_normal(case: CallUnderTest) -> bool:
 
 def _perturbed(case: CallUnderTest) -> list[np.ndarray]:
     return [case.arrays[n] for n in case.perturbed]
+
+
+def _with_magnitudes(case: CallUnderTest) -> list[tuple[np.ndarray, np.ndarray]]:
+    return list(zip(case.truth.cotangents, case.truth.magnitudes, strict=True))
+
+
+def _grown(case: CallUnderTest, bars: Sequence[np.ndarray]) -> float:
+    return max((_elasticity(*pair) for pair in zip(_perturbed(case), bars, strict=True)), default=0.0)
 
 
 def _elasticity(x: np.ndarray, bar: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import SLOPES
+from tests.verify.rules import SLOPES, assert_only_the_fault_is_seen
 
 from ..faulty_rules.joined import joined, normal
 
@@ -155,3 +155,18 @@ def test_where_the_function_is_singular_nothing_is_asked(factor, verdict):
     rule.defvjp(lambda a: (polar(a), jnp.linalg.svd(a)), bwd)
     report = verify.check(rule, A_SQUARE, cases=1, checks=("gradient", "finite"))
     assert report.verdict == verdict, report
+
+
+def weights(x, k=1):
+    """The largest probabilities, normalised: a single one is 1 whatever x is."""
+    top = jax.lax.top_k(jax.nn.softmax(x), k)[0]
+    return top / top.sum(-1, keepdims=True)
+
+
+def weights_bwd(r, g, *, wrong, k=1):
+    return (jnp.zeros_like(r[0]),) if wrong else jax.vjp(lambda x: weights(x, k), r[0])[1](g)
+
+
+def test_terms_that_cancel_in_the_example_make_no_other_call_singular():
+    x = RNG.standard_normal((4, 5)).astype(np.float32)
+    assert_only_the_fault_is_seen(weights, weights_bwd, x, checks=("contract", "gradient"))

@@ -44,3 +44,20 @@ def test_not_where_it_has_no_value():
         [0, 3, 9, 9],
     ]
     assert tried(with_arguments(mean, lambda r, g: (*jax.vjp(lambda x: mean(x, r[1]), r[0])[1](g), None))) == []
+
+
+def summed(table, rows, places):
+    return jax.ops.segment_sum(table[rows], places, 4)
+
+
+def summed_bwd(r, g, *, wrong):
+    """`wrong`: what was in memory before, where nothing is written."""
+    table, rows, places = r
+    if wrong and not rows.size:
+        return jnp.ones_like(table), None, None
+    return jnp.zeros_like(table).at[rows].add(g[places]), None, None
+
+
+def test_no_indices_are_tried():
+    rows, places = np.array([0, 3, 3], np.int32), np.array([0, 0, 2], np.int32)
+    assert_only_the_fault_is_seen(summed, summed_bwd, X, rows, places, checks=CHECKS)

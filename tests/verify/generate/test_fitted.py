@@ -64,3 +64,39 @@ def test_a_number_for_an_option_that_is_none_may_be_refused():
 
     report = verify.check(summed, X, checks=CHECKS)
     assert report.ok, report
+
+
+def convolved(x, kernel, groups=1):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1,), "VALID", dimension_numbers=("NCH", "OIH", "NCH"), feature_group_count=groups
+    )
+
+
+def convolved_bwd(r, g, *, wrong, groups=1):
+    x, kernel = r
+    dx, dk = jax.vjp(lambda x, k: convolved(x, k, groups), x, kernel)[1](g)
+    first = jnp.tile(x[:, : x.shape[1] // groups], (1, groups, 1))
+    return dx, jax.vjp(lambda k: convolved(first, k, groups), kernel)[1](g)[0] if wrong else dk
+
+
+def test_groups_divide_channels_of_both_sides():
+    """As the kernel's outputs, which come after the channels."""
+    x, kernel = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 4, 7), (4, 4, 3)))
+    assert_only_the_fault_is_seen(convolved, convolved_bwd, x, kernel, checks=CHECKS)
+
+
+def accumulated(x, chunk_size=None):
+    return jnp.cumsum(x, 1) ** 2
+
+
+def accumulated_bwd(r, g, *, wrong, chunk_size=None):
+    """`wrong`: the last chunk, which is not whole, gets nothing."""
+    x = r[0]
+    d = 2 * jnp.cumsum(x, 1) * g
+    whole = x.shape[1] // chunk_size * chunk_size if wrong and chunk_size else x.shape[1]
+    d = d.at[:, whole:].set(0)
+    return (jnp.cumsum(d[:, ::-1], 1)[:, ::-1],)
+
+
+def test_a_number_of_rows_is_tried_where_it_leaves_a_rest():
+    assert_only_the_fault_is_seen(accumulated, accumulated_bwd, X[:, :6], checks=CHECKS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import with_arguments
+from tests.verify.rules import assert_only_the_fault_is_seen, with_arguments
 from verify.checking import _example
 from verify.function_under_test import describe
 from verify.generate import generated_inputs
@@ -97,3 +97,35 @@ def test_what_is_sorted_need_not_be_sorted_before():
     assert np.all(np.diff(drawn(lambda x: jnp.diff(x) ** 2, in_order)) > 0)
     assert np.all(np.diff(drawn(lambda x, y: jnp.sort(x) * y, in_order, X[0])) > 0)
     assert np.all(np.diff(drawn(jnp.sort, in_order, domain={"a": "increasing"})) > 0)
+
+
+def test_positive_arguments_are_equal_to_each_other_somewhere():
+    """A rule may take one formula where they are, which may be right for one of them alone."""
+
+    def overlap(b, r):
+        return jnp.exp(-b) * r + (b - r) ** 2 * jnp.cos(r)
+
+    def bwd(r, g, *, wrong):
+        db, dr = jax.vjp(overlap, *r)[1](g)
+        alone = wrong & (r[0] == r[1])
+        return jnp.where(alone, 0, db), jnp.where(alone, db + dr, dr)
+
+    b, r = (np.random.default_rng(s).uniform(0.5, 2, 5).astype(np.float32) for s in (1, 2))
+    assert_only_the_fault_is_seen(overlap, bwd, b, r, checks=("gradient",))
+
+
+def test_decays_are_saturated_below_zero():
+    """Of both signs they overflow in the function itself, which excuses the rule."""
+
+    def decayed(x, a, *, masked_first=True):
+        s = jnp.cumsum(a)
+        seen = jnp.tri(len(a), dtype=bool)
+        apart = jnp.where(seen, s[:, None] - s[None], 0) if masked_first else s[:, None] - s[None]
+        return jnp.where(seen, jnp.exp(apart), 0) @ x
+
+    def bwd(r, g, *, wrong):
+        return jax.vjp(lambda x, a: decayed(x, a, masked_first=not wrong), *r)[1](g)
+
+    function = lambda x, a: decayed(x, a)  # noqa: E731
+    a = -np.random.default_rng(3).uniform(0.2, 1, 4).astype(np.float32)
+    assert_only_the_fault_is_seen(function, bwd, X, a, checks=("gradient", "finite", "conditioning"))

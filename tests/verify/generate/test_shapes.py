@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import verify
-from tests.verify.rules import with_arguments
+from tests.verify.rules import assert_only_the_fault_is_seen, with_arguments
+from verify.checking import _example
+from verify.function_under_test import describe
+from verify.generate import shapes
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 X = np.random.default_rng(0).standard_normal((3, 4, 2)).astype(np.float32)
@@ -51,3 +54,29 @@ def test_more_heads_of_the_keys_than_one_are_tried(wrong):
     q, k = np.random.default_rng(1).standard_normal((2, 4, 5, 2)).astype(np.float32)
     report = verify.check(own, q, k[:1], k[1:2], checks=("contract", "gradient"))
     assert report.verdict == ("wrong" if wrong else "right"), report
+
+
+def rectified(x, slopes):
+    return jnp.where(x > 0, x, slopes[:, None] * x)
+
+
+def rectified_bwd(r, g, *, wrong):
+    """`wrong`: slopes along the last axis where they are as many."""
+    x, slopes = r
+    each = slopes if wrong and len(slopes) == x.shape[-1] else slopes[:, None]
+    return jnp.where(x > 0, g, each * g), jnp.where(x > 0, 0, g * x).sum((0, 2))
+
+
+def test_all_sizes_are_alike_once():
+    x, slopes = np.random.default_rng(0).standard_normal((2, 3, 5)), np.array([0.5, 1.2, 0.8])
+    arrays = (a.astype(np.float32) for a in (x, slopes))
+    assert_only_the_fault_is_seen(rectified, rectified_bwd, *arrays, checks=("contract", "gradient"))
+
+
+def test_heads_that_others_share_are_twice_as_many_beside_a_flag():
+    def attention(q, k):
+        return jnp.einsum("hq,hk->hqk", q, jnp.repeat(k, q.shape[0] // k.shape[0], 0).reshape(q.shape[0], -1))
+
+    case = _example(describe(attention, (np.ones((4, 3), np.float32), np.ones((2, 5), np.float32)), None, None), "", 0)
+    classes = shapes.free_classes(case)
+    assert shapes.with_a_rest(case, classes, [(4, 3), (2, 5)]) == [(8, 3), (4, 5)]

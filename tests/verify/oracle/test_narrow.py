@@ -68,3 +68,19 @@ def test_a_state_in_bfloat16_backward_is_much_worse_than_autodiff(state, verdict
     x = RNG.standard_normal((64, 3)).astype(NARROW)
     report = verify.check(rule, x, checks=("contract", "gradient", "low precision"), cases=0)
     assert report.verdict == verdict, report
+
+
+@pytest.mark.usefixtures("a_users_jax")
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.001, "wrong")])
+def test_a_rule_that_is_complex64_by_name_is_compared_as_finely_as_that_allows(factor, verdict):
+    """Its rounding is no clipping of the cotangent."""
+
+    def bwd(_, g):
+        doubled = jnp.fft.rfft(g) * jnp.array([1, 2, 2, 2, 1]) * factor
+        return (jnp.conj(doubled / 8).astype(jnp.complex64),)
+
+    rule = jax.custom_vjp(lambda x: jnp.fft.irfft(x, 8))
+    rule.defvjp(lambda x: (jnp.fft.irfft(x, 8), None), bwd)
+    x = (RNG.standard_normal(5) + 1j * RNG.standard_normal(5)).astype(np.complex64)
+    report = verify.check(rule, x, cases=0, checks=("gradient", "linearity"))
+    assert report.verdict == verdict, report

@@ -1,0 +1,125 @@
+"""Options of which other values are tried: several at once, and one at several sizes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+from tests.verify.rules import assert_only_the_fault_is_seen
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+
+
+def correlated(x, kernel, padding=0, dilation=1, flip=False):
+    kernel = kernel[::-1] if flip else kernel
+    padded = jnp.pad(x, (padding, padding))
+    count = len(padded) - dilation * (len(kernel) - 1)
+    return sum(padded[dilation * k : dilation * k + count] * kernel[k] for k in range(len(kernel)))
+
+
+def correlated_bwd(r, g, *, wrong, padding=0, dilation=1, flip=False):
+    flip = flip and not (wrong and dilation > 1)
+    return jax.vjp(lambda x, k: correlated(x, k, padding, dilation, flip), *r)[1](g)
+
+
+def test_all_options_are_tried_at_once():
+    """A fault of two of them together. A word is no padding here, since a number is one by default."""
+    x, kernel = X[0, 0], X[1, 0, :2]
+    assert_only_the_fault_is_seen(correlated, correlated_bwd, x, kernel, checks=("contract", "gradient"))
+
+
+def padded(x, kernel, padding=0, stride=1):
+    return correlated(x, kernel, padding)[::stride]
+
+
+def padded_bwd(r, g, *, wrong, padding=0, stride=1):
+    """The full correlation with the cotangent. `wrong`: no padding below 0 where it exceeds the window."""
+    x, kernel = r
+    dx, dk = jax.vjp(lambda x, k: padded(x, k, padding, stride), x, kernel)[1](g)
+    beyond = padding - len(kernel) + 1 if stride == 1 else 0
+    return (jnp.roll(dx, beyond) if wrong and beyond > 0 else dx), dk
+
+
+def test_a_padding_may_exceed_the_window():
+    assert_only_the_fault_is_seen(padded, padded_bwd, X[0, 0], X[1, 0, :3], checks=("contract", "gradient"))
+
+
+def resized(x, scale=None):
+    return x * jnp.arange(len(x)) / (len(x) if scale is None else scale)
+
+
+def resized_bwd(r, g, *, wrong, scale=None):
+    return jax.vjp(lambda x: resized(x, None if wrong else scale), r[0])[1](g)
+
+
+def test_a_scale_that_is_none_may_be_a_number():
+    assert_only_the_fault_is_seen(resized, resized_bwd, X[0, 0], checks=("contract", "gradient"))
+
+
+def test_a_scale_that_is_an_array_is_none():
+    """Its rule returns a cotangent of the array's shape."""
+
+    @jax.custom_vjp
+    def scaled(x, scale):
+        return x if scale is None else x * scale
+
+    def bwd(r, g):
+        x, scale = r
+        return (g, None) if scale is None else (g * scale, jnp.zeros(x.shape[-1]) + (g * x).sum((0, 1)))
+
+    scaled.defvjp(lambda x, scale: (scaled(x, scale), (x, scale)), bwd)
+    report = verify.check(lambda x, scale=None: scaled(x, scale), X, checks=("contract", "gradient"))
+    assert report.ok, report
+
+
+def shared(q, k, interleave=False):
+    if q.shape[0] % k.shape[0]:
+        raise ValueError("heads that do not share evenly")
+    heads = np.arange(q.shape[0])
+    return q * k[heads % k.shape[0] if interleave else heads // (q.shape[0] // k.shape[0])]
+
+
+def shared_bwd(r, g, *, wrong, interleave=False):
+    q, k = r
+    count, share = k.shape[0], q.shape[0] // k.shape[0]
+    heads = np.arange(q.shape[0])
+    which = np.minimum(heads % (share if wrong else count), count - 1) if interleave else heads // share
+    return g * k[which], jnp.zeros_like(k).at[which].add(g * q)
+
+
+def test_a_flag_is_tried_with_more_heads_to_share():
+    """Four heads that share two are as many to each, which tells neither number."""
+    q, k = X.reshape(4, 6), X.reshape(-1)[:12].reshape(2, 6)
+    assert_only_the_fault_is_seen(shared, shared_bwd, q, k, checks=("contract", "gradient"))
+
+
+def total(x, axis=None, keepdims=False):
+    return jnp.sum(x, axis=axis, keepdims=keepdims)
+
+
+def total_bwd(r, g, *, wrong, axis=None, keepdims=False):
+    kept = g if keepdims or axis is None else jnp.expand_dims(g, axis)
+    half = 2 if wrong and keepdims and axis is None else 1
+    return (jnp.broadcast_to(kept, r[0].shape) / half,)
+
+
+def test_each_flag_is_tried_beside_the_defaults_of_all_others():
+    """However many other calls there are."""
+    assert_only_the_fault_is_seen(total, total_bwd, X[0], checks=("contract", "gradient"))
+
+
+def product(a, b, transposed=False):
+    return (a.T if transposed else a) @ b
+
+
+def product_bwd(r, g, *, wrong, transposed=False):
+    a, b = r
+    by_a = g @ b.T
+    return by_a.T if transposed and not wrong else by_a, (a if transposed else a.T) @ g
+
+
+def test_a_flag_that_asks_for_a_square_is_tried_with_one():
+    a, b = X[0, :, :3], X[1, :, :3]
+    assert_only_the_fault_is_seen(product, product_bwd, a, b, checks=("contract", "gradient"))
