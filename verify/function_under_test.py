@@ -164,18 +164,18 @@ def describe(
     if not any(leaf.value.size for leaf in leaves if leaf.kind == PERTURBED):
         raise UncheckableError("no floating-point argument has an entry, so there is no cotangent to check")
     treedef = jax.tree_util.tree_structure((tuple(args), kwargs))
-    bare = FunctionUnderTest(rule, reference, _with_domains(leaves, domain or {}), treedef, {}, {}, {})
-    calls, primitives, rules = _calls(bare)
+    calls, primitives, rules = _calls(bare := FunctionUnderTest(rule, reference, tuple(leaves), treedef, {}, {}, {}))
     arrays = {owner for owner, leaf in zip(owners, leaves, strict=True) if leaf.kind != STATIC}
     given, positions, optional = arguments.given(rule, args, kwargs, arrays)
     shared = arguments.shared_options(rule, reference, len(args))
     options = {n: p for n, p in shared.items() if n not in kwargs} | given
-    known = {"options": options, "positions": positions, "optional": optional, "limits": limits or {}}
+    known = {"leaves": _with_domains(leaves, domain or {}, primitives), "options": options, "limits": limits or {}}
+    known |= {"positions": positions, "optional": optional}
     return replace(bare, **known, calls=calls, primitives=primitives, rules=rules)
 
 
-def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Leaf, ...]:
-    """What `domain` says of each floating array, else what the example shows."""
+def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any], primitives: frozenset[str]) -> tuple[Leaf, ...]:
+    """What `domain` says of each floating array, else what the example shows to a function of these primitives."""
     floats = [leaf for leaf in leaves if leaf.kind in (PERTURBED, FLOAT)]
     unknown = [n for n in domain if not any(within(leaf.path, n) for leaf in floats)]
     if unknown:
@@ -188,7 +188,7 @@ def _with_domains(leaves: Sequence[Leaf], domain: Mapping[str, Any]) -> tuple[Le
                 words = said(leaf.path, leaf.value, domain)
             except ValueError as error:
                 raise UncheckableError(str(error)) from error
-            domains = seen(leaf.value, len(floats) == 1) if words is None else words
+            domains = seen(leaf.value, len(floats) == 1, primitives) if words is None else words
             leaf = replace(leaf, domain=domains, guessed=words is None)
         found.append(leaf)
     return tuple(found)

@@ -62,9 +62,7 @@ def with_own_constants(run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception as error:
-        if not any(
-            wide in str(error) for wide in ("float64", "int64")
-        ):  # a shape, for instance, that is refused with any constants
-            raise
+        if not any(wide in str(error) for wide in ("float64", "int64")):
+            raise  # a shape, for instance, that is refused with any constants
         with jax.enable_x64(False):
             return run()

@@ -1,7 +1,7 @@
 """What an example's array shows of its domain."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import numpy as np
 
@@ -15,16 +15,22 @@ from verify.generate.domain import (
     STRUCTURE,
     UNIT_ROWS,
     Domain,
+    positive_definite,
     symmetric,
 )
 
+FACTORED = {"cholesky", "lu", "eigh", "triangular_solve", "custom_linear_solve"}  # primitives that take matrices apart
 
-def seen(value: np.ndarray, alone: bool) -> tuple[Domain, ...]:
+
+def seen(value: np.ndarray, alone: bool, primitives: Set[str] = frozenset()) -> tuple[Domain, ...]:
     """What an example's array shows. `alone`: nothing else is differentiated; numbers at even steps are then how
-    people write any example, and no order."""
+    people write any example, and no order. The identity is a covariance where one of the `primitives` takes matrices
+    apart, else rows that are one-hot."""
     v = np.asarray(value, np.float64)
     if not v.size or not np.all(np.isfinite(v)):
         return ()
+    if not FACTORED.isdisjoint(primitives) and positive_definite(v) and np.all(v == np.eye(v.shape[-1])):
+        return (NAMED["positive definite"],)
     structure = next((d for d in STRUCTURE if d.shown(v)), None)
     if structure is not None:
         return (NAMED["symmetric"], structure) if structure.words == "{0, 1}" and _graph(v) else (structure,)

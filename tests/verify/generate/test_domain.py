@@ -152,6 +152,30 @@ def test_a_rule_may_rely_on_weights_that_sum_to_one_along_the_first_axis(factor)
     assert report.ok is (factor == 2), report
 
 
+def log_density(x, covariance):
+    """Of a normal distribution, up to a constant."""
+    return -0.5 * x @ jnp.linalg.solve(covariance, x) - 0.5 * jnp.linalg.slogdet(covariance)[1]
+
+
+def log_density_bwd(residuals, g):
+    x, covariance = residuals
+    inverse = jnp.linalg.inv(covariance)
+    s = inverse @ x
+    return -g * s, g / 2 * (jnp.outer(s, s) - inverse)
+
+
+def test_the_identity_is_a_covariance_where_matrices_are_taken_apart():
+    """As rows that are one-hot it became singular, and the second derivatives of a right rule were called wrong."""
+    one_hot, definite = ((NAMED[words],) for words in ("one-hot", "positive definite"))
+    for identity in (np.eye(3), np.stack([np.eye(3)] * 2)):
+        assert seen(identity, alone=False, primitives={"lu", "add"}) == definite
+        assert seen(identity, alone=False, primitives={"dot_general"}) == one_hot
+    assert seen(np.eye(3)[[0, 2, 2]], alone=False, primitives={"lu"}) == one_hot
+    rule, x = with_arguments(log_density, log_density_bwd), normal(3).astype(np.float32)
+    report = verify.check(rule, x, np.eye(3, dtype=np.float32))
+    assert report.verdict == "right", report
+
+
 @pytest.mark.parametrize("words", ["one-hot", "probabilities", "unit rows", "orthogonal"])
 def test_a_small_change_along_the_tangent_stays_inside(words):
     domain, example = NAMED[words], EXAMPLES[words]
