@@ -69,7 +69,8 @@ def check(
         checks: names of the checks to run; by default all (`verify.CHECK_NAMES`).
         seconds: once the example has been compared, no program starts that would end later if it took as long as
             those before it; the report lists what was left out.
-        cases: how many calls of other shapes or options to generate; 0 checks only the example.
+        cases: how many calls of other shapes or options to generate, besides one of every option; 0 checks only the
+            example.
         residual_bytes: a limit on the bytes of residuals; by default they are only reported.
         time_ratio: a limit on the time of forward and backward, relative to autodiff's; by default not measured.
         name: the rule's name in the report; by default its own name.
