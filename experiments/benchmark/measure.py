@@ -39,11 +39,11 @@ def taking_turns(
     gc.disable()
     try:
         order = list(ways)
-        for turn in range(rounds):
-            first_up = turn % len(order)
+        for n in range(rounds):
+            first_up = n % len(order)
             for name in order[first_up:] + order[:first_up]:
                 time.sleep(PAUSE_S)
-                times[name].append(_turn(ways[name], turn_s) if turn_s else _seconds(ways[name]))
+                times[name].append(turn(ways[name], turn_s) if turn_s else _seconds(ways[name]))
     finally:
         gc.enable()
     return {
@@ -56,8 +56,8 @@ def taking_turns(
     }
 
 
-def _turn(run: Callable[[], object], turn_s: float) -> float:
-    """Seconds a call."""
+def turn(run: Callable[[], object], turn_s: float) -> float:
+    """Seconds a call, of as many in a row as take `turn_s`, after one that is not counted."""
     run()
     start, calls = time.perf_counter(), 0
     while calls == 0 or time.perf_counter() - start < turn_s:

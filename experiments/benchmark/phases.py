@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.benchmark import with_jax
+from experiments.benchmark.measure import turn
 from experiments.benchmark.nets import NETS
 from experiments.benchmark.page import print_table
 from purecnn.backend import describe_hardware, keep_freed_memory
@@ -40,17 +41,8 @@ def ways() -> dict[str, Callable[[], object]]:
 def rounds_of(ways: Mapping[str, Callable[[], object]], count: int, pause_s: float) -> Iterator[dict[str, float]]:
     """The milliseconds that each takes in a call, `count` times."""
     for _ in range(count):
-        yield {name: _milliseconds(run) for name, run in ways.items()}
+        yield {name: 1e3 * turn(run, TURN_S) for name, run in ways.items()}
         time.sleep(pause_s)
-
-
-def _milliseconds(run: Callable[[], object]) -> float:
-    run()
-    start, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - start < TURN_S:
-        run()
-        calls += 1
-    return 1e3 * (time.perf_counter() - start) / calls
 
 
 def rows(rounds: Iterable[Mapping[str, float]]) -> Iterator[str]:

@@ -46,9 +46,9 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         raise Refused(f"{table}: is a folder, expected a table of the images, as CSV")
     found: dict[str, tuple[str, SplitName]] = {}
     with naming(table), open(table, newline="", encoding=_encoding(table), errors="surrogateescape") as lines:
-        first, begin, before = lines.readline(), 0, 0
+        first, begin, above = lines.readline(), 0, 0
         while first.lower().startswith("sep=") or (first and not first.strip()):  # which is for Excel alone, or nothing
-            begin, before, first = lines.tell(), before + 1, lines.readline()
+            begin, above, first = lines.tell(), above + 1, lines.readline()
         lines.seek(begin)
         rows = csv.DictReader(lines, restkey=BEYOND, delimiter=max(",;\t", key=first.count), skipinitialspace=True)
         head = [re.sub(r"[ -]+", "_", (name or "").strip().lower()) for name in rows.fieldnames or ()]
@@ -71,7 +71,7 @@ def read_labels(table: Path, root: Path) -> dict[str, tuple[str, SplitName]]:
         for row in rows:
             splits = {name for name in splits if (row[name] or "").strip().casefold() in SAYS_SPLIT.get(name, NAMES)}
             file, label = ((row[name] or "").strip() for name in columns)
-            where = f"{table}: line {rows.line_num + before}"
+            where = f"{table}: line {rows.line_num + above}"
             if "\n" in file + label:
                 begins = (file if "\n" in file else label).split("\n")[0]
                 raise Refused(

@@ -76,9 +76,9 @@ def list_folder(
     each, and train may be missing. Raises ValueError for any other layout.
     """
     if not root.is_dir():
-        what, hint = (
-            ("is a file", kind_hint(root)) if root.is_file() else ("there is no such folder", missing_hint(root))
-        )
+        what, hint = "there is no such folder", missing_hint(root)
+        if root.is_file():
+            what, hint = "is a file", kind_hint(root)
         where = "" if "?" in hint or "--data-dir" in hint else "; --data-dir says in which folder the images are"
         raise Refused(f"{root}: {what}{hint}{where}")
     if labels is None:

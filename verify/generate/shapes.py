@@ -196,8 +196,8 @@ def with_a_rest(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int
 
 
 def all_alike(case: CallUnderTest, classes: list[Axes], shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Every axis of one size, where the function takes it: what a rule tells by its size is taken for another then, as
-    a weight along channels for one along columns."""
+    """Every axis of one size, where the function takes it: what a rule tells by its size it confuses then, as a
+    weight along channels with one along columns."""
     for axes in classes if len(classes) > 1 else ():
         candidate = set_class(shapes, axes, max(3, size_of(shapes, classes[0])))
         shapes = candidate if accepted(case, candidate, case.options) else shapes
