@@ -25,6 +25,8 @@ from purecnn.backend import warn_if_miscompiling
 from purecnn.checks import UNDECIDED, bound_hint, require_net_inputs
 from purecnn.cotangents import ChainResiduals, given_to, like_given
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
+from purecnn.masks import NORM, POOL, fwd_behind_relu, shared_masks
+from purecnn.rules import replaced
 from purecnn.signatures import Partial, described, folded, sample_shape, several, traced_layer
 from purecnn.summary import Summary, summarise
 
@@ -147,25 +149,30 @@ class Chain:
 
     def forward(self, params, x, *, state=None, train=False, key=None) -> tuple[Array, list[Params], list[Any]]:
         """The first list: the output, the state after it, and the residuals of every layer."""
-        new_state, residuals, given = [], [], []
+        new_state, residuals, given, masks = [], [], [], shared_masks(self.layers, train)
         for i, (layer, p, s) in enumerate(self._links(params, state, x)):
             layer_key = folded(key, i)
             given.append(given_to(x, p))
             with self._at(i, x.shape[1:]):
-                x, s, r = several("fwd", layer.fwd(p, s, x, train, layer_key), "y, state, residuals")
+                fwd = fwd_behind_relu(layer) if masks.get(i - 1) == POOL else layer.fwd
+                y, s, r = several("fwd", fwd(p, s, x, train, layer_key), "y, state, residuals")
             new_state.append(s)
-            residuals.append(r)
-        return x, new_state, ChainResiduals(residuals, (*given, given_to(x, {})))
+            residuals.append(replaced(r, x) if masks.get(i) == NORM else r)
+            x = y
+        return x, new_state, ChainResiduals(residuals, (*given, given_to(x, {})), tuple(masks.items()))
 
     def backward(self, residuals: list[Any], y_bar: Array, *, train: bool = False) -> tuple[Array, list[Params]]:
         """The second list: the cotangents of the input and of the parameters, from that of the output.
 
         Raises ValueError, naming the layer, where a backward rule returns a wrong shape or leaves a parameter out.
         """
-        params_bar = []
+        params_bar, masks = [], dict(getattr(residuals, "masks", ()))
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
             with self._at(i, y_bar.shape[1:], "sent cotangents"):
-                bars = several("bwd", self.layers[i].bwd(r, y_bar, train), "x_bar, params_bar")
+                if masks.get(i) == POOL:
+                    bars = y_bar, {}
+                else:
+                    bars = several("bwd", self.layers[i].bwd(r, y_bar, train), "x_bar, params_bar")
                 y_bar, p_bar = like_given(residuals, i, y_bar, bars)
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]

@@ -27,17 +27,21 @@ class Given:
 
 
 class ChainResiduals(list):
-    """The residuals of every layer, a list; `given` says what every layer was given, and at its end what y is like."""
+    """The residuals of every layer, a list; `given` says what every layer was given, and at its end what y is like,
+    `masks` which ReLU's mask a neighbour has (`purecnn.masks`)."""
 
     given: tuple[Given, ...]
+    masks: tuple[tuple[int, str], ...]
 
-    def __init__(self, residuals: Iterable[Any], given: tuple[Given, ...]) -> None:
+    def __init__(
+        self, residuals: Iterable[Any], given: tuple[Given, ...], masks: tuple[tuple[int, str], ...] = ()
+    ) -> None:
         super().__init__(residuals)
-        self.given = given
+        self.given, self.masks = given, masks
 
 
 jax.tree_util.register_pytree_node(
-    ChainResiduals, lambda kept: (kept, kept.given), lambda given, kept: ChainResiduals(kept, given)
+    ChainResiduals, lambda kept: (kept, (kept.given, kept.masks)), lambda known, kept: ChainResiduals(kept, *known)
 )
 
 

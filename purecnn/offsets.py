@@ -28,12 +28,18 @@ NO_OFFSET = 255  # windows with more offsets than a byte counts number them in 3
 
 
 def offset_dtype(dims: WindowDims):
-    """The smallest integers that number the offsets, row-major, and leave one for `no_offset`."""
-    return jnp.uint8 if dims.size[0] * dims.size[1] <= NO_OFFSET else jnp.int32
+    """The smallest integers that number the offsets, row-major, and leave one for `no_offset`, one for `no_winner`."""
+    return jnp.uint8 if dims.size[0] * dims.size[1] < NO_OFFSET else jnp.int32
 
 
 def no_offset(dims: WindowDims) -> int:
+    """The number of an entry that a window does not read."""
     return NO_OFFSET if offset_dtype(dims) == jnp.uint8 else -1
+
+
+def no_winner(dims: WindowDims) -> int:
+    """That of a window in which no entry wins: none of an entry, and not `no_offset` either."""
+    return no_offset(dims) - 1
 
 
 def passes(dims: WindowDims) -> tuple[WindowDims, ...]:
@@ -136,7 +142,8 @@ def sum_over_windows(
     if any(low or high for low, high, _ in edges):
         # Padded once for all shifts, so that no read has to ask whether it is on an edge.
         padded = [lax.pad(a, jnp.zeros((), a.dtype), (*edges, (0, 0, 0))) for a in arrays]
-        arrays = tuple(lax.optimization_barrier(padded))
+        # A GPU asks that at no cost, and saves writing and reading the padded arrays.
+        arrays = lax.platform_dependent(*padded, cpu=_materialized, default=lambda *padded: padded)
 
     def at(q_row, q_col):
         i = _polyphase_offset(dims, 0, q_row)[:, None, None, None]
@@ -164,6 +171,10 @@ def sum_over_windows(
     flat = total.reshape(n, rows.length * dims.stride[0], cols.length * dims.stride[1], channels)
     (top, _), (left, _) = dims.padding
     return flat[:, top : top + dims.input[0], left : left + dims.input[1]]
+
+
+def _materialized(*arrays):
+    return lax.optimization_barrier(arrays)
 
 
 def _stretch(a, start, length: int, axis: int) -> Array:

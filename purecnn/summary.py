@@ -155,8 +155,11 @@ def _kept_bytes(net, params, state, x, key) -> list[int]:
     seen = {*traced.jaxpr.invars[: len(jax.tree.leaves(params))], *traced.jaxpr.constvars}
     names: Iterator[Any] = iter(traced.jaxpr.outvars)
     kept = []
-    for layer in shape:
+    masks = dict(shape.masks)
+    for i, layer in enumerate(shape):
         kept_names = [next(names) for _ in jax.tree.leaves(layer)]
+        if i in masks:  # a neighbour has what a compiled step needs of it
+            kept_names = []
         fresh = {name for name in kept_names if not isinstance(name, core.Literal)} - seen
         seen |= fresh
         kept.append(sum(math.prod(name.aval.shape) * name.aval.dtype.itemsize for name in fresh))

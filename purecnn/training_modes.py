@@ -87,8 +87,8 @@ def batch_norm(
     return Layer(
         "batch_norm",
         Partial(_batch_norm, batch_norm_rule, batch_norm_inference_rule, update, epsilon, **devices),
-        Partial(_batch_norm_forward, update, epsilon, **devices),
-        Partial(_batch_norm_backward, epsilon, **devices),
+        Partial(_batch_norm_forward, batch_norm_rule, update, epsilon, **devices),
+        Partial(_batch_norm_backward, batch_norm_rule, epsilon, **devices),
         scale_and_bias,
         _init_statistics,
         plain=Partial(
@@ -116,20 +116,20 @@ def _batch_norm(training, inference, update, epsilon, params, state, x, train, k
     return y, update(state, x, *jax.lax.stop_gradient((mean, variance)))
 
 
-def _batch_norm_forward(update, epsilon, params, state, x, train, key, *, axis_name):
+def _batch_norm_forward(training, update, epsilon, params, state, x, train, key, *, axis_name):
     arrays = (x, params["scale"], params["bias"])
     if not train:
         y, residuals = batch_norm_inference_rule.fwd(*arrays, *_statistics(state), epsilon=epsilon)
         return y, state, residuals
-    (y, mean, variance), residuals = batch_norm_rule.fwd(*arrays, epsilon=epsilon, axis_name=axis_name)
+    (y, mean, variance), residuals = training.fwd(*arrays, epsilon=epsilon, axis_name=axis_name)
     return y, update(state, x, mean, variance), residuals
 
 
-def _batch_norm_backward(epsilon, residuals, y_bar, train, *, axis_name):
+def _batch_norm_backward(training, epsilon, residuals, y_bar, train, *, axis_name):
     if train:
         still = jnp.zeros_like(residuals[2])
         options = {"epsilon": epsilon, "axis_name": axis_name}
-        x_bar, scale, bias = batch_norm_rule.bwd(residuals, (y_bar, still, still), **options)
+        x_bar, scale, bias = training.bwd(residuals, (y_bar, still, still), **options)
     else:
         x_bar, scale, bias, *_ = batch_norm_inference_rule.bwd(residuals, y_bar, epsilon=epsilon)
     return x_bar, {"scale": scale, "bias": bias}

@@ -127,7 +127,7 @@ def test_a_profile_names_every_layer_by_its_place():
     texts = [re.sub(r"jit\(_(primal|forward|backward)\)/", "", text) for text in texts]  # JAX 0.12 has them too
     for i, layer in enumerate(net.layers):
         assert f"/lenet/{i}_{layer.name}/{layer.name}_fwd/" in texts[0]
-        assert f"/lenet/{i}_{layer.name}/{layer.name}_bwd/" in texts[0]
+        assert (f"/lenet/{i}_{layer.name}/{layer.name}_bwd/" in texts[0]) != (i in (1, 4))  # whose masks the pools have
         assert f"(jvp(lenet/{i}_{layer.name}))/{layer.name}_bwd/" in texts[1]
     assert "/lenet/3_conv2d/conv2d_bwd/w_bar/" in texts[0]
 

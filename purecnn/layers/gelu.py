@@ -29,7 +29,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, rounded
 from purecnn.rules import rule
 
 CUBIC, SLOPE = 0.044715, 2 * math.sqrt(2 / math.pi)
@@ -78,7 +78,7 @@ def gelu_bwd(residuals, y_bar, *, approximate=True):
         share, density = _normal(below)
         slope = share + below * density
     slope = jnp.where(wide > 0, 1 - slope, slope)
-    return ((y_bar.astype(wide.dtype) * slope).astype(x.dtype),)
+    return (rounded(y_bar.astype(wide.dtype) * slope, x.dtype),)
 
 
 def _v(x):

@@ -27,7 +27,7 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_channels
 from purecnn.geometry import integer
-from purecnn.ops import accumulation_dtype, per_channel, sums_to_channels
+from purecnn.ops import accumulation_dtype, per_channel, rounded, sums_to_channels
 from purecnn.rules import rule
 
 
@@ -72,7 +72,7 @@ def group_norm_bwd(residuals, y_bar, *, groups, epsilon=1e-5):
     A, B = sums_to_channels(terms, y_bar, x, mean, r, per_sample=True)
     of_y_bar, along = (_to_channels(_group_means(gamma[None, :] * sums, x, groups), x) for sums in (A, B))
     x_bar = r * (per_channel(gamma, x) * y_bar.astype(wide) - of_y_bar - x_hat(x, mean, r) * along)
-    return x_bar.astype(x.dtype), B.sum(axis=0).astype(scale.dtype), A.sum(axis=0).astype(scale.dtype)
+    return rounded(x_bar, x.dtype), B.sum(axis=0).astype(scale.dtype), A.sum(axis=0).astype(scale.dtype)
 
 
 def _normalise(x, scale, bias, groups, epsilon):

@@ -20,7 +20,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_channels
-from purecnn.ops import accumulation_dtype, mean_of_channels, per_channel, sums_to_channels
+from purecnn.ops import accumulation_dtype, mean_of_channels, per_channel, rounded, sums_to_channels
 from purecnn.rules import rule
 
 
@@ -55,11 +55,12 @@ def layer_norm_bwd(residuals, y_bar, *, epsilon=1e-5):
     def terms(y_bar, x, mean, r):
         return y_bar, y_bar.astype(wide) * x_hat(x, mean, r)
 
-    bias_bar, scale_bar = sums_to_channels(terms, y_bar, x, mean, r)
+    # A GPU would share ȳ x̂ between these sums and those along a row, and write it in float32 to read it twice.
+    bias_bar, scale_bar = sums_to_channels(terms, *lax.optimization_barrier((y_bar, x, mean, r)))
     y_bar = y_bar.astype(wide)
     mean_of_g, along = mean_of_channels(y_bar, scale), mean_of_channels(y_bar * x_hat(x, mean, r), scale)
     x_bar = r * (y_bar * per_channel(scale.astype(wide), x) - mean_of_g - x_hat(x, mean, r) * along)
-    return x_bar.astype(x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
+    return rounded(x_bar, x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
 
 
 def _normalise(x, scale, bias, epsilon):

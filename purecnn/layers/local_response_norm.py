@@ -23,7 +23,7 @@ from jax import lax
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats, require_number, require_rank
 from purecnn.geometry import integer
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, rounded
 from purecnn.rules import rule
 
 
@@ -61,7 +61,7 @@ def local_response_norm_bwd(residuals, y_bar, *, size=5, alpha=1e-4, beta=0.75, 
     s = _scale(x, size, alpha, k)
     direct = y_bar_wide * _power(s, beta)
     through_s = _band_sum(direct * x / s, before=(size - 1) // 2, after=size // 2)
-    return ((direct - 2 * alpha * beta * x * through_s).astype(y_bar.dtype),)
+    return (rounded(direct - 2 * alpha * beta * x * through_s, y_bar.dtype),)
 
 
 def _scale(x, size, alpha, k):

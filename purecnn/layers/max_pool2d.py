@@ -33,6 +33,7 @@ from purecnn.geometry import Padding, Size2d, WindowDims, window_dims
 from purecnn.offsets import (
     fold_offsets,
     no_offset,
+    no_winner,
     offset_dtype,
     passes,
     read_offsets,
@@ -69,15 +70,19 @@ def max_pool2d(
 
 
 @max_pool2d.def_fwd
-def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first"):
-    """y and its residuals: (the winner's offset in each pass, the shape of x) for "first" and "last", else (x, y)."""
+def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first", of_relu=False):
+    """y and its residuals: (the winner's offset in each pass, the shape of x) for "first" and "last", else (x, y).
+
+    With `of_relu` (and "first" or "last") x is the y of a ReLU, and none wins where the maximum is 0: the cotangent is
+    then that of ReLU's x, which is x̄ where x > 0 (`purecnn.masks`).
+    """
     if ties in ("split", "all"):
         y = max_pool2d(x, window=window, stride=stride, padding=padding, dilation=dilation, ties=ties)
         return y, (x, y)
     dims = _dims(x, window, stride, padding, dilation, ties)
-    y, winners = x, []
+    y, winners, last = x, [], passes(dims)[-1]
     for one in passes(dims):
-        search = functools.partial(_with_winner, dims=one, ties=ties)
+        search = functools.partial(_with_winner, dims=one, ties=ties, of_relu=of_relu and one is last)
         # XLA:CPU would fuse a search into the backward pass and repeat it for every entry of every window.
         # A GPU would search once for y and once more for the winner.
         y, winner = lax.platform_dependent(
@@ -116,7 +121,7 @@ def _maxima(x, dims: WindowDims):
     return reduced_in_passes(x, dims, maximum)
 
 
-def _with_winner(x, dims: WindowDims, ties):
+def _with_winner(x, dims: WindowDims, ties, of_relu=False):
     """The maximum and its offset, carried beside it: a search for equal entries misses those that XLA rounds anew."""
 
     def first(entry):
@@ -132,7 +137,8 @@ def _with_winner(x, dims: WindowDims, ties):
         return jnp.maximum(y, entry), jnp.where(wins, jnp.float32(t), winner)
 
     y, winner = fold_offsets(first, step, x, dims, -jnp.inf)
-    return y, winner.astype(offset_dtype(dims))
+    winner = winner.astype(offset_dtype(dims))
+    return y, jnp.where(y > 0, winner, no_winner(dims)) if of_relu else winner
 
 
 def _to_winners(winner, y_bar, dims: WindowDims):

@@ -17,7 +17,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, rounded
 from purecnn.rules import rule
 
 
@@ -48,4 +48,4 @@ def silu_bwd(residuals, y_bar):
     share = lax.logistic(below)
     slope = share * (1 + below * (1 - share))
     slope = jnp.where(wide > 0, 1 - slope, slope)
-    return ((y_bar.astype(wide.dtype) * slope).astype(x.dtype),)
+    return (rounded(y_bar.astype(wide.dtype) * slope, x.dtype),)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats
 from purecnn.geometry import integer
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, rounded
 from purecnn.rules import rule
 
 
@@ -55,4 +55,4 @@ def softmax_bwd(residuals, y_bar, axis=-1):
     wide = accumulation_dtype(y.dtype)
     y_wide, y_bar_wide = y.astype(wide), y_bar.astype(wide)
     mean = (y_bar_wide * y_wide).sum(axis=axis, keepdims=True)
-    return ((y_wide * (y_bar_wide - mean)).astype(y.dtype),)
+    return (rounded(y_wide * (y_bar_wide - mean), y.dtype),)

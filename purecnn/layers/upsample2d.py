@@ -59,8 +59,9 @@ def upsample2d_bwd(residuals, y_bar, scale, *, method="nearest"):
     """x̄ (N, H, W, C)."""
     rows, columns = _offsets(residuals[0], scale, method)
     wide = y_bar.astype(accumulation_dtype(y_bar.dtype))
-    # XLA would repeat the first pass for every row that the second reads.
-    along_rows = lax.optimization_barrier(_collected(wide, 2, columns))
+    along_rows = _collected(wide, 2, columns)
+    if any(rows):  # rows are read more than once, and XLA would repeat the first pass each time
+        along_rows = lax.optimization_barrier(along_rows)
     return (_collected(along_rows, 1, rows).astype(y_bar.dtype),)
 
 
