@@ -11,9 +11,11 @@ from purecnn.ops import (
     called,
     matmul_transposed,
     mean_of_channels,
+    rounded,
     sum_to_channels,
     sums_to_channels,
 )
+from tests import lowered
 from tests.sampling import one_in
 
 NARROW = (jnp.bfloat16, jnp.float16)
@@ -25,6 +27,20 @@ NARROW = (jnp.bfloat16, jnp.float16)
 )
 def test_sixteen_bit_sums_are_float32_sums(dtype, wide, x64):
     assert accumulation_dtype(jnp.dtype(dtype)) == wide
+
+
+@pytest.mark.parametrize("narrow", NARROW)
+def test_a_rounding_stays_on_a_gpu(narrow):
+    """XLA drops a pair of conversions, but not around a choice; what is chosen is the number itself."""
+    x = jnp.array([1.001, -0.0, 1e30, -1e30, np.inf, np.nan, 1e-30], jnp.float32)
+    for platform, choices in {"cpu": 0, "cuda": 1}.items():
+        text = lowered.text(lambda x: rounded(x, narrow), platform, x)
+        assert (text.count("stablehlo.select"), text.count("stablehlo.convert")) == (choices, 1)
+    expected = x.astype(narrow)
+    chosen = jnp.where(expected == expected, expected, jnp.full((), jnp.nan, narrow))
+    for got in (rounded(x, narrow), chosen):
+        np.testing.assert_array_equal(got.astype(jnp.float32), expected.astype(jnp.float32))
+    assert "select" not in lowered.text(lambda x: rounded(x, x.dtype), "cuda", x)
 
 
 @pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1])
