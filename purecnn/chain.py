@@ -25,8 +25,7 @@ from purecnn.backend import warn_if_miscompiling
 from purecnn.checks import UNDECIDED, bound_hint, require_net_inputs
 from purecnn.cotangents import ChainResiduals, given_to, like_given
 from purecnn.losses.softmax_cross_entropy import softmax_cross_entropy_bwd, softmax_cross_entropy_fwd
-from purecnn.masks import NORM, POOL, fwd_behind_relu, shared_masks
-from purecnn.rules import replaced
+from purecnn.masks import NO_MASKS, shared_masks
 from purecnn.signatures import Partial, described, folded, sample_shape, several, traced_layer
 from purecnn.summary import Summary, summarise
 
@@ -154,25 +153,20 @@ class Chain:
             layer_key = folded(key, i)
             given.append(given_to(x, p))
             with self._at(i, x.shape[1:]):
-                fwd = fwd_behind_relu(layer) if masks.get(i - 1) == POOL else layer.fwd
-                y, s, r = several("fwd", fwd(p, s, x, train, layer_key), "y, state, residuals")
+                x, s, r = several("fwd", masks.fwd(i, layer)(p, s, x, train, layer_key), "y, state, residuals")
             new_state.append(s)
-            residuals.append(replaced(r, x) if masks.get(i) == NORM else r)
-            x = y
-        return x, new_state, ChainResiduals(residuals, (*given, given_to(x, {})), tuple(masks.items()))
+            residuals.append(r)
+        return x, new_state, ChainResiduals(residuals, (*given, given_to(x, {})), masks)
 
     def backward(self, residuals: list[Any], y_bar: Array, *, train: bool = False) -> tuple[Array, list[Params]]:
         """The second list: the cotangents of the input and of the parameters, from that of the output.
 
         Raises ValueError, naming the layer, where a backward rule returns a wrong shape or leaves a parameter out.
         """
-        params_bar, masks = [], dict(getattr(residuals, "masks", ()))
+        params_bar, masks = [], getattr(residuals, "masks", NO_MASKS)
         for i, r in reversed(list(zip(range(len(self.layers)), residuals, strict=True))):
             with self._at(i, y_bar.shape[1:], "sent cotangents"):
-                if masks.get(i) == POOL:
-                    bars = y_bar, {}
-                else:
-                    bars = several("bwd", self.layers[i].bwd(r, y_bar, train), "x_bar, params_bar")
+                bars = several("bwd", masks.bwd(i, self.layers[i])(r, y_bar, train), "x_bar, params_bar")
                 y_bar, p_bar = like_given(residuals, i, y_bar, bars)
             params_bar.append(p_bar)
         return y_bar, params_bar[::-1]

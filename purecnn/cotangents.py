@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from purecnn.masks import NO_MASKS, Masks
+
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
@@ -28,14 +30,12 @@ class Given:
 
 class ChainResiduals(list):
     """The residuals of every layer, a list; `given` says what every layer was given, and at its end what y is like,
-    `masks` which ReLU's mask a neighbour has (`purecnn.masks`)."""
+    `masks` which layers have a ReLU's mask for it."""
 
     given: tuple[Given, ...]
-    masks: tuple[tuple[int, str], ...]
+    masks: Masks
 
-    def __init__(
-        self, residuals: Iterable[Any], given: tuple[Given, ...], masks: tuple[tuple[int, str], ...] = ()
-    ) -> None:
+    def __init__(self, residuals: Iterable[Any], given: tuple[Given, ...], masks: Masks = NO_MASKS) -> None:
         super().__init__(residuals)
         self.given, self.masks = given, masks
 

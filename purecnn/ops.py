@@ -33,8 +33,8 @@ def accumulation_dtype(dtype: Any) -> jnp.dtype:
 def rounded(x: Array, dtype: Any) -> Array:
     """`x` in `dtype`, and so for all that read it.
 
-    XLA drops a rounding to 16 bits that is undone again. In 16 bits on a GPU, x̄ of GELU, which the convolution reads
-    narrow and the sum to its b̄ wide, was written in float32 first, then rounded by a pass of its own: with that of layer
+    XLA drops a rounding to 16 bits that is undone again. On a GPU, x̄ of GELU in 16 bits, which the convolution reads
+    narrow and the sum to its b̄ wide, was written in float32 first and rounded by a pass of its own: with that of layer
     norm, a quarter of the bytes of ConvNeXt's step. A choice behind the rounding keeps XLA from that, and stays within
     the operation that rounds.
     """
@@ -43,6 +43,16 @@ def rounded(x: Array, dtype: Any) -> Array:
         return narrow
     nan = jnp.full((), jnp.nan, dtype)
     return lax.platform_dependent(narrow, cpu=lambda a: a, default=lambda a: jnp.where(a == a, a, nan))
+
+
+def inside(y: Array, bounds: tuple[float, float | None]) -> Array:
+    """Whether y lies between the bounds, neither of which is: where ReLU (0, None) and ReLU6 (0, 6) have slope 1.
+
+    Of y > 0 XLA makes x > 0, and keeps x for it: then cuDNN's convolution cannot apply the ReLU itself. Not of 0 < y.
+    """
+    low, high = bounds
+    above = jnp.full((), low, y.dtype) < y
+    return above if high is None else above & (y < high)
 
 
 def called(function: Callable[..., Any], name: str) -> Callable[..., Any]:

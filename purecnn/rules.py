@@ -78,11 +78,6 @@ def _with_call(residuals: Any, call: Call) -> Residuals:
     return result
 
 
-def replaced(residuals: Any, *arrays: Any) -> Any:
-    """Residuals of the same call with other arrays."""
-    return _with_call(arrays, residuals.call) if isinstance(residuals, Residuals) else arrays
-
-
 jax.tree_util.register_pytree_node(Residuals, lambda r: (tuple(r), r.call), lambda call, r: _with_call(r, call))
 
 

@@ -155,10 +155,9 @@ def _kept_bytes(net, params, state, x, key) -> list[int]:
     seen = {*traced.jaxpr.invars[: len(jax.tree.leaves(params))], *traced.jaxpr.constvars}
     names: Iterator[Any] = iter(traced.jaxpr.outvars)
     kept = []
-    masks = dict(shape.masks)
     for i, layer in enumerate(shape):
         kept_names = [next(names) for _ in jax.tree.leaves(layer)]
-        if i in masks:  # a neighbour has what a compiled step needs of it
+        if i in shape.masks.spared:  # which a compiled step does not keep
             kept_names = []
         fresh = {name for name in kept_names if not isinstance(name, core.Literal)} - seen
         seen |= fresh

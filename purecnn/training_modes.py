@@ -116,19 +116,19 @@ def _batch_norm(training, inference, update, epsilon, params, state, x, train, k
     return y, update(state, x, *jax.lax.stop_gradient((mean, variance)))
 
 
-def _batch_norm_forward(training, update, epsilon, params, state, x, train, key, *, axis_name):
+def _batch_norm_forward(training, update, epsilon, params, state, x, train, key, *, axis_name, within=None):
     arrays = (x, params["scale"], params["bias"])
     if not train:
         y, residuals = batch_norm_inference_rule.fwd(*arrays, *_statistics(state), epsilon=epsilon)
         return y, state, residuals
-    (y, mean, variance), residuals = training.fwd(*arrays, epsilon=epsilon, axis_name=axis_name)
+    (y, mean, variance), residuals = training.fwd(*arrays, epsilon=epsilon, axis_name=axis_name, within=within)
     return y, update(state, x, mean, variance), residuals
 
 
-def _batch_norm_backward(training, epsilon, residuals, y_bar, train, *, axis_name):
+def _batch_norm_backward(training, epsilon, residuals, y_bar, train, *, axis_name, within=None):
     if train:
         still = jnp.zeros_like(residuals[2])
-        options = {"epsilon": epsilon, "axis_name": axis_name}
+        options = {"epsilon": epsilon, "axis_name": axis_name, "within": within}
         x_bar, scale, bias = training.bwd(residuals, (y_bar, still, still), **options)
     else:
         x_bar, scale, bias, *_ = batch_norm_inference_rule.bwd(residuals, y_bar, epsilon=epsilon)

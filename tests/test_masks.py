@@ -10,16 +10,18 @@ import pytest
 
 import purecnn
 from purecnn import masks, nn
-from purecnn.rules import replaced
+from purecnn.layers.relu import relu
+from purecnn.layers.relu6 import relu6
 from purecnn.train.freezing import with_frozen
 
 POOLED = (nn.conv2d(4, 3), nn.relu(), nn.max_pool2d(3, stride=2, padding=1), nn.flatten(), nn.dense(3))
 NORMED = (nn.conv2d(4, 3), nn.batch_norm(), nn.relu(), nn.conv2d(4, 3), nn.batch_norm(), nn.relu6(), nn.flatten())
+SIXES = (nn.conv2d(4, 1), nn.relu6(), nn.max_pool2d(2), nn.flatten())
 WIDE_WINDOW = (nn.conv2d(4, 1), nn.relu(), nn.max_pool2d(5, stride=3, ties="last"), nn.flatten())
 STEM = (nn.conv2d(4, 3), nn.batch_norm(), nn.relu(), nn.max_pool2d(3, stride=2, padding=1), nn.flatten())
 
 
-def built(*layers, dtype=np.float32, whole=True):
+def built(*layers, dtype="float32", whole=True):
     """A net with whole numbers for parameters and inputs, half of which are 0 or repeat."""
     net, rng = purecnn.Chain("net", layers), np.random.default_rng(len(layers))
     params = net.init(jax.random.key(0), (9, 9, 2))
@@ -40,19 +42,19 @@ def by_jax(net, params, x, *, train=False):
     return bars[1], bars[0]
 
 
-@pytest.mark.parametrize("layers", [POOLED, WIDE_WINDOW])
-def test_the_pool_has_the_mask_of_the_relu_in_front(layers):
+@pytest.mark.parametrize(("layers", "high"), [(POOLED, None), (WIDE_WINDOW, None), (SIXES, 6.0)])
+def test_the_pool_has_the_mask_of_the_relu_in_front(layers, high):
     net, params, x = built(*layers)
-    assert masks.shared_masks(net.layers, False) == {1: masks.POOL}
+    assert masks.shared_masks(net.layers, False) == masks.Masks(having=((2, (0.0, high)),), spared=(1,))
     for ours, theirs in zip(*map(jax.tree.leaves, (by_the_lists(net, params, x), by_jax(net, params, x))), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_batch_norm_has_the_mask_of_the_relu_behind():
     with jax.enable_x64(True):
-        net, params, x = built(*NORMED, dtype=np.float64, whole=False)
-        assert masks.shared_masks(net.layers, True) == {2: masks.NORM, 5: masks.NORM}
-        assert masks.shared_masks(net.layers, False) == {}
+        net, params, x = built(*NORMED, dtype="float64", whole=False)
+        assert masks.shared_masks(net.layers, True) == masks.Masks(((1, (0.0, None)), (4, (0.0, 6.0))), (2, 5))
+        assert masks.shared_masks(net.layers, False) == masks.NO_MASKS
         found = [jax.tree.leaves(way(net, params, x, train=True)) for way in (by_the_lists, by_jax)]
         plain = jax.tree.leaves(by_jax(net.without_rules(), params, x, train=True))
         for ours, theirs, autodiff in zip(*found, plain, strict=True):
@@ -62,7 +64,7 @@ def test_batch_norm_has_the_mask_of_the_relu_behind():
 
 def test_the_pool_is_asked_before_batch_norm():
     net, params, x = built(*STEM, whole=False)
-    assert masks.shared_masks(net.layers, True) == {2: masks.POOL}
+    assert masks.shared_masks(net.layers, True).having == ((3, (0.0, None)),)
     found = [jax.tree.leaves(way(net, params, x, train=True)) for way in (by_the_lists, by_jax)]
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
@@ -81,7 +83,6 @@ def test_nan_has_the_cotangents_that_it_has_alone():
     [
         (nn.relu(slope_at_zero=0.5), nn.max_pool2d()),
         (nn.relu(), nn.max_pool2d(ties="all")),
-        (nn.relu6(), nn.max_pool2d()),  # its mask has two bounds
         (nn.relu(), nn.avg_pool2d()),
         (purecnn.with_backward(nn.relu(), lambda residuals, y_bar, train: (y_bar, {})), nn.max_pool2d()),
         (nn.relu(), purecnn.with_backward(nn.max_pool2d(), lambda residuals, y_bar, train: (None, {}))),
@@ -91,15 +92,14 @@ def test_nan_has_the_cotangents_that_it_has_alone():
     ids=lambda layers: " ".join(layer.name for layer in layers),
 )
 def test_other_pairs_stand_alone(layers):
-    assert masks.shared_masks(layers, True) == {}
-    assert masks.shared_masks(purecnn.Chain("net", layers).without_rules().layers, True) == {}
+    assert masks.shared_masks(layers, True) == masks.NO_MASKS
 
 
 def test_frozen_and_plain_layers_stand_alone():
     net = purecnn.Chain("net", STEM[:3])
-    assert masks.shared_masks(net.layers, True) == {2: masks.NORM}
-    assert masks.shared_masks(with_frozen(net, frozenset({1}), False).layers, True) == {}
-    assert masks.shared_masks(net.without_rules().layers, True) == {}
+    assert masks.shared_masks(net.layers, True).spared == (2,)
+    assert masks.shared_masks(with_frozen(net, frozenset({1}), False).layers, True) == masks.NO_MASKS
+    assert masks.shared_masks(net.without_rules().layers, True) == masks.NO_MASKS
 
 
 def test_a_backward_rule_of_ones_own_gets_what_it_always_got():
@@ -124,14 +124,12 @@ def test_the_lists_may_be_walked_by_hand(layers):
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_a_mask_left_out_is_noticed(monkeypatch, train):
-    """Wrong forms: a pool that keeps winners of 0, a ReLU behind batch norm that reads something else."""
-    net, params, x = built(*(NORMED if train else POOLED), whole=not train)
+@pytest.mark.parametrize("wrong", [{relu: (-9.0, None), relu6: (-9.0, 6.0)}, {relu: (2.0, None), relu6: (0.0, 3.0)}])
+def test_other_bounds_are_noticed(monkeypatch, train, wrong):
+    net, params, x = built(*(NORMED if train else POOLED), whole=False)
+    params, x = jax.tree.map(lambda a: 3 * a, (params, x))
     right = by_jax(net, params, x, train=train)[0]
-    if train:
-        monkeypatch.setattr("purecnn.chain.replaced", lambda residuals, x: replaced(residuals, x + 1))
-    else:
-        monkeypatch.setattr("purecnn.chain.fwd_behind_relu", lambda pool: pool.fwd)
+    monkeypatch.setattr(masks, "BOUNDS", wrong)
     assert not np.allclose(by_the_lists(net, params, x, train=train)[0], right, atol=1e-3)
 
 
@@ -141,8 +139,10 @@ def test_a_compiled_step_does_not_keep_what_a_pool_knows(monkeypatch):
 
     def temporaries():
         step = jax.jit(lambda p, x: by_the_lists(net, p, x)[1])
-        return step.lower(params, jax.ShapeDtypeStruct((32, *shape), "float32")).compile().memory_analysis()
+        found = step.lower(params, jax.ShapeDtypeStruct((32, *shape), "float32")).compile().memory_analysis()
+        assert found is not None
+        return found.temp_size_in_bytes
 
-    shared = temporaries().temp_size_in_bytes
-    monkeypatch.setattr("purecnn.chain.shared_masks", lambda layers, train: {})
-    assert shared < 0.9 * temporaries().temp_size_in_bytes  # 16.1 and 20.2 MB
+    shared = temporaries()
+    monkeypatch.setattr("purecnn.chain.shared_masks", lambda layers, train: masks.NO_MASKS)
+    assert shared < 0.9 * temporaries()  # 16.1 and 20.2 MB

@@ -56,30 +56,52 @@ def batch_norm(
 
 
 @batch_norm.def_fwd
-def batch_norm_fwd(x, scale, bias, *, epsilon=1e-5, axis_name=None):
-    """(y, mean, variance) and the residuals (x, scale, mean, r); it shares the statistics with the primal."""
+def batch_norm_fwd(x, scale, bias, *, epsilon=1e-5, axis_name=None, within=None):
+    """(y, mean, variance) and the residuals (x, scale, mean, r), with `within` the bias, too; it shares the statistics
+    with the primal."""
     y, mean, variance, r = _normalise(x, scale, bias, epsilon, axis_name)
-    return (y, *own_copies((mean, variance), axis_name, x, y)), (x, scale, mean, r)
+    residuals = (x, scale, mean, r) if within is None else (x, scale, mean, r, bias)
+    return (y, *own_copies((mean, variance), axis_name, x, y)), residuals
 
 
 @batch_norm.def_bwd
-def batch_norm_bwd(residuals, y_bar, *, epsilon=1e-5, axis_name=None):
-    """x̄ (..., C), the scale's and the bias's cotangents (C,), from those of (y, mean, variance)."""
-    x, scale, mean, r = residuals
+def batch_norm_bwd(residuals, y_bar, *, epsilon=1e-5, axis_name=None, within=None):
+    """x̄ (..., C), the scale's and the bias's cotangents (C,), from those of (y, mean, variance).
+
+    With the bounds `within` ȳ counts where y is inside them: it is that of a ReLU behind (`purecnn.masks`).
+    """
+    x, scale, mean, r, *bias = residuals
     y_bar, mean_bar, variance_bar = y_bar
     m, wide = math.prod(x.shape[:-1]) * device_count("batch_norm", axis_name), r.dtype
+    a, edges, operands = r * scale.astype(wide), [], (y_bar, x)
+    if within is not None:
+        edges = [bound - bias[0].astype(wide) for bound in within if bound is not None]
+        # XLA would compute these for every entry, and share what counts between the two passes in an array of its own.
+        a, edges, operands = lax.optimization_barrier((a, edges, operands))
+
+    def counted(y_bar, centred):
+        """ȳ, with `within` where y = a (x − μ) + β is inside it: where a (x − μ) is between the edges."""
+        if not edges:
+            return y_bar
+        rise = per_channel(a, centred) * centred
+        inside = per_channel(edges[0], rise) < rise
+        if len(edges) > 1:
+            inside &= rise < per_channel(edges[1], rise)
+        return jnp.where(inside, y_bar, jnp.zeros_like(y_bar))
 
     def terms(y_bar, x):
-        return y_bar, y_bar.astype(wide) * (x.astype(wide) - per_channel(mean, x))
+        centred = x.astype(wide) - per_channel(mean, x)
+        y_bar = counted(y_bar, centred)
+        return y_bar, y_bar.astype(wide) * centred
 
-    bias_bar, along = sums_to_channels(terms, y_bar, x)
+    bias_bar, along = sums_to_channels(terms, *operands)
     scale_bar = r * along
     every_scale_bar, every_bias_bar = sum_of_devices((scale_bar, bias_bar), axis_name)
     mean_bar, variance_bar = sum_of_copies((mean_bar, variance_bar), axis_name, x)
-    a = r * scale.astype(wide)
     b = (2 * variance_bar - a * r * every_scale_bar) / m
     c = (mean_bar - a * every_bias_bar) / m
     centred = x.astype(wide) - per_channel(mean, x)
+    y_bar = counted(y_bar, centred)
     x_bar = per_channel(a, x) * y_bar.astype(wide) + per_channel(b, x) * centred + per_channel(c, x)
     return x_bar.astype(x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
 

@@ -41,7 +41,7 @@ from purecnn.offsets import (
     sum_over_windows,
     to_phases,
 )
-from purecnn.ops import accumulation_dtype, called
+from purecnn.ops import accumulation_dtype, called, inside
 from purecnn.rules import rule, shape_carrier
 
 TIES = ("first", "last", "split", "all")
@@ -70,11 +70,11 @@ def max_pool2d(
 
 
 @max_pool2d.def_fwd
-def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first", of_relu=False):
+def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, ties="first", within=None):
     """y and its residuals: (the winner's offset in each pass, the shape of x) for "first" and "last", else (x, y).
 
-    With `of_relu` (and "first" or "last") x is the y of a ReLU, and none wins where the maximum is 0: the cotangent is
-    then that of ReLU's x, which is x̄ where x > 0 (`purecnn.masks`).
+    With the bounds `within` (and "first" or "last") no entry wins where y is not inside them: then x̄ is already the
+    cotangent of what is in front of a ReLU that made x (`purecnn.masks`).
     """
     if ties in ("split", "all"):
         y = max_pool2d(x, window=window, stride=stride, padding=padding, dilation=dilation, ties=ties)
@@ -82,7 +82,7 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
     dims = _dims(x, window, stride, padding, dilation, ties)
     y, winners, last = x, [], passes(dims)[-1]
     for one in passes(dims):
-        search = functools.partial(_with_winner, dims=one, ties=ties, of_relu=of_relu and one is last)
+        search = functools.partial(_with_winner, dims=one, ties=ties, within=within if one is last else None)
         # XLA:CPU would fuse a search into the backward pass and repeat it for every entry of every window.
         # A GPU would search once for y and once more for the winner.
         y, winner = lax.platform_dependent(
@@ -121,7 +121,7 @@ def _maxima(x, dims: WindowDims):
     return reduced_in_passes(x, dims, maximum)
 
 
-def _with_winner(x, dims: WindowDims, ties, of_relu=False):
+def _with_winner(x, dims: WindowDims, ties, within=None):
     """The maximum and its offset, carried beside it: a search for equal entries misses those that XLA rounds anew."""
 
     def first(entry):
@@ -138,7 +138,7 @@ def _with_winner(x, dims: WindowDims, ties, of_relu=False):
 
     y, winner = fold_offsets(first, step, x, dims, -jnp.inf)
     winner = winner.astype(offset_dtype(dims))
-    return y, jnp.where(y > 0, winner, no_winner(dims)) if of_relu else winner
+    return y, winner if within is None else jnp.where(inside(y, within), winner, no_winner(dims))
 
 
 def _to_winners(winner, y_bar, dims: WindowDims):
