@@ -53,9 +53,9 @@ class Masks:
 
     def _with_mask(self, i: int, function: Any) -> Any:
         bounds = dict(self.having).get(i)
-        return (
-            function if bounds is None else Partial(function.func, *function.args, **function.keywords, within=bounds)
-        )
+        if bounds is None:
+            return function
+        return Partial(function.func, *function.args, **function.keywords, within=bounds)
 
 
 NO_MASKS = Masks()
@@ -67,10 +67,7 @@ def shared_masks(layers: Sequence[Any], train: bool) -> Masks:
     for i, rule in enumerate(rules):
         if rule not in BOUNDS or layers[i].bwd.keywords.get("slope_at_zero"):
             continue
-        if rules[i + 1 : i + 2] == [max_pool2d] and layers[i + 1].bwd.keywords.get("ties", "first") in (
-            "first",
-            "last",
-        ):
+        if rules[i + 1 : i + 2] == [max_pool2d] and layers[i + 1].bwd.keywords.get("ties") in (None, "first", "last"):
             neighbour = i + 1
         elif train and i and rules[i - 1] is batch_norm:
             neighbour = i - 1
