@@ -40,6 +40,7 @@ def _labels(case: CallUnderTest) -> list[int]:
 
 
 def are_lengths(labels: np.ndarray, sizes: list[int]) -> bool:
-    """Whether integers are how many of an axis count, of each row one: one is all of it, and none is 0, which has no
-    entry. They need not differ."""
-    return labels.ndim == 1 and int(labels.min()) > 0 and int(labels.max()) in sizes and len(labels) in sizes
+    """Whether integers are how many of the longest axis count, of each row one: one is all of it, which no index is,
+    and none is 0, which has no entry. They need not differ."""
+    counts = labels.ndim == 1 and len(labels) in sizes
+    return counts and int(labels.min()) > 0 and int(labels.max()) == max(sizes)
