@@ -55,16 +55,24 @@ def limits(case: CallUnderTest) -> Limits:
     return Limits(values, smooth)
 
 
-def from_one_side(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
+def from_one_side(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], bad: list[np.ndarray]) -> bool:
     """Whether all cotangents are together what autodiff tends to along a line through the point, on which ties are
-    broken in order: equal numbers that an isotonic regression pools, say, as if they were out of order."""
+    broken in order: equal numbers that an isotonic regression pools, say, as if they were out of order. At those that
+    are `bad` autodiff at the point must be something else; a little off is no kink."""
     ramp = [np.linspace(1, 2, case.arrays[n].size).reshape(case.arrays[n].shape) for n in case.perturbed]
-    return any(_agree(_side(case, ramp, sign), got, allowed) for sign in (1.0, -1.0))
+    return any(_agree(case, _side(case, ramp, sign), got, allowed, bad) for sign in (1.0, -1.0))
 
 
-def _agree(limit: list[np.ndarray], got: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
-    triples = zip(limit, got, allowed, strict=True)
-    return all(bool(np.all(np.abs(g - v) <= a + 1e-8 * np.abs(v).max(initial=0))) for v, g, a in triples)
+def _agree(
+    case: CallUnderTest,
+    limit: list[np.ndarray],
+    got: list[np.ndarray],
+    allowed: list[np.ndarray],
+    bad: list[np.ndarray],
+) -> bool:
+    rooms = [a + 1e-8 * np.abs(v).max(initial=0) for v, a in zip(limit, allowed, strict=True)]
+    parts = zip(limit, got, case.truth.cotangents, rooms, bad, strict=True)
+    return all(bool(np.all((np.abs(g - v) <= r) & ~(b & (np.abs(e - v) <= r)))) for v, g, e, r, b in parts)
 
 
 def _side(case: CallUnderTest, direction: list[np.ndarray], sign: float) -> list[np.ndarray]:

@@ -65,7 +65,7 @@ def unexplained(
         return [np.zeros_like(b) for b in bad]
     if case.tested.reference is not None:  # its values have other slopes
         return bad
-    if _from_one_side(case, got, allowed):
+    if _from_one_side(case, got, allowed, bad):
         return [np.zeros_like(b) for b in bad]
     return [_by_slopes(case, k, level, b, room) if b.any() else b for k, b in enumerate(bad)]
 
@@ -139,9 +139,11 @@ def _one_convention(
     return False
 
 
-def _from_one_side(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray]) -> bool:
+def _from_one_side(
+    case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], bad: list[np.ndarray]
+) -> bool:
     try:
-        return beside.from_one_side(case, got, allowed)
+        return beside.from_one_side(case, got, allowed, bad)
     except Exception:  # the function has no derivative beside the point
         return False
 
