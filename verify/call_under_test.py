@@ -14,7 +14,7 @@ import numpy as np
 from jax.extend import core
 
 from verify.function_under_test import FLOAT, PERTURBED, FunctionUnderTest, first_line
-from verify.generate.domain import POSITIVE
+from verify.generate.domain import side_of_zero
 from verify.oracle import integers, narrow, tensor_float
 from verify.oracle.error_bounds import CONTRACTIONS
 from verify.oracle.primal import equations
@@ -141,9 +141,9 @@ class CallUnderTest:
 
     @property
     def on_the_boundary(self) -> bool:
-        """Whether an argument that is positive in the example holds a 0 here."""
+        """Whether an argument that is positive in the example, or negative, holds a 0 here."""
         leaves = [self.tested.leaves[k] for k in self.tested.arrays]
-        return any(POSITIVE in f.domain and bool(np.any(a == 0)) for f, a in zip(leaves, self.arrays, strict=True))
+        return any(side_of_zero(f.domain) and bool(np.any(a == 0)) for f, a in zip(leaves, self.arrays, strict=True))
 
     @cached_property
     def length(self) -> int:

@@ -62,7 +62,7 @@ def check(
         argnums: which positional arguments to differentiate; by default all with floating arrays.
         domain: the domain of generated numbers for each argument's name: one of the words below or several, or a
             function from any array to an allowed one; by default what the example shows. "positive", "nonnegative",
-            "(0, 1)", "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis),
+            "negative", "(0, 1)", "(-1, 1)", "{0, 1}", "one-hot", "probabilities" and "unit rows" (along the last axis),
             "increasing" (along it), "symmetric", "antisymmetric", "positive definite", "orthogonal", "lower
             triangular", "upper triangular"; "any" for all numbers.
         seed: the seed of all random numbers.

@@ -11,6 +11,7 @@ import numpy as np
 
 from verify.oracle.budget import ITERATIONS, unbounded, within_budget
 from verify.oracle.error_bounds import with_error_bounds
+from verify.oracle.primal import contains
 from verify.report.finding import NotRunError
 from verify.time_limit import timed
 
@@ -19,6 +20,11 @@ RULE = "rule"  # the program of the rule's own pullback
 FORWARD = "forward mode"  # that of the oracle's pushforward
 WIDE = np.dtype(np.float64)
 UNOPTIMISED = "unoptimised"  # the attribute of a program that is
+OPTIONS = "options"  # the attribute of those that XLA compiles it with
+QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+ON_ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
+FOURIER = {"fft": ""}
+JITTED = type(jax.jit(jnp.sin))
 SMALL = 2000  # elements, up to which a program is run sooner than its optimisation is done
 
 
@@ -111,17 +117,21 @@ def quickly(fun: Callable, *, once: bool = True) -> Callable:
     splitting a small program into parts: that is two thirds of it, and the program is as fast. LLVM's first level of
     optimising makes a float64 convolution as fast as its third, in two thirds of the time; a program that runs but once
     goes without."""
-    run = jax.jit(fun, compiler_options=_quick_options(jax.default_backend(), once))
+    return _jitted(fun, QUICK | {"xla_backend_optimization_level": 0 if once else 1}, once)
+
+
+def _jitted(fun: Callable, options: dict[str, Any], once: bool) -> Callable:
+    run = jax.jit(fun, compiler_options=_supported(jax.default_backend(), tuple(options.items())))
     setattr(run, UNOPTIMISED, once)
+    setattr(run, OPTIONS, options)
     return run
 
 
 @functools.cache
-def _quick_options(platform: str, once: bool) -> dict[str, Any] | None:
+def _supported(platform: str, options: tuple[tuple[str, Any], ...]) -> dict[str, Any] | None:
     if platform != "cpu":
         return None
-    wanted = {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
-    wanted["xla_backend_optimization_level"] = 0 if once else 1
+    wanted = dict(options)
     return wanted if _known(wanted) else {k: v for k, v in wanted.items() if _known({k: v})} or None
 
 
@@ -142,6 +152,8 @@ def call(run: Callable, dtype: Any, *args: Any, products: str = "highest") -> An
         trace = getattr(run, "trace", None)
         program = trace(*args) if trace else None
         with timed(program.jaxpr if program else None):
+            if isinstance(run, JITTED) and contains(program.jaxpr, FOURIER):
+                run = _on_one_thread(run)
             counted = _within_budget(program.jaxpr) if program else None
             if program is None or counted is None:
                 return _finite_if_anyhow(run, args)
@@ -168,13 +180,23 @@ def finite(tree: Any) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _optimised(run: Any) -> Callable:
-    return quickly(run.__wrapped__, once=False)
+    return _jitted(run.__wrapped__, getattr(run, OPTIONS, {}) | {"xla_backend_optimization_level": 1}, once=False)
+
+
+@functools.lru_cache(maxsize=64)
+def _on_one_thread(run: Any) -> Callable:
+    """`run` with each operation on one thread: of two Fourier transforms that XLA:CPU runs at once, each may wait for
+    threads that the other holds, and neither ends."""
+    return _jitted(run.__wrapped__, getattr(run, OPTIONS, {}) | ON_ONE_THREAD, getattr(run, UNOPTIMISED, False))
 
 
 @functools.lru_cache(maxsize=64)
 def _within_budget(closed: Any) -> Callable | None:
     """The program with its loops counted, compiled once; None where no loop needs it."""
-    return quickly(within_budget(closed)) if unbounded(closed) else None
+    if not unbounded(closed):
+        return None
+    counted = quickly(within_budget(closed))
+    return _on_one_thread(counted) if contains(closed, FOURIER) else counted
 
 
 def traced(run: Any, dtype: Any, *args: Any) -> Any:

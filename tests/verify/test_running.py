@@ -28,9 +28,9 @@ def test_an_option_that_a_release_does_not_know_is_left_out(monkeypatch):
         return known(fun, compiler_options=compiler_options)
 
     monkeypatch.setattr(jax, "jit", picky)
-    options = running._quick_options.__wrapped__("cpu", True)
-    assert set(options) == {"xla_backend_optimization_level", "xla_cpu_parallel_codegen_split_count"}
-    assert running._quick_options.__wrapped__("gpu", True) is None
+    options = tuple(running.QUICK.items())
+    assert running._supported.__wrapped__("cpu", options) == {"xla_cpu_parallel_codegen_split_count": 1}
+    assert running._supported.__wrapped__("gpu", options) is None
 
 
 def test_float64_is_allowed_inside_and_not_outside():
@@ -58,3 +58,22 @@ def test_what_is_not_finite_is_asked_of_an_optimised_program():
         assert np.isnan(running.call(run, running.OWN, [np.nan * x])).all()
     assert running.quickly(jnp.sin).unoptimised
     assert not running.quickly(jnp.sin, once=False).unoptimised
+
+
+@pytest.mark.parametrize("compiled", [jax.jit, running.quickly])
+def test_two_fourier_transforms_do_not_share_threads(compiled, monkeypatch):
+    """On JAX 0.11.2 each waited for threads that the other held."""
+    asked = []
+    known = running._supported
+    monkeypatch.setattr(
+        running, "_supported", lambda platform, options: asked.append(options) or known(platform, options)
+    )
+    run = compiled(lambda arrays: [jax.jit(jnp.fft.fft)(a).real for a in arrays])
+    x = normal(0, 4, 8)
+    (y,) = running.call(run, running.OWN, [x])
+    np.testing.assert_allclose(y, np.fft.fft(x).real, rtol=1e-5, atol=1e-5)
+    assert ("xla_cpu_multi_thread_eigen", False) in asked[-1]
+
+    asked.clear()
+    running.call(compiled(lambda arrays: [jnp.sin(a) for a in arrays]), running.OWN, [x])
+    assert not any("xla_cpu_multi_thread_eigen" in dict(options) for options in asked)

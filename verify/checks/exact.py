@@ -123,6 +123,7 @@ INTEGERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "orthogonal": lambda v: np.broadcast_to(np.eye(v.shape[-1], dtype=v.dtype), v.shape).copy(),
     **dict.fromkeys(("one-hot", "probabilities", "unit rows"), _one_of),
     **dict.fromkeys(("positive", "nonnegative"), np.abs),
+    "negative": lambda v: -np.abs(v),
     "{0, 1}": lambda v: (v > 0).astype(v.dtype),
 }
 

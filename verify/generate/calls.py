@@ -3,7 +3,7 @@
 A call that the function or its reference refuses is simply not a case, so nothing has to be known about either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any
@@ -15,6 +15,7 @@ from verify.generate import compared, empties, fitted, generated_inputs, labels,
 from verify.generate.effort import operations
 from verify.generate.options import GEOMETRY, mixtures, option_values
 from verify.generate.promised import promised
+from verify.generate.stand_ins import valueless
 
 FEWEST, ORDINARY_LENGTH = 5, 150  # cases of a very long rule; equations up to which none is left out
 LONG = 130  # beyond one block of 128
@@ -22,6 +23,7 @@ FEW_CLASSES, MOST_ELEMENTS = 3, 20_000  # one long size an axis, of rules that a
 OPERATIONS = 1e8  # of a call that is run again and again; seconds in float64 on one core
 OPERATIONS_ONCE = 2e10  # of the example itself
 STRIDES = {"stride", "strides"}
+DRAWS = 4  # of numbers, until the function has a value of them
 SMALL = 11  # generated arrays need not be large: a fault of geometry shows on a few rows
 
 
@@ -30,9 +32,14 @@ def content_cases(example: CallUnderTest) -> Iterator[CallUnderTest]:
     sizes = [tuple(a.shape) for a in example.arrays]
     for index, (label, fillers, stress) in enumerate(generated_inputs.plans(example)):
         rng = np.random.default_rng((example.seed, 1, index))
-        arrays = generated_inputs.fill(example, rng, fillers, sizes)
-        case = replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=())
-        case = with_cotangent(case, rng)
+        for _ in range(DRAWS):
+            arrays = generated_inputs.fill(example, rng, fillers, sizes)
+            case = replace(example, label=label, arrays=arrays, stress=stress, example=False, y_bar=())
+            case = with_cotangent(case, rng)
+            if not valueless(case, example):
+                break
+        else:
+            continue
         yield case
         if not index:
             yield from _other_cotangents(case, rng)
@@ -58,7 +65,8 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
     limit = min(limit, max(FEWEST, limit * ORDINARY_LENGTH // max(1, example.length)))
     seen: set[str] = set()
     plans = _plans(example, np.random.default_rng((example.seed, 2)))
-    for index, (label, sizes, options, filler) in enumerate(_limited(plans, seen, limit, _worded(example))):
+    tried: set[str] = set()
+    for index, (label, sizes, options, filler) in enumerate(_limited(plans, seen, limit, _worded(example, tried))):
         key = repr((sizes, sorted(options.items(), key=str)))
         if key in seen:
             continue
@@ -69,6 +77,7 @@ def geometry_cases(example: CallUnderTest, limit: int) -> Iterator[CallUnderTest
         case = replace(example, label=label, arrays=arrays, options=options, example=False, reshaped=True, y_bar=())
         case = with_cotangent(labels.held(case, options), rng)
         if feasible(case, example):
+            tried.update(options)
             yield case
 
 
@@ -76,7 +85,7 @@ def feasible(case: CallUnderTest, example: CallUnderTest) -> bool:
     """Whether a generated call is cheap enough, and one that was promised."""
     if operations_of(case) > OPERATIONS or unrolled(case, example):
         return False
-    return promised(case, example)
+    return promised(case, example) and not valueless(case, example)
 
 
 def affordable(example: CallUnderTest) -> CallUnderTest:
@@ -180,11 +189,11 @@ def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> 
     yield from further
 
 
-def _worded(example: CallUnderTest) -> Iterator[tuple]:
+def _worded(example: CallUnderTest, tried: Set[str]) -> Iterator[tuple]:
     """The call with each word of an option that is a word by default, or None, and with another value of each other
-    option, but for those of a geometry, of which there is the widest padding."""
+    option, but for those of a geometry that were `tried` before, of which there is the widest padding."""
     values = option_values(example)
-    choices = {name: v for name, v in values.items() if name not in GEOMETRY}
+    choices = {name: v for name, v in values.items() if name not in GEOMETRY or name not in tried}
     choices |= {"padding": [v for v in values.get("padding", ()) if type(v) is int][-1:]}
     choices = {name: v for name, v in choices.items() if v}
     each = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]

@@ -13,7 +13,7 @@ import numpy as np
 
 SINGLE = 48  # elements of which each is moved alone
 ORDER_BY_CHANCE = 0.05  # probability of a random array being sorted, below which one is sorted on purpose
-FEWEST = 4  # numbers between 0 and 1, or not below 0, that show it
+FEWEST = 4  # numbers between 0 and 1, or not below 0, or all below 0, that show it
 FEWEST_ABOUT_ZERO = 8  # the same between −1 and 1, where two of three normal numbers lie
 SMALL = 0.5  # of an argument whose numbers are all below it, the interval is no limit
 
@@ -206,6 +206,11 @@ POSITIVE = Domain("positive", positive, lambda rng, v, scale: np.abs(v))
 NONNEGATIVE = Domain(
     "nonnegative", lambda v: v.size >= FEWEST and bool(np.all(v >= 0) and v.any()), lambda rng, v, scale: np.abs(v)
 )
+NEGATIVE = Domain(
+    "negative",
+    lambda v: v.size >= FEWEST and bool(np.all(v < 0) and v.min() < v.max()),
+    lambda rng, v, scale: -np.abs(v),
+)
 PROBABILITIES = Domain("probabilities", on_simplex, _probabilities, _of_sum_zero)
 UNIT_ROWS = Domain("unit rows", _unit_rows, _normalised, _across)
 INCREASING = Domain("increasing", _increasing, _sorted)
@@ -222,6 +227,7 @@ SIGN = (
     Domain("(0, 1)", _within(0, 1), lambda rng, v, scale: 0.5 + 0.5 * _squashed(v / scale)),
     POSITIVE,
     NONNEGATIVE,
+    NEGATIVE,
     Domain("(-1, 1)", _within(-1, 1, FEWEST_ABOUT_ZERO), lambda rng, v, scale: _squashed(v / scale)),
 )
 FORM = (
@@ -231,4 +237,11 @@ FORM = (
     UNIT_ROWS,
     INCREASING,
 )
+
+
+def side_of_zero(domains: tuple[Domain, ...]) -> int:
+    """1 where numbers are positive, -1 where they are negative: 0 is the end of them there; else 0."""
+    return (POSITIVE in domains) - (NEGATIVE in domains)
+
+
 NAMED = {d.words: d for d in (*STRUCTURE, *SIGN, *FORM)}

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterator
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.generate.domain import INCREASING, NONNEGATIVE, POSITIVE, scale_of
+from verify.generate.domain import INCREASING, NEGATIVE, NONNEGATIVE, POSITIVE, scale_of
 from verify.oracle.tolerance import unit_roundoff
 
-ANYWHERE = {POSITIVE, NONNEGATIVE, INCREASING}  # domains that an offset does not leave
+ANYWHERE = {POSITIVE, NONNEGATIVE, NEGATIVE, INCREASING}  # domains that an offset does not leave
 FEWEST = 2  # numbers that differ
 FAR = 0.25  # of the mean, in deviations, at which no digit is left
 CAUSE = (

@@ -6,6 +6,7 @@ from typing import Any
 
 from verify.call_under_test import CallUnderTest
 from verify.generate import generated_inputs, shapes
+from verify.generate.cut_rows import cuts_rows
 from verify.generate.options import WHOLE
 
 
@@ -41,7 +42,7 @@ def fitted(
         doubled = shapes.set_class(sizes, axes, 2 * shapes.size_of(sizes, axes))
         candidates += [shapes.resized(doubled, {a: 2 * sizes[a[0]][a[1]]}) for a in other]
     for candidate in candidates if "groups" in given else candidates[: 1 + len(classes)]:
-        if shapes.accepted(example, candidate, options):
+        if shapes.accepted(example, candidate, options) and not cuts_rows(example, candidate, options):
             text = ", ".join(f"{k}={v!r}" for k, v in given.items())
             yield f"{text}: {shapes.shown(candidate)}", candidate, options, filler
             return

@@ -13,7 +13,8 @@ from verify.call_under_test import CallUnderTest
 from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
 from verify.generate import far_from_zero, intervals, masks, read_by, thresholds
 from verify.generate.divisions import divided
-from verify.generate.domain import INCREASING, POSITIVE, occur_once, scale_of
+from verify.generate.domain import INCREASING, POSITIVE, occur_once, scale_of, side_of_zero
+from verify.generate.labels import are_lengths
 from verify.generate.shapes import takes_apart
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
@@ -131,12 +132,13 @@ def fill(
         if leaf.kind in (PERTURBED, FLOAT):
             scale = scale_of(leaf.value)
             values = fillers.get(n, normal)(rng, shape, scale)
-            if fillers.get(n) is tied and POSITIVE in leaf.domain:  # ties are asked for here, not the boundary
+            side = side_of_zero(leaf.domain)
+            if fillers.get(n) is tied and side:  # ties are asked for here, not the boundary
                 values = np.where(values == 0, 2.0 ** np.round(np.log2(scale) + 1), values)
             for domain in leaf.domain:
                 values = values if domain is INCREASING and leaf.guessed and sorts else domain.onto(rng, values, scale)
-            if n not in fillers and POSITIVE in leaf.domain:
-                values = values + 0.1 * scale  # at the boundary only if asked
+            if n not in fillers:
+                values = values + 0.1 * scale * side  # at the boundary only if asked
             with np.errstate(over="ignore"):
                 arrays.append(values.astype(leaf.value.dtype))
         elif leaf.kind == INTEGER and leaf.value.dtype == bool:
@@ -153,7 +155,9 @@ def fill(
             fewest = 2 if "scatter" in case.tested.primitives else FEWEST
             identity = read_by.is_identity(leaf.value)
             any_order = identity and read_by.in_any_order(case, n)
-            drawn = _as_indices(rng, _below(drawn, classes, example), leaf.value, classes, fewest, any_order)
+            drawn = _below(drawn, classes, example)
+            if not are_lengths(leaf.value, sizes):
+                drawn = _as_indices(rng, drawn, leaf.value, classes, fewest, any_order)
             # Positions that begin at 0 in the example need not, where no row is read by them.
             later = identity and leaf.value.shape[-1] >= FEWEST and read_by.as_numbers(case, n)
             arrays.append(drawn + LATER if later else drawn)
@@ -198,10 +202,6 @@ def _as_indices(
     return np.sort(drawn, -1) if np.all(np.diff(example, axis=-1) >= 0) and not any_order else drawn
 
 
-def below_zero(value: np.ndarray) -> bool:
-    return bool(value.size) and bool(np.all(value < 0))
-
-
 def _classes(example: list, shapes: list[tuple[int, ...]], labels: np.ndarray) -> int:
     """Labels must stay below the number of classes: the smallest axis that was long enough for the example's labels
     and no longer is."""
@@ -240,7 +240,7 @@ def plans(case: CallUnderTest) -> Iterator[tuple[str, dict[int, Filler], bool]]:
     for n in positions[:2]:
         for label, filler in STRESS:
             yield f"{names[n]} {label}", {n: filler}, True
-        if below_zero(leaves[n].value):  # as decays are: of both signs they overflow
+        if leaves[n].value.size and np.all(leaves[n].value < 0):  # as decays are: of both signs they overflow
             yield f"{names[n]} near -100", {n: near_minus_hundred}, True
     yield from far_from_zero.plans(case, apart)
     yield from thresholds.plans(case)

@@ -37,3 +37,10 @@ def _labels(case: CallUnderTest) -> list[int]:
     kinds = [case.tested.leaves[k].kind for k in case.tested.arrays]
     signed = [n for n, kind in enumerate(kinds) if kind == INTEGER and np.asarray(case.arrays[n]).dtype.kind == "i"]
     return [n for n in signed if np.ndim(case.arrays[n])]
+
+
+def are_lengths(labels: np.ndarray, sizes: list[int]) -> bool:
+    """Whether integers are how many of the longest axis count, of each row one: one is all of it, which no index is,
+    and none is 0, which has no entry. They need not differ."""
+    counts = labels.ndim == 1 and len(labels) in sizes
+    return counts and int(labels.min()) > 0 and int(labels.max()) == max(sizes)

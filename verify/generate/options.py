@@ -5,6 +5,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
@@ -51,7 +52,7 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
     for name, parameter in example.tested.options.items():
         values = [*GEOMETRY.get(name, ()), *labels.of(example, name)]
         if isinstance(parameter.default, str) and not values:
-            values = list(dict.fromkeys([*words_beside(example.tested.rule, parameter.default), *WORDS.get(name, ())]))
+            values = _words(example, name, parameter.default)
         values += [v for v in _literals(parameter.annotation) if v not in values]
         values += [v for v in _near(parameter.default) if not values]
         if parameter.default is None and not values:
@@ -63,6 +64,25 @@ def option_values(example: CallUnderTest) -> dict[str, list[Any]]:
         if values:
             found[name] = values
     return found
+
+
+def _words(example: CallUnderTest, name: str, default: str) -> list[str]:
+    """Words beside the default: those of the code, then those that options of this name have elsewhere. With one of the
+    latter the function must do something else than with each word that the code names: what its last branch takes for
+    "max" is no word of it."""
+    code = dict.fromkeys([*words_beside(example.tested.rule, default), *words_compared(example.tested.rule, name)])
+    programs = {_program(example, name, word) for word in (default, *code)} - {""}
+    further = [word for word in WORDS.get(name, ()) if word not in code]
+    return [*code, *(word for word in further if not code or _program(example, name, word) not in programs)]
+
+
+def _program(example: CallUnderTest, name: str, word: str) -> str:
+    """The function's program with this word; empty where it refuses it."""
+    fun = example.tested.oracle({**example.options, name: word})
+    try:
+        return str(jax.make_jaxpr(fun)(*example.arrays))
+    except Exception:
+        return ""
 
 
 def _near(default: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from jax.extend import core
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
+from verify.generate.cut_rows import cuts_rows
 from verify.generate.domain import occur_once
 from verify.generate.options import SOMETIMES
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, equations, inner, is_call, walk
@@ -20,6 +21,7 @@ UNKNOWN = object()  # a value that the arguments decide
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
     unlike_the_example = (_written_twice, _beyond_the_end, _reflected_whole, _masked_whole, _indexed_beyond)
+    unlike_the_example += (_read_beyond, _cut_across)
     return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case) or _no_number(case))
 
 
@@ -127,21 +129,38 @@ def _left_nothing(case: CallUnderTest) -> list[float]:
         return []
 
 
+def _cut_across(case: CallUnderTest, example: CallUnderTest) -> bool:
+    return cuts_rows(example, [a.shape for a in case.arrays], case.options)
+
+
+def _read_beyond(case: CallUnderTest, example: CallUnderTest) -> bool:
+    """Whether an axis is too short for a position that the function names, as `p[2]` does, unlike in the example."""
+    try:
+        if "dynamic_slice" not in {e.primitive.name for e in equations(case.trace[0])}:  # a name within is a `slice`
+            return False
+    except Exception:  # the rule may fail where the function does not
+        pass
+    return reads_beyond(case, case.arrays) and not reads_beyond(example, example.arrays)
+
+
 def reads_beyond(case: CallUnderTest, arrays: Sequence[Any]) -> bool:
     """Whether the function reads past the end of arrays of these shapes by positions of its own, as the diagonal of a
     matrix with more rows than columns: JAX reads the last entry in its place, and no derivative was promised."""
     try:
         closed = jax.make_jaxpr(case.tested.oracle(case.options))(*arrays)
-        reads = _by_positions(closed, "gather", lambda eqn, known: known[1])
+        named = lambda _, known: all(known[1:])  # noqa: E731
+        reads = [r for p in ("gather", "dynamic_slice") for r in _by_positions(closed, p, named)]
     except Exception:  # it cannot be traced, which `contract` says
         return False
-    return any(_past_the_end(eqn, values[1]) for eqn, values in reads)
+    return any(_past_the_end(eqn, values[1:]) for eqn, values in reads)
 
 
-def _past_the_end(eqn: Any, indices: np.ndarray) -> bool:
-    operand, dims = eqn.invars[0].aval.shape, eqn.params["dimension_numbers"].start_index_map
-    last = [operand[d] - eqn.params["slice_sizes"][d] for d in dims]
-    return bool(indices.size) and bool(np.any(indices > np.array(last)))
+def _past_the_end(eqn: Any, starts: Sequence[np.ndarray]) -> bool:
+    operand, sizes = eqn.invars[0].aval.shape, eqn.params["slice_sizes"]
+    if eqn.primitive.name == "dynamic_slice":
+        return any(int(start) > size - part for start, size, part in zip(starts, operand, sizes, strict=True))
+    dims = eqn.params["dimension_numbers"].start_index_map
+    return bool(starts[0].size) and bool(np.any(starts[0] > np.array([operand[d] - sizes[d] for d in dims])))
 
 
 def _by_positions(closed: Any, primitive: str, wanted: Callable) -> list[tuple[Any, list[Any]]]:

@@ -42,6 +42,7 @@ PLAIN = {
     "(0, 1)": lambda v: bool(np.all((v > 0) & (v < 1))),
     "(-1, 1)": lambda v: bool(np.all((v > -1) & (v < 1))),
     "nonnegative": lambda v: bool(np.all(v >= 0)),
+    "negative": lambda v: bool(np.all(v < 0)),
     "increasing": lambda v: v.ndim > 0 and bool(np.all(np.diff(v, axis=-1) > 0)),
     "lower triangular": lambda v: v.ndim > 1 and np.array_equal(v, np.tril(v)),
     "upper triangular": lambda v: v.ndim > 1 and np.array_equal(v, np.triu(v)),

@@ -36,18 +36,12 @@ class Limits:
 
 def limits(case: CallUnderTest) -> Limits:
     """What autodiff of the oracle tends to from above, from below and from two mixed sides."""
-    flat = case.tested.oracle(case.options)
-    run = compiled(case, "beside", WIDE, lambda: pullback(flat, case.perturbed))
     rng = np.random.default_rng((case.seed, 10))
-    arrays = case.at(WIDE)
-    mixed = [rng.standard_normal(arrays[n].shape) for n in case.perturbed]
+    mixed = [rng.standard_normal(case.arrays[n].shape) for n in case.perturbed]
     # Away from 0 on all sides: a number drawn near it would be no step.
     mixed = [np.sign(u) * (0.5 + np.abs(u)) for u in mixed]
     above = [np.abs(u) for u in mixed]
-    sides = []
-    for direction, sign in ((above, 1.0), (above, -1.0), (mixed, 1.0), (mixed, -1.0)):
-        far, near = (_at(case, run, arrays, direction, sign * h) for h in (STEP, STEP / 2))
-        sides.append([2 * b - a for a, b in zip(far, near, strict=True)])
+    sides = [_side(case, u, sign) for u in (above, mixed) for sign in (1.0, -1.0)]
     values, smooth = [], []
     with np.errstate(all="ignore"):
         for leaf in zip(*sides, strict=True):
@@ -59,6 +53,34 @@ def limits(case: CallUnderTest) -> Limits:
             values.append(mean)
             smooth.append((count > 0) & (spread <= AGREE * max(float(np.abs(mean).max(initial=0)), 1e-30)))
     return Limits(values, smooth)
+
+
+def from_one_side(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], bad: list[np.ndarray]) -> bool:
+    """Whether all cotangents are together what autodiff tends to along a line through the point, on which ties are
+    broken in order: equal numbers that an isotonic regression pools, say, as if they were out of order. At those that
+    are `bad` autodiff at the point must be something else; a little off is no kink."""
+    ramp = [np.linspace(1, 2, case.arrays[n].size).reshape(case.arrays[n].shape) for n in case.perturbed]
+    return any(_agree(case, _side(case, ramp, sign), got, allowed, bad) for sign in (1.0, -1.0))
+
+
+def _agree(
+    case: CallUnderTest,
+    limit: list[np.ndarray],
+    got: list[np.ndarray],
+    allowed: list[np.ndarray],
+    bad: list[np.ndarray],
+) -> bool:
+    rooms = [a + 1e-8 * np.abs(v).max(initial=0) for v, a in zip(limit, allowed, strict=True)]
+    parts = zip(limit, got, case.truth.cotangents, rooms, bad, strict=True)
+    return all(bool(np.all((np.abs(g - v) <= r) & ~(b & (np.abs(e - v) <= r)))) for v, g, e, r, b in parts)
+
+
+def _side(case: CallUnderTest, direction: list[np.ndarray], sign: float) -> list[np.ndarray]:
+    """The cotangents that autodiff tends to from this side."""
+    flat = case.tested.oracle(case.options)
+    run = compiled(case, "beside", WIDE, lambda: pullback(flat, case.perturbed))
+    far, near = (_at(case, run, case.at(WIDE), direction, sign * h) for h in (STEP, STEP / 2))
+    return [2 * b - a for a, b in zip(far, near, strict=True)]
 
 
 def _at(case: CallUnderTest, run, arrays: list, direction: list, h: float) -> list[np.ndarray]:

@@ -43,7 +43,8 @@ def unexplained(
     """Of the elements of each leaf that disagree with the oracle, those that no kink excuses; a reference says itself
     what to return at one, so there none does, unless what it says is the derivative of another function (a surrogate),
     whose kinks no reference decides. Excused are the limit of autodiff beside the point, where all sides agree on
-    one; one convention for all kinks of the function; and what lies between the one-sided slopes. `room` is relative
+    one; one convention for all kinks of the function; its limit along one line, of all elements together; and what lies
+    between the one-sided slopes. `room` is relative
     to the slopes."""
     bad = beside.without_symmetric_parts(case, got, allowed, bad)
     if not any_true(bad) or not (case.tested.reference is None or stops_gradients(case)):
@@ -64,6 +65,8 @@ def unexplained(
         return [np.zeros_like(b) for b in bad]
     if case.tested.reference is not None:  # its values have other slopes
         return bad
+    if _from_one_side(case, got, allowed, bad):
+        return [np.zeros_like(b) for b in bad]
     return [_by_slopes(case, k, level, b, room) if b.any() else b for k, b in enumerate(bad)]
 
 
@@ -134,6 +137,15 @@ def _one_convention(
     except Exception:  # a primitive that cannot be rewritten: the slopes decide
         return False
     return False
+
+
+def _from_one_side(
+    case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], bad: list[np.ndarray]
+) -> bool:
+    try:
+        return beside.from_one_side(case, got, allowed, bad)
+    except Exception:  # the function has no derivative beside the point
+        return False
 
 
 def _smooth(case: CallUnderTest, got: list[np.ndarray], bad: list[np.ndarray]) -> bool:

@@ -30,6 +30,7 @@ EXAMPLES = {
     "(0, 1)": 1 / (1 + np.exp(-normal(8))),
     "positive": np.abs(normal(7)) + 2,
     "nonnegative": np.maximum(normal(12), 0) * 3,
+    "negative": np.array([-2.5, -0.3, -4, -1.1, -0.7]),
     "(-1, 1)": np.tanh(normal(3, 5)),
     "symmetric": A + np.swapaxes(A, -1, -2),
     "antisymmetric": A - np.swapaxes(A, -1, -2),
@@ -58,6 +59,8 @@ def test_an_example_shows_its_domain_and_what_is_drawn_lies_in_it(words):
             assert set(np.unique(values)) <= {0.0, 1.0}
         elif words == "nonnegative":
             assert np.all(values >= 0)
+        elif words == "negative":
+            assert np.all(values <= 0)
         elif words in ("symmetric", "antisymmetric"):
             sign = 1 if words == "symmetric" else -1
             np.testing.assert_array_equal(values, sign * np.swapaxes(values, -1, -2))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import with_arguments
 from verify.checking import _example
 from verify.function_under_test import describe
 from verify.generate import labels
@@ -46,3 +47,20 @@ def test_a_label_is_put_where_there_is_none_and_may_be_one():
     assert labels.held(example, {"padding_idx": 1}).arrays[1].tolist() == [[1, 5], [3, 5]]
     for label in (5, 7, -100, None, True):
         assert labels.held(example, {"padding_idx": label}).arrays[1].tolist() == TOKENS.tolist()
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_lengths_that_differ_stay_above_0(wrong):
+    """The state before the first step is no output, and JAX reads the last one in its place."""
+
+    def last(x, lengths):
+        return jnp.cumsum(x, 1)[jnp.arange(len(x)), lengths - 1]
+
+    def bwd(r, g):
+        x, lengths = r
+        end = lengths + 1 if wrong else lengths
+        return jnp.where(jnp.arange(x.shape[1]) < end[:, None], g[:, None], 0), None
+
+    x, lengths = np.random.default_rng(1).standard_normal((5, 12)).astype(np.float32), np.array([12, 9, 10, 7, 11], "i")
+    report = verify.check(with_arguments(last, bwd), x, lengths, checks=("gradient",))
+    assert report.verdict == ("wrong" if wrong else "right"), report

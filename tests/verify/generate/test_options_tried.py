@@ -123,3 +123,44 @@ def product_bwd(r, g, *, wrong, transposed=False):
 def test_a_flag_that_asks_for_a_square_is_tried_with_one():
     a, b = X[0, :, :3], X[1, :, :3]
     assert_only_the_fault_is_seen(product, product_bwd, a, b, checks=("contract", "gradient"))
+
+
+def bag(table, rows, mode="mean"):
+    taken = table[rows]
+    return taken.sum(1) if mode == "sum" else taken.mean(1) if mode == "mean" else taken.max(1)
+
+
+def bag_bwd(r, g, *, wrong, mode="mean"):
+    """`wrong`: of a maximum the cotangent is that of a mean."""
+    table, rows = r
+    share = 1 if mode == "sum" else 1 / rows.shape[1]
+    if mode == "max" and not wrong:
+        share = jnp.arange(rows.shape[1])[:, None] == table[rows].argmax(1)[:, None]
+    return jnp.zeros_like(table).at[rows].add(share * jnp.repeat(g[:, None], rows.shape[1], 1)), None
+
+
+def test_no_word_is_tried_that_does_what_another_does():
+    """The last branch takes "full", of a convolution, for "max"."""
+    table = np.random.default_rng(0).standard_normal((12, 5)).astype(np.float32)
+    rows = np.random.default_rng(1).integers(0, 12, (6, 4)).astype(np.int32)
+    assert_only_the_fault_is_seen(bag, bag_bwd, table, rows, checks=("contract", "gradient"))
+
+
+def costs(a, b, reach=2, stride=1):
+    size = 2 * reach + 1
+    padded = jnp.pad(b, ((reach, reach), (reach, reach), (0, 0)))
+    shifted = [padded[i : i + len(a), j : j + a.shape[1]] for i in range(size) for j in range(size)]
+    return jnp.stack([(a * s).mean(-1) for s in shifted], -1)[::stride, ::stride]
+
+
+def costs_bwd(r, g, *, wrong, reach=2, stride=1):
+    """`wrong`: the outputs of a stride stand side by side."""
+    whole = jnp.zeros((*r[0].shape[:2], g.shape[-1]), g.dtype)
+    whole = whole.at[: len(g), : g.shape[1]].set(g) if wrong else whole.at[::stride, ::stride].set(g)
+    return jax.vjp(lambda a, b: costs(a, b, reach), *r)[1](whole)
+
+
+def test_a_stride_of_a_long_rule_is_tried():
+    """Of a long rule few calls are made, and those of other sizes come first."""
+    a, b = np.random.default_rng(0).standard_normal((2, 6, 7, 3)).astype(np.float32)
+    assert_only_the_fault_is_seen(costs, costs_bwd, a, b, checks=("contract", "gradient"))

@@ -155,3 +155,21 @@ def test_a_diagonal_is_read_of_square_matrices_alone(wrong):
 
     report = verify.check(with_arguments(contrastive, bwd), normal(6, 6), checks=("contract", "gradient"), seconds=LONG)
     assert report.ok is not wrong, report
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_an_axis_is_as_long_as_the_positions_that_the_function_names(wrong):
+    """Of a shorter one JAX reads the last entry in place of one that is not there."""
+
+    def turned(angles, x):
+        return jnp.cos(angles[0]) * x[:, 0] + jnp.sin(angles[1]) * x[:, 1] + angles[2]
+
+    def bwd(r, g):
+        angles, x = r
+        c, s = jnp.cos(angles[0]), jnp.sin(angles[1])
+        slopes = (-jnp.sin(angles[0]) * x[:, 0], jnp.cos(angles[1]) * x[:, 1 - wrong], 1)
+        bars = [jnp.zeros_like(angles).at[n].set((g * slope).sum()) for n, slope in enumerate(slopes)]
+        return sum(bars), jnp.zeros_like(x).at[:, 0].set(g * c).at[:, 1].set(g * s)
+
+    report = verify.check(with_arguments(turned, bwd), normal(3), normal(5, 2), checks=("gradient",), seconds=LONG)
+    assert report.verdict == ("wrong" if wrong else "right"), report

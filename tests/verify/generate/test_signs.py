@@ -49,6 +49,33 @@ def test_what_has_no_numbers_there_is_none(fun, derivative):
     assert not notes(with_arguments(fun, lambda r, g: (g * derivative(r[0]),)), U)
 
 
+@pytest.mark.parametrize("wrong", [True, False])
+def test_decays_are_below_0_in_every_call_that_judges(wrong):
+    """A rule for decays, whose differences of sums the forward pass bounds by 0."""
+
+    def decayed(x, logs):
+        sums = jnp.cumsum(logs)
+        return jnp.tril(jnp.exp(jnp.minimum(sums[:, None] - sums, 0))) @ x
+
+    def bwd(r, g):
+        x, logs = r
+        sums = jnp.cumsum(logs)
+        weights = jnp.tril(jnp.exp(jnp.minimum(sums[:, None] - sums, 0)))
+        terms = g @ x.T * weights
+        slopes = terms.sum(1) - (0 if wrong else terms.sum(0))
+        return weights.T @ g, jnp.cumsum(slopes[::-1])[::-1]
+
+    report = verify.check(with_arguments(decayed, bwd), U.reshape(6, 1) - 0.5, -U, checks=ASKED)
+    assert report.verdict == ("wrong" if wrong else "right"), report
+
+
+def test_what_is_negative_in_the_example_has_both_signs_once():
+    rule = with_arguments(shrunk, lambda r, g: (g * slope(r[0], -1),))
+    report = verify.check(rule, -U, checks=ASKED)
+    assert report.ok, report
+    assert any("of both signs, below 0 in the example" in note for note in report.notes)
+
+
 def test_a_loop_that_may_not_end_there_is_not_run():
     def root(x):
         return jax.lax.while_loop(lambda s: jnp.abs(s * s - x).max() > 1e-6, lambda s: 0.5 * (s + x / s), x)

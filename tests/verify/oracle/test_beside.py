@@ -1,0 +1,33 @@
+"""The limits of autodiff beside a point."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import verify
+
+pytestmark = pytest.mark.usefixtures("a_users_jax")
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_equal_numbers_may_be_pooled(wrong):
+    """Isotonic regression of equal numbers: its derivative where they are out of order is that of their mean, and lies
+    between no slopes of one number alone."""
+
+    def isotonic(x):
+        sums, at = jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(x)]), jnp.arange(len(x))
+        means = (sums[None, 1:] - sums[:-1, None]) / jnp.maximum(at - at[:, None] + 1, 1)
+        highest = jax.lax.cummax(jnp.where(at >= at[:, None], means, -jnp.inf), axis=1, reverse=True)
+        return jnp.where(at >= at[:, None], highest, jnp.inf).min(0)
+
+    def bwd(y, g):
+        pool = jnp.cumsum(jnp.concatenate([jnp.zeros(1, bool), y[1:] != y[:-1]]))
+        total, count = (jax.ops.segment_sum(a, pool, len(y)) for a in (g, jnp.ones_like(g)))
+        return ((total / (1 if wrong else jnp.maximum(count, 1)))[pool],)
+
+    rule = jax.custom_vjp(isotonic)
+    rule.defvjp(lambda x: (isotonic(x), isotonic(x)), bwd)
+    x = np.random.default_rng(0).standard_normal(10).astype(np.float32)
+    report = verify.check(rule, x, checks=("gradient",))
+    assert report.verdict == ("wrong" if wrong else "right"), report
