@@ -15,7 +15,7 @@ from experiments.compiled_for_gpu.target import compiled
 from experiments.compiled_for_gpu.traffic import operations
 from purecnn import Chain, nn
 
-CHANNELS, IMAGES, SIDE = 64, 64, 56
+CHANNELS, IMAGES, SIDE = 64, 256, 56  # arrays of 103 MB, twice the cache
 LAYERS: dict[str, tuple[Any, ...]] = {
     "relu": (nn.relu(),),
     "relu6": (nn.relu6(),),

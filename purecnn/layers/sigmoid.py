@@ -18,7 +18,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, rounded
 from purecnn.rules import rule
 
 
@@ -45,4 +45,4 @@ def sigmoid_bwd(residuals, y_bar):
     (x,) = residuals
     wide = x.astype(accumulation_dtype(x.dtype))
     y = lax.logistic(jnp.where(wide > 0, -wide, wide))  # at −|x|, which JAX would differentiate to 0 at 0
-    return ((y_bar.astype(wide.dtype) * (y * (1 - y))).astype(x.dtype),)
+    return (rounded(y_bar.astype(wide.dtype) * (y * (1 - y)), x.dtype),)

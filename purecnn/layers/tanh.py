@@ -19,7 +19,7 @@ from jax import lax
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats
-from purecnn.ops import accumulation_dtype
+from purecnn.ops import accumulation_dtype, rounded
 from purecnn.rules import rule
 
 
@@ -47,4 +47,4 @@ def tanh_bwd(residuals, y_bar):
     wide = x.astype(accumulation_dtype(x.dtype))
     share = lax.logistic(2 * jnp.where(wide > 0, -wide, wide))  # at −2|x|, which JAX would differentiate to 0 at 0
     slope = 4 * share * (1 - share)
-    return ((y_bar.astype(wide.dtype) * slope).astype(x.dtype),)
+    return (rounded(y_bar.astype(wide.dtype) * slope, x.dtype),)
