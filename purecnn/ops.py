@@ -46,13 +46,9 @@ def rounded(x: Array, dtype: Any) -> Array:
 
 
 def inside(y: Array, bounds: tuple[float, float | None]) -> Array:
-    """Whether y lies between the bounds, neither of which is: where ReLU (0, None) and ReLU6 (0, 6) have slope 1.
-
-    Of y > 0 XLA makes x > 0, and keeps x for it: then cuDNN's convolution cannot apply the ReLU itself. Not of 0 < y.
-    """
+    """Whether y lies between the bounds, of which neither is inside; None is no bound."""
     low, high = bounds
-    above = jnp.full((), low, y.dtype) < y
-    return above if high is None else above & (y < high)
+    return y > low if high is None else (y > low) & (y < high)
 
 
 def called(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from purecnn.annotations import Array, Float
 from purecnn.checks import require_floats, require_number
-from purecnn.ops import accumulation_dtype, inside
+from purecnn.ops import accumulation_dtype
 from purecnn.rules import rule
 
 
@@ -47,7 +47,8 @@ def relu_fwd(x, *, slope_at_zero=0.0):
 def relu_bwd(residuals, y_bar, *, slope_at_zero=0.0):
     """x̄, of the shape and dtype of ȳ."""
     (kept,) = residuals
-    x_bar = jnp.where(inside(kept, (0.0, None)), y_bar, jnp.zeros_like(y_bar))
+    # Of y > 0 XLA makes x > 0 and keeps x for it: then cuDNN's convolution cannot apply the ReLU itself. Not of 0 < y.
+    x_bar = jnp.where(jnp.less(0, kept), y_bar, jnp.zeros_like(y_bar))
     if slope_at_zero != 0:
         scaled = y_bar.astype(accumulation_dtype(y_bar.dtype)) * slope_at_zero
         x_bar = jnp.where(kept == 0, scaled.astype(y_bar.dtype), x_bar)
