@@ -152,7 +152,7 @@ def call(run: Callable, dtype: Any, *args: Any, products: str = "highest") -> An
         trace = getattr(run, "trace", None)
         program = trace(*args) if trace else None
         with timed(program.jaxpr if program else None):
-            if isinstance(run, JITTED) and contains(program.jaxpr, FOURIER):
+            if program and isinstance(run, JITTED) and contains(program.jaxpr, FOURIER):
                 run = _on_one_thread(run)
             counted = _within_budget(program.jaxpr) if program else None
             if program is None or counted is None:
