@@ -15,6 +15,7 @@ from verify.call_under_test import CallUnderTest, outputs, with_cotangent
 from verify.function_under_test import first_line, unbound
 from verify.generate.generated_inputs import fill
 from verify.generate.shapes import accepted, resized
+from verify.generate.spreads import spreads_more
 from verify.oracle.by_hand import plain
 from verify.oracle.instances import INSTANCE
 from verify.oracle.primal import HIJAX, AnnouncedError
@@ -81,6 +82,7 @@ def _refuse_other_sizes(case: CallUnderTest, error: Exception) -> None:
         (_apart, "the rule is not defined for sizes that differ where the example's are equal"),
         (_broadcasts, "the rule broadcasts an axis that is 1 in the example, as others are"),
         (_one_apart, "the rule is not defined where sizes that differ by one in the example do not"),
+        (spreads_more, "the function broadcasts at these sizes, by accident, what it does not in the example"),
         (_fixed, "the function accepts only the example's size of an axis"),
     )
     for unlike_the_example, reason in reasons:
