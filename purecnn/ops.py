@@ -31,24 +31,13 @@ def accumulation_dtype(dtype: Any) -> jnp.dtype:
 
 
 def rounded(x: Array, dtype: Any) -> Array:
-    """`x` in `dtype`, and so for all that read it.
-
-    XLA drops a rounding to 16 bits that is undone again. On a GPU, x̄ of GELU in 16 bits, which the convolution reads
-    narrow and the sum to its b̄ wide, was written in float32 first and rounded by a pass of its own: with that of layer
-    norm, a quarter of the bytes of ConvNeXt's step. A choice behind the rounding keeps XLA from that, and stays within
-    the operation that rounds.
-    """
-    narrow = x.astype(dtype)
+    """`x` in `dtype`, and so for all that read it: XLA drops a rounding to 16 bits that is undone again. On a GPU, x̄ of
+    GELU, which the convolution reads narrow and the sum to its b̄ wide, was written in float32 and rounded by a pass of
+    its own. A choice behind the rounding prevents that, and stays within the operation that rounds."""
+    narrow, nan = x.astype(dtype), jnp.full((), jnp.nan, dtype)
     if narrow.dtype == x.dtype:
         return narrow
-    nan = jnp.full((), jnp.nan, dtype)
     return lax.platform_dependent(narrow, cpu=lambda a: a, default=lambda a: jnp.where(a == a, a, nan))
-
-
-def inside(y: Array, bounds: tuple[float, float | None]) -> Array:
-    """Whether y lies between the bounds, of which neither is inside; None is no bound."""
-    low, high = bounds
-    return y > low if high is None else (y > low) & (y < high)
 
 
 def called(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -41,7 +41,7 @@ from purecnn.offsets import (
     sum_over_windows,
     to_phases,
 )
-from purecnn.ops import accumulation_dtype, called, inside
+from purecnn.ops import accumulation_dtype, called
 from purecnn.rules import rule, shape_carrier
 
 TIES = ("first", "last", "split", "all")
@@ -138,7 +138,11 @@ def _with_winner(x, dims: WindowDims, ties, within=None):
 
     y, winner = fold_offsets(first, step, x, dims, -jnp.inf)
     winner = winner.astype(offset_dtype(dims))
-    return y, winner if within is None else jnp.where(inside(y, within), winner, no_winner(dims))
+    if within is not None:
+        low, high = within
+        inside = y > low if high is None else (y > low) & (y < high)
+        winner = jnp.where(inside, winner, no_winner(dims))
+    return y, winner
 
 
 def _to_winners(winner, y_bar, dims: WindowDims):

@@ -14,7 +14,9 @@ import numpy as np
 from verify.call_under_test import CallUnderTest, outputs, with_cotangent
 from verify.function_under_test import first_line, unbound
 from verify.generate.generated_inputs import fill
+from verify.generate.read_whole import reads_less
 from verify.generate.shapes import accepted, resized
+from verify.generate.spreads import spreads_more
 from verify.oracle.by_hand import plain
 from verify.oracle.instances import INSTANCE
 from verify.oracle.primal import HIJAX, AnnouncedError
@@ -81,7 +83,10 @@ def _refuse_other_sizes(case: CallUnderTest, error: Exception) -> None:
         (_apart, "the rule is not defined for sizes that differ where the example's are equal"),
         (_broadcasts, "the rule broadcasts an axis that is 1 in the example, as others are"),
         (_one_apart, "the rule is not defined where sizes that differ by one in the example do not"),
+        (spreads_more, "the function broadcasts at these sizes, by accident, what it does not in the example"),
+        (reads_less, "the function reads the example's size of an axis alone, entry by entry"),
         (_fixed, "the function accepts only the example's size of an axis"),
+        (_without_value, "the function itself has no value at these sizes"),
     )
     for unlike_the_example, reason in reasons:
         if unlike_the_example(case):
@@ -196,6 +201,12 @@ def _broadcasts(case: CallUnderTest) -> bool:
         if _defined_at(case, variant, 17):
             return True
     return False
+
+
+def _without_value(case: CallUnderTest) -> bool:
+    """Whether the function is NaN throughout, as the mean over windows is where none fits into the input."""
+    values = case.value(case.at(WIDE))
+    return bool(values) and all(np.isnan(y).all() for y in values)
 
 
 def _example_shapes(case: CallUnderTest) -> list[tuple[int, ...]]:

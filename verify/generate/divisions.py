@@ -1,13 +1,15 @@
 """Integers that divide the rows of another array: row pointers of a sparse matrix, cumulative lengths of packed
-sequences (both start at 0 and end at the number of rows) and the sizes of groups (which sum to it)."""
+sequences (both start at 0 and end at the number of rows), the sizes of groups (which sum to it), and where the bags of
+a list of indices start."""
 
 from collections.abc import Sequence, Set
 
 import numpy as np
 
-from verify.function_under_test import KEY, Leaf
+from verify.function_under_test import INTEGER, KEY, Leaf
 
 SUMMED = {"cumsum", "ragged_dot", "ragged_dot_general"}  # what makes positions of sizes
+LOOPS = {"while", "scan"}  # of a search in an increasing array
 
 
 def divided(
@@ -29,6 +31,10 @@ def divided(
     sizes = not pointers and primitives & SUMMED and value.sum() != value.size
     total = value[-1] if pointers else value.sum()
     now = {new for old, new in rows if old == total}
+    if ordered and not now and primitives & LOOPS and np.all(np.diff(value) > 0) and np.any(np.diff(value) > 1):
+        listed = [m for m, leaf in others if leaf.kind == INTEGER and np.ndim(leaf.value) == 1]
+        if len(listed) == 1 and value[-1] < np.shape(example[listed[0]].value)[0] > value.size:
+            return _cuts(rng, shapes[listed[0]][0], length, empty=False)[:-1]
     if not (pointers or sizes) or len(now) != 1:
         return None
     parts = np.diff(value) if pointers else value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle.tolerance import largest, wrong_elements
+from verify.oracle.tolerance import largest, smallest_normal, wrong_elements
 from verify.running import WIDE, call, compiled, pullback
 
 STEP = 1e-6  # relative to the array; what remains after extrapolation is of the order of its square
@@ -57,10 +57,24 @@ def limits(case: CallUnderTest) -> Limits:
 
 def from_one_side(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], bad: list[np.ndarray]) -> bool:
     """Whether all cotangents are together what autodiff tends to along a line through the point, on which ties are
-    broken in order: equal numbers that an isotonic regression pools, say, as if they were out of order. At those that
-    are `bad` autodiff at the point must be something else; a little off is no kink."""
-    ramp = [np.linspace(1, 2, case.arrays[n].size).reshape(case.arrays[n].shape) for n in case.perturbed]
-    return any(_agree(case, _side(case, ramp, sign), got, allowed, bad) for sign in (1.0, -1.0))
+    broken in order: equal numbers that an isotonic regression pools, say, as if they were out of order; or numbers
+    that tie in what the function makes of them alone, such as the subnormal ones and zeros of both signs of which the
+    `top_k` of a softmax sees equals, and that of its logits does not. At those that are `bad` autodiff at the point
+    must be something else; a little off is no kink."""
+    arrays = [case.arrays[n] for n in case.perturbed]
+    ramp = [np.linspace(1, 2, a.size).reshape(a.shape) for a in arrays]
+    tiny = smallest_normal(case.tested.dtype)
+    own = [_ranks(a) / (largest(a) if 0 < largest(a) < tiny else 1.0) for a in arrays]
+    lines = [[sign * r for r in ramp] for sign in (1.0, -1.0)]
+    lines += [[o + sign * r * np.ptp(o) / o.size for o, r in zip(own, ramp, strict=True)] for sign in (1.0, -1.0)]
+    return any(_agree(case, _side(case, line, 1.0), got, allowed, bad) for line in lines)
+
+
+def _ranks(a: np.ndarray) -> np.ndarray:
+    """The order of an array's numbers, from 0 to 1; equal ones are alike, and -0 comes before 0."""
+    signed = np.stack([a.ravel(), np.where(np.signbit(a), 0, 1).ravel()])
+    ranks = np.unique(signed, axis=1, return_inverse=True)[1].reshape(a.shape)
+    return ranks / max(1, ranks.max(initial=0))
 
 
 def _agree(

@@ -160,8 +160,9 @@ def _propagated(eqn: Any, values: Sequence[Any], errors: Sequence[Any], out: lis
         if error is None or not _floating(values[k]):
             continue
 
-        if eqn.primitive.name in ("abs", "real", "imag", "complex", "conj"):
-            total[0] = _plus(total[0], error)  # the parts of a complex number are as uncertain as it is
+        if eqn.primitive.name in ("abs", "real", "imag", "complex", "conj", "stop_gradient"):
+            # The parts of a complex number are as uncertain as it is; a number held constant is not exact.
+            total[0] = _plus(total[0], error)
             continue
 
         def along(v, k=k):

@@ -1,6 +1,6 @@
 """One-sided slopes of a function's values, by differences: what a kink, or an oracle that is wrong, is told by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from verify.oracle.noise import loop_noise
 from verify.report.finding import NotRunError
 from verify.running import WIDE
 
+JUMP = 1e3  # times the noise of the values: below, nothing is a jump
+SAME = 0.01  # of a jump
+
 
 @dataclass(frozen=True)
 class Slopes:
@@ -18,6 +21,7 @@ class Slopes:
     left: float
     right: float
     bar: float
+    jump: bool = False  # the function is not continuous here, and has no derivative
 
     @property
     def kink(self) -> bool:
@@ -36,18 +40,20 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     """The one-sided slopes at the case along `direction` (one array per perturbed leaf), by one-sided differences
     at h, h/2 and h/4, extrapolated twice. The two agree only if no second kink lies within h, where there are thousands
     of them one often does; the step shrinks until they do, and where there is no value so far away. What iterates to
-    a tolerance of its own moves by jumps of that size, which long steps alone rise above."""
+    a tolerance of its own moves by jumps of that size, which long steps alone rise above. Where the function jumps, a
+    step a hundred times as short leads as far."""
     base = case.value(case.at(WIDE))
     scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
     best, noise, no_value = None, loop_noise(case), NotRunError("the function has no value beside the point")
     sizes = (float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
-    size = max(1e-13, noise) * max(sizes)
+    size, rises = max(1e-13, noise) * max(sizes), []
     for h in scale * np.array([*([0.1, 0.01] if noise else []), 1e-4, 1e-6, 1e-8]):
         try:
             sides = [[_slope(case, direction, y_bar, base, s * h / n) for n in (1, 2, 4)] for s in (-1.0, 1.0)]
         except NotRunError as why:
             no_value = why
             continue
+        rises.append([abs(side[0]) * h for side in sides])
         (coarse, left), (coarser, right) = ((2 * second - first, 2 * third - second) for first, second, third in sides)
         bar = max(abs(left - coarse), abs(right - coarser), size / h)
         if best is None or bar < best.bar:
@@ -56,7 +62,13 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
             break
     if best is None:
         raise no_value
-    return best
+    return best if best.sharp else replace(best, jump=_jumps(np.array(rises), JUMP * size))
+
+
+def _jumps(rises: np.ndarray, least: float) -> bool:
+    """Whether what the function rises by on one side (a column) is the same for all steps, and more than noise."""
+    low, high = rises.min(0), rises.max(0)
+    return len(rises) > 1 and bool(np.any((low > least) & (high - low <= SAME * high)))
 
 
 def _slope(case: CallUnderTest, direction: list[np.ndarray], y_bar: Any, base: list[np.ndarray], h: float) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.verify.rules import assert_only_the_fault_is_seen
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
 
@@ -31,3 +32,23 @@ def test_equal_numbers_may_be_pooled(wrong):
     x = np.random.default_rng(0).standard_normal(10).astype(np.float32)
     report = verify.check(rule, x, checks=("gradient",))
     assert report.verdict == ("wrong" if wrong else "right"), report
+
+
+def test_experts_may_be_chosen_by_logits_that_tie_as_probabilities():
+    """`top_k` tells -0 from 0 and one subnormal number from another, and their softmax does not."""
+
+    def balance(x, k=2):
+        p = jax.nn.softmax(x)
+        return (shares(p, k) * p.mean(0)).sum() * p.shape[1]
+
+    def shares(x, k):
+        return jax.nn.one_hot(jax.lax.top_k(x, k)[1], x.shape[1], dtype=x.dtype).sum((0, 1)) / (len(x) * k)
+
+    def bwd(r, g, *, wrong, k=2):
+        (x,) = r
+        p = jax.nn.softmax(x)
+        bar = g * shares(x, k) * p.shape[1] / (1 if wrong else len(x))
+        return (p * (bar - (p * bar).sum(1, keepdims=True)),)
+
+    x = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
+    assert_only_the_fault_is_seen(balance, bwd, x, checks=("gradient",))

@@ -29,6 +29,7 @@ FUNCTIONS = {
     "cond": (lambda a: jax.lax.cond(a[0] > 0, jnp.sin, jnp.exp, a), (draw(8),)),
     "Fourier transforms": (lambda a: jnp.fft.irfft(jnp.fft.rfft(a) * jnp.fft.rfft(a[::-1]), 16), (draw(6, 16),)),
     "complex product": (lambda a: jnp.real(jnp.exp(jax.lax.complex(a, -a)) @ jax.lax.complex(a, a).T), (draw(6, 16),)),
+    "held constant": (lambda a: jax.lax.stop_gradient(a.mean(0)), (draw(50, 4),)),
     "cancellation": (lambda a: (a + 1000) - 1000, (draw(100),)),
 }
 

@@ -58,3 +58,32 @@ def test_a_solver_that_moves_by_jumps_has_the_slope_of_long_steps(factor, verdic
     a = np.array([1.3, -0.4, 2.1], np.float32)
     report = verify.check(rule, a, cases=0, checks=("gradient", "differences"))
     assert report.verdict == verdict, report
+
+
+@pytest.mark.usefixtures("a_users_jax")
+@pytest.mark.parametrize(("wrong", "verdict"), [(False, "right"), (True, "wrong")])
+def test_where_the_function_jumps_any_number_is_right(wrong, verdict):
+    """Vectors made longer by b: at 0 autodiff gives the slope of the guard, b, and this rule 0."""
+
+    def length(z):
+        r = jnp.sqrt((z * z).sum(-1, keepdims=True))
+        return r, jnp.where(r == 0, 1, r)
+
+    def longer(z, b):
+        r, divisor = length(jnp.where((z == 0).all(-1, keepdims=True), 0, z))
+        return (r + b) * z / divisor
+
+    def bwd(residuals, g):
+        z, b = residuals
+        r, divisor = length(z)
+        u = z / divisor
+        radial = (g * u).sum(-1, keepdims=True)
+        along = g + b / divisor * (g if wrong else g - u * radial)
+        return jnp.where(r > 0, along, 0), jnp.where(r > 0, radial, 0).sum(0)
+
+    rule = jax.custom_vjp(longer)
+    rule.defvjp(lambda z, b: (longer(z, b), (z, b)), bwd)
+    rng = np.random.default_rng(0)
+    args = rng.standard_normal((4, 2)).astype(np.float32), np.array([0.5], np.float32)
+    report = verify.check(rule, *args, checks=("gradient",))
+    assert report.verdict == verdict, report
