@@ -191,13 +191,15 @@ def _limited(plans: Iterator, seen: set[str], limit: int, further: Iterator) -> 
 
 def _worded(example: CallUnderTest, tried: Set[str]) -> Iterator[tuple]:
     """The call with each word of an option that is a word by default, or None, and with another value of each other
-    option, but for those of a geometry that were `tried` before, of which there is the widest padding."""
+    option, but for those of a geometry that were `tried` before, of which there are the widest padding and a stride of
+    two numbers."""
     values = option_values(example)
     choices = {name: v for name, v in values.items() if name not in GEOMETRY or name not in tried}
     choices |= {"padding": [v for v in values.get("padding", ()) if type(v) is int][-1:]}
     choices = {name: v for name, v in choices.items() if v}
     each = [(name, value) for name, values in choices.items() for value in values if isinstance(value, str)]
     each += [(name, values[0]) for name, values in choices.items() if not isinstance(values[0], str)]
+    each += [(name, v) for name in sorted(STRIDES & values.keys()) for v in values[name] if isinstance(v, tuple)][:1]
     if each:
         base, classes = [tuple(a.shape) for a in example.arrays], shapes.free_classes(example)
         varied = all_different(example, classes, base)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import verify
+from tests.verify.faulty_rules.all import RULES
 from tests.verify.rules import assert_only_the_fault_is_seen
 
 pytestmark = pytest.mark.usefixtures("a_users_jax")
@@ -164,3 +165,9 @@ def test_a_stride_of_a_long_rule_is_tried():
     """Of a long rule few calls are made, and those of other sizes come first."""
     a, b = np.random.default_rng(0).standard_normal((2, 6, 7, 3)).astype(np.float32)
     assert_only_the_fault_is_seen(costs, costs_bwd, a, b, checks=("contract", "gradient"))
+
+
+def test_strides_that_differ_are_tried_beside_all_other_calls():
+    """A backward rule that exchanges the two axes' strides is right for each of one number."""
+    (faulty,) = [each for each in RULES if each.name == "conv: strides exchanged"]
+    assert not verify.check(faulty.rule, *faulty.args, checks=["contract", "gradient"]).ok
