@@ -50,6 +50,18 @@ def test_the_pool_has_the_mask_of_the_relu_in_front(layers, high):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("ties", ["first", "last"])
+@pytest.mark.parametrize("window", [2, 3, 5, (1, 12), (6, 3), 9])
+def test_no_cotangent_where_no_entry_of_a_window_is_positive(window, ties):
+    """One pass over the window, two where it has many offsets, and a loop where it is long."""
+    net = purecnn.Chain("net", (nn.relu(), nn.max_pool2d(window, stride=1, ties=ties)))
+    x = jnp.asarray(np.random.default_rng(1).integers(-6, 2, (2, 12, 12, 3)), jnp.float32).at[0].min(0)
+    ours, theirs = by_the_lists(net, [{}, {}], x)[0], by_jax(net, [{}, {}], x)[0]
+    np.testing.assert_array_equal(ours, theirs)
+    assert (ours[0] == 0).all()
+    assert ours[1].sum() > 0
+
+
 def test_batch_norm_has_the_mask_of_the_relu_behind():
     with jax.enable_x64(True):
         net, params, x = built(*NORMED, dtype="float64", whole=False)

@@ -80,9 +80,9 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
         y = max_pool2d(x, window=window, stride=stride, padding=padding, dilation=dilation, ties=ties)
         return y, (x, y)
     dims = _dims(x, window, stride, padding, dilation, ties)
-    y, winners, last = x, [], passes(dims)[-1]
-    for one in passes(dims):
-        search = functools.partial(_with_winner, dims=one, ties=ties, within=within if one is last else None)
+    y, winners, windows = x, [], passes(dims)
+    for n, one in enumerate(windows, start=1):
+        search = functools.partial(_with_winner, dims=one, ties=ties, within=within if n == len(windows) else None)
         # XLA:CPU would fuse a search into the backward pass and repeat it for every entry of every window.
         # A GPU would search once for y and once more for the winner.
         y, winner = lax.platform_dependent(
