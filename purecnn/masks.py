@@ -11,7 +11,8 @@ and the pool can have it from the start: it notes no winner where y' is 0. A com
 
 *A batch norm in front of it*, in training. ReLU's y is above 0 where batch norm's is, and that is computed again, by a
 few operations for each entry, in the two passes over x and ȳ that batch norm's backward rule makes anyway. Each then
-reads two arrays where, with the mask a pass of its own, three are read and one is written once more.
+reads two arrays where, with the mask a pass of its own, three are read and one is written once more. In 16 bits ReLU6's
+upper bound is asked of the number before it is rounded, which at 6 may be either side of the kink.
 
 Such layers have the mask as an option of their pair, `within`: the bounds between which y must lie. The residuals of
 the ReLU stay in the list, for those who walk it by hand.

@@ -152,11 +152,10 @@ def call(run: Callable, dtype: Any, *args: Any, products: str = "highest") -> An
         trace = getattr(run, "trace", None)
         program = trace(*args) if trace else None
         with timed(program.jaxpr if program else None):
-            if program and isinstance(run, JITTED) and contains(program.jaxpr, FOURIER):
-                run = _on_one_thread(run)
             counted = _within_budget(program.jaxpr) if program else None
             if program is None or counted is None:
-                return _finite_if_anyhow(run, args)
+                alone = program is not None and isinstance(run, JITTED) and _holds_transforms(program.jaxpr)
+                return _finite_if_anyhow(_on_one_thread(run) if alone else run, args)
             flat, ended = jax.block_until_ready(counted(*jax.tree.leaves(args)))
         if not ended:
             raise NotRunError(f"a loop did not end within {ITERATIONS:,} iterations")
@@ -191,12 +190,17 @@ def _on_one_thread(run: Any) -> Callable:
 
 
 @functools.lru_cache(maxsize=64)
+def _holds_transforms(closed: Any) -> bool:
+    return contains(closed, FOURIER)
+
+
+@functools.lru_cache(maxsize=64)
 def _within_budget(closed: Any) -> Callable | None:
     """The program with its loops counted, compiled once; None where no loop needs it."""
     if not unbounded(closed):
         return None
     counted = quickly(within_budget(closed))
-    return _on_one_thread(counted) if contains(closed, FOURIER) else counted
+    return _on_one_thread(counted) if _holds_transforms(closed) else counted
 
 
 def traced(run: Any, dtype: Any, *args: Any) -> Any:

@@ -13,10 +13,9 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest, outputs, with_cotangent
 from verify.function_under_test import first_line, unbound
+from verify.generate.accidental import reads_less, spreads_more
 from verify.generate.generated_inputs import fill
-from verify.generate.read_whole import reads_less
 from verify.generate.shapes import accepted, resized
-from verify.generate.spreads import spreads_more
 from verify.oracle.by_hand import plain
 from verify.oracle.instances import INSTANCE
 from verify.oracle.primal import HIJAX, AnnouncedError

@@ -77,12 +77,15 @@ def _words(example: CallUnderTest, name: str, default: str) -> list[str]:
 
 
 def _program(example: CallUnderTest, name: str, word: str) -> str:
-    """The function's program with this word; empty where it refuses it."""
-    fun = example.tested.oracle({**example.options, name: word})
-    try:
-        return str(jax.make_jaxpr(fun)(*example.arrays))
-    except Exception:
-        return ""
+    """The function's program with this word; empty where it refuses it. Kept: it is asked for whenever values are."""
+    found, options = example.tested.compiled, {**example.options, name: word}
+    key = ("program", repr(sorted(options.items())))
+    if key not in found:
+        try:
+            found[key] = str(jax.make_jaxpr(example.tested.oracle(options))(*example.arrays))
+        except Exception:
+            found[key] = ""
+    return found[key]
 
 
 def _near(default: Any) -> list[Any]:

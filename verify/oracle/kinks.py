@@ -44,8 +44,7 @@ def unexplained(
     what to return at one, so there none does, unless what it says is the derivative of another function (a surrogate),
     whose kinks no reference decides. Excused are the limit of autodiff beside the point, where all sides agree on
     one; one convention for all kinks of the function; its limit along one line, of all elements together; and what lies
-    between the one-sided slopes. `room` is relative
-    to the slopes."""
+    between the one-sided slopes. `room` is relative to the slopes."""
     bad = beside.without_symmetric_parts(case, got, allowed, bad)
     if not any_true(bad) or not (case.tested.reference is None or stops_gradients(case)):
         return bad

@@ -1,4 +1,4 @@
-"""Sizes of an axis that the function does not read as a whole, and sizes at which it has no value."""
+"""Sizes that the function takes by accident, those whose axes it does not read as a whole, and without a value."""
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,21 @@ RNG = np.random.default_rng(0)
 
 def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
+
+
+def test_the_even_and_the_odd_of_three():
+    """Of 3 the even ones are 2 and the odd ones 1, which broadcasts; the function refuses 5."""
+
+    def haar(x):
+        return (x[..., ::2] + x[..., 1::2]) / 2, (x[..., ::2] - x[..., 1::2]) / 2
+
+    def bwd(r, g, *, wrong):
+        low, high = g
+        odd = low + high if wrong else low - high
+        return (jnp.stack([low + high, odd], -1).reshape(*low.shape[:-1], -1) / 2,)
+
+    x = np.random.default_rng(0).standard_normal((2, 6, 8)).astype(np.float32)
+    assert_only_the_fault_is_seen(haar, bwd, x, checks=("contract", "gradient"))
 
 
 def test_two_coordinates_read_one_by_one_are_all_there_are():
