@@ -72,7 +72,7 @@ def test_negative_padding():
         (
             "conv2d: algorithm: got 'fft', expected one of 'auto', 'xla', 'im2col', 'col2im', 'banded', "
             "'depthwise', 'space_to_depth', 'merged_groups', 'winograd', 'wgrad_chunked', 'wgrad_grouped', "
-            "'wgrad_offsets'",
+            "'wgrad_offsets', 'wgrad_pairs'",
             purecnn.conv2d,
             (X, W),
             {"algorithm": "fft"},

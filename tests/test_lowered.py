@@ -203,3 +203,15 @@ def test_groups_of_four_channels_become_groups_of_64_on_a_gpu():
     assert sorted(re.findall(r"(\w+)_group_count = (\d+)", " ".join(found))) == [
         ("batch", "1"), ("batch", "1"), ("batch", "2"), ("feature", "1"), ("feature", "2"), ("feature", "2")
     ]  # fmt: skip
+
+
+def test_depthwise_w_bar_of_small_images_is_one_product_on_a_gpu():
+    """ConvNeXt's last stage: sums over its 49 kernel offsets were 73 kernels a layer."""
+    x, w = (jax.ShapeDtypeStruct(shape, jnp.bfloat16) for shape in ((2, 7, 7, 32), (7, 7, 1, 32)))
+
+    def w_bar(x, w):
+        return jax.grad(lambda w: purecnn.conv2d(x, w, groups=32, padding=3).sum().astype(jnp.float32))(w)
+
+    program = [operation for operation, *_ in lowered.operations(lowered.text(w_bar, "cuda", x, w))]
+    assert program.count("dot_general") == 1
+    assert program.count("reduce") <= 1  # the loss

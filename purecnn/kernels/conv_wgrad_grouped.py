@@ -7,7 +7,8 @@ channels of ȳ are its kernel:
 
 cuDNN has it as one kernel. On an H200 in bfloat16 w̄ of a depthwise 3×3 layer (256, 56, 56, 144) took 0.25 ms, and of
 one with 32 groups (128, 56, 56, 128) 0.27, where sums over kernel offsets took 1.37 and 3.14. Where ȳ has no more
-rows and columns than w̄, XLA takes another kernel: 2.1 ms for 7×7 over (128, 7, 7, 768), sums over offsets 0.36.
+rows and columns than w̄, XLA takes another kernel: 2.1 ms for 7×7 over (128, 7, 7, 768), sums over offsets 0.36
+(`conv_wgrad_pairs` is for these).
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@
                  fewer than twice the channels, and for 1×1;
                  banded for ≤ 16 channels and stride 1
     w̄            winograd as for y; the page where ≥ 8 channels      as y, groups on one device alone; other groups
-                 meet ≥ 8, ȳ is small and the kernel no larger,      wgrad_grouped on one device, depthwise where ȳ is
-                 and for kernels from 5×5 on over few images;        no larger than the kernel; on several devices
-                 wgrad_chunked for everything else                   depthwise, and wgrad_offsets for more than 8
-                                                                     groups
+                 meet ≥ 8, ȳ is small and the kernel no larger,      wgrad_grouped on one device, where ȳ is no larger
+                 and for kernels from 5×5 on over few images;        than the kernel wgrad_pairs or depthwise; on
+                 wgrad_chunked for everything else                   several depthwise, and wgrad_offsets for more than
+                                                                     8 groups
 
 and the page (`layers/conv2d.py`), XLA's three convolutions, where nothing is named. XLA:CPU runs the page's w̄ at a
 third of a matrix product's speed and less, but near it where x is read at many kernel offsets or stays in the cache.
@@ -44,6 +44,7 @@ from purecnn.kernels import (
     conv_wgrad_chunked,
     conv_wgrad_grouped,
     conv_wgrad_offsets,
+    conv_wgrad_pairs,
     conv_winograd,
 )
 from purecnn.ops import called
@@ -62,6 +63,7 @@ KERNELS: dict[str, ModuleType] = {
     "wgrad_chunked": conv_wgrad_chunked,
     "wgrad_grouped": conv_wgrad_grouped,
     "wgrad_offsets": conv_wgrad_offsets,
+    "wgrad_pairs": conv_wgrad_pairs,
 }
 ALGORITHMS = ("auto", "xla", *KERNELS)
 MANY_CHANNELS = 96  # from which on the products that Winograd saves are worth the sums it adds
@@ -142,7 +144,8 @@ def _weight_cotangent_of_an_accelerator(dims: ConvDims) -> Kernel | None:
     several_devices = conv_wgrad_grouped.unknown(dims)
     small = all(y <= k for y, k in zip(dims.output, dims.size, strict=True))  # where XLA does not know w̄ as such
     if _depthwise(dims) and (small or several_devices):
-        return conv_depthwise.weight_cotangent
+        pairs = small and not conv_wgrad_pairs.unknown(dims)
+        return conv_wgrad_pairs.weight_cotangent if pairs else conv_depthwise.weight_cotangent
     kernel = _of_an_accelerator(dims)
     if kernel and (dims.groups == 1 or not several_devices):
         return kernel.weight_cotangent

@@ -59,10 +59,10 @@ def conv2d(
     x (N, H, W, C), w (kh, kw, C/groups, D), b (D,) or None -> y (N, Ho, Wo, D), all of one floating dtype. 16-bit
     products accumulate in float32 and are rounded once, before b is added. `algorithm`: "xla" is the equations below;
     "im2col", "col2im", "banded", "depthwise", "space_to_depth", "merged_groups", "winograd", "wgrad_chunked",
-    "wgrad_grouped" and "wgrad_offsets" are other ways to the same numbers (`purecnn.kernels`); "auto" is the fastest
-    known for shape and platform. Linear in each argument, so no kinks. Residuals: x, w, b (b only tells whether there
-    is one). Raises ValueError or TypeError for a wrong rank or dtype, channels or groups that do not fit, a window
-    larger than the padded input, an unknown option, or an algorithm that does not support this convolution.
+    "wgrad_grouped", "wgrad_offsets" and "wgrad_pairs" are other ways to the same numbers (`purecnn.kernels`); "auto" is
+    the fastest known for shape and platform. Linear in each argument, so no kinks. Residuals: x, w, b (b only tells
+    whether there is one). Raises ValueError or TypeError for a wrong rank or dtype, channels or groups that do not fit,
+    a window larger than the padded input, an unknown option, or an algorithm that does not support this convolution.
     """
     dims = _dims(x, w, b, stride, padding, dilation, groups, algorithm)
     y = select.forward(algorithm, dims, forward)(x, w, dims)

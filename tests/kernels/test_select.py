@@ -13,6 +13,7 @@ from purecnn.kernels import (
     conv_wgrad_chunked,
     conv_wgrad_grouped,
     conv_wgrad_offsets,
+    conv_wgrad_pairs,
     conv_winograd,
     select,
 )
@@ -29,11 +30,11 @@ def taken(monkeypatch):
     """(in, out, groups, …) -> what "auto" takes on a CPU for each equation; None for the page."""
     monkeypatch.setattr(select, "_by_platform", lambda page, cpu, accelerator: cpu or page)
 
-    def taken(in_channels, out_channels, groups=1, algorithm="auto", size=3, batch=1, **options):
+    def taken(in_channels, out_channels, groups=1, algorithm="auto", size=3, batch=1, image=IMAGE[1:], **options):
         w_shape = (size, size) if isinstance(size, int) else size
         dims = conv_dims(
             "test",
-            (batch, *IMAGE[1:], in_channels),
+            (batch, *image, in_channels),
             (*w_shape, in_channels // groups, out_channels),
             groups=groups,
             **options,
@@ -195,6 +196,9 @@ def test_a_gpu_takes_cudnns_convolutions_in_groups_and_w_bar_in_batch_groups_whe
     assert taken(64, 128, 32) == [None, None, of_groups]
     assert taken(64, 64, 64, stride=2) == [None, None, of_channels]
     assert taken(64, 64, 64, size=IMAGE[1], padding="SAME")[2] is conv_depthwise.weight_cotangent  # ȳ no larger than w̄
+    pairs = conv_wgrad_pairs.weight_cotangent if devices == 1 else conv_depthwise.weight_cotangent
+    assert taken(64, 64, 64, size=7, stride=2, padding=3)[2] is conv_depthwise.weight_cotangent  # 14×14 positions of x
+    assert taken(64, 64, 64, size=7, stride=2, padding=3, image=(8, 8))[2] is pairs
 
 
 @pytest.mark.parametrize("layer", [(128, 128, 32), (256, 256, 32), (192, 192, 48)])
@@ -218,8 +222,8 @@ def test_where_the_batch_is_no_number_the_page_is_taken(taken):
 def test_what_is_asked_for_is_taken_where_it_has_the_equation(taken, algorithm):
     kernel = select.KERNELS[algorithm]
     names = ("forward", "input_cotangent", "weight_cotangent")
-    groups = {"depthwise": 64, "merged_groups": 16}.get(algorithm, 1)
-    assert taken(64, 64, groups, algorithm=algorithm) == [getattr(kernel, name, None) for name in names]
+    groups = {"depthwise": 64, "merged_groups": 16, "wgrad_pairs": 64}.get(algorithm, 1)
+    assert taken(64, 64, groups, algorithm=algorithm, image=(8, 8)) == [getattr(kernel, name, None) for name in names]
     assert taken(64, 64, groups, algorithm="xla") == [None] * 3
 
 
