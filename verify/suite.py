@@ -4,6 +4,7 @@ The one file of `verify` that imports purecnn. Shapes and options beyond these c
 what is listed twice here is what no generator can know, such as a tie convention or labels given as probabilities.
 """
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -167,7 +168,10 @@ def run(
     tasks = [(e.name, dtype) for e in chosen(names) for dtype in dtypes]
     if min(jobs, len(tasks)) <= 1:
         return [one(task) for task in tasks]
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawned = multiprocessing.get_context("spawn")
+    # What JAX traces lives long: looking through it for garbage would be a twentieth of the time.
+    seldom = {"initializer": gc.set_threshold, "initargs": (20_000,)}
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=spawned, **seldom) as pool:
         return list(pool.map(one, tasks))
 
 

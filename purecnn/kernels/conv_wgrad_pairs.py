@@ -23,7 +23,6 @@ import jax.numpy as jnp
 
 from purecnn.annotations import Array
 from purecnn.geometry import ConvDims
-from purecnn.kernels import conv_depthwise
 from purecnn.offsets import read_offsets
 from purecnn.ops import accumulation_dtype
 
@@ -32,10 +31,8 @@ POSITIONS = 64  # of x, and of ȳ: G has their product for every channel
 
 def unknown(dims: ConvDims) -> str:
     """Why the kernel does not support this convolution; "" if it does."""
-    if conv_depthwise.unknown(dims):
-        return conv_depthwise.unknown(dims)
-    if max(math.prod(dims.input), math.prod(dims.output)) > POSITIONS:
-        return f"at most {POSITIONS} positions of x and of y"
+    if dims.groups != dims.in_channels or max(math.prod(dims.input), math.prod(dims.output)) > POSITIONS:
+        return f"one group per channel, at most {POSITIONS} positions of x and of y"
     return "" if jax.device_count() == 1 else "one device (several would exchange G, and not w̄)"
 
 

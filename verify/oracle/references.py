@@ -49,21 +49,18 @@ def conv_transpose2d(
 ):
     """One kernel offset after the other, added where its copy of x falls."""
     s, d, extra = pair(stride), pair(dilation), pair(output_padding)
-    whole = [s[a] * (x.shape[1 + a] - 1) + d[a] * (w.shape[a] - 1) + 1 for a in (0, 1)]
     sizes = [s[a] * x.shape[1 + a] for a in (0, 1)]
-    pads = edges(padding, sizes, w.shape[:2], s, d)
+    pads, spread = edges(padding, sizes, w.shape[:2], s, d), [max(0, n - s[a] + 1) for a, n in enumerate(sizes)]
     if padding != "SAME":
-        sizes = [whole[a] + extra[a] - sum(pads[a]) for a in (0, 1)]
+        sizes = [spread[a] + d[a] * (w.shape[a] - 1) + extra[a] - sum(pads[a]) for a in (0, 1)]
     parts = x.reshape(*x.shape[:3], groups, x.shape[3] // groups)
-    room = [max(whole[a], pads[a][0] + sizes[a]) for a in (0, 1)]
-    y = jnp.zeros((x.shape[0], *room, w.shape[2] * groups), x.dtype)
+    products = jnp.einsum("nhvgc,ijkgc->ijnhvgk", parts, w.reshape(*w.shape[:3], groups, -1))
+    y = jnp.zeros((x.shape[0], *sizes, w.shape[2] * groups), x.dtype)
     for i, j in np.ndindex(w.shape[:2]):
-        product = jnp.einsum("nhvgc,kgc->nhvgk", parts, w[i, j].reshape(w.shape[2], groups, -1))
-        rows = slice(i * d[0], i * d[0] + s[0] * (x.shape[1] - 1) + 1, s[0])
-        cols = slice(j * d[1], j * d[1] + s[1] * (x.shape[2] - 1) + 1, s[1])
-        y = y.at[:, rows, cols].add(product.reshape(*x.shape[:3], w.shape[2] * groups))
-    (top, _), (left, _) = pads
-    y = y[:, top : top + sizes[0], left : left + sizes[1]]
+        lows = [d[a] * t - pads[a][0] for a, t in enumerate((i, j))]
+        fall = [(lows[a], sizes[a] - lows[a] - spread[a], s[a] - 1) for a in (0, 1)]
+        copy = products[i, j].reshape(*x.shape[:3], y.shape[3])
+        y += jax.lax.pad(copy, jnp.zeros((), x.dtype), [(0, 0, 0), *fall, (0, 0, 0)])
     return y if b is None else y + b[None, None, None]
 
 
