@@ -66,7 +66,7 @@ def max_pool2d(
     window that does not fit, or an unknown `ties`.
     """
     dims = _dims(x, window, stride, padding, dilation, ties)
-    return _maxima(x, dims)[-1]
+    return _largest(x, dims)
 
 
 @max_pool2d.def_fwd
@@ -76,10 +76,13 @@ def max_pool2d_fwd(x, *, window=2, stride=None, padding="VALID", dilation=1, tie
     With the bounds `within` (and "first" or "last") no entry wins where y is not inside them: then x̄ is already the
     cotangent of what is in front of a ReLU that made x (`purecnn.masks`).
     """
-    if ties in ("split", "all"):
-        y = max_pool2d(x, window=window, stride=stride, padding=padding, dilation=dilation, ties=ties)
-        return y, (x, y)
     dims = _dims(x, window, stride, padding, dilation, ties)
+    if ties in ("split", "all"):
+        # The backward pass looks for entries equal to y. XLA would compute x for it anew, and round it otherwise: on a
+        # GPU not behind a barrier, on a CPU not what two calls read.
+        x, largest = lax.optimization_barrier(x), functools.partial(_largest, dims=dims)
+        y = lax.platform_dependent(x, cpu=called(largest, "largest"), default=largest)
+        return y, (x, y)
     y, winners, windows = x, [], passes(dims)
     for n, one in enumerate(windows, start=1):
         search = functools.partial(_with_winner, dims=one, ties=ties, within=within if n == len(windows) else None)
@@ -102,14 +105,13 @@ def max_pool2d_bwd(residuals, y_bar, *, window=2, stride=None, padding="VALID", 
         for winner, one in reversed(list(zip(winners, passes(dims), strict=True))):
             x_bar = _to_winners(winner, x_bar, one)
     else:
-        x_bar = y_bar.astype(accumulation_dtype(y_bar.dtype))
-        x, y = residuals
-        maxima = [*_maxima(x, dims)[:-1], y]
-        if ties == "split":
-            x_bar = x_bar / _number_tied(maxima, dims, x_bar.dtype)
-        for x, y, one in reversed(list(zip(maxima[:-1], maxima[1:], passes(dims), strict=True))):
-            x_bar = _to_all_maxima(x, y, x_bar, one)
+        to_equal = functools.partial(_to_equal, dims=dims, ties=ties)
+        x_bar = lax.platform_dependent(*residuals, y_bar, cpu=called(to_equal, "to_equal"), default=to_equal)
     return (x_bar.astype(y_bar.dtype),)
+
+
+def _largest(x, dims: WindowDims):
+    return _maxima(x, dims)[-1]
 
 
 def _maxima(x, dims: WindowDims):
@@ -153,6 +155,17 @@ def _to_winners(winner, y_bar, dims: WindowDims):
         return jnp.where(at == won, y_bar.astype(wide), jnp.zeros((), wide))
 
     return sum_over_windows(dims, term, winner, y_bar)
+
+
+def _to_equal(x, y, y_bar, dims: WindowDims, ties):
+    """ȳ, or a share of it, to all entries that equal the maximum of their window, in the accumulation dtype."""
+    x_bar = y_bar.astype(accumulation_dtype(y_bar.dtype))
+    maxima = [*_maxima(x, dims)[:-1], y]
+    if ties == "split":
+        x_bar = x_bar / _number_tied(maxima, dims, x_bar.dtype)
+    for x, y, one in reversed(list(zip(maxima[:-1], maxima[1:], passes(dims), strict=True))):
+        x_bar = _to_all_maxima(x, y, x_bar, one)
+    return x_bar
 
 
 def _number_tied(maxima, dims: WindowDims, dtype):
