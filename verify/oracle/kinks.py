@@ -93,6 +93,14 @@ def stops_gradients(case: CallUnderTest) -> bool:
     return case.tested.compiled[key]
 
 
+def holds_steps(case: CallUnderTest) -> bool:
+    """Whether a `while` of the function stops gradients in its body: a solver whose steps follow its own error, and are
+    held constant. Its values have another slope than its derivative, by about its tolerance."""
+    closed = jax.make_jaxpr(case.tested.oracle(case.options))(*case.arrays)
+    loops = [e for e in equations(closed) if e.primitive.name == "while"]
+    return any(e.primitive.name == "stop_gradient" for loop in loops for e in equations(loop.params["body_jaxpr"]))
+
+
 def stops_matter(case: CallUnderTest) -> bool:
     """Whether a stop_gradient changes the oracle's derivative here. That of a softmax's or a logsumexp's largest number
     does not: what is lost beside it is lost by something else."""

@@ -105,3 +105,60 @@ def test_where_autodiff_of_a_function_without_rules_is_no_slope_it_is_not_asked(
     x = RNG.standard_normal(6).astype(np.float32)
     report = verify.check(lambda x: jnp.sign(x) * jnp.abs(x) / (1 + jnp.abs(x)), x)
     assert report.ok, report
+
+
+def decay(factor):
+    """Euler's steps for y' = -a y, as long as their error allows, and held constant."""
+
+    def solve(y0, a):
+        def step(state):
+            t, y, slope = state
+            h = jnp.minimum(stop_gradient(jnp.sqrt(2e-4 / (a * a * jnp.abs(y) + 1e-3))), 1 - t)
+            return t + h, y * (1 - a * h), slope - h / (1 - a * h)
+
+        zero = jnp.zeros_like(y0)
+        return jax.lax.while_loop(lambda state: state[0] < 1, step, (zero, y0, zero))[1:]
+
+    def forward(y0, a):
+        y, slope = solve(y0, a)
+        return y, (y0, y, slope)
+
+    rule = jax.custom_vjp(lambda y0, a: solve(y0, a)[0])
+    rule.defvjp(forward, lambda r, g: (g * r[1] / r[0], factor * g * r[1] * r[2]))
+    return rule
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.1, "wrong")])
+def test_steps_that_follow_their_own_error_may_be_held(factor, verdict):
+    report = verify.check(decay(factor), np.float32(1.3), np.float32(0.7), checks=("adjoint", "differences"))
+    assert report.verdict == verdict, report
+    assert factor == 1 or "differences" in {f.check for f in report.failures}
+
+
+def ridge(factor):
+    """Gradient descent on |X θ - y|² / 2n + |θ|² / 4 until it hardly moves, differentiated at its end."""
+
+    def descend(X, y):
+        def step(state):
+            theta, _ = state
+            move = 0.3 * (X.T @ (X @ theta - y) / y.size + theta / 2)
+            return theta - move, jnp.abs(move).max()
+
+        start = (jnp.zeros(X.shape[1], X.dtype), jnp.asarray(jnp.inf, X.dtype))
+        return jax.lax.while_loop(lambda state: state[1] > 1e-6, step, start)[0]
+
+    def backward(r, g):
+        X, y, theta = r
+        u = jnp.linalg.solve(X.T @ X / y.size + jnp.eye(theta.size, dtype=X.dtype) / 2, g) / y.size
+        return factor * (jnp.outer(y - X @ theta, u) - jnp.outer(X @ u, theta)), X @ u
+
+    rule = jax.custom_vjp(descend)
+    rule.defvjp(lambda X, y: (theta := descend(X, y), (X, y, theta)), backward)
+    return rule
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (2.0, "wrong")])
+def test_a_loop_that_starts_at_its_solution_ends_at_once_after_a_small_step(factor, verdict):
+    X, y = np.zeros((6, 3), np.float32), RNG.standard_normal(6).astype(np.float32)
+    report = verify.check(ridge(factor), X, y, cases=0, checks=("linearity", "differences"))
+    assert report.verdict == verdict, report

@@ -170,3 +170,23 @@ def weights_bwd(r, g, *, wrong, k=1):
 def test_terms_that_cancel_in_the_example_make_no_other_call_singular():
     x = RNG.standard_normal((4, 5)).astype(np.float32)
     assert_only_the_fault_is_seen(weights, weights_bwd, x, checks=("contract", "gradient"))
+
+
+def smooth(x):
+    w = jnp.exp(-0.5 * ((jnp.arange(11.0) - 5) / 1.5) ** 2)
+    return jax.vmap(lambda row: jnp.convolve(row, w / w.sum(), mode="valid"))(x)
+
+
+def covariance(a, b):
+    """As in SSIM: of constant numbers a rounding decides whether the sign is 0."""
+    d = smooth(a * b) - smooth(a) * smooth(b)
+    return jnp.sign(d) * jnp.minimum(jnp.abs(d), 0.1)
+
+
+def test_a_branch_that_a_rounding_decides_is_no_fault_of_a_function_without_a_rule():
+    a, b = np.random.default_rng(0).uniform(0.1, 1, (4, 3, 16)).astype(np.float32)[2:]
+    report = verify.check(covariance, a, b, checks=("gradient",))
+    assert report.ok, str(report)
+    rule = jax.custom_vjp(covariance)
+    rule.defvjp(lambda a, b: jax.vjp(covariance, a, b), lambda pull, g: (pull(g)[0], 1.01 * pull(g)[1]))
+    assert [f.argument for f in verify.check(rule, a, b, checks=("gradient",), cases=0).failures] == ["b"]
