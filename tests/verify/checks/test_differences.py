@@ -162,3 +162,27 @@ def test_a_loop_that_starts_at_its_solution_ends_at_once_after_a_small_step(fact
     X, y = np.zeros((6, 3), np.float32), RNG.standard_normal(6).astype(np.float32)
     report = verify.check(ridge(factor), X, y, cases=0, checks=("linearity", "differences"))
     assert report.verdict == verdict, report
+
+
+def scaled(blocks):
+    """Outside JAX, as in a kernel that autodiff does not see; ḡ is added up in blocks of four rows."""
+
+    def outside(x, g):
+        return jax.pure_callback(np.multiply, jax.ShapeDtypeStruct(x.shape, x.dtype), x, g, vmap_method="expand_dims")
+
+    def backward(residuals, y_bar):
+        x, g = residuals
+        rows = (y_bar * x)[: blocks(len(x)) * 4]
+        return outside(y_bar, g), rows.sum(0)
+
+    rule = jax.custom_vjp(outside)
+    rule.defvjp(lambda x, g: (outside(x, g), (x, g)), backward)
+    return rule
+
+
+@pytest.mark.parametrize(("blocks", "verdict"), [(lambda n: -(-n // 4), "right"), (lambda n: n // 4, "wrong")])
+def test_without_autodiff_other_sizes_are_compared_with_differences(blocks, verdict):
+    """The last block, where it is not full, is lost at sizes that four does not divide."""
+    x, g = (RNG.standard_normal(s).astype(np.float32) for s in ((8, 6), (6,)))
+    report = verify.check(scaled(blocks), x, g, checks=("contract", "gradient", "adjoint", "differences"))
+    assert report.verdict == verdict, report
