@@ -80,3 +80,23 @@ def test_heads_that_others_share_are_twice_as_many_beside_a_flag():
     case = _example(describe(attention, (np.ones((4, 3), np.float32), np.ones((2, 5), np.float32)), None, None), "", 0)
     classes = shapes.free_classes(case)
     assert shapes.with_a_rest(case, classes, [(4, 3), (2, 5)]) == [(8, 3), (4, 5)]
+
+
+def test_what_a_kernel_reads_a_part_of_is_as_long_as_its_cotangent():
+    """With as many rows as columns the function takes fewer columns alone: its blocks read the first scales."""
+    from jax.experimental import pallas as pl
+
+    def kernel(x_ref, s_ref, o_ref):
+        o_ref[...] = x_ref[...] * s_ref[...]
+
+    def times(x, s):
+        row, scale = (pl.BlockSpec((1, x.shape[1]), at) for at in (lambda i: (i, 0), lambda i: (0, 0)))
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return pl.pallas_call(
+            kernel, shape, grid=x.shape[:1], in_specs=[row, scale], out_specs=row, interpret=True, name="times"
+        )(x, s[None])
+
+    rule = jax.custom_vjp(times)
+    rule.defvjp(lambda x, s: (times(x, s), (x, s)), lambda res, g: (times(g, res[1]), (g * res[0]).sum(0)))
+    x = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
+    assert shapes.free_classes(_example(describe(rule, (x, x[0]), None, None), "", 0)) == [((0, 0),), ((0, 1), (1, 0))]
