@@ -94,6 +94,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
                     kinked += 1
                     continue
                 near = abs(got - slope.value) <= COARSEST * (size + float(np.sum(np.abs(u))) * loudest)
+                if case.reshaped and near:  # no bound tells what long sums and products of the rule may round there
+                    continue
                 if _as_declared(case, k, u, got, room) or ((near or not case.example) and kinks.holds_steps(case)):
                     declared += 1
                     continue
