@@ -206,7 +206,7 @@ def test_groups_of_four_channels_become_groups_of_64_on_a_gpu():
 
 
 def test_depthwise_w_bar_of_small_images_is_one_product_on_a_gpu():
-    """ConvNeXt's last stage: sums over its 49 kernel offsets were 73 kernels a layer."""
+    """ConvNeXt's last stage: sums over its 49 kernel offsets were 75 kernels a layer."""
     x, w = (jax.ShapeDtypeStruct(shape, jnp.bfloat16) for shape in ((2, 7, 7, 32), (7, 7, 1, 32)))
 
     def w_bar(x, w):

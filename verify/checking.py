@@ -175,10 +175,8 @@ def _run(log: Log, example: CallUnderTest, chosen: list[ModuleType], cases: int,
             if log.late(end):
                 raise SpentError
             # Loops that search end elsewhere at other sizes: there a difference says less.
-            further = (
-                [differences] if unjudged and not (case.long or case.stress or (case.reshaped and searches)) else []
-            )
-            if not log.run_all([c for c in chosen if asked(c, case) or c in further], case):
+            unfit = not unjudged or case.long or case.stress or (case.reshaped and searches)
+            if not log.run_all([c for c in chosen if asked(c, case) or (c is differences and not unfit)], case):
                 break  # others would repeat what is known
     except SpentError:
         log.skip(first, "further generated calls", SPENT)

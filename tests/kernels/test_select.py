@@ -32,13 +32,8 @@ def taken(monkeypatch):
 
     def taken(in_channels, out_channels, groups=1, algorithm="auto", size=3, batch=1, image=IMAGE[1:], **options):
         w_shape = (size, size) if isinstance(size, int) else size
-        dims = conv_dims(
-            "test",
-            (batch, *image, in_channels),
-            (*w_shape, in_channels // groups, out_channels),
-            groups=groups,
-            **options,
-        )
+        w_shape = (*w_shape, in_channels // groups, out_channels)
+        dims = conv_dims("test", (batch, *image, in_channels), w_shape, groups=groups, **options)
         equations = (select.forward, select.input_cotangent, select.weight_cotangent)
         found = [equation(algorithm, dims, page) for equation in equations]
         return [None if kernel is page else kernel for kernel in found]
