@@ -15,6 +15,7 @@ from verify.running import WIDE, call, compiled, pullback
 
 STEP = 1e-6  # relative to the array; what remains after extrapolation is of the order of its square
 AGREE = 1e-5  # of the leaf's largest element
+SIDES = 16
 ALIKE = 1e-13  # of an output: nothing but rounding
 
 
@@ -53,6 +54,23 @@ def limits(case: CallUnderTest) -> Limits:
             values.append(mean)
             smooth.append((count > 0) & (spread <= AGREE * max(float(np.abs(mean).max(initial=0)), 1e-30)))
     return Limits(values, smooth)
+
+
+def tends_to(case: CallUnderTest, leaf: int, at: tuple[int, ...], limit: float, room: float) -> bool:
+    """Whether autodiff of the element `at` still tends to this limit when other numbers move a hundred times as far:
+    all up, all down, or half of them up. Of equal numbers each is the largest, the smallest or the median on some
+    such side."""
+    rng = np.random.default_rng((case.seed, 25))
+    shapes = [case.arrays[n].shape for n in case.perturbed]
+    for k in range(SIDES):
+        sign = {0: [1], 1: [-1]}.get(k, [-1, 1])
+        direction = [rng.choice(sign, s) * rng.uniform(0.5, 1.5, s) for s in shapes]
+        for u in direction:
+            if u.shape == shapes[leaf]:  # numbers at one place of two arrays tie together
+                u[at] *= 0.01
+        if not abs(_side(case, direction, 1.0)[leaf][at] - limit) <= room:
+            return False
+    return True
 
 
 def from_one_side(case: CallUnderTest, got: list[np.ndarray], allowed: list[np.ndarray], bad: list[np.ndarray]) -> bool:

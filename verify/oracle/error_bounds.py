@@ -23,6 +23,7 @@ import numpy as np
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, inner, is_call, kept, scan_parts, walk
 
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
+COARSEST = 2.0**-8  # bfloat16's roundoff
 PRODUCTS = {"mul", "square", "integer_pow"}
 MOVES = {
     *("reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "rev", "pad", "concatenate", "gather"),
@@ -86,6 +87,8 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
     moved = [_plus(o, p) for o, p in zip(own, _propagated(eqn, values, errors, out), strict=True)]
     if name in PRODUCTS and moved[0] is not None:
         moved[0] = _plus(moved[0], _second_order(eqn, values, errors))
+    if name == "sqrt" and errors[0] is not None:  # of a variance of equal numbers: the inverse of the square's e² u
+        moved[0] = jnp.where(values[0] == 0, jnp.sqrt(errors[0] / COARSEST), moved[0])
     return out, moved
 
 
@@ -108,9 +111,9 @@ def _second_order(eqn: Any, values: Sequence[Any], errors: Sequence[Any]) -> Any
     if first is None or second is None:
         return None
     if eqn.primitive.name != "integer_pow":
-        return first * second * 2.0**-8
+        return first * second * COARSEST
     n = eqn.params["y"]
-    return _finite(abs(n * (n - 1)) / 2 * jax.lax.integer_pow(abs(values[0]), n - 2) * first * first * 2.0**-8)
+    return _finite(abs(n * (n - 1)) / 2 * jax.lax.integer_pow(abs(values[0]), n - 2) * first * first * COARSEST)
 
 
 def _length_weight(values: Sequence[Any], out: Any) -> float:

@@ -25,6 +25,10 @@ FUNCTIONS = {
     "softmax": (jax.nn.softmax, (10 * draw(30, 10),)),
     "logsumexp": (lambda a: jax.nn.logsumexp(a, axis=1), (10 * draw(30, 10),)),
     "variance": (lambda a: ((a - a.mean(0)[None]) ** 2).mean(0), (draw(50, 4) + 30,)),
+    "deviation of equal numbers": (
+        lambda a: jnp.sqrt(((a - a.mean(0)[None]) ** 2).mean(0)),
+        (np.full((11, 3), [0.7, 9.1, 30.3], np.float32),),
+    ),
     "scan": (lambda a: jax.lax.scan(lambda c, x: (c * x + x, c), jnp.ones_like(a[0]), a)[0], (draw(12, 5),)),
     "cond": (lambda a: jax.lax.cond(a[0] > 0, jnp.sin, jnp.exp, a), (draw(8),)),
     "Fourier transforms": (lambda a: jnp.fft.irfft(jnp.fft.rfft(a) * jnp.fft.rfft(a[::-1]), 16), (draw(6, 16),)),

@@ -71,3 +71,16 @@ RIGHT = {
 def test_a_convention_is_no_limit(name):
     report = verify.check(with_arguments(*RIGHT[name]), X, checks=CHECKS)
     assert report.ok, report
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_a_median_of_equal_numbers_may_be_any_of_them(seed):
+    def leaky(x, y):
+        return jnp.median(jnp.maximum(x + y, 0.1 * (x + y)), -1)
+
+    def bwd(res, g):
+        return jax.vjp(leaky, *res)[1](g)
+
+    x = np.random.default_rng(seed).standard_normal((2, 9)).astype(np.float32)
+    report = verify.check(with_arguments(leaky, bwd), x, x[::-1] / 2, checks=CHECKS, seed=seed)
+    assert report.ok, report
