@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -120,15 +121,37 @@ def class_names(source: Any) -> tuple[str, ...]:
     return tuple(names) if named and names else ()
 
 
-def read_all(source: Any) -> Split:
-    """Arrays (images, labels), or all of an iterable, in memory."""
+def _is_endless(source: Any) -> bool:
+    """Whether it says so: grain by its length, tf.data by a cardinality of -1."""
+    with suppress(TypeError):
+        return len(source) > ENDLESS
+    with suppress(AttributeError, TypeError):
+        return int(source.cardinality()) == -1
+    return False
+
+
+def read_all(source: Any, at_most: int | None = None) -> Split:
+    """Arrays (images, labels), or all of an iterable, in memory.
+
+    Raises ValueError for an iterable without an end, which is one that does not say how long it is and gives more
+    images than `at_most`.
+    """
     if isinstance(source, Split):
         return source
     if _is_arrays(source):
         return Split(*as_batch(*_pair(source)))
     if isinstance(source, tuple) and len(source) > 2 and all(hasattr(each, "shape") for each in source):
         raise ValueError(f"data: got {len(source)} arrays, expected two, (images, labels)")
-    parts = list(_batches(source, 256))
+    endless, count, parts = _is_endless(source), 0, []
+    for part in () if endless else _batches(source, 256):
+        parts.append(part)
+        count += len(part[0])
+        if at_most is not None and count > at_most and _length(source) is None:
+            endless = True
+            break
+    if endless:
+        got = f"{count:,} images and no end" if count else "a set without an end"
+        raise ValueError(f"data: got {got}, as after repeat(), expected one that ends; take(n) ends it after n batches")
     if not parts:
         raise ValueError("data: got nothing to iterate over, expected batches")
     images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))

@@ -18,6 +18,7 @@ from rich.console import Console
 from purecnn import models
 from purecnn.chain import Chain
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.given_sets import read_given, require_same_order
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
@@ -115,6 +116,7 @@ def fit(
     named, built = _resolved_net(net, found, classes)
     config = dataclasses.replace(config, model=named)
     names, shape = classes or found.classes, output_shape(built, found)
+    require_same_order(names, found.classes)
     names = names or tuple(str(n) for n in range(shape[-1] if shape else 1))
     if shape != (len(names),):
         got = "×".join(map(str, shape))
@@ -140,17 +142,6 @@ def _named(classes: Any) -> tuple[str, ...]:
     names = tuple(map(str, classes))
     require_distinct(names)
     return names
-
-
-def _read(name: str, source: Any) -> Split:
-    if not isinstance(source, Split | Iterable):
-        share = "; val_share says how much of the data is held out" if name == "val" else ""
-        hint = call_hint(source) or share
-        raise TypeError(f"{name}: got {type(source).__name__}, expected arrays or batches to iterate over{hint}")
-    try:
-        return read_all(source)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
 
 
 def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
@@ -186,7 +177,7 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
     else:
         more = loaders_hint(data) or (item_hint(data) if hasattr(data, "__getitem__") else call_hint(data))
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
-    more = {name: _read(name, each) for name, each in (("val", val), ("test", test)) if each is not None}
+    more = {name: read_given(name, each, found) for name, each in (("val", val), ("test", test)) if each is not None}
     for name, split in more.items():
         check_pixels(split.images, f"data: {name}")
     found = dataclasses.replace(found, **more)
