@@ -110,25 +110,32 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
 def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> bool:
     """Step until the run is over, True, or until Ctrl-C; at an epoch's end, evaluate and log; now and then, save."""
     config, metrics = run.plan.config, run.progress.metrics
-    over, interrupted, began = reason_to_stop(metrics, config), False, run.steps
+    over, interrupted, began = "", False, run.steps
     events = run.folder if config.log == "tensorboard" and is_first_process() else None
     bar = notebook_progress if in_notebook() else partial(progress_bar, console)
     with (
         graceful_shutdown() as stop,
         bar(run.plan.steps, run.steps) as (show_progress, say),
-        event_log(events, run.steps) as log,
+        event_log(events, metrics) as log,
     ):
+
+        def end_epoch() -> None:
+            line = run.end_epoch()
+            call_on_epoch(run, on_epoch, line)
+            log(line)
+            say(epoch_line(line, config.epochs))
+
         clock = last_save = time.perf_counter()
-        if over:
+        if run.lacks_a_line:
+            end_epoch()
+            over = reason_to_stop(metrics, config)
+        elif over := reason_to_stop(metrics, config):
             console.print(f"nothing is left to train: {over}; {how_to_go_on(metrics, config)}")
         for part in () if over else until_stopped(run.parts(), stop):
             losses = run.step(part, began=clock)
             show_progress(len(losses), loss=losses[-1], images_per_second=run.rate)
             if run.is_at_epochs_end:
-                line = run.end_epoch()
-                call_on_epoch(run, on_epoch, line)
-                log(line)
-                say(epoch_line(line, config.epochs))
+                end_epoch()
                 over = reason_to_stop(metrics, config)
             interrupted, due = any_process(stop(), time.perf_counter() - last_save > config.checkpoint_every)
             if over or interrupted or due:
