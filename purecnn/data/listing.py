@@ -172,7 +172,7 @@ def _dead_folders(root: Path) -> list[Path]:
 
 def _not_among(name: str, classes: tuple[str, ...]) -> str:
     some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
-    hint = like_hint(name, classes) or "; leave it out, or add images of it to those"
+    hint = like_hint(name, classes) or "; call it as one of them, leave it out, or add images of it to those"
     return f"is not among those of the training images: {some}{hint}"
 
 

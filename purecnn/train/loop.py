@@ -86,7 +86,11 @@ def train(
 def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> Result:
     try:
         if advance(run, console, on_epoch):
-            return finish(run, console)
+            try:
+                return finish(run, console)
+            except KeyboardInterrupt as error:
+                error.add_note(f"all epochs are saved, and not tested; {resume_command(run.folder)} does it")
+                raise
         return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), run.plan.data)
     except Refused as fault:  # an image that is read only now
         mend = how_to_mend(str(fault), run.plan.data)
@@ -100,10 +104,14 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
         raise
     except Exception as error:
         # Whatever a program's own iterable or function raises; that of a full disk would fail once more.
-        if isinstance(run.plan.data.train, Stream) or not isinstance(error, OSError):
+        own, closed = isinstance(run.plan.data.train, Stream), isinstance(error, BrokenPipeError)
+        if own or closed or not isinstance(error, OSError):
             with suppress(OSError):
                 said, is_saved = run.saved(), run.checkpoints.latest_step() is not None
-                error.add_note(f"{said}; resume=True {'goes on with it' if is_saved else 'begins anew'}")
+                again = f"resume=True {'goes on with it' if is_saved else 'begins anew'}"
+                error.add_note(
+                    f"{said}; {again if own or not closed else f'resume with: {resume_command(run.folder)}'}"
+                )
         raise
 
 

@@ -109,6 +109,23 @@ def test_the_command_interrupted_says_so_in_one_line(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "purecnn: interrupted\n")
 
 
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (BrokenPipeError(), 1, "the output was closed, which ends the run")],
+)
+def test_what_is_known_of_a_run_that_ends_is_said_with_it(monkeypatch, tmp_path, ending, code, said):
+    def ends(*_):
+        raise ending
+
+    ending.add_note("step 3 is saved")
+    monkeypatch.setattr("purecnn.cli._main", ends)
+    with open(tmp_path / "out", "w") as out:  # which is closed at the end, as it is a pipe without a reader
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        assert main(["train"]) == code
+        assert sys.stderr.getvalue() == f"purecnn: {said}; step 3 is saved\n"
+
+
 def interrupted_in(code, after):
     """Exit code and stderr of a process that runs `code` after it has printed a line, and gets SIGINT then."""
     script = f"from purecnn.commands.process import ended_by_ctrl_c\nimport hashlib\n{code}"

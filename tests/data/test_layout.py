@@ -84,7 +84,10 @@ def test_an_unknown_split_is_refused_with_those_that_are_there(tmp_path):
             ("Cat", "dog"),
             r"test: class Cat is not among those of the training images: cat, dog, owl; Cat and cat are two",
         ),
-        (("cat", "fox"), r"class fox is not among .*: cat, dog, owl; leave it out, or add images of it to those$"),
+        (
+            ("cat", "fox"),
+            r"class fox is not among .*owl; call it as one of them, leave it out, or add images of it to those$",
+        ),
     ],
 )
 def test_a_class_that_is_not_trained_on_says_what_to_do(tmp_path, second, message):
