@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from purecnn.cli import main
-from purecnn.commands import process
+from purecnn.commands import complain, process
 from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 from tests.commands.running import purecnn
 from tests.data.making import write_folder
@@ -67,6 +67,16 @@ def test_an_output_that_cannot_be_written_is_one_line(monkeypatch, capsys, optio
         monkeypatch.setattr(sys, "stdout", full)
         assert main(options) == 1
         assert capsys.readouterr().err == "purecnn: the output could not be written: No space left on device\n"
+
+
+def test_a_working_folder_that_was_removed_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        os.getcwd()
+    assert complain(caught.value, 2) == 2
+    assert capsys.readouterr().err == "purecnn: the working folder is there no longer; cd to another one\n"
 
 
 def test_an_interrupt_that_a_callback_of_the_collector_forgot_is_raised_again(monkeypatch):
