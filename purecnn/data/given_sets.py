@@ -16,8 +16,10 @@ TIMES, MANY = 100, 100_000  # a set of unknown length that is so many times the 
 PATHS = "fit(net, PATH) reads all splits of a folder with train, val and test in it, or of an .npz"
 
 
-def read_given(name: str, source: Any, trained: Dataset) -> Split:
+def read_given(name: str, source: Any, trained: Dataset, classes: Sequence[str] = ()) -> Split:
     """`source` with the labels of `trained`, those to train on, where both name their classes.
+
+    `classes` are the names that a program gives to those: they count for a training set without its own.
 
     Raises TypeError and ValueError, which begin with the set's `name`, for what is no set or has no end, and for images
     of a class that is not trained.
@@ -32,7 +34,9 @@ def read_given(name: str, source: Any, trained: Dataset) -> Split:
         split = read_all(source, at_most=max(TIMES * len(trained.train), MANY))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
-    return _renumbered(name, split, class_names(source), trained.classes)
+    own = class_names(source)
+    known = trained.classes or (tuple(classes) if {*own} <= {*classes} else ())
+    return _renumbered(name, split, own, known)
 
 
 def require_same_order(classes: Sequence[str], own: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """What a program gives to validate and to test with: whose classes are numbered otherwise, and what has no end."""
 
+import dataclasses
 import itertools
 from types import SimpleNamespace
 
@@ -8,6 +9,8 @@ import pytest
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.given_sets import read_given, require_same_order
+from purecnn.train.config import Config
+from purecnn.train.fitting import as_dataset
 
 IMAGES = np.zeros((6, 4, 4, 3), np.uint8)
 TRAINED = Dataset("given", Split(IMAGES, np.arange(6, dtype=np.int32) % 3), None, ("ant", "bee", "cow"))
@@ -37,6 +40,13 @@ def test_classes_are_known_by_their_names_in_whatever_order_they_are(classes, la
     split = read_given("val", Loader(labels, classes), TRAINED)
     assert split.labels.tolist() == expected
     assert split.labels.dtype == np.int32
+
+
+def test_names_that_a_program_gives_to_a_set_without_count_where_they_are_the_same():
+    unnamed = dataclasses.replace(TRAINED, classes=())
+    for given, expected in ((("cow", "ant", "bee"), [1, 2]), (("Ameise", "Biene", "Kuh"), [0, 1]), ((), [0, 1])):
+        found = as_dataset(unnamed, Loader([0, 1], ["ant", "bee"]), None, Config(), classes=given)
+        assert found.split("val").labels.tolist() == expected
 
 
 @pytest.mark.parametrize(
