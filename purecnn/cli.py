@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 gc.collect()
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        complain("interrupted", 130)
+    except KeyboardInterrupt as error:
+        complain("; ".join(["interrupted", *getattr(error, "__notes__", [])]), 130)
         if arguments is None:  # a program that XLA still compiles would be waited for
             os._exit(130)
         return 130
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not is_of_output(error):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
-        if not isinstance(error, BrokenPipeError):  # whose reader has enough, as `head`
+        if said := "; ".join(getattr(error, "__notes__", [])):
+            print(f"purecnn: the output was closed, which ends the run; {said}", file=sys.stderr)
+        elif not isinstance(error, BrokenPipeError):  # whose reader has enough, as `head`
             print(f"purecnn: the output could not be written: {error.strerror}", file=sys.stderr)
         return 1
 

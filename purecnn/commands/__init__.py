@@ -35,9 +35,14 @@ def for_json(wanted: bool) -> Iterator[Any]:
 
 
 def in_words(error: object) -> str:
-    """Of what the operating system refused, the file and the reason: Python begins with [Errno 13]."""
+    """Of what the operating system refused, the file and the reason: Python begins with [Errno 13].
+
+    It names no file where the working folder itself has been removed.
+    """
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{printable(str(error.filename)).removesuffix('.partial')}: {error.strerror}"
+    if isinstance(error, FileNotFoundError) and error.filename is None and error.errno is not None:
+        return "the working folder is there no longer; cd to another one"
     return str(error)
 
 

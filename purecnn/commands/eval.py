@@ -17,6 +17,7 @@ from purecnn.data.readers import Data as DataName
 if TYPE_CHECKING:
     from purecnn.results.evaluation import Evaluation
 
+ALL = "--split all looks at all"
 NO_RUN = "got a file outside of a run's folder, expected --data and --data-dir, which name the images"
 WIDTH = 200  # a table is never cut to a narrower terminal, nor in a pipe
 MOST_COLUMNS = 12  # classes, for what each was predicted as to stand in the table
@@ -76,6 +77,9 @@ def _run(command: Eval, out: Any) -> int:
         skip = command.skip_unreadable or config.skip_unreadable
         config = dataclasses.replace(config, labels=command.labels or config.labels, skip_unreadable=skip)
         data = load_data(config, trained, others=others)
+        if others and command.split not in ("all", *data.splits()):
+            there = ", ".join(data.splits())
+            raise ValueError(f"split: got {command.split!r}, expected one of {there}, which {data.name} has; {ALL}")
         split = all_splits(data) if command.split == "all" else data.split(command.split)
     except (ValueError, TypeError, OSError) as error:
         return complain(error, 2)
@@ -94,7 +98,7 @@ def _run(command: Eval, out: Any) -> int:
         return 0
     held = next((note for note in data.notes if note.startswith(HELD_OUT)), None)
     if held and others and command.split != "all":  # of its own images the run has said it
-        print(f"{held}; --split all looks at all")
+        print(f"{held}; {ALL}")
     _print(result, images, picture)
     return 0
 

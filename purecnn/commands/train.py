@@ -138,8 +138,6 @@ def run(command: Train) -> int:
 
 
 def _run(command: Train) -> int:
-    from rich.console import Console
-
     from purecnn.train.compilation import damaged_removed, keep_compiled
     from purecnn.train.devices import is_first_process, join
     from purecnn.train.run_folder import config_text, has_config, read_config
@@ -173,7 +171,7 @@ def _run(command: Train) -> int:
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
     first = is_first_process()
-    console = Console(
+    console = _console(
         highlight=False, markup=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first
     )
     tell_script = partial(_print_json, sys.stdout) if command.json_lines and first else lambda line: None
@@ -185,7 +183,12 @@ def _run(command: Train) -> int:
             if first and not result.interrupted:
                 from purecnn.results.report import write_report  # which takes two seconds: no first step waits for it
 
-                write_report(result.folder, result.data)
+                try:
+                    write_report(result.folder, result.data)
+                except KeyboardInterrupt as error:
+                    page = f"purecnn report {shlex.quote(str(result.folder))} writes its page"
+                    error.add_note(f"the run is over and saved; {page}")
+                    raise
     except (ValueError, TypeError, FileExistsError) as error:
         return complain(error, 2)
     except (Diverged, OSError) as error:
@@ -202,6 +205,17 @@ def _run(command: Train) -> int:
         return complain(f"interrupted after step {result.steps:,}, which is saved; resume with: {resume_by}", 130)
     _tell_results(console, result, time.perf_counter() - started)
     return 0
+
+
+def _console(**how: Any) -> Any:
+    """Of rich, whose consoles end the process where the output is closed, before a run can be saved."""
+    from rich.console import Console
+
+    class OpenConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # the BrokenPipeError that it is called for
+
+    return OpenConsole(**how)
 
 
 def _print_json(out: Any, line: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ SIGNATURES = {
 }
 NO_IMAGE = "is no image, or none that can be read"
 HEAD = 262  # bytes
+TGA = ".tga"  # a format without a sign at its beginning
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"}
 STRANGERS = {
     "a PDF": [(0, b"%PDF")],
@@ -52,6 +53,12 @@ STRANGERS = {
     "a video": [(4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI ")],
     "a pickle of Python": [(0, b"\x80%c" % protocol) for protocol in range(2, 6)],
 }
+
+PICTURES = {
+    "a Photoshop file", "JPEG XL", "JPEG 2000", "DICOM", "OpenEXR", "FITS", "a raw photograph", "Radiance HDR",
+    "a DDS texture",
+}  # fmt: skip
+"""Of STRANGERS those that were meant to be seen, whoever hands over a folder of images."""
 
 
 @cache
@@ -92,6 +99,14 @@ def may_be_image(path: Path) -> bool:
         return isinstance(error, PermissionError)
 
 
+def is_strange_picture(path: Path) -> bool:
+    """Whether it is a picture of a format that is not read: one that `may_be_image` says nothing of."""
+    try:
+        return path.suffix.lower() == TGA or kind_of(path) in PICTURES
+    except OSError:
+        return False
+
+
 def reason_of(path: Path) -> str:
     """The reason why Pillow cannot read a file, in words."""
     if path.stat().st_size == 0:
@@ -109,6 +124,6 @@ def reason_of(path: Path) -> str:
         return f"is {kind}, which is not supported"
     if kind == "TIFF":
         return "is TIFF that is damaged, or of a form that is not read, as of many bands; an .npz holds any channels"
-    if path.suffix.lower() == ".tga":  # a format without a sign at its beginning
+    if path.suffix.lower() == TGA:
         return "is TGA, which is not supported"
     return NO_IMAGE

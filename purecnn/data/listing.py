@@ -15,8 +15,11 @@ from purecnn.data.file_kinds import SUFFIXES, may_be_image, reason_of
 from purecnn.data.file_tree import files_in, has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
 from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
+from purecnn.data.image_file import complain
 from purecnn.data.labels import read_labels
 from purecnn.data.layout import (
+    BESIDE,
+    NAMES,
     kind_hint,
     like_hint,
     missing_hint,
@@ -91,6 +94,8 @@ def list_folder(
         if loose:
             note = f"{'1 image' if loose == 1 else f'{loose:,} images'} of {train} left out, in no folder of a class"
             parts["train"] = dataclasses.replace(parts["train"], notes=(note,))
+        if found and (dead := [path for path in _dead_folders(root) if path.name.casefold() in NAMES]):
+            complain([_complaint(path) for path in dead])
         for name in found.keys() - {"train"}:
             require_some_class(root / found[name], parts["train"].classes, train)
             parts[name] = _files(root / found[name], parts["train"].classes)
@@ -133,7 +138,7 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     if known is None:
         require_no_masks(root, classes)
         warn_of_inner_folders(root, [one for one, *_ in folders.values()])
-    paths, names, labels, strange = [], [], [], []
+    paths, names, labels, strange = [], [], [], [_complaint(path) for path in _dead_folders(root)]
     for name in sorted(folders):
         if name not in classes:
             raise Refused(f"{root}: class {name} {_not_among(name, classes)}")
@@ -158,9 +163,16 @@ def _files(root: Path, known: tuple[str, ...] | None = None) -> Listing:
     return Listing(classes, paths, names, np.array(labels, np.int32), np.full(len(paths), TRAIN), strange)
 
 
+def _dead_folders(root: Path) -> list[Path]:
+    """Links to what is not there, that may have been folders, as of a disk that is not mounted: not files by name."""
+    return [
+        path for path in files_in(root) if path.suffix.lower() not in SUFFIXES | BESIDE and not os.path.exists(path)
+    ]
+
+
 def _not_among(name: str, classes: tuple[str, ...]) -> str:
     some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
-    hint = like_hint(name, classes) or "; leave it out, or add images of it to those"
+    hint = like_hint(name, classes) or "; call it as one of them, leave it out, or add images of it to those"
     return f"is not among those of the training images: {some}{hint}"
 
 

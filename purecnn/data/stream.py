@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from purecnn.data.batch_arrays import as_batch
 from purecnn.data.dataset import Split
-from purecnn.data.suspicions import check_pixels, columns_hint, warn_of_order
+from purecnn.data.suspicions import UNIQUE, check_pixels, columns_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
 ENDLESS = 2**40  # grain says of a set that is repeated for ever that it has 2**63 - 1 entries
@@ -34,6 +35,7 @@ class Stream:
     batch_size: int
     images: Any
     labels: Any
+    told: int | None = None  # batches of an epoch, as the source's length says
 
     def __len__(self) -> int:
         return self.steps * self.batch_size
@@ -65,6 +67,11 @@ class Stream:
             if not count:
                 expected = f"what can be iterated again, as a class with __iter__, or {self.steps} batches an epoch"
                 raise ValueError(f"data: got an iterator that has ended, expected {expected}")
+            if self.told is not None and (got := count + skip) < self.told:
+                again = "it is iterated again to fill the epoch"
+                warnings.warn(
+                    f"data: got {got} batches, expected {self.told}, as its length says; {again}", stacklevel=2
+                )
             skip = 0
 
 
@@ -86,7 +93,14 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
     if iterator is source:  # it cannot be iterated again: the first is put back
         source = _Once(chain([first], iterator))
     pair, single = _pair(first), _is_single(first)
-    images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
+    try:
+        images, _ = as_batch(*([each] for each in pair)) if single else as_batch(*pair)
+    except ValueError as error:
+        if UNIQUE in str(error) and hasattr(source, "class_encode_column"):  # a Hugging Face set
+            column = next(name for name in LABELS if name in first)
+            how = f"data.class_encode_column({column!r}) makes them, and the names"
+            raise ValueError(str(error).replace(UNIQUE, how)) from None
+        raise
     check_pixels(images, "data")
     batch_size = batch_size if single else len(images)
     length = _length(source)
@@ -94,9 +108,11 @@ def open_stream(source: Iterable[Any], batch_size: int, steps_per_epoch: int | N
         again = "; list(data) says it, of a zip or a generator" if isinstance(source, _Once) else ""
         expected = f"expected the number of batches in an epoch: the data do not say it{again}"
         raise ValueError(f"steps_per_epoch: got none, {expected}")
-    steps = steps_per_epoch or -(-int(length or 1) // (batch_size if single else 1))
+    told = None if length is None else -(-int(length) // (batch_size if single else 1))
+    steps = steps_per_epoch or told or 1
     shape = (steps * batch_size, *images.shape[1:])
-    return Stream(source, steps, batch_size, np.broadcast_to(np.zeros((), images.dtype), shape), np.zeros((), np.int32))
+    pixels, told = np.broadcast_to(np.zeros((), images.dtype), shape), None if steps_per_epoch else told
+    return Stream(source, steps, batch_size, pixels, np.zeros((), np.int32), told)
 
 
 def _length(source: Any) -> int | None:
@@ -120,15 +136,37 @@ def class_names(source: Any) -> tuple[str, ...]:
     return tuple(names) if named and names else ()
 
 
-def read_all(source: Any) -> Split:
-    """Arrays (images, labels), or all of an iterable, in memory."""
+def _is_endless(source: Any) -> bool:
+    """Whether it says so: grain by its length, tf.data by a cardinality of -1."""
+    with suppress(TypeError):
+        return len(source) > ENDLESS
+    with suppress(AttributeError, TypeError):
+        return int(source.cardinality()) == -1
+    return False
+
+
+def read_all(source: Any, at_most: int | None = None) -> Split:
+    """Arrays (images, labels), or all of an iterable, in memory.
+
+    Raises ValueError for an iterable without an end, which is one that does not say how long it is and gives more
+    images than `at_most`.
+    """
     if isinstance(source, Split):
         return source
     if _is_arrays(source):
         return Split(*as_batch(*_pair(source)))
     if isinstance(source, tuple) and len(source) > 2 and all(hasattr(each, "shape") for each in source):
         raise ValueError(f"data: got {len(source)} arrays, expected two, (images, labels)")
-    parts = list(_batches(source, 256))
+    endless, count, parts = _is_endless(source), 0, []
+    for part in () if endless else _batches(source, 256):
+        parts.append(part)
+        count += len(part[0])
+        if at_most is not None and count > at_most and _length(source) is None:
+            endless = True
+            break
+    if endless:
+        got = f"{count:,} images and no end" if count else "a set without an end"
+        raise ValueError(f"data: got {got}, as after repeat(), expected one that ends; take(n) ends it after n batches")
     if not parts:
         raise ValueError("data: got nothing to iterate over, expected batches")
     images, labels = (np.concatenate(each) for each in zip(*parts, strict=True))

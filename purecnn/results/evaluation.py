@@ -103,7 +103,9 @@ def load_data(config: Config, trained: Trained, *, others: bool = False) -> Data
         ("input_shape", data.train.images.shape[1:], trained.metadata.input_shape),
     ):
         if got != expected:
-            raise ValueError(f"data: {name}: got {got}, expected {expected}, as when the run was trained")
+            numbers = name == "classes" and config.data == "npz" and got == tuple(map(str, range(len(got))))
+            hint = "; an array classes in the file names them" if numbers else ""
+            raise ValueError(f"data: {name}: got {got}, expected {expected}, as when the run was trained{hint}")
     return data
 
 

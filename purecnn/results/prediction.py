@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from purecnn.data.file_kinds import may_be_image
+from purecnn.data.file_kinds import is_strange_picture, may_be_image
 from purecnn.data.file_tree import walk
 from purecnn.data.folder import read_image
 from purecnn.data.guards import fetch_hint
@@ -33,6 +33,8 @@ class Prediction:
 def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
     """Every file as it is; of a folder, and the folders in it, what is called an image or begins as one, in order.
 
+    Pictures of formats that are not read are among them, so that each is told and none passed over.
+
     Links are followed, hidden files and litter left out, as by `purecnn.data.file_tree.walk`. For a folder that cannot
     be read, and for one without images, there is a `Prediction` that says so. A pattern such as `*.png`, which no shell
     has replaced, stands for what it matches.
@@ -42,7 +44,7 @@ def image_files(paths: Iterable[Path]) -> Iterator[Path | Prediction]:
             yield path if not (why := _no_file(path)) else Prediction(path, error=f"{path}: {why}")
             continue
         faults: dict[Path, str] = {}
-        inside = [file for file in walk(path, faults) if may_be_image(file)]
+        inside = [file for file in walk(path, faults) if may_be_image(file) or is_strange_picture(file)]
         yield from inside
         if not inside and not faults:
             faults[path] = f"{path}: got no images, expected a folder with some"

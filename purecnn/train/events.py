@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ FOLDER = "events"
 
 
 @contextmanager
-def event_log(folder: Path | None, steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+def event_log(folder: Path | None, before: Sequence[dict[str, Any]]) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yields what adds a line of metrics.jsonl to the events in `folder`; None: nothing is written.
 
-    `steps` are those that the run has done, 0 also where it begins anew: what a killed run wrote later is struck out.
+    `before` are the lines that the run has, none where it begins anew: what a killed run wrote later is struck out, and
+    where no events were written until now these come first.
     Raises OSError, which names the folder, where a disk is full.
     """
     if folder is None:
@@ -22,7 +23,9 @@ def event_log(folder: Path | None, steps: int) -> Iterator[Callable[[dict[str, A
         return
     from tensorboardX import SummaryWriter
 
-    writer, full = SummaryWriter(str(folder / FOLDER), purge_step=steps + 1), False
+    earlier = [] if any((folder / FOLDER).glob("events.*")) else [*before]
+    done = before[-1]["step"] if before and not earlier else 0
+    writer, full = SummaryWriter(str(folder / FOLDER), purge_step=done + 1), False
 
     def on_disk(act: Callable[[], None]) -> None:
         nonlocal full
@@ -41,6 +44,8 @@ def event_log(folder: Path | None, steps: int) -> Iterator[Callable[[dict[str, A
         on_disk(writer.flush)
 
     try:
+        for line in earlier:
+            add(line)
         yield add
     finally:
         if not full:

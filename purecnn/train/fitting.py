@@ -18,6 +18,7 @@ from rich.console import Console
 from purecnn import models
 from purecnn.chain import Chain
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.given_sets import read_given, require_same_order
 from purecnn.data.holdout import warn_of_absent_classes, with_validation
 from purecnn.data.layout import NAMES
 from purecnn.data.readers import DATA_NAMES, read
@@ -102,7 +103,8 @@ def fit(
     if resume and config.run_dir is None:
         raise ValueError("run_dir: got none, expected the folder of the run to resume")
     classes = None if classes is None else _named(classes)
-    found = together(partial(as_dataset, data, val, test, config, steps_per_epoch=steps_per_epoch))
+    how: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "classes": classes or ()}
+    found = together(partial(as_dataset, data, val, test, config, **how))
     if isinstance(found.train, Stream):
         if (asked := options.get("batch_size", found.train.batch_size)) != found.train.batch_size:
             message = (
@@ -115,6 +117,7 @@ def fit(
     named, built = _resolved_net(net, found, classes)
     config = dataclasses.replace(config, model=named)
     names, shape = classes or found.classes, output_shape(built, found)
+    require_same_order(names, found.classes)
     names = names or tuple(str(n) for n in range(shape[-1] if shape else 1))
     if shape != (len(names),):
         got = "×".join(map(str, shape))
@@ -142,17 +145,6 @@ def _named(classes: Any) -> tuple[str, ...]:
     return names
 
 
-def _read(name: str, source: Any) -> Split:
-    if not isinstance(source, Split | Iterable):
-        share = "; val_share says how much of the data is held out" if name == "val" else ""
-        hint = call_hint(source) or share
-        raise TypeError(f"{name}: got {type(source).__name__}, expected arrays or batches to iterate over{hint}")
-    try:
-        return read_all(source)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {error}") from error
-
-
 def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
     """Raise ValueError for images unlike those to train on, and labels without a class, not at the run's end."""
     shape, expected = split.images.shape[1:], data.train.images.shape[1:]
@@ -162,14 +154,16 @@ def _require_fit(name: str, split: Split | Stream, data: Dataset) -> None:
     require_labels(f"data: {name}", low, high, len(data.classes))
 
 
-def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoch: int | None = None) -> Dataset:
-    """What `fit` takes, as three splits. Classes are () where the data do not name them."""
+def as_dataset(
+    data: Any, val: Any, test: Any, config: Config, *, steps_per_epoch: int | None = None, classes: Sequence[str] = ()
+) -> Dataset:
+    """What `fit` takes, as three splits. Classes are () where the data do not name them; `classes` then do."""
     if isinstance(data, Mapping) and "train" in data:  # a DatasetDict, or loaders by split
         splits = {NAMES[name]: each for name, each in data.items() if name in NAMES}
         val, test = (splits.get(name) if given is None else given for name, given in (("val", val), ("test", test)))
-        return as_dataset(splits["train"], val, test, config, steps_per_epoch=steps_per_epoch)
+        return as_dataset(splits["train"], val, test, config, steps_per_epoch=steps_per_epoch, classes=classes)
     if isinstance(data, tuple) and len(data) in PAIRS and all(map(is_pair, data)):  # as Keras' load_data gives them
-        return as_dataset(dict(zip(PAIRS[len(data)], data, strict=True)), val, test, config)
+        return as_dataset(dict(zip(PAIRS[len(data)], data, strict=True)), val, test, config, classes=classes)
     if isinstance(data, Dataset):
         found = data
     elif isinstance(data, str | Path):
@@ -177,7 +171,8 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
         kind, place = (str(data), config.data_dir) if str(data) in DATA_NAMES else (_kind(data), str(data))
         found = read(kind, place, **how, **channels_to_read(config, kind))
     elif hasattr(data, "columns") and hasattr(data, "to_dict"):  # a table of pandas or polars
-        return as_dataset({str(name): list(data[name]) for name in data.columns}, val, test, config)  # type: ignore[reportAttributeAccessIssue]
+        columns: Any = {str(name): list(data[name]) for name in data.columns}  # type: ignore[reportAttributeAccessIssue]
+        return as_dataset(columns, val, test, config, classes=classes)
     elif isinstance(data, Mapping | tuple | Split) or is_pair(data):
         found = Dataset("arrays", read_all(data), None, ())
         check_pixels(found.train.images, "data")
@@ -186,7 +181,11 @@ def as_dataset(data: Any, val: Any, test: Any, config: Config, *, steps_per_epoc
     else:
         more = loaders_hint(data) or (item_hint(data) if hasattr(data, "__getitem__") else call_hint(data))
         raise TypeError(f"data: got {type(data).__name__}, expected arrays, a path, or batches to iterate over{more}")
-    more = {name: _read(name, each) for name, each in (("val", val), ("test", test)) if each is not None}
+    more = {
+        name: read_given(name, each, found, classes)
+        for name, each in (("val", val), ("test", test))
+        if each is not None
+    }
     for name, split in more.items():
         check_pixels(split.images, f"data: {name}")
     found = dataclasses.replace(found, **more)

@@ -86,7 +86,11 @@ def train(
 def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> Result:
     try:
         if advance(run, console, on_epoch):
-            return finish(run, console)
+            try:
+                return finish(run, console)
+            except KeyboardInterrupt as error:
+                error.add_note(f"all epochs are saved, and not tested; {resume_command(run.folder)} does it")
+                raise
         return Result(run.folder, run.progress.metrics, run.steps, True, best_line(run.progress.metrics), run.plan.data)
     except Refused as fault:  # an image that is read only now
         mend = how_to_mend(str(fault), run.plan.data)
@@ -100,35 +104,46 @@ def _train(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None
         raise
     except Exception as error:
         # Whatever a program's own iterable or function raises; that of a full disk would fail once more.
-        if isinstance(run.plan.data.train, Stream) or not isinstance(error, OSError):
+        own, closed = isinstance(run.plan.data.train, Stream), isinstance(error, BrokenPipeError)
+        if own or closed or not isinstance(error, OSError):
             with suppress(OSError):
                 said, is_saved = run.saved(), run.checkpoints.latest_step() is not None
-                error.add_note(f"{said}; resume=True {'goes on with it' if is_saved else 'begins anew'}")
+                again = f"resume=True {'goes on with it' if is_saved else 'begins anew'}"
+                error.add_note(
+                    f"{said}; {again if own or not closed else f'resume with: {resume_command(run.folder)}'}"
+                )
         raise
 
 
 def advance(run: Run, console: Console, on_epoch: Callable[[dict[str, Any]], None]) -> bool:
     """Step until the run is over, True, or until Ctrl-C; at an epoch's end, evaluate and log; now and then, save."""
     config, metrics = run.plan.config, run.progress.metrics
-    over, interrupted, began = reason_to_stop(metrics, config), False, run.steps
+    over, interrupted, began = "", False, run.steps
     events = run.folder if config.log == "tensorboard" and is_first_process() else None
     bar = notebook_progress if in_notebook() else partial(progress_bar, console)
     with (
         graceful_shutdown() as stop,
         bar(run.plan.steps, run.steps) as (show_progress, say),
-        event_log(events, run.steps) as log,
+        event_log(events, metrics) as log,
     ):
+
+        def end_epoch() -> None:
+            line = run.end_epoch()
+            call_on_epoch(run, on_epoch, line)
+            log(line)
+            say(epoch_line(line, config.epochs))
+
         clock = last_save = time.perf_counter()
-        if over:
+        if run.lacks_a_line:
+            end_epoch()
+            over = reason_to_stop(metrics, config)
+        elif over := reason_to_stop(metrics, config):
             console.print(f"nothing is left to train: {over}; {how_to_go_on(metrics, config)}")
         for part in () if over else until_stopped(run.parts(), stop):
             losses = run.step(part, began=clock)
             show_progress(len(losses), loss=losses[-1], images_per_second=run.rate)
             if run.is_at_epochs_end:
-                line = run.end_epoch()
-                call_on_epoch(run, on_epoch, line)
-                log(line)
-                say(epoch_line(line, config.epochs))
+                end_epoch()
                 over = reason_to_stop(metrics, config)
             interrupted, due = any_process(stop(), time.perf_counter() - last_save > config.checkpoint_every)
             if over or interrupted or due:

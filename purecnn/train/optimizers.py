@@ -56,7 +56,8 @@ def averaged_weights(decay: float) -> optax.GradientTransformation:
         count = state.count.astype(jnp.float32)
         d = jnp.minimum(jnp.float32(decay), (1 + count) / (10 + count))
         new = optax.apply_updates(params, updates)
-        mean = jax.tree.map(lambda a, w: (d * a + (1 - d) * w).astype(a.dtype), state.params, new)
+        # The same as d·a + (1 − d)·w, and where w never moves, as in frozen layers, the same bits as w.
+        mean = jax.tree.map(lambda a, w: (w + d * (a - w)).astype(a.dtype), state.params, new)
         return updates, Average(mean, state.count + 1)
 
     return optax.GradientTransformation(init, update)

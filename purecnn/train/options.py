@@ -6,7 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
@@ -141,6 +141,7 @@ def in_python(text: str, place: str = "data") -> str:
 def as_written(value: Any, *, is_path: bool = False) -> Any:
     """As config.yaml has it: a path as text, with the home folder for ~, and a number of NumPy or JAX as Python's."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return value.item()
+        with suppress(NotImplementedError):  # a random key of JAX is no number
+            return value.item()
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     return os.path.expanduser(text) if is_path and isinstance(text, str) and text.startswith("~/") else text

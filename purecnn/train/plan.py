@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from purecnn.annotations import Array
@@ -161,6 +162,10 @@ def of_same_shape(augment: Augment) -> Augment:
         got = getattr(made, "shape", type(made).__name__)
         if got != images.shape:
             raise ValueError(f"augment: returned {got}, expected images of the shape that it was given, {images.shape}")
+        if not jnp.issubdtype(made.dtype, jnp.floating):  # pixels in [0, 1] would all become 0
+            raise ValueError(
+                f"augment: returned {made.dtype}, expected floating pixels, as it was given {images.dtype}"
+            )
         return made
 
     return checked

@@ -150,9 +150,9 @@ class Run:
         return self.steps % self.plan.steps_per_epoch == 0
 
     @property
-    def may_be_saved(self) -> bool:
-        """Whether every epoch that is over has its line of metrics: a resumed run begins none anew."""
-        return self.steps // self.plan.steps_per_epoch == len(self.progress.metrics)
+    def lacks_a_line(self) -> bool:
+        """Whether an epoch is trained and not yet validated, as where an image to validate could not be read."""
+        return self.steps // self.plan.steps_per_epoch > len(self.progress.metrics)
 
     def evaluate(self, name: SplitName, params: Any = None, state: Any = None) -> tuple[float, np.ndarray]:
         """The mean loss of a split's images, and the class each is predicted as; with weights other than the newest."""
@@ -231,8 +231,8 @@ class Run:
         saved.save(self.checkpoints, self.now, self.progress, self.identity)
 
     def saved(self) -> str:
-        """Save what was trained by now, where that may be, and say which step is saved."""
-        if self.may_be_saved and self.steps > (self.checkpoints.latest_step() or 0):
+        """Save what was trained by now, and say which step is saved."""
+        if self.steps > (self.checkpoints.latest_step() or 0):
             self.checkpoint()
         step = self.checkpoints.latest_step()
         return "nothing is saved yet" if step is None else f"step {step:,} is saved"

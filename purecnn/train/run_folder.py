@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+import purecnn
 from purecnn.train.config import PATHS, RENAMED, Config, require
 from purecnn.train.options import known_elsewhere
 from purecnn.train.weights import write_whole
@@ -55,6 +56,8 @@ def make_run_folder(config: Config) -> Path:
             more = "its config.yaml is missing, put it back to resume; or " if lost else ""
             more = "resume it with --resume, or " if has_config(folder) else more
             raise FileExistsError(f"run_dir: {folder} exists already and is left as it is; {more}{AFRESH}")
+        above = next((place for place in folder.parents if place.is_file()), None)
+        require("run_dir", config.run_dir, above is None, f"a path below folders; {above} is a file")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     number = 1
@@ -134,6 +137,7 @@ _Loader.add_implicit_resolver(
 
 def read_config(path: Path) -> Config:
     """Of a run folder, or of a file like its config.yaml. Raises ValueError, naming file and field, or OSError."""
+    newer = f"; a newer purecnn may have written it, this is {purecnn.__version__}" if path.is_dir() else ""
     path = path / "config.yaml" if path.is_dir() else path
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -145,7 +149,7 @@ def read_config(path: Path) -> Config:
     try:
         require("the file", fields, isinstance(fields, dict), "lines of NAME: VALUE")
         if unknown := unknown_option(fields):
-            raise ValueError(unknown)
+            raise ValueError(f"{unknown}{newer}")
         for name, value in fields.items():
             fields[name] = None if value == "None" else value  # as --help spells it
             shell = name in PATHS and isinstance(value, str) and value.startswith("$")

@@ -180,7 +180,9 @@ def test_other_images_need_no_split_to_train_on_nor_two_of_every_class_nor_the_s
     assert main(["eval", str(pets / "run"), "--data-dir", "grey", "--labels", "l.csv"]) == 2
     assert "l.csv: class bat is not among those of the training images: " in capsys.readouterr().err
     assert main(["eval", str(pets / "run"), "--data-dir", "tests", "--split", "val"]) == 2
-    assert "split: got 'val', expected one of test, which tests has" in capsys.readouterr().err
+    assert (
+        "split: got 'val', expected one of test, which tests has; --split all looks at all" in capsys.readouterr().err
+    )
 
 
 def test_other_images_of_another_kind_are_read_by_no_option_of_the_runs_own(pets, run_copy, tmp_path, capsys):

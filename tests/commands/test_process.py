@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from purecnn.cli import main
-from purecnn.commands import process
+from purecnn.commands import complain, process
 from purecnn.commands.process import ended_by_ctrl_c, speak_any_encoding
 from tests.commands.running import purecnn
 from tests.data.making import write_folder
@@ -69,6 +69,16 @@ def test_an_output_that_cannot_be_written_is_one_line(monkeypatch, capsys, optio
         assert capsys.readouterr().err == "purecnn: the output could not be written: No space left on device\n"
 
 
+def test_a_working_folder_that_was_removed_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        os.getcwd()
+    assert complain(caught.value, 2) == 2
+    assert capsys.readouterr().err == "purecnn: the working folder is there no longer; cd to another one\n"
+
+
 def test_an_interrupt_that_a_callback_of_the_collector_forgot_is_raised_again(monkeypatch):
     monkeypatch.setattr(process, "GRACE", 60.0)  # a busy machine's collection of a test run's heap may outlast it
     calls = []
@@ -107,6 +117,23 @@ def test_the_command_interrupted_says_so_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr("purecnn.cli._main", interrupted)
     assert main(["summary"]) == 130
     assert capsys.readouterr() == ("", "purecnn: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (BrokenPipeError(), 1, "the output was closed, which ends the run")],
+)
+def test_what_is_known_of_a_run_that_ends_is_said_with_it(monkeypatch, tmp_path, ending, code, said):
+    def ends(*_):
+        raise ending
+
+    ending.add_note("step 3 is saved")
+    monkeypatch.setattr("purecnn.cli._main", ends)
+    with open(tmp_path / "out", "w") as out:  # which is closed at the end, as it is a pipe without a reader
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        assert main(["train"]) == code
+        assert sys.stderr.getvalue() == f"purecnn: {said}; step 3 is saved\n"
 
 
 def interrupted_in(code, after):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from purecnn.data.file_kinds import SIGNATURES, STRANGERS, kind_of, reason_of
+from purecnn.data.file_kinds import PICTURES, SIGNATURES, STRANGERS, kind_of, reason_of
 from purecnn.data.folder import read_image
 from purecnn.data.image_file import read_header
 
@@ -45,3 +45,7 @@ def test_a_tiff_that_pillow_does_not_read_is_told_what_may_be_wrong_with_it(tmp_
     with pytest.raises(ValueError, match=r"a\.tif: is TIFF that is damaged, or of a form that is not read, as of many"):
         read_image(tmp_path / "a.tif", (1, 1, 3))
     assert caplog.messages == []
+
+
+def test_strange_pictures_are_some_of_the_strangers():
+    assert set(STRANGERS) > PICTURES

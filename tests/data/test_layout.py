@@ -84,7 +84,10 @@ def test_an_unknown_split_is_refused_with_those_that_are_there(tmp_path):
             ("Cat", "dog"),
             r"test: class Cat is not among those of the training images: cat, dog, owl; Cat and cat are two",
         ),
-        (("cat", "fox"), r"class fox is not among .*: cat, dog, owl; leave it out, or add images of it to those$"),
+        (
+            ("cat", "fox"),
+            r"class fox is not among .*owl; call it as one of them, leave it out, or add images of it to those$",
+        ),
     ],
 )
 def test_a_class_that_is_not_trained_on_says_what_to_do(tmp_path, second, message):
@@ -223,3 +226,15 @@ def test_classes_with_other_files_than_images_are_told_what_these_are(tmp_path, 
         (tmp_path / name / f"0{suffix}").write_bytes(content)
     with pytest.raises(ValueError, match=re.escape(f"expected at least one in the folder of a class{words}")):
         list_folder(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["fox", "train/fox", "val"])
+def test_a_folder_behind_a_dead_link_is_told_and_not_passed_over(tmp_path, place):
+    for root in (tmp_path / "train", tmp_path / "test") if place != "fox" else (tmp_path,):
+        write_folder(root, each=4)
+    (tmp_path / place).symlink_to("not-mounted")
+    (tmp_path / "notes.txt").symlink_to("nowhere")  # which is no folder, by its name
+    with pytest.raises(ValueError, match=rf"{place}: is a dead link(; --skip-unreadable|$)"):
+        read("folder", str(tmp_path))
+    if place != "val":
+        assert read("folder", str(tmp_path), skip_unreadable=True).classes == ("cat", "dog", "owl")

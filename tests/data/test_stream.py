@@ -47,6 +47,30 @@ def test_what_was_seen_of_an_epoch_is_skipped_in_this_epoch_alone():
     np.testing.assert_array_equal(found[1][0], IMAGES[:4])
 
 
+class Longer(Loader):
+    def __len__(self):
+        return 5
+
+
+def test_fewer_batches_than_the_length_says_are_a_warning_and_begin_anew():
+    with pytest.warns(UserWarning, match="data: got 3 batches, expected 5, as its length says; it is iterated again"):
+        found = taken(open_stream(Longer(BATCHES), batch_size=4), 4, skip=2)
+    np.testing.assert_array_equal(found[1][0], IMAGES[:4])
+    taken(open_stream(Longer(BATCHES), batch_size=4, steps_per_epoch=5), 5)  # as it was asked for
+    taken(open_stream(Loader([*zip(IMAGES, LABELS, strict=True)]), batch_size=4), 5)
+
+
+class OfHuggingFace(Loader):
+    def class_encode_column(self, name):
+        raise NotImplementedError
+
+
+def test_labels_of_text_are_told_what_encodes_them():
+    rows = [{"image": image, "label": "cat"} for image in IMAGES]
+    with pytest.raises(ValueError, match=r"of text, data\.class_encode_column\('label'\) makes them, and the names$"):
+        open_stream(OfHuggingFace(rows), batch_size=4)
+
+
 def test_an_iterator_needs_a_number_of_steps_and_loses_no_batch():
     with pytest.raises(ValueError, match=r"steps_per_epoch: got none, .*; list\(data\) says it, of a zip"):
         open_stream(iter(BATCHES), batch_size=4)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from purecnn.data.dataset import Dataset, Split
 from purecnn.data.readers import read
@@ -83,6 +84,14 @@ def test_labels_are_numbers_of_the_nets_classes_whatever_order_the_data_have_the
     assert (found.train.labels.tolist(), found.test.labels.tolist(), found.val) == ([2, 0, 1], [1, 1, 2], None)
     assert with_classes(data, ("ant", "bee")) is data  # which is then refused
     assert with_classes(data, data.classes) is data
+
+
+def test_classes_without_names_are_told_what_names_them(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 3), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(20) % 2)
+    trained = Trained(ModelMetadata("mlp", "squared_error", "pets", ("cat", "dog"), (6, 6, 3)), mlp(2), [], [])
+    with pytest.raises(ValueError, match=r"as when the run was trained; an array classes in the file names them$"):
+        load_data(Config(data="npz", data_dir=str(tmp_path / "a.npz")), trained)
 
 
 def test_all_splits_are_every_file_once_in_memory_and_in_files(tmp_path):

@@ -68,6 +68,19 @@ def test_folders_give_the_images_in_them_in_order_by_content_and_through_links(t
     assert named == ["plain", "a.jpg", "b.PNG", "d.jfif", "e", "link/f.png", "sub/c.webp"]
 
 
+def test_pictures_of_formats_that_are_not_read_are_told_and_what_is_none_is_not(tmp_path):
+    signs = {
+        "a.jp2": b"\0\0\0\x0cjP  \r\n",
+        "b": b"\xff\x0a",
+        "c.tga": bytes(9),
+        "d.pdf": b"%PDF",
+        "e.mov": b"\0\0\0\x14ftypqt",
+    }
+    for name, sign in signs.items():
+        (tmp_path / name).write_bytes(sign)
+    assert [path.name for path in image_files([tmp_path])] == ["a.jp2", "b", "c.tga"]
+
+
 def test_a_pattern_that_no_shell_has_replaced_is_what_it_matches_and_an_address_is_no_file(tmp_path):
     for name in ("b.png", "a.png", "c.jpg", "[d].png"):
         (tmp_path / name).touch()

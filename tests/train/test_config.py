@@ -67,6 +67,11 @@ def test_a_wrong_value_is_refused_with_field_value_and_what_was_expected(field, 
     assert str(caught.value).startswith(f"{field}: got {value!r}, expected {expected}")
 
 
+def test_a_random_key_is_no_seed():
+    with pytest.raises(ValueError, match=r"^seed: got Array.*, expected an integer from 0"):
+        Config(seed=jax.random.key(0))  # type: ignore[reportArgumentType]
+
+
 def test_the_loss_of_the_lecture_for_the_net_of_the_lecture():
     assert resolved(Config(model="mlp")).loss == "squared_error"
     assert resolved(Config(model="lenet")).loss == "softmax_cross_entropy"

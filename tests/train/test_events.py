@@ -49,7 +49,7 @@ def test_a_line_is_told_by_its_numbers():
 
 
 def test_what_tensorboard_reads_are_the_lines(tmp_path):
-    with event_log(tmp_path, 0) as log:
+    with event_log(tmp_path, []) as log:
         log(LINE)
     found = {value.tag: (event.step, value.simple_value) for event in events(tmp_path / FOLDER)
              for value in event.summary.value}  # fmt: skip
@@ -59,14 +59,25 @@ def test_what_tensorboard_reads_are_the_lines(tmp_path):
 
 
 def test_a_run_that_goes_on_strikes_out_what_comes_later(tmp_path):
-    with event_log(tmp_path, 41) as log:
-        log(LINE)
+    before = LINE | {"step": 41}
+    for lines in ([], [before]):
+        with event_log(tmp_path, lines) as log:
+            log(LINE)
     started = [event.step for event in events(tmp_path / FOLDER) if event.session_log.status == SessionLog.START]
-    assert started == [42]  # TensorBoard hides what is from there on, in files before
+    assert started[-1] == 42  # TensorBoard hides what is from there on, in files before
+
+
+def test_a_run_that_goes_on_with_it_for_the_first_time_has_the_epochs_before(tmp_path):
+    for lines in ([LINE | {"step": 41}], [LINE | {"step": 41}, LINE]):
+        with event_log(tmp_path, lines):
+            pass
+        for file in (tmp_path / FOLDER).glob("*.out.*"):  # another one in the same second would have the same name
+            file.rename(file.with_name(f"events.{len(lines)}"))
+    assert {event.step for event in events(tmp_path / FOLDER) for _ in event.summary.value} == {41}
 
 
 def test_without_it_nothing_is_written(tmp_path):
-    with event_log(None, 0) as log:
+    with event_log(None, []) as log:
         log(LINE)
     assert list(tmp_path.iterdir()) == []
 
@@ -83,7 +94,7 @@ def test_the_command_writes_an_event_file(tmp_path):
 def test_a_run_that_begins_anew_strikes_out_all(tmp_path):
     """One that was killed before its first checkpoint has written epochs that come again."""
     for _ in range(2):
-        with event_log(tmp_path, 0) as log:
+        with event_log(tmp_path, []) as log:
             log(LINE)
     started = [event.step for event in events(tmp_path / FOLDER) if event.session_log.status == SessionLog.START]
     assert {*started} == {1}
@@ -96,7 +107,7 @@ def test_a_full_disk_is_named_once(tmp_path, monkeypatch):
     monkeypatch.setattr(EventFileWriter, "flush", full)
     monkeypatch.setattr(SummaryWriter, "flush", full)
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(event_log(tmp_path, 0))
+        log = stack.enter_context(event_log(tmp_path, []))
         with pytest.raises(OSError, match="No space left on device") as caught:
             log(LINE)
     assert caught.value.filename == str(tmp_path / FOLDER)

@@ -1,5 +1,7 @@
 """How a run of `purecnn.train.fit` ends: what the caller's own functions and data raise, and what it returns."""
 
+import errno
+import io
 import os
 import signal
 
@@ -8,6 +10,7 @@ import pytest
 
 import purecnn
 from purecnn import nn
+from purecnn.commands.train import _console
 from purecnn.train.fitting import fit
 from purecnn.train.run_folder import read_metrics
 from purecnn.train.stopping import Diverged
@@ -28,6 +31,33 @@ def test_what_a_function_of_ones_own_raises_loses_no_epoch(tmp_path):
     assert caught.value.__notes__ == ["step 20 is saved; resume=True goes on with it"]
     done = fit(NET, TRAIN, resume=True, **options)
     assert [line["step"] for line in done.metrics] == [10, 20, 30]
+
+
+def test_a_run_whose_reader_has_ended_is_saved_and_says_what_resumes_it(tmp_path):
+    class Closed(io.StringIO):
+        def write(self, text):
+            if "epoch 2/3" in text:
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            return super().write(text)
+
+    with pytest.raises(BrokenPipeError) as caught:
+        fit(NET, TRAIN, epochs=3, run_dir=tmp_path / "run", console=_console(file=Closed(), width=200))
+    command = f"purecnn train --run-dir {tmp_path}/run --resume"
+    assert caught.value.__notes__ == [f"step 20 is saved; resume with: {command}"]
+
+
+def test_ctrl_c_after_the_last_epoch_says_that_all_is_saved(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    options = {"epochs": 1, "run_dir": tmp_path / "run", **QUIET}
+    with monkeypatch.context() as patch:
+        patch.setattr("purecnn.train.plots.draw_curves", interrupted)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            fit(NET, TRAIN, **options)
+    command = f"purecnn train --run-dir {tmp_path}/run --resume"
+    assert caught.value.__notes__ == [f"all epochs are saved, and not tested; {command} does it"]
+    assert not fit(NET, TRAIN, resume=True, **options).interrupted
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(3)])

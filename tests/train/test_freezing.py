@@ -13,7 +13,7 @@ from purecnn.chain import Chain, backprop
 from purecnn.train.config import Config
 from purecnn.train.freezing import fine_tuning, frozen_layers, is_freeze, with_frozen
 from purecnn.train.objectives import OBJECTIVES
-from purecnn.train.optimizers import make_optimizer
+from purecnn.train.optimizers import average_of, make_optimizer
 from purecnn.train.step import initial_state, steps_in_one_dispatch, training_step
 
 NET = Chain(
@@ -45,6 +45,14 @@ def test_frozen_layers_and_their_statistics_stand_still_to_the_bit():
         assert jax.tree.all(jax.tree.map(np.array_equal, before.state[i], after.state[i])), i
     assert not np.array_equal(before.params[6]["w"], after.params[6]["w"])
     assert measured.norms.shape == (2, 1)  # of the one layer that is trained
+
+
+@pytest.mark.usefixtures("a_users_jax")
+def test_the_average_of_frozen_layers_is_theirs_to_the_bit():
+    before, after, _ = trained("0-5", make_optimizer(Config(freeze="0-5", ema=0.9, epochs=10), 4), steps=8)
+    average = average_of(after.opt_state)
+    assert jax.tree.all(jax.tree.map(np.array_equal, before.params[:6], average[:6]))
+    assert not np.array_equal(before.params[6]["w"], average[6]["w"])
 
 
 def test_two_frozen_nets_made_alike_are_equal_and_go_through_pickle():

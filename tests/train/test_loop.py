@@ -94,11 +94,31 @@ def test_an_image_to_validate_that_cannot_be_read_says_what_is_saved(root, whole
     images = whole.data.val.images
     path = images.path(int(images.numbers[1]))
     damage(path)
-    with pytest.raises(ValueError, match=rf"{path.name}: .*nothing is saved yet; put an image there and resume with"):
-        train(root, tmp_path / "run")
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=rf"{path.name}: .*step 4 is saved; put an image there and resume with"):
+            train(root, tmp_path / "run", resume=resume)
     mend()
-    train(root, tmp_path / "run", resume=True)
+    lines = []
+    train(root, tmp_path / "run", resume=True, on_epoch=lines.append)
+    assert [line["epoch"] for line in lines] == [1, 2]
     assert weights(tmp_path / "run") == weights(whole.folder)
+
+
+def test_a_last_epoch_that_could_not_be_validated_is_so_when_the_run_goes_on(root, whole, tmp_path, damaged):
+    damage, mend = damaged
+    images = whole.data.val.images
+
+    def later(line):
+        damage(images.path(int(images.numbers[1])))
+
+    with pytest.raises(ValueError, match="step 8 is saved"):
+        train(root, tmp_path / "run", on_epoch=later)
+    mend()
+    for _ in range(2):  # once it is over it stays as it is
+        done = train(root, tmp_path / "run", resume=True)
+        assert (done.test, done.steps) == (whole.test, 8)
+        assert [line["val_loss"] for line in done.metrics] == [line["val_loss"] for line in whole.metrics]
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == (whole.folder / "best.safetensors").read_bytes()
 
 
 def test_weights_of_classes_mixing_and_accumulation_are_the_same_on_a_stream(root, tmp_path):

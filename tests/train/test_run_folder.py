@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import purecnn
 from purecnn.results.trained import require_run
 from purecnn.train.config import Config
 from purecnn.train.run_folder import (
@@ -41,6 +42,14 @@ def test_a_name_that_is_no_utf_8_is_refused_before_anything_is_trained(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_below_a_file_is_refused_with_that_file(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(
+        ValueError, match=rf"run_dir: got .*, expected a path below folders; {tmp_path}/notes is a file$"
+    ):
+        make_run_folder(Config(run_dir=str(tmp_path / "notes" / "a" / "run")))
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_is_there_is_refused_and_left_alone(tmp_path, kind):
     taken = tmp_path / "taken"
@@ -68,6 +77,14 @@ def test_what_an_older_run_called_resnet_is_read_as_resnet_cifar(tmp_path):
 def test_a_config_that_was_edited_wrongly_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("epochs: none\n")
     with pytest.raises(ValueError, match=r"config\.yaml: epochs: got 'none', expected an integer"):
+        read_config(tmp_path)
+
+
+def test_a_runs_own_config_with_an_unknown_name_may_be_of_a_newer_release(tmp_path):
+    write_config(tmp_path, Config())
+    with open(tmp_path / "config.yaml", "a") as file:
+        file.write("frobnicate: 1")
+    with pytest.raises(ValueError, match=rf"'frobnicate'.*; a newer purecnn .* this is {purecnn.__version__}$"):
         read_config(tmp_path)
 
 
