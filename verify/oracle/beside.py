@@ -56,7 +56,7 @@ def limits(case: CallUnderTest) -> Limits:
     return Limits(values, smooth)
 
 
-def tends_to(case: CallUnderTest, leaf: int, at: tuple[int, ...], limit: float, room: float) -> bool:
+def tends_to(case: CallUnderTest, leaf: int, at: tuple[int, ...], limit: np.ndarray, room: np.ndarray) -> bool:
     """Whether autodiff of the element `at` still tends to this limit when other numbers move a hundred times as far:
     all up, all down, or half of them up. Of equal numbers each is the largest, the smallest or the median on some
     such side."""
@@ -68,7 +68,7 @@ def tends_to(case: CallUnderTest, leaf: int, at: tuple[int, ...], limit: float, 
         for u in direction:
             if u.shape == shapes[leaf]:  # numbers at one place of two arrays tie together
                 u[at] *= 0.01
-        if not abs(_side(case, direction, 1.0)[leaf][at] - limit) <= room:
+        if not abs(_side(case, direction, 1.0)[leaf][at] - limit[at]) <= room[at]:
             return False
     return True
 

@@ -87,7 +87,9 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
     moved = [_plus(o, p) for o, p in zip(own, _propagated(eqn, values, errors, out), strict=True)]
     if name in PRODUCTS and moved[0] is not None:
         moved[0] = _plus(moved[0], _second_order(eqn, values, errors))
-    if name == "sqrt" and errors[0] is not None:  # of a variance of equal numbers: the inverse of the square's e² u
+    if (
+        name == "sqrt" and errors[0] is not None and moved[0] is not None
+    ):  # of a variance of equal numbers: the inverse of the square's e² u
         moved[0] = jnp.where(values[0] == 0, jnp.sqrt(errors[0] / COARSEST), moved[0])
     return out, moved
 

@@ -42,12 +42,11 @@ def findings(check: str, case: CallUnderTest, got: list[np.ndarray]) -> list[Fin
         limit = near.values[k]
         room = np.full(limit.shape, APART * max(float(np.abs(limit).max(initial=0)), 1e-30))
         bad = near.smooth[k] & wrong_elements(limit, g, room) & wrong_elements(limit, e, room)
-        chosen = [tuple(index) for index in np.argwhere(bad)[:LOOKED_AT]]
-        bad[:] = False
-        for at in chosen:
-            bad[at] = beside.tends_to(case, k, at, limit[at], room[at])
-        if bad.any() and _confirmed(case, k, limit, near.smooth[k], g, bad):
-            said = finding(check, case, name, limit, g, bad, room, what="the limit beside the point")
+        held = np.zeros(limit.shape, bool)
+        for at in map(tuple, np.argwhere(bad)[:LOOKED_AT]):
+            held[at] = beside.tends_to(case, k, at, limit, room)
+        if held.any() and _confirmed(case, k, limit, near.smooth[k], g, held):
+            said = finding(check, case, name, limit, g, held, room, what="the limit beside the point")
             found.append(replace(said, cause=CAUSE))
     return found
 
