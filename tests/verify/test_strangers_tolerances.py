@@ -1,5 +1,7 @@
 """Searches that stop at a tolerance of their own, by bisection or Newton's method, where a call has little or no
-solution: small values, a sum that no entries reach, a cubic that meets no level."""
+solution: small values, a sum that no entries reach, a cubic that meets no level, numbers below the tolerance."""
+
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,10 @@ import pytest
 
 import verify
 from tests.verify.rules import LONG, joined
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.checks import differences
+from verify.function_under_test import describe
+from verify.report.finding import NotRunError
 
 W = np.array([1, 2, 0.5, 1, 1.5], np.float32)
 CHECKS = ("contract", "gradient", "finite", "conditioning")
@@ -85,3 +91,33 @@ def test_a_search_to_a_tolerance(name, wrong):
     function, bwd, *args = RULES[name]
     report = verify.check(joined(function, bwd, wrong), *args, checks=CHECKS, seconds=LONG)
     assert report.ok is not wrong, report
+
+
+def ridge(x, y):
+    """Weights of a ridge regression by gradient descent from 0, which is its own solution to 1e-6 where x is tiny."""
+
+    def slope(w):
+        return x.T @ (x @ w - y) / y.size + w / 2
+
+    going_on = lambda state: (jnp.abs(slope(state[0])).max() > 1e-6) & (state[1] < 999)  # noqa: E731
+    step = lambda state: (state[0] - slope(state[0]) / 4, state[1] + 1)  # noqa: E731
+    start = jnp.zeros_like(x[0])
+    return jax.lax.while_loop(going_on, step, step((start, 0)))[0]
+
+
+def ridge_bwd(res, g, *, wrong):
+    x, y = res
+    w = ridge(x, y)
+    v = jnp.linalg.solve(x.T @ x / y.size + jnp.eye(w.size, dtype=x.dtype) / 2, g) * (1.01 if wrong else 1)
+    return (jnp.outer(y - x @ w, v) - jnp.outer(x @ v, w)) / y.size, x @ v / y.size
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_numbers_far_below_a_tolerance_have_no_difference(wrong):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((6, 2)).astype(np.float32), rng.standard_normal(6).astype(np.float32)
+    tested = describe(joined(ridge, ridge_bwd, wrong), (x, y), None, None)
+    example = with_cotangent(CallUnderTest(tested, "", (x, y), {}, 0, example=True), rng)
+    assert bool(differences.findings(example)) is wrong
+    with pytest.raises(NotRunError, match="far above"):
+        differences.findings(replace(example, arrays=(x * np.float32(1e-39), y), example=False))
