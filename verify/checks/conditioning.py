@@ -42,6 +42,8 @@ OF_OUTPUT = 1e-4  # of an element, at most, for the rounding of the output; far 
 
 def findings(case: CallUnderTest) -> list[Finding]:
     found = _findings(case)
+    if any(not f.note for f in found) and searches(case) and kinks.refuted(case):
+        raise NotRunError("autodiff says otherwise of the example, too, as of a bisection")
     return [replace(f, note=True) for f in found] if found and plain(case) else found
 
 
@@ -93,7 +95,9 @@ def _differences(case: CallUnderTest, level: object, got: list[np.ndarray], allo
         # that sum to one do so but for that.
         if (level is OWN or far_from_zero.is_at(case)) and any_true(bad):
             bad = [b & ~n for b, n in zip(bad, within_noise(case, got, OWN), strict=True)]
-        return kinks.unexplained(case, level, got, allowed, bad)
+        bad = kinks.unexplained(case, level, got, allowed, bad)
+        refuse_unsolved(case, got, bad)
+        return bad
 
     beyond = [resolved(case, k) for k in range(len(got))] if level is WIDE else None
     found = differences(NAME, case, case.truth.cotangents, got, allowed, unexplained=unexplained, beyond=beyond)

@@ -20,12 +20,9 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.checks import gradient
 from verify.function_under_test import FLOAT, PERTURBED, first_line
-from verify.generate import shapes
-from verify.generate.calls import unrolled
 from verify.generate.domain import SIGN
-from verify.generate.generated_inputs import fill
 from verify.generate.intervals import in_order
-from verify.generate.promised import promised
+from verify.generate.long_batch import long_batch
 from verify.oracle import kinks, narrow, samplers, tensor_float
 from verify.oracle.compare import finding
 from verify.oracle.noise import within_noise
@@ -39,13 +36,11 @@ from verify.oracle.tolerance import (
     wrong_elements,
 )
 from verify.report.finding import Finding, NotRunError
-from verify.running import WIDE, is_float, pullback
+from verify.running import WIDE, pullback
 
 NAME = "low precision"
 EVERY_CASE = False
 NARROW_SUM = "a sum accumulated in the narrow type: give it `preferred_element_type` or `dtype` float32"
-LONG = 1024  # samples: enough for a narrow accumulator to show
-LARGEST = 300_000  # elements per array
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def _levels(case: CallUnderTest) -> tuple[Level, ...]:
 def findings(case: CallUnderTest) -> list[Finding]:
     samplers.refuse_held(case)
     ran, why, notes = False, "", []
-    longer = _long(case)
+    longer = long_batch(case)
     for level in _levels(case):
         rounded = _rounded(longer, level)
         try:
@@ -97,26 +92,6 @@ def findings(case: CallUnderTest) -> list[Finding]:
     if not ran:
         raise NotRunError(why)
     return notes
-
-
-def _long(case: CallUnderTest) -> CallUnderTest:
-    """The case with its batch stretched, where it is short and may be."""
-    sizes = [tuple(a.shape) for a in case.arrays]
-    first = case.perturbed[0]
-    if not sizes[first] or max(int(np.prod(s)) for s in sizes) * LONG // max(1, sizes[first][0]) > LARGEST:
-        return case
-    axes = shapes.class_of(case, (first, 0), [(n, 0) for n, s in enumerate(sizes) if s], sizes)
-    if axes is None or sizes[first][0] >= LONG or shapes.unrolled(case, axes, LONG):
-        return case
-    new = shapes.set_class(sizes, axes, LONG)
-    arrays = fill(case, np.random.default_rng((case.seed, 7)), {}, new)
-    y_bar = [np.resize(g, o.shape) for g, o in zip(case.y_bar, _outputs(case, arrays), strict=True)]
-    longer = replace(case, arrays=arrays, y_bar=tuple(y_bar), label=f"batch {LONG}", example=False)
-    return case if unrolled(longer, case) or not promised(longer, case) else longer
-
-
-def _outputs(case: CallUnderTest, arrays) -> list:
-    return [o for o in jax.eval_shape(case.tested.flat(case.tested.rule, case.options), *arrays) if is_float(o)]
 
 
 def _rounded(case: CallUnderTest, level: Level) -> CallUnderTest:

@@ -7,6 +7,7 @@ import numpy as np
 
 from verify.call_under_test import CallUnderTest
 from verify.oracle.noise import loop_noise
+from verify.oracle.tolerance import largest
 from verify.report.finding import NotRunError
 from verify.running import WIDE
 
@@ -46,7 +47,7 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
     best, noise, no_value = None, loop_noise(case), NotRunError("the function has no value beside the point")
     sizes = (float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
-    size, rises = max(1e-13, noise) * max(sizes), []
+    size, rises = max(1e-13 * max(sizes), noise * _largest_term(case, base, y_bar)), []
     for h in scale * np.array([*([0.1, 0.01] if noise else []), 1e-4, 1e-6, 1e-8]):
         try:
             sides = [[_slope(case, direction, y_bar, base, s * h / n) for n in (1, 2, 4)] for s in (-1.0, 1.0)]
@@ -63,6 +64,21 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     if best is None:
         raise no_value
     return best if best.sharp else replace(best, jump=_jumps(np.array(rises), JUMP * size))
+
+
+def _largest_term(case: CallUnderTest, base: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> float:
+    """Of ⟨ȳ, f⟩, here or at the example, the larger: a tolerance stays as it is where the values become small."""
+    pairs = zip(base, _values_of_the_example(case) or base, y_bar, strict=True)
+    return max((max(largest(b), largest(e)) * largest(np.asarray(g, WIDE)) for b, e, g in pairs), default=0.0)
+
+
+def _values_of_the_example(case: CallUnderTest) -> list[np.ndarray]:
+    """None of them for a call of other sizes or options."""
+    key = "values of the example"
+    if not case.reshaped and key not in case.tested.compiled:
+        example = case.moved(list(case.tested.example))
+        case.tested.compiled[key] = example.value(example.at(WIDE))
+    return [] if case.reshaped else case.tested.compiled[key]
 
 
 def _jumps(rises: np.ndarray, least: float) -> bool:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import verify
+from verify.call_under_test import CallUnderTest, with_cotangent
+from verify.function_under_test import describe
+from verify.generate.long_batch import long_batch
 
 X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 
@@ -75,3 +78,11 @@ def test_what_is_wrong_of_a_long_batch_in_the_dtype_of_the_call_is_wrong():
     (found,) = checked(lambda x: x[:700].sum(0), np.float32).failures
     assert "1024" in found.case
     assert found.argument == "b"
+
+
+@pytest.mark.parametrize(("function", "samples"), [(jax.scipy.linalg.toeplitz, 256), (jnp.cumsum, 1024)])
+def test_a_batch_whose_samples_meet_in_threes_is_not_as_long(function, samples):
+    """A Toeplitz matrix is a convolution by the identity: of 1,024 numbers it takes billions of operations."""
+    tested = describe(function, (X[:, 0],), None, None)
+    example = with_cotangent(CallUnderTest(tested, "", (X[:, 0],), {}, 0, example=True), np.random.default_rng(0))
+    assert long_batch(example).arrays[0].size == samples
