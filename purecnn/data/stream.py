@@ -13,6 +13,7 @@ import numpy as np
 
 from purecnn.data.batch_arrays import as_batch
 from purecnn.data.dataset import Split
+from purecnn.data.guards import memory_limit
 from purecnn.data.suspicions import UNIQUE, check_pixels, columns_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
@@ -149,7 +150,7 @@ def read_all(source: Any, at_most: int | None = None) -> Split:
     """Arrays (images, labels), or all of an iterable, in memory.
 
     Raises ValueError for an iterable without an end, which is one that does not say how long it is and gives more
-    images than `at_most`.
+    images than `at_most`, and for more images than half of the memory holds.
     """
     if isinstance(source, Split):
         return source
@@ -157,10 +158,13 @@ def read_all(source: Any, at_most: int | None = None) -> Split:
         return Split(*as_batch(*_pair(source)))
     if isinstance(source, tuple) and len(source) > 2 and all(hasattr(each, "shape") for each in source):
         raise ValueError(f"data: got {len(source)} arrays, expected two, (images, labels)")
-    endless, count, parts = _is_endless(source), 0, []
+    endless, count, size, parts = _is_endless(source), 0, 0, []
     for part in () if endless else _batches(source, 256):
         parts.append(part)
-        count += len(part[0])
+        count, size = count + len(part[0]), size + part[0].nbytes
+        if size > memory_limit():
+            got = f"{count:,} images of {size:,} bytes and more to come"
+            raise ValueError(f"data: got {got}, expected at most half of the memory, {memory_limit():,}")
         if at_most is not None and count > at_most and _length(source) is None:
             endless = True
             break

@@ -101,3 +101,11 @@ def test_what_has_no_end_is_refused_before_it_fills_the_memory(endless, got):
 def test_a_path_is_told_that_all_splits_are_read_of_one(path):
     with pytest.raises(TypeError, match=rf"val: got the path '{path}', .*; fit\(net, PATH\) reads all splits"):
         read_given("val", path, TRAINED)
+
+
+def test_images_that_memory_does_not_hold_are_refused_before_they_fill_it(monkeypatch):
+    monkeypatch.setattr("purecnn.data.stream.memory_limit", lambda: 1000)
+    batches = itertools.repeat((IMAGES, np.arange(6)))
+    message = "^test: data: got 24 images of 1,152 bytes and more to come, expected at most half of the memory, 1,000$"
+    with pytest.raises(ValueError, match=message):
+        read_given("test", batches, TRAINED)
