@@ -166,14 +166,13 @@ def _run(command: Train) -> int:
 
     from purecnn.train.fitting import fit
     from purecnn.train.own_code import in_one_line, place_in_own_code
+    from purecnn.train.progress import RunConsole
     from purecnn.train.run_folder import resume_command
     from purecnn.train.stopping import Diverged
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
     first = is_first_process()
-    console = _console(
-        highlight=False, markup=False, soft_wrap=True, quiet=command.quiet or command.json_lines or not first
-    )
+    console = RunConsole(quiet=command.quiet or command.json_lines or not first)
     tell_script = partial(_print_json, sys.stdout) if command.json_lines and first else lambda line: None
     try:
         with for_json(command.json_lines), damaged_removed(cache), in_shell():
@@ -205,17 +204,6 @@ def _run(command: Train) -> int:
         return complain(f"interrupted after step {result.steps:,}, which is saved; resume with: {resume_by}", 130)
     _tell_results(console, result, time.perf_counter() - started)
     return 0
-
-
-def _console(**how: Any) -> Any:
-    """Of rich, whose consoles end the process where the output is closed, before a run can be saved."""
-    from rich.console import Console
-
-    class OpenConsole(Console):
-        def on_broken_pipe(self) -> None:
-            raise  # the BrokenPipeError that it is called for
-
-    return OpenConsole(**how)
 
 
 def _print_json(out: Any, line: dict[str, Any]) -> None:

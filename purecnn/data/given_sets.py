@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from purecnn.data.dataset import Dataset, Split
+from purecnn.data.holdout import first_few
 from purecnn.data.stream import class_names, read_all
 from purecnn.data.suspicions import call_hint
 
@@ -42,7 +43,7 @@ def read_given(name: str, source: Any, trained: Dataset, classes: Sequence[str] 
 def require_same_order(classes: Sequence[str], own: Sequence[str]) -> None:
     """Raise ValueError for `classes` that are the data's `own` in another order: labels would get wrong names."""
     if classes != own and sorted(classes) == sorted(own):
-        got, expected = (", ".join([*each[:5], *["…"] * (len(each) > 5)]) for each in (classes, own))
+        got, expected = first_few(classes), first_few(own)
         raise ValueError(f"classes: got {got}, expected {expected}, the order in which the data number them")
 
 
@@ -54,7 +55,6 @@ def _renumbered(name: str, split: Split, own: Sequence[str], trained: Sequence[s
     for n in found:
         if n >= len(own) or own[n] not in trained:
             one = f"label {n}" if n >= len(own) else f"class {own[n]}"
-            some = ", ".join([*trained[:5], *["…"] * (len(trained) > 5)])
-            raise ValueError(f"{name}: {one} is not among the classes of the training images: {some}")
+            raise ValueError(f"{name}: {one} is not among the classes of the training images: {first_few(trained)}")
     numbers = np.array([trained.index(own[n]) for n in found], np.int32)
     return Split(split.images, numbers[labels.reshape(-1)], split.names)

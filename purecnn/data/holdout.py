@@ -17,6 +17,11 @@ TRAIN, VAL, TEST = range(3)
 NAMED = 5  # classes that are named; the others are counted
 
 
+def first_few(names: Sequence[str], most: int = NAMED) -> str:
+    """The first names, and … for those that are not named."""
+    return ", ".join([*names[:most], *["…"] * (len(names) > most)])
+
+
 def held_out(names: Sequence[str], labels: np.ndarray, share: float = TEST_SHARE) -> np.ndarray:
     """True for a share of every class, at least one and not all, chosen by a checksum of the samples' names.
 

@@ -14,6 +14,7 @@ from purecnn.data.dataset import SplitName
 from purecnn.data.file_kinds import NO_IMAGE, SUFFIXES, reason_of
 from purecnn.data.file_tree import files_in, inside, readable_name, subfolders, walk
 from purecnn.data.guards import Refused
+from purecnn.data.holdout import first_few
 
 NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
@@ -105,10 +106,9 @@ def _require_classes(root: Path, names: Sequence[str]) -> None:
 def require_some_class(folder: Path, classes: tuple[str, ...], train: Path) -> None:
     """Raises ValueError for a split of which no folder is called like a class of the `train` folder."""
     if not {readable_name(name) for name in subfolders(folder)} & set(classes):
-        some = ", ".join([*classes[:SHOWN], *["…"] * (len(classes) > SHOWN)])
         like = next(filter(None, (like_hint(name, classes) for name in subfolders(folder))), "")
         raise Refused(
-            f"{folder}: got no folder of a class, expected some of those of the training images, {some}"
+            f"{folder}: got no folder of a class, expected some of those of the training images, {first_few(classes)}"
             + (like or f"; --data-dir {train} leaves it out")
         )
 

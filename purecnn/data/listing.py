@@ -14,7 +14,7 @@ from purecnn.data.dataset import SPLIT_NAMES, SplitName
 from purecnn.data.file_kinds import SUFFIXES, may_be_image, reason_of
 from purecnn.data.file_tree import files_in, has_control_signs, readable_name, subfolders, walk
 from purecnn.data.guards import Refused, naming
-from purecnn.data.holdout import NAMED, TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, percent
+from purecnn.data.holdout import TEST, TEST_SHARE, TRAIN, VAL, VAL_SHARE, divided, first_few, percent
 from purecnn.data.image_file import complain
 from purecnn.data.labels import read_labels
 from purecnn.data.layout import (
@@ -171,9 +171,8 @@ def _dead_folders(root: Path) -> list[Path]:
 
 
 def _not_among(name: str, classes: tuple[str, ...]) -> str:
-    some = ", ".join([*classes[:NAMED], *["…"] * (len(classes) > NAMED)])
     hint = like_hint(name, classes) or "; call it as one of them, leave it out, or add images of it to those"
-    return f"is not among those of the training images: {some}{hint}"
+    return f"is not among those of the training images: {first_few(classes)}{hint}"
 
 
 def _labelled(root: Path, table: Path, known: tuple[str, ...] | None = None) -> dict[SplitName, Listing]:

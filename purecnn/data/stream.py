@@ -14,6 +14,7 @@ import numpy as np
 from purecnn.data.batch_arrays import as_batch
 from purecnn.data.dataset import Split
 from purecnn.data.guards import memory_limit
+from purecnn.data.holdout import first_few
 from purecnn.data.suspicions import UNIQUE, check_pixels, columns_hint, warn_of_order
 
 IMAGES = ("image", "images", "img", "pixel_values", "pixels", "x")
@@ -207,7 +208,7 @@ def _pair(item: Any) -> tuple[Any, Any]:
     if isinstance(item, Mapping):
         names = [next((name for name in known if name in item), None) for known in (IMAGES, LABELS)]
         if None in names:
-            got = ", ".join([*map(str, islice(item, NAMED)), *["…"] * (len(item) > NAMED)])
+            got = first_few([*map(str, item)], NAMED)
             expected = f"one of {', '.join(IMAGES)} and of {', '.join(LABELS)}{columns_hint(item)}"
             raise ValueError(f"data: got {got}, expected {expected}")
         if (none := next((name for name in names if item[name] is None), None)) is not None:

@@ -39,6 +39,7 @@ from purecnn.train.nets import call_own, make_net
 from purecnn.train.options import named_as_in_python
 from purecnn.train.own_code import of_library
 from purecnn.train.plan import channels_to_read, output_shape, prepare
+from purecnn.train.progress import RunConsole
 from purecnn.train.run_folder import unknown_option
 from purecnn.train.step import Augment
 
@@ -131,9 +132,7 @@ def fit(
         warn_of_absent_classes(found)
         warn_of_repeats(found)
     plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
-    return train(
-        plan, console or Console(highlight=False, markup=False, soft_wrap=True), resume=resume, on_epoch=on_epoch
-    )
+    return train(plan, console or RunConsole(), resume=resume, on_epoch=on_epoch)
 
 
 def _named(classes: Any) -> tuple[str, ...]:

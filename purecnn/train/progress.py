@@ -19,6 +19,19 @@ from purecnn.data.waiting import rich_bar
 WIDE = 70  # columns of a terminal that has room for the bar itself and the rate, and for the ^C that Ctrl-C leaves
 
 
+class RunConsole(Console):
+    """Lines as they are. Other consoles of rich end the process where the output is closed, before a run can be saved.
+
+    Raises BrokenPipeError there.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(highlight=False, markup=False, soft_wrap=True, **how)
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that it is called for
+
+
 @contextmanager
 def progress_bar(
     console: Console, steps: int, done: int = 0

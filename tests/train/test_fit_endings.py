@@ -10,8 +10,8 @@ import pytest
 
 import purecnn
 from purecnn import nn
-from purecnn.commands.train import _console
 from purecnn.train.fitting import fit
+from purecnn.train.progress import RunConsole
 from purecnn.train.run_folder import read_metrics
 from purecnn.train.stopping import Diverged
 from tests.sampling import one_in
@@ -33,15 +33,17 @@ def test_what_a_function_of_ones_own_raises_loses_no_epoch(tmp_path):
     assert [line["step"] for line in done.metrics] == [10, 20, 30]
 
 
-def test_a_run_whose_reader_has_ended_is_saved_and_says_what_resumes_it(tmp_path):
+@pytest.mark.parametrize("given", [True, False])
+def test_a_run_whose_reader_has_ended_is_saved_and_says_what_resumes_it(tmp_path, monkeypatch, given):
     class Closed(io.StringIO):
         def write(self, text):
             if "epoch 2/3" in text:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
             return super().write(text)
 
+    monkeypatch.setattr("sys.stdout", Closed())
     with pytest.raises(BrokenPipeError) as caught:
-        fit(NET, TRAIN, epochs=3, run_dir=tmp_path / "run", console=_console(file=Closed(), width=200))
+        fit(NET, TRAIN, epochs=3, run_dir=tmp_path / "run", console=RunConsole(width=200) if given else None)
     command = f"purecnn train --run-dir {tmp_path}/run --resume"
     assert caught.value.__notes__ == [f"step 20 is saved; resume with: {command}"]
 

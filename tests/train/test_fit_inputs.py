@@ -70,12 +70,7 @@ def test_a_generator_function_is_told_what_to_do_for_every_epoch():
             r"augment: returned \(32, 7, 8, 1\), expected images of .* given, \(32, 8, 8, 1\)",
         ),
         (NET, TRAIN, {"augment": lambda key, images: None}, "augment: returned NoneType, expected images of the shape"),
-        (
-            NET,
-            TRAIN,
-            {"augment": lambda key, x: x.astype(np.uint8)},
-            "augment: returned uint8, expected floating pixels",
-        ),
+        (NET, TRAIN, {"augment": lambda _, x: x.astype(np.uint8)}, "augment: returned uint8, expected floating pixels"),
         (NET, (TRAIN[0], TRAIN[1] + 1), {}, "got labels 1 to 10, expected 0 to 9; labels count from 0: labels - 1 mak"),
         (NET, (TRAIN[0], TRAIN[1] + 5), {}, "expected 0 to 9: the net has 10 outputs, one is needed for each class"),
         (

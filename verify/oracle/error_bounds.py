@@ -21,9 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from verify.oracle.primal import CALLS, TRANSPARENT, bind, inner, is_call, kept, scan_parts, walk
+from verify.oracle.tolerance import unit_roundoff
 
 CONTRACTIONS = {"dot_general", "conv_general_dilated"}
-COARSEST = 2.0**-8  # bfloat16's roundoff
+COARSEST = unit_roundoff(jnp.bfloat16)
 PRODUCTS = {"mul", "square", "integer_pow"}
 MOVES = {
     *("reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "rev", "pad", "concatenate", "gather"),
@@ -87,9 +88,8 @@ def _equation(eqn: Any, values: Sequence[Any], errors: Sequence[Any], wide: bool
     moved = [_plus(o, p) for o, p in zip(own, _propagated(eqn, values, errors, out), strict=True)]
     if name in PRODUCTS and moved[0] is not None:
         moved[0] = _plus(moved[0], _second_order(eqn, values, errors))
-    if (
-        name == "sqrt" and errors[0] is not None and moved[0] is not None
-    ):  # of a variance of equal numbers: the inverse of the square's e² u
+    if name == "sqrt" and errors[0] is not None and moved[0] is not None:
+        # At 0, as of a variance of equal numbers, the slope is infinite: the root undoes the square's e² u.
         moved[0] = jnp.where(values[0] == 0, jnp.sqrt(errors[0] / COARSEST), moved[0])
     return out, moved
 

@@ -13,13 +13,13 @@ from verify.call_under_test import CallUnderTest
 from verify.oracle import beside, kinks
 from verify.oracle.compare import finding
 from verify.oracle.one_sided import slopes
-from verify.oracle.tolerance import wrong_elements
+from verify.oracle.tolerance import smallest_normal, wrong_elements
 from verify.report.finding import Finding, NotRunError
 
 APART = 1e-3  # of the largest element: no rounding
 LOOKED_AT = 6  # elements
 DIRECTIONS, FEW = 3, 2  # random directions and elements whose slopes are looked at
-SMALLEST = float(np.finfo(np.float32).tiny)
+SMALLEST = smallest_normal(np.float32)
 CHOICES = {"select_n", "abs", "max", "min", "sign", "clamp"}
 CAUSE = "autodiff of a formula with kinks or a guard is wrong at this point too: write the derivative's limit"
 

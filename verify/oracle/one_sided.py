@@ -47,7 +47,8 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
     best, noise, no_value = None, loop_noise(case), NotRunError("the function has no value beside the point")
     sizes = (float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
-    size, rises = max(1e-13 * max(sizes), noise * _largest_term(case, base, y_bar)), []
+    size = max(1e-13 * max(sizes), noise * _largest_term(case, base, y_bar) if noise else 0.0)
+    rises = []
     for h in scale * np.array([*([0.1, 0.01] if noise else []), 1e-4, 1e-6, 1e-8]):
         try:
             sides = [[_slope(case, direction, y_bar, base, s * h / n) for n in (1, 2, 4)] for s in (-1.0, 1.0)]
