@@ -170,7 +170,8 @@ def _run(command: Train) -> int:
     from purecnn.train.run_folder import resume_command
     from purecnn.train.stopping import Diverged
 
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs, at length, what it raises as well
+    for library in ("absl", "asyncio"):  # orbax and its tasks log, at length, what it raises as well
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     first = is_first_process()
     console = RunConsole(quiet=command.quiet or command.json_lines or not first)
     tell_script = partial(_print_json, sys.stdout) if command.json_lines and first else lambda line: None

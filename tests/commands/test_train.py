@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import json
 import os
 import re
@@ -201,3 +203,27 @@ def test_a_recipe_is_what_the_command_line_leaves_open(tmp_path, monkeypatch, ca
     (tmp_path / "config.yaml").write_text("epochs: 2\n")
     assert main(("train", "--recipe", "imagenet", "--config", str(tmp_path / "config.yaml"))) == 2
     assert "got a file together with --recipe" in capsys.readouterr().err
+
+
+def test_of_several_writes_that_fail_at_once_only_one_line_is_said(tmp_path, monkeypatch, caplog):
+    """On a full disk the others are tasks whose errors nothing asks for: asyncio logs them, each with its traceback."""
+
+    def fit(*_, **__):
+        async def write():
+            raise ValueError("RESOURCE_EXHAUSTED: No space left on device")
+
+        async def save():
+            writes = [asyncio.create_task(write()) for _ in range(2)]
+            await writes[0]
+
+        try:
+            asyncio.run(save())
+        except ValueError as error:
+            reason = str(error)
+        gc.collect()
+        raise OSError(reason)
+
+    monkeypatch.setattr("purecnn.train.fitting.fit", fit)
+    done = here("train", *QUICK, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "purecnn: RESOURCE_EXHAUSTED: No space left on device\n")
+    assert not caplog.records

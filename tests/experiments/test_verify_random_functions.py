@@ -24,7 +24,8 @@ def test_elementwise_functions_have_a_gradient(name):
     assert np.isfinite(jax.vmap(jax.grad(ELEMENTWISE[name]))(x)).all()
 
 
-def test_a_right_and_a_faulty_rule_are_told_apart():
-    verdicts = run.judged(2, seconds=60)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_right_and_a_faulty_rule_are_told_apart(dtype):
+    verdicts = run.judged(2, dtype, seconds=60)
     assert [(right, ok) for right, ok, *_ in verdicts] == [(True, True), (False, False)], verdicts
     assert "0 of 1 called wrong; faulty rules: 0 of 1 passed" in run.summary(verdicts)

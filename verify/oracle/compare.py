@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.oracle.tolerance import wrong_elements
+from verify.oracle.tolerance import unit_roundoff, wrong_elements
 from verify.report.finding import Finding
 from verify.report.pattern import pattern_of
 
-ROUNDING = (
-    0.01  # of the largest element: a difference as large, and still below the dtype, has nothing but noise beside it
-)
+# Of the largest element: a difference as large, and still below the dtype, has nothing but noise beside it.
+ROUNDING, ROUNDOFFS = 0.01, 32
 
 
 def differences(
@@ -60,7 +59,8 @@ def below_dtype(
     worst = float(np.abs(g - e)[bad].max())
     size = float(np.abs(e).max(initial=0))
     dtype = np.dtype(case.tested.dtype).name
-    by = f"{worst / size:.1e} of the largest element" if worst < ROUNDING * size else f"{worst:.1e} beside 0"
+    noise = max(ROUNDING, ROUNDOFFS * unit_roundoff(case.tested.dtype))
+    by = f"{worst / size:.1e} of the largest element" if worst < noise * size else f"{worst:.1e} beside 0"
     text = f"beyond {dtype}: {by} ({int(bad.sum())} of {e.size} elements), less than {dtype} can resolve"
     return Finding(check, name, None, None, None, "", text, case.label, note=True)
 

@@ -38,6 +38,7 @@ CAUSES = (
     ("border", "the padding or the ends: cropped, doubled, wrapped around or on the wrong side"),
     ("first row", "the beginning of the axis: the padding on the near side"),
     ("stride lattice", "the stride or dilation is not respected when the cotangent is spread out"),
+    ("one element of every row", "the entry that an index picks: a label, a winner, the diagonal"),
     ("the same value", "the cotangent was averaged or summed where it should stay elementwise"),
     ("×", "a constant is wrong: a factor of the derivative, a count in a mean, or a sum taken twice"),
     ("offset", "a constant was added"),

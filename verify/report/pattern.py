@@ -11,6 +11,8 @@ import numpy as np
 
 from verify.report.causes import cause_of
 
+LATTICE = "stride lattice"
+
 
 def pattern_of(
     expected: np.ndarray, got: np.ndarray, bad: np.ndarray, primal: np.ndarray | None = None, batch: int | None = None
@@ -132,10 +134,13 @@ def _where(bad: np.ndarray, neutral: np.ndarray, primal: np.ndarray | None) -> s
         return half
     if primal is not None and primal.shape == bad.shape and _tied(primal)[bad].all() and not _tied(primal).all():
         return "ties"
+    if _one_of_every_row(bad):
+        return "one element of every row"
     for axis in range(bad.ndim):
         hit = np.flatnonzero(bad.any(axis=tuple(a for a in range(bad.ndim) if a != axis)))
         described = _along(axis, hit, bad.shape[axis], bad.ndim)
-        if described:
+        thin = count <= np.take(bad, hit, axis).size // 2  # a few elements may lie on a lattice by chance
+        if described and not (thin and LATTICE in described):
             return described
     if _on_border(bad):
         return "border"
@@ -157,6 +162,12 @@ def _half(bad: np.ndarray, neutral: np.ndarray, primal: np.ndarray) -> str:
     return ""
 
 
+def _one_of_every_row(bad: np.ndarray) -> bool:
+    """As where an index picks: a label, a winner, the diagonal."""
+    rows = bad.reshape(-1, bad.shape[-1])
+    return len(rows) > 2 and bool(np.all(rows.sum(axis=1) == 1)) and int(rows.any(axis=0).sum()) > 1
+
+
 def _along(axis: int, hit: np.ndarray, size: int, rank: int) -> str:
     """What the set of wrong indices along one axis looks like, when it is not all of them."""
     if size < 2 or len(hit) == size:
@@ -174,7 +185,7 @@ def _along(axis: int, hit: np.ndarray, size: int, rank: int) -> str:
         return f"one {noun}, number {hit[0]}{on}"
     steps = np.unique(np.diff(hit))
     if len(steps) == 1 and steps[0] > 1 and hit[0] < steps[0] and hit[-1] + steps[0] >= size:
-        return f"stride lattice: every {steps[0]} along axis {axis}, from {hit[0]}"
+        return f"{LATTICE}: every {steps[0]} along axis {axis}, from {hit[0]}"
     if np.all(steps == 1):
         if hit[-1] == size - 1:
             return f"last {len(hit)} {noun}s{on}"
@@ -200,14 +211,14 @@ def _lattice(bad: np.ndarray) -> str:
         if len(right) > 1:
             steps = np.unique(np.diff(right))
             if len(steps) == 1 and steps[0] > 1:
-                return f"stride lattice: all but every {steps[0]} along axis {axis}"
+                return f"{LATTICE}: all but every {steps[0]} along axis {axis}"
     for i, j in combinations(range(bad.ndim), 2):
         for step in (2, 3, 4):
             if bad.shape[i] < 2 * step or bad.shape[j] < 2 * step:
                 continue
             classes = np.array([[_pick(bad, i, j, a, b, step).mean() for b in range(step)] for a in range(step)])
             if (classes > 0.8).any() and (classes == 0).any() and np.all((classes > 0.8) | (classes == 0)):
-                return f"stride lattice of {step} along axes {i} and {j}"
+                return f"{LATTICE} of {step} along axes {i} and {j}"
     return ""
 
 

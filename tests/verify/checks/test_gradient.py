@@ -43,6 +43,17 @@ def test_a_difference_that_the_dtype_of_the_call_cannot_resolve_is_a_note(consta
     assert any("beyond float32" in note for note in report.notes) == noted
 
 
+def test_in_16_bits_a_hundredth_too_much_is_noted_beside_what_the_elements_are():
+    def backward(args, y, g):
+        return (1.01 * 3 * jnp.cos(3 * args[0]) * g,)
+
+    rule = joined(lambda x: jnp.sin(3 * x), backward)
+    report = verify.check(rule, normal(0, 4, 6).astype(jnp.bfloat16), checks=SLOPES)
+    (note,) = [note for note in report.notes if "beyond bfloat16" in note]
+    assert report.ok, report
+    assert "1.0e-02 of the largest element (24 of 24 elements)" in note
+
+
 def rms_norm(x, scale):
     return scale[None] * x / jnp.sqrt((x**2).mean(axis=1, keepdims=True))
 

@@ -65,3 +65,16 @@ def test_a_factor_missing_in_some_channels_is_not_called_a_mixup():
     g, mixed = E * [0.5, 1.0, 3.0], E[..., [1, 0, 2]]
     assert "a scale" in pattern_of(E, g, g != E)[1]
     assert "mixed up" in pattern_of(E, mixed * 1.3, mixed != E)[1]
+
+
+def test_of_labels_the_entry_that_is_picked_is_named_and_no_stride_where_labels_happen_to_be_odd():
+    e = np.random.default_rng(0).standard_normal((4, 6))
+    g = e.copy()
+    g[np.arange(4), [3, 5, 1, 5]] += [0.1, 0.2, 0.3, 0.4]
+    pattern, cause = pattern_of(e, g, g != e)
+    assert pattern == "one element of every row"
+    assert "label" in cause
+    e, (rows, columns) = np.tile(e, (2, 1)), [(0, 0, 3, 5), (1, 3, 5, 1)]
+    g = e.copy()
+    g[rows, columns] += [0.1, 0.2, 0.3, 0.4]
+    assert "lattice" not in pattern_of(e, g, g != e)[0]
