@@ -31,6 +31,7 @@ STRIP = 4  # rows of the smaller image that a giant is made at a time
 THREADS = min(usable_cores(), 8)
 NAMED = 5  # faulty files that are named; the others are counted
 TOO_LIGHT = 192  # of 255: what is lighter than this in the mean is not seen on white
+TOO_MUCH_TEXT = ("max_text", "decompressed data too large")  # what Pillow's versions say of it
 WHITE, TWELVE_BITS = 2**16 - 1, 2**12 - 1  # the value that is white in files of 16 bits, and where they hold 12
 
 
@@ -80,7 +81,7 @@ def attempt(function: Callable[..., Any], path: Path, *more: Any) -> Any:
             except UnidentifiedImageError:
                 raise Refused(f"{path}: {reason_of(path)}") from None
             except ValueError as error:
-                if "MAX_TEXT" not in str(error):
+                if not any(words in str(error).lower() for words in TOO_MUCH_TEXT):
                     raise
                 much = "carries text that unpacks to more than 1 MiB"
                 raise Refused(f"{path}: {much}; it is read once it is saved without its metadata") from None

@@ -129,3 +129,29 @@ def test_decays_are_saturated_below_zero():
     function = lambda x, a: decayed(x, a)  # noqa: E731
     a = -np.random.default_rng(3).uniform(0.2, 1, 4).astype(np.float32)
     assert_only_the_fault_is_seen(function, bwd, X, a, checks=("gradient", "finite", "conditioning"))
+
+
+def test_no_number_is_saturated_whose_square_the_dtype_does_not_hold():
+    @jax.custom_vjp
+    def bounded(x, c):
+        return jnp.minimum(x, jax.lax.lgamma(1 + c * c))
+
+    def backward(args, g):
+        x, c = args
+        low = x < jax.lax.lgamma(1 + c * c)
+        through = jnp.sum(jnp.where(low, 0, g)) * jax.lax.digamma(1 + c * c) * 2 * c  # 0·∞ where c·c overflows
+        return jnp.where(low, g, 0), through
+
+    bounded.defvjp(lambda x, c: (bounded(x, c), (x, c)), backward)
+    assert verify.check(bounded, X.astype(np.float16), np.float16(0.7)).ok
+
+
+def test_a_naive_softplus_overflows_in_float16_as_well():
+    @jax.custom_vjp
+    def softplus(x):
+        return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+    softplus.defvjp(lambda x: (softplus(x), x), lambda x, g: (g * jnp.exp(x) / (1 + jnp.exp(x)),))
+    report = verify.check(softplus, X.astype(np.float16))
+    assert report.verdict == "wrong", report
+    assert report.failures[0].cause.startswith("an overflow"), report
