@@ -77,6 +77,7 @@ def evidence(case: CallUnderTest, k: int, got: Sequence[np.ndarray], bad: np.nda
         devices=_devices(case),
         returned=_returned(case, k),
         example=case.example,
+        reshaped=case.reshaped or bool(case.options),
     )
 
 

@@ -20,7 +20,7 @@ def diagnose(seen: Evidence) -> str:
 
 def at_last(seen: Evidence) -> str:
     """What is said if nothing more specific fits: ȳ passed through, or a number that may have been forgotten."""
-    return intended.passed_through(seen) or factors.constant(seen)
+    return intended.passed_through(seen) or factors.constant(seen) or mask_missing(seen)
 
 
 def nothing_returned(seen: Evidence) -> str:
@@ -95,6 +95,15 @@ def conjugated(seen: Evidence) -> str:
     if not seen.like(-seen.expected, seen.got) or not seen.like(real.expected, real.got):
         return ""
     return f"{bar(head)} is conjugated: a conjugate is missing or one too many, in JAX's convention for complex numbers"
+
+
+def mask_missing(seen: Evidence) -> str:
+    """A slope where the function has none, with other numbers than the example's at its own shapes."""
+    if seen.example or seen.reshaped or np.any(seen.expected[seen.bad]):
+        return ""
+    return (
+        "right as called, and not 0 here where the derivative is: a mask or a special case of the function is missing"
+    )
 
 
 KNOWN: tuple[Callable[[Evidence], str], ...] = (

@@ -31,6 +31,7 @@ class Evidence:
     devices     how many devices the axes of a mesh inside the function have
     returned    "None", "zeros" or "None or zeros" where the rule returns that for the argument whatever comes in
     example     whether this is the example call, or a generated one, before which the example was right
+    reshaped    whether its sizes or options are others
     """
 
     name: str
@@ -48,6 +49,7 @@ class Evidence:
     devices: tuple[int, ...] = ()
     returned: str = ""
     example: bool = True
+    reshaped: bool = False
 
     @property
     def scalars(self) -> list[tuple[str, float]]:

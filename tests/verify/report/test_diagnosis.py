@@ -91,3 +91,15 @@ def test_a_number_is_said_last():
     assert at_last(seen(E, Y_BAR)).startswith("x̄ is ȳ itself")
     assert at_last(seen(-Y_BAR, Y_BAR)) == ""  # a sign, which the pattern names
     assert at_last(seen(E, Y_BAR, name="y")).startswith("the cotangent of y is ȳ itself")
+
+
+def test_a_slope_where_the_function_has_none_is_a_missing_mask_in_a_generated_call_of_the_examples_sizes():
+    e, g = Y_BAR.copy(), Y_BAR + 0.5 * E
+    e[0], g[1:] = 0, e[1:]
+    other = replace(seen(e, g, value=X[:3]), example=False)
+    assert "a mask or a special case" in at_last(other)
+    assert not any(
+        "special case" in at_last(replace(other, **not_so)) for not_so in ({"example": True}, {"reshaped": True})
+    )
+    e[0, 0] = 1.0
+    assert not at_last(replace(seen(e, g, value=X[:3]), example=False))
