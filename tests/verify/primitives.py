@@ -187,6 +187,13 @@ class Doubled(Primitive):
                 accum.accum(bar)
 
 
+class Norm(Primitive):
+    """Of numbers at other places the same."""
+
+    def expand(self, x):
+        return jnp.sqrt(1 + (x**2).sum())
+
+
 class Solved(Primitive):
     """A triangular solve: the numbers of the matrix at other places make it singular."""
 
@@ -203,6 +210,7 @@ CALLS = {
     Taken: ((X, INDEX), {}),
     Scattered: ((X, INDEX), {}),
     Doubled: ((X, Y), {}),
+    Norm: ((X[0],), {}),
     Solved: ((L, W), {}),
 }
 

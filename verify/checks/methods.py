@@ -29,7 +29,7 @@ from verify.settings import setting
 NAME = "methods"
 EVERY_CASE = False
 MOST = 3  # arguments and outputs looked at one by one
-ROWS = 5  # of a batch
+ROWS, SMALLER = 5, 64  # of a batch, and a part by which the numbers of a row are less than those of the one before
 REMAT = "jax_remat3"
 OF_ZEROS = "what the rule answers to a symbolic zero (symbolic_zeros=True) is not what it answers to zeros"
 
@@ -168,10 +168,10 @@ def _batched(case: CallUnderTest, level: Any, flat: Callable) -> Iterator[Run]:
 
 
 def _rolled(case: CallUnderTest, n: int, array: np.ndarray, by: int) -> np.ndarray:
-    """The same numbers at other places, in the domain of the example's; of integers and masks, along the last axis.
-    Those in order stay in order."""
+    """The numbers at other places and a little smaller, as a sum does not see where they are, in the domain of the
+    example's; integers and masks along the last axis. Those in order stay in order."""
     if is_float(array):
-        rolled, rng = np.roll(array, by), np.random.default_rng((case.seed, 22, by))
+        rolled, rng = np.roll(array, by) * (1 - by / SMALLER), np.random.default_rng((case.seed, 22, by))
         for domain in case.tested.leaves[case.tested.arrays[n]].domain if by else ():
             rolled = domain.onto(rng, rolled, scale_of(array))
         return np.asarray(rolled).astype(array.dtype)

@@ -5,7 +5,22 @@ import pytest
 
 import verify
 
-from ..primitives import CALLS, Doubled, Pair, Power, Product, Scattered, SineTimes, Solved, Taken, Total, Tree, X, made
+from ..primitives import (
+    CALLS,
+    Doubled,
+    Norm,
+    Pair,
+    Power,
+    Product,
+    Scattered,
+    SineTimes,
+    Solved,
+    Taken,
+    Total,
+    Tree,
+    X,
+    made,
+)
 
 try:
     from jax.experimental import hijax
@@ -35,6 +50,7 @@ def test_right(kind):
         *((kind, "linearized", "pushforward", "the method linearized") for kind in (Total, Scattered)),
         *((kind, "batch", "transforms", "") for kind in (Product, Taken)),
         *((kind, "batch's axis", "methods", "batch") for kind in (SineTimes, Product, Pair, Solved)),
+        (Norm, "batch", "methods", "batch"),
         (SineTimes, "batch of one", "methods", "batch"),
         (SineTimes, "batch of equal axes", "methods", "batch"),
         *((kind, "zero tangent", "methods", "jvp") for kind in (SineTimes, Product)),
