@@ -169,7 +169,8 @@ def _room(case: CallUnderTest, k: int, expected: np.ndarray, unit: float) -> np.
         bound = [*outputs, *truth.magnitudes][k].max(initial=0)
         if not np.isfinite(bound):
             raise NotRunError("the error analysis has no bound")
-        magnitude = np.broadcast_to(bound, expected.shape)
+        # An argument that wins no maximum in the example may win one in the other rows of a batch.
+        magnitude = np.broadcast_to(max(bound, size), expected.shape)
         return 2 * allowed_error(magnitude, WIDE) * unit / unit_roundoff(WIDE) + floor
     except NotRunError:
         return np.full(expected.shape, ROOM * unit * np.sqrt(expected.size) * size + floor)

@@ -106,3 +106,27 @@ def test_what_the_dtype_cannot_tell_apart_under_vmap_is_a_note(off, verdict):
     report = verify.check(rule, normal(3, 4), cases=0, checks=CHECKS)
     assert report.verdict == verdict, report
     assert verdict == "wrong" or any("beyond float32" in n for n in report.notes), report
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_an_argument_that_wins_no_maximum_in_the_example_has_the_rounding_of_the_rows_in_which_it_does(wrong):
+    """x·w lies below c everywhere, and above it at half of the places where c is reversed, in sums of 64 numbers."""
+    x = np.abs(normal(64))
+    w = np.abs(normal(64, 64))
+    w *= np.tile([3, 0.5], 32) / (x @ w)
+    c = np.tile([5, 1], 32)
+
+    @jax.custom_vjp
+    def larger(c, x, w):
+        return jnp.maximum(c, x @ w)
+
+    def backward(args, g):
+        c, x, w = args
+        to_x = jnp.where(c < x @ w, g, 0)
+        batched = wrong and isinstance(g, jax.core.Tracer) and "Batch" in type(g).__name__
+        return jnp.where(c < x @ w, 0, g), w @ to_x * (1.01 if batched else 1), jnp.outer(x, to_x)
+
+    larger.defvjp(lambda *args: (larger(*args), args), backward)
+    args = [a.astype(np.float32) for a in (c, x, w)]
+    report = verify.check(larger, *args, cases=0, checks=CHECKS)
+    assert report.ok != wrong, report
