@@ -52,3 +52,17 @@ def test_experts_may_be_chosen_by_logits_that_tie_as_probabilities():
 
     x = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
     assert_only_the_fault_is_seen(balance, bwd, x, checks=("gradient",))
+
+
+def test_multiples_of_numbers_that_tie_at_zero_win_where_others_are_much_larger():
+    def between(a, b, c):
+        return jnp.maximum(jnp.minimum(0.3 * a, b), c * jnp.round(c + 0.25))
+
+    @jax.custom_vjp
+    def rule(a, b, c):
+        return between(a, b, c)
+
+    rule.defvjp(lambda *args: (rule(*args), args), lambda args, g: jax.vjp(between, *args)[1](g))
+    args = np.random.default_rng(0).standard_normal((3, 4, 6)).astype(np.float32)
+    report = verify.check(rule, *args, checks=("gradient",))
+    assert report.ok, report
