@@ -52,6 +52,7 @@ def pullback(
 
     def pull(arrays, y_bar):
         y, back = jax.vjp(of_perturbed(flat, arrays, perturbed), *[arrays[n] for n in perturbed])
+        y = [o if hasattr(o, "dtype") else jnp.asarray(o) for o in y]  # `jax.checkpoint` makes a number of a constant
         pairs = zip((o for o in y if is_float(o)), y_bar, strict=True)  # in float64 an output may be pinned to float32
         given = iter([g if g.dtype == o.dtype else g.astype(o.dtype) for o, g in pairs])
         seeds = [placed(next(given), o) if is_float(o) else np.zeros(o.shape, jax.dtypes.float0) for o in y]

@@ -109,3 +109,36 @@ def test_a_residual_that_goes_through_a_global_is_named():
     assert "outside of the residuals" in found.cause, found
     right = with_arguments(lambda x: jnp.sin(x), lambda r, g: (g * jnp.cos(r[0]),))
     assert verify.check(right, x, checks=("gradient", "transforms"), cases=0).ok
+
+
+def pooled(x, w, lengths):
+    """The mean of the first rows of each sequence."""
+    inside = jnp.arange(x.shape[1]) < lengths[:, None]
+    return jnp.einsum("btc,cd,bt->bd", x, w, inside / inside.sum(1, keepdims=True))
+
+
+def pooled_bwd(r, g, *, wrong):
+    x, w, lengths = r
+    inside = jnp.arange(x.shape[1]) < lengths[:, None]
+    weights = inside / (x.shape[1] if wrong else lengths[:, None])
+    return jnp.einsum("bd,cd,bt->btc", g, w, weights), jnp.einsum("btc,bd,bt->cd", x, g, weights), None
+
+
+def test_no_sequence_is_longer_than_its_axis():
+    x, w = RNG.standard_normal((3, 6, 4)).astype(np.float32), RNG.standard_normal((4, 4)).astype(np.float32)
+    assert_only_the_fault_is_seen(pooled, pooled_bwd, x, w, np.array([6, 4, 5], np.int32), checks=CHECKS)
+
+
+def with_constants(x):
+    return jnp.sin(x), True, 0.5
+
+
+def with_constants_bwd(r, g, *, wrong):
+    return (g[0] * (jnp.sin(*r) if wrong else jnp.cos(*r)),)
+
+
+def test_a_constant_may_be_among_the_outputs():
+    """As the flag beside a factorisation is: `jax.checkpoint` gives it back as a Python number."""
+    x = RNG.standard_normal(5).astype(np.float32)
+    assert verify.check(with_constants, x, checks=("contract", "gradient", "transforms")).ok
+    assert_only_the_fault_is_seen(with_constants, with_constants_bwd, x, checks=("contract", "gradient", "transforms"))

@@ -14,7 +14,7 @@ from verify.function_under_test import FLOAT, INTEGER, KEY, PERTURBED, Leaf
 from verify.generate import far_from_zero, intervals, masks, read_by, thresholds
 from verify.generate.divisions import divided
 from verify.generate.domain import INCREASING, POSITIVE, occur_once, scale_of, side_of_zero
-from verify.generate.labels import are_lengths
+from verify.generate.labels import are_lengths, no_more
 from verify.generate.shapes import takes_apart
 
 Filler = Callable[[np.random.Generator, tuple[int, ...], float], np.ndarray]
@@ -123,7 +123,9 @@ def fill(
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
     example's size and domain, labels drawn from the example's labels, and other keys."""
     given = [case.tested.leaves[k] for k in case.tested.arrays]
-    sizes = [size for leaf in given if leaf.kind in (PERTURBED, FLOAT) for size in np.shape(leaf.value)]
+    floats = [n for n, leaf in enumerate(given) if leaf.kind in (PERTURBED, FLOAT)]
+    axes = [axis for n in floats for axis in zip(np.shape(given[n].value), shapes[n], strict=True)]
+    sizes = [size for size, _ in axes]
     example = [_with_others(leaf, sizes) for leaf in given]
     # Who sorts the only argument does not ask for it sorted.
     sorts = len(case.perturbed) == 1 and bool(ORDERS & case.tested.primitives)
@@ -151,11 +153,10 @@ def fill(
             labels = leaf.value if leaf.value.ndim else _beside(leaf.value, sizes)
             drawn = rng.choice(labels.ravel(), shape).astype(leaf.value.dtype)
             classes = _classes(example, shapes, labels)
-            # Rows written to one place in no order have no value.
-            fewest = 2 if "scatter" in case.tested.primitives else FEWEST
+            fewest = 2 if "scatter" in case.tested.primitives else FEWEST  # rows written to one place have no value
             identity = read_by.is_identity(leaf.value)
             any_order = identity and read_by.in_any_order(case, n)
-            drawn = _below(drawn, classes, example)
+            drawn = no_more(_below(drawn, classes, example), leaf.value, axes)
             if not are_lengths(leaf.value, sizes):
                 drawn = _as_indices(rng, drawn, leaf.value, classes, fewest, any_order)
             # Positions that begin at 0 in the example need not, where no row is read by them.

@@ -44,3 +44,12 @@ def are_lengths(labels: np.ndarray, sizes: list[int]) -> bool:
     and none is 0, which has no entry. They need not differ."""
     counts = labels.ndim == 1 and len(labels) in sizes
     return counts and int(labels.min()) > 0 and int(labels.max()) == max(sizes)
+
+
+def no_more(drawn: np.ndarray, labels: np.ndarray, sizes: list[tuple[int, int]]) -> np.ndarray:
+    """Integers drawn from `labels`, as the lengths of sequences: where the largest is the size of an axis and none is
+    0, at most that axis's size in the call. `sizes`: each axis's in the example and in the call."""
+    now = [new for old, new in sizes if old == labels.max(initial=0)]
+    if not now or labels.ndim != 1 or labels.min() <= 0:
+        return drawn
+    return np.minimum(drawn, min(now)).astype(drawn.dtype)

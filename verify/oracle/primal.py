@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend import core
 
 # The names these primitives have had over the JAX versions we support, and the parameter that keeps the primal.
@@ -37,7 +38,11 @@ def inlined(fun: Callable, calls: dict[str, str]) -> Callable:
 
     def without_rules(*args):
         closed = jax.make_jaxpr(fun)(*args)
-        return evaluate(closed, args, calls | BATCHED)
+        outs = evaluate(closed, args, calls | BATCHED)
+        # A constant among the outputs, such as the flag beside a factorisation, is a Python number in a jaxpr.
+        return [
+            o if hasattr(o, "dtype") else np.asarray(o, a.dtype) for o, a in zip(outs, closed.out_avals, strict=True)
+        ]
 
     return without_rules
 

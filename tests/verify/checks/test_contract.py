@@ -44,7 +44,9 @@ def test_a_rule_that_is_right_for_one_sample_only_is_wrong():
 def test_what_jax_says_it_cannot_differentiate_is_no_fault():
     segments = verify.check(lambda x: jax.ops.segment_prod(x, jnp.array([0, 1, 0]), 2), normal(0, 3, 2), cases=0)
     vectors = verify.check(lambda a: jnp.abs(jnp.linalg.eig(a)[1]), normal(0, 3, 3), cases=0)
-    for report in (segments, vectors):
+    a, b, x = np.linspace(0.2, 0.8, 9, dtype=np.float32).reshape(3, 3)
+    beta = verify.check(jax.scipy.special.betainc, a, b, x, cases=0)
+    for report in (segments, vectors, beta):
         assert report.verdict == "could not be checked", report
         assert "JAX cannot differentiate the function" in report.because
 

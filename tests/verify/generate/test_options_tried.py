@@ -171,3 +171,27 @@ def test_strides_that_differ_are_tried_beside_all_other_calls():
     """A backward rule that exchanges the two axes' strides is right for each of one number."""
     (faulty,) = [each for each in RULES if each.name == "conv: strides exchanged"]
     assert not verify.check(faulty.rule, *faulty.args, checks=["contract", "gradient"]).ok
+
+
+@pytest.mark.parametrize(("function", "options"), [(jnp.linalg.qr, {}), (jnp.linalg.svd, {"full_matrices": False})])
+def test_an_option_at_which_jax_has_no_derivative_is_no_fault(function, options):
+    """The raw QR decomposition, and singular vectors of full matrices."""
+    report = verify.check(function, X[0].T.copy(), kwargs=options, checks=("contract", "gradient"))
+    assert report.ok
+    assert any("not implemented" in outcome.reason for outcome in report.outcomes)
+
+
+def doubled(x, cumulative=False):
+    return jnp.cumsum(x) if cumulative else 2 * x
+
+
+def doubled_bwd(cumulative, _, g):
+    if cumulative:
+        raise NotImplementedError("the backward pass of a cumulative sum")
+    return (2 * g,)
+
+
+def test_an_option_at_which_ones_own_rule_raises_is_a_fault():
+    rule = jax.custom_vjp(doubled, nondiff_argnums=(1,))
+    rule.defvjp(lambda x, cumulative=False: (doubled(x, cumulative), None), doubled_bwd)
+    assert not verify.check(rule, X[0, 0], checks=("contract", "gradient")).ok
