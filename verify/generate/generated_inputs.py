@@ -123,12 +123,11 @@ def fill(
     """Arrays for a call: `fillers` says what goes into which array (by position); the others get fresh normals of the
     example's size and domain, labels drawn from the example's labels, and other keys."""
     given = [case.tested.leaves[k] for k in case.tested.arrays]
-    floats = [n for n, leaf in enumerate(given) if leaf.kind in (PERTURBED, FLOAT)]
-    axes = [axis for n in floats for axis in zip(np.shape(given[n].value), shapes[n], strict=True)]
+    pairs = [(leaf.value, shape) for leaf, shape in zip(given, shapes, strict=True) if leaf.kind in (PERTURBED, FLOAT)]
+    axes = [axis for value, shape in pairs for axis in zip(np.shape(value), shape, strict=True)]
     sizes = [size for size, _ in axes]
     example = [_with_others(leaf, sizes) for leaf in given]
-    # Who sorts the only argument does not ask for it sorted.
-    sorts = len(case.perturbed) == 1 and bool(ORDERS & case.tested.primitives)
+    sorts = len(case.perturbed) == 1 and bool(ORDERS & case.tested.primitives)  # and does not ask for it sorted
     arrays = []
     for n, (leaf, shape) in enumerate(zip(example, shapes, strict=True)):
         if leaf.kind in (PERTURBED, FLOAT):
