@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+WIDER = ("float64", "int64", "f64", "i64")  # in the words of JAX, and of its shapes: weak_i64[]
+
 
 @contextlib.contextmanager
 def setting(name: str, value: Any):
@@ -62,7 +64,7 @@ def with_own_constants(run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception as error:
-        if not any(wide in str(error) for wide in ("float64", "int64")):
+        if not any(wide in str(error) for wide in WIDER):
             raise  # a shape, for instance, that is refused with any constants
         with jax.enable_x64(False):
             return run()

@@ -79,3 +79,21 @@ def test_integers_that_must_be_32_bits_wide_are():
 
     report = verify.check(first, np.ones((2, 3), np.float32), cases=0, checks=("contract", "gradient", "adjoint"))
     assert report.ok, report
+
+
+COUNT = np.int32(0)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_state_of_32_bits_that_the_function_holds_stays_one(wrong):
+    """As batch norm's count of steps, whose dtype a library compares and names in its own words."""
+
+    @jax.custom_vjp
+    def counted(x):
+        if (new := jnp.asarray(1).dtype) != COUNT.dtype:
+            raise ValueError(f"The old value is weak_i32[] and the new value is weak_i{8 * new.itemsize}[]")
+        return jnp.sin(x)
+
+    counted.defvjp(lambda x: (counted(x), x), lambda x, g: (g * (jnp.sin(x) if wrong else jnp.cos(x)),))
+    report = verify.check(counted, np.linspace(-1, 2, 7, dtype=np.float32), checks=("contract", "gradient"))
+    assert report.verdict == ("wrong" if wrong else "right"), report
