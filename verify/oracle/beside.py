@@ -135,7 +135,8 @@ def without_symmetric_parts(
         words = {d.words for d in case.tested.leaves[case.tested.arrays[case.perturbed[k]]].domain}
         if b.any() and words & {"symmetric", "positive definite", "antisymmetric"}:
             g, sign = np.asarray(g, WIDE), -1 if "antisymmetric" in words else 1
-            room, half = np.maximum(a, np.swapaxes(a, -1, -2)), _part(case.truth.cotangents[k], sign)
+            half = _part(case.truth.cotangents[k], sign)
+            room = np.maximum(np.maximum(a, np.swapaxes(a, -1, -2)), case.own_unit * largest(half))
             if not wrong_elements(half, g, room).any() or (
                 not wrong_elements(half, _part(g, sign), room).any() and _reads_one_part(case, case.perturbed[k], sign)
             ):

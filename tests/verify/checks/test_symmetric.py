@@ -24,6 +24,15 @@ def transposed(v, x):
     return plain(x, v)
 
 
+def nearly(v, x):
+    """As a solver's that stops at a tolerance."""
+    return (1 + 1e-9) * symmetric(v, x)
+
+
+def coarsely(v, x):
+    return (1 + 1e-4) * symmetric(v, x)
+
+
 def twice(v, x):
     return 2 * symmetric(v, x)
 
@@ -36,6 +45,8 @@ SLOW = {"marks": pytest.mark.slow}
     [
         pytest.param(plain, "right", **SLOW),
         (symmetric, "right"),
+        (nearly, "right"),
+        (coarsely, "wrong"),
         (transposed, "wrong"),
         pytest.param(twice, "wrong", **SLOW),
     ],
