@@ -77,7 +77,7 @@ class Config:
     """Images per step, over all devices. A smaller training set is one batch."""
     accumulate: int = 1
     """Steps whose gradients are averaged into one update: like a batch that many times larger, in the memory of one."""
-    optimizer: Optimizer = "sgd"
+    optimizer: Literal[Optimizer, Given] = "sgd"
     """sgd is the lecture's, with momentum; all are optax's."""
     learning_rate: float = 0.02
     """The step size γ, the highest where there is a schedule."""
@@ -170,7 +170,7 @@ class Config:
 
 CHOICES = {
     "data": (*get_args(Data), *get_args(Given)),
-    "optimizer": get_args(Optimizer),
+    "optimizer": (*get_args(Optimizer), *get_args(Given)),
     "schedule": get_args(Schedule),
     "streaming": get_args(Streaming),
     "loss": (*get_args(Loss), None),

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import jax
 import numpy as np
+import optax
 from rich.console import Console
 
 from purecnn import models
@@ -36,6 +37,7 @@ from purecnn.train.devices import together
 from purecnn.train.loop import Result, train
 from purecnn.train.metadata import require_distinct
 from purecnn.train.nets import call_own, make_net
+from purecnn.train.optimizers import require_optimizer
 from purecnn.train.options import named_as_in_python
 from purecnn.train.own_code import of_library
 from purecnn.train.plan import channels_to_read, output_shape, prepare
@@ -76,6 +78,7 @@ def fit(
     classes: Iterable[Any] | None = None,
     steps_per_epoch: int | None = None,
     augment: Augment | None = None,
+    optimizer: str | optax.GradientTransformation | None = None,
     resume: bool = False,
     console: Console | None = None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda line: None,
@@ -91,6 +94,7 @@ def fit(
     what does not say its length. Images are uint8 or floating, as the net is to see them.
     `val` and `test` are the like, read into memory; without `val`, arrays hold out `val_share`, and of batches the last
     weights are the best. `config` and `options` are those of the command: epochs=10, learning_rate=0.1, run_dir="run".
+    `optimizer` may be one of optax's own, which then has its learning rate and weight decay in it.
     A resumed run takes from an iterable what is left of its epoch, in the order in which that gives it.
 
     Raises what `purecnn.train.plan.prepare` and `purecnn.train.loop.train` raise. Ctrl-C saves and returns.
@@ -100,6 +104,11 @@ def fit(
     if not isinstance(config, Config | None):
         pair = "; images and labels are one argument, (images, labels), and options have names: epochs=10"
         raise TypeError(f"config: got {type(config).__name__}, expected a purecnn.train.config.Config{pair}")
+    if isinstance(optimizer, str):
+        options["optimizer"], optimizer = optimizer, None
+    elif optimizer is not None:
+        require_optimizer(optimizer)
+        options["optimizer"] = "given"
     config = dataclasses.replace(config or Config(), **options)
     if resume and config.run_dir is None:
         raise ValueError("run_dir: got none, expected the folder of the run to resume")
@@ -131,7 +140,8 @@ def fit(
     if val is not None or not isinstance(data, str | Path):  # of others the reader has warned
         warn_of_absent_classes(found)
         warn_of_repeats(found)
-    plan = together(partial(prepare, config, net=built, data=found, augment=augment, resume=resume))
+    own: dict[str, Any] = {"net": built, "data": found, "augment": augment, "optimizer": optimizer}
+    plan = together(partial(prepare, config, **own, resume=resume))
     return train(plan, console or RunConsole(), resume=resume, on_epoch=on_epoch)
 
 

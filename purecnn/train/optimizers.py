@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from purecnn.train.config import Config, require
+from purecnn.train.config import Config, Optimizer, require
 from purecnn.train.freezing import fine_tuning
+from purecnn.train.options import shown
+from purecnn.train.own_code import in_one_line
 
 
-def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The optimiser of a run of `config.epochs` times `steps_per_epoch` steps."""
+def make_optimizer(
+    config: Config, steps_per_epoch: int, given: optax.GradientTransformation | None = None
+) -> optax.GradientTransformation:
+    """The optimiser of a run of `config.epochs` times `steps_per_epoch` steps; with `given`, a program's own."""
+    if config.optimizer == "given" and given is None:
+        raise ValueError("optimizer: a program gave the run's own; purecnn.train.fit(…, optimizer=…) takes it again")
     rate = make_schedule(config, steps_per_epoch)
     momentum, decay = config.momentum, {"weight_decay": config.weight_decay, "mask": _kernels}
     into_gradient = optax.add_decayed_weights(**decay)
@@ -27,6 +33,7 @@ def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransf
         "lion": lambda: [optax.lion(rate, **decay)],
         "rmsprop": lambda: [into_gradient, optax.rmsprop(rate, momentum=momentum)],
         "adagrad": lambda: [into_gradient, optax.adagrad(rate)],
+        "given": lambda: [given],
     }[config.optimizer]()
     optimizer = fine_tuning(optax.chain(*clip, *parts), config.freeze, config.layer_decay)
     if config.ema is not None:
@@ -34,6 +41,24 @@ def make_optimizer(config: Config, steps_per_epoch: int) -> optax.GradientTransf
     if config.accumulate == 1:
         return optimizer
     return optax.MultiSteps(optimizer, every_k_schedule=config.accumulate).gradient_transformation()  # type: ignore
+
+
+def require_optimizer(given: Any) -> None:
+    """Raise TypeError, with what may be meant, for what is neither an optimiser of optax nor a name."""
+    if isinstance(given, optax.GradientTransformation):
+        return
+    hint = f"; call it: {given.__name__}(…)" if callable(given) and hasattr(given, "__name__") else ""
+    hint = "; its gradient_transformation() is one" if hasattr(given, "gradient_transformation") else hint
+    names = ", ".join(get_args(Optimizer))
+    raise TypeError(f"optimizer: got {shown(given)}, expected one of {names}, or an optimiser of optax{hint}")
+
+
+def require_updates(optimizer: optax.GradientTransformation, params: Any, state: Any) -> None:
+    """Raise ValueError for a program's own that cannot take a step: some of optax's take the loss as well."""
+    try:
+        jax.eval_shape(optimizer.update, params, state, params)
+    except Exception as error:
+        raise ValueError(f"optimizer: {in_one_line(error)}; it is given gradient, state and parameters") from error
 
 
 class Average(NamedTuple):

@@ -26,11 +26,12 @@ from purecnn.train.devices import Devices, all_devices
 from purecnn.train.freezing import frozen_layers
 from purecnn.train.metadata import ModelMetadata, read_model_metadata
 from purecnn.train.nets import init_from_weights, make_net, weights_file
-from purecnn.train.optimizers import make_optimizer
+from purecnn.train.optimizers import make_optimizer, require_updates
 from purecnn.train.step import Augment, TrainState, initial_state
 
 ACTIVATIONS = ("softmax", "sigmoid", "tanh", "relu", "relu6", "leaky_relu", "gelu")
 MOMENTUM = ("sgd", "nesterov", "rmsprop")  # optimisers that have one
+OF_NAMED = ("learning_rate", "weight_decay", "schedule", "warmup_epochs")  # options of optimisers by name
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,13 @@ def prepare(
     net: Chain | None = None,
     data: Dataset | None = None,
     augment: Augment | None = None,
+    optimizer: optax.GradientTransformation | None = None,
     resume: bool = False,
 ) -> Plan:
     """Load and build. Raises ValueError, naming what is wrong, if model, data and devices do not fit each other.
 
-    A set of fewer images than a batch is one batch. `net`, `data` and `augment` stand in for what the
-    config names. With `resume`, a run that has weights of its own does not ask for the file that it began from.
+    A set of fewer images than a batch is one batch. `net`, `data`, `augment` and `optimizer` stand in for what
+    the config names. With `resume`, a run that has weights of its own does not ask for the file that it began from.
     """
     config, devices = resolved(config), all_devices()
     if data is None:
@@ -93,12 +95,14 @@ def prepare(
     steps_per_epoch = batch_count(samples, batch_size)
     warn_of_few_updates(config, steps_per_epoch)
     warn_of_idle_options(config)
-    optimizer = make_optimizer(config, steps_per_epoch)
+    own, optimizer = optimizer, make_optimizer(config, steps_per_epoch, optimizer)
     metadata = ModelMetadata(config.model, str(config.loss), data.name, data.classes, data.train.images.shape[1:])
     if data.decoding is not None:
         metadata = dataclasses.replace(metadata, background=data.decoding.background, white=data.decoding.white)
     output_shape(net, data)  # raises where the images are too small for the net
     start = initial_state(net, optimizer, metadata.input_shape, config.seed, devices.everywhere)
+    if own is not None:
+        require_updates(optimizer, start.params, start.opt_state)
     if config.init_weights is not None:
         own = Path(config.run_dir or "") / "weights.safetensors"
         file = str(own) if resume and config.run_dir and own.is_file() else config.init_weights
@@ -209,12 +213,13 @@ def warn_of_last_layer(net: Chain, config: Config) -> None:
 
 def warn_of_idle_options(config: Config) -> None:
     """Of options that are not as by default and that nothing in this run reads."""
-    crops = "resized_crop" in config.augmentation.split("+")
+    crops, named = "resized_crop" in config.augmentation.split("+"), config.optimizer != "given"
     reads = {
         "patience": (config.early_stopping or config.until_converged, "early_stopping or until_converged"),
         "tolerance": (config.early_stopping or config.until_converged, "early_stopping or until_converged"),
         "crop_area": (crops, "resized_crop in augmentation"),
         "momentum": (config.optimizer in MOMENTUM, "the optimizer sgd, nesterov or rmsprop"),
+        **dict.fromkeys(OF_NAMED, (named, "an optimizer by its name")),
     }
     for name, (is_read, reader) in reads.items():
         value = getattr(config, name)
