@@ -18,7 +18,7 @@ from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import bars_going_on, going_on, loop_noise
-from verify.oracle.one_sided import slopes
+from verify.oracle.one_sided import Slopes, slopes
 from verify.oracle.rounding import WORSE, of_the_rule
 from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
@@ -65,8 +65,11 @@ def findings(case: CallUnderTest) -> list[Finding]:
                 allowed = [_allowed(case, j, b, unit) for j, b in enumerate(bars)]
                 room += float(np.sum(np.abs(u) * of_the_rule(case, allowed, [WIDE] * len(bars))[k]))
             if not abs(got - expected) <= room:
-                if case.tested.reference is None and _at_kink(case, k, u):
+                values = _of_the_values(case, k, u)
+                if case.tested.reference is None and values.kink:
                     raise NotRunError("the function has a kink here, where forward mode has a convention of its own")
+                if loop_noise(case) and _closer(values, got, expected):
+                    raise NotRunError("forward mode of the function's loops is not the slope of its values")
                 where = "along a random direction" if index is None else "at one element"
                 text = f"⟨u, x̄⟩ differs from ⟨J u, ȳ⟩ {where}, by {abs(got - expected):.3g} where {room:.2g} is allowed"
                 return [Finding(NAME, name, index, expected, got, "one direction", text, case.label)]
@@ -101,6 +104,13 @@ def _allowed(case: CallUnderTest, k: int, bar: np.ndarray, unit: float) -> np.nd
     return np.where(np.isnan(allowed), roughly, allowed)  # where the error analysis itself ends in ∞ - ∞
 
 
-def _at_kink(case: CallUnderTest, k: int, u: np.ndarray) -> bool:
+def _of_the_values(case: CallUnderTest, k: int, u: np.ndarray) -> Slopes:
     direction = [u if j == k else np.zeros(case.arrays[n].shape) for j, n in enumerate(case.perturbed)]
-    return slopes(case, direction, case.y_bar).kink
+    return slopes(case, direction, case.y_bar)
+
+
+def _closer(values: Slopes, got: float, expected: float) -> bool:
+    """Whether the values rise as the rule says, and not as forward mode does: a loop that begins at its solution, as
+    one within another's steps, ends before its tangent has moved."""
+    apart = abs(got - expected)
+    return values.bar < apart / 10 and all(abs(side - got) < apart / 10 for side in (values.left, values.right))

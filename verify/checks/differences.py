@@ -23,7 +23,7 @@ from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import COARSEST, bars_going_on, below_normal, going_on, loop_noise
-from verify.oracle.one_sided import slopes
+from verify.oracle.one_sided import largest_term, slopes
 from verify.oracle.tolerance import ROOM, any_true, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import WIDE, call
@@ -43,7 +43,7 @@ class Slope:
     steps: np.ndarray
     remainders: np.ndarray  # F(x + h u) - F(x), to compare with h times a claimed slope
     noise: np.ndarray
-    terms: float  # the size of what F sums
+    terms: float  # the size of what F sums, or of the largest value where F sums smaller ones
     central: np.ndarray  # (F(x + h u) - F(x - h u)) / 2h
 
     def agrees_closer_by(self, claimed: float) -> bool:
@@ -182,7 +182,8 @@ def slope_along(case: CallUnderTest, direction: list[np.ndarray], unit: float, *
     linear = abs(ahead[0] + behind[0]) + abs(central[0] - central[1]) * steps[0] <= 8 * noise[0]
     if linear:
         best = (central[0], noise[0] / steps[0])
-    return Slope(float(best[0]), float(best[1]), steps, np.array(ahead), noise, size, np.array(central))
+    terms = max(size, largest_term(case, base, case.y_bar))  # a solver rounds what it solves for to the largest of it
+    return Slope(float(best[0]), float(best[1]), steps, np.array(ahead), noise, terms, np.array(central))
 
 
 def _rise(case: CallUnderTest, value: Callable, direction: list[np.ndarray], base: list[np.ndarray], h: float) -> float:

@@ -47,7 +47,7 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     scale = max(1.0, max(float(np.abs(case.arrays[n].astype(WIDE)).max(initial=0)) for n in case.perturbed))
     best, noise, no_value = None, loop_noise(case), NotRunError("the function has no value beside the point")
     sizes = (float(np.abs(b * np.asarray(g, WIDE)).max(initial=0)) for b, g in zip(base, y_bar, strict=True))
-    size = max(1e-13 * max(sizes), noise * _largest_term(case, base, y_bar) if noise else 0.0)
+    size = max(1e-13 * max(sizes), noise * largest_term(case, base, y_bar) if noise else 0.0)
     rises = []
     for h in scale * np.array([*([0.1, 0.01] if noise else []), 1e-4, 1e-6, 1e-8]):
         try:
@@ -67,7 +67,7 @@ def slopes(case: CallUnderTest, direction: list[np.ndarray], y_bar: tuple[np.nda
     return best if best.sharp else replace(best, jump=_jumps(np.array(rises), JUMP * size))
 
 
-def _largest_term(case: CallUnderTest, base: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> float:
+def largest_term(case: CallUnderTest, base: list[np.ndarray], y_bar: tuple[np.ndarray, ...]) -> float:
     """Of ⟨ȳ, f⟩, here or at the example, the larger: a tolerance stays as it is where the values become small."""
     pairs = zip(base, _values_of_the_example(case) or base, y_bar, strict=True)
     return max((max(largest(b), largest(e)) * largest(np.asarray(g, WIDE)) for b, e, g in pairs), default=0.0)

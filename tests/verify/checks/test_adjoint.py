@@ -1,11 +1,13 @@
-"""What is allowed where the error analysis of the function has no number."""
+"""What is allowed where the error analysis has no number, and where forward mode is no slope of the values."""
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import verify
 from tests.verify.rules import with_arguments
 from verify.call_under_test import CallUnderTest, with_cotangent
 from verify.checks import adjoint
@@ -21,3 +23,25 @@ def test_an_error_bound_that_is_nan_is_none(factor):
     magnitudes = [np.where(np.arange(5) == 2, np.nan, m) for m in case.truth.magnitudes]
     case.__dict__["remembered"]["truth"] = replace(case.truth, magnitudes=magnitudes)
     assert bool(adjoint.findings(case)) is (factor != 1)
+
+
+def unconstrained(c):
+    """argmin x² + c x, through a linear solver that takes one step from the last solution on (jaxopt's OSQP): so does
+    JAX for its tangent, from the solution instead of a tangent of it."""
+
+    def improved(state):
+        x, _ = state
+        new = jax.lax.custom_linear_solve(lambda v: 2 * v, -c, lambda mv, b: x + 0.3 * (b - mv(x)), symmetric=True)
+        return new, jnp.abs(new - x).max()
+
+    start = jnp.zeros_like(c), jnp.ones((), c.dtype)
+    return jax.lax.while_loop(lambda state: state[1] > 1e-6, improved, start)[0]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.5, "right"), (0.51, "wrong")])
+def test_a_loop_whose_tangents_do_not_follow_its_values_is_no_oracle(factor, verdict):
+    rule = jax.custom_vjp(unconstrained)
+    rule.defvjp(lambda c: (unconstrained(c), None), lambda _, g: (-factor * g,))
+    report = verify.check(rule, jnp.array([0.3, -0.5, 1.2]), cases=0, checks=("adjoint", "differences"))
+    assert report.verdict == verdict, report
+    assert "adjoint: forward mode of the function's loops is not the slope of its values" in str(report)

@@ -186,3 +186,21 @@ def test_without_autodiff_other_sizes_are_compared_with_differences(blocks, verd
     x, g = (RNG.standard_normal(s).astype(np.float32) for s in ((8, 6), (6,)))
     report = verify.check(scaled(blocks), x, g, checks=("contract", "gradient", "adjoint", "differences"))
     assert report.verdict == verdict, report
+
+
+def root(a):
+    """√a by Newton's method."""
+    following = lambda x: (x + a / x) / 2  # noqa: E731
+    start = a + 1, following(a + 1)
+    return jax.lax.while_loop(lambda s: jnp.abs(s[1] - s[0]) > 1e-6, lambda s: (s[1], following(s[1])), start)[1]
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(1e-17, "right"), (1e-4, "wrong")])
+def test_where_an_output_stays_zero_what_a_solver_rounds_is_no_slope(left, verdict):
+    def zeros_and_root(a):
+        return jnp.stack([jnp.zeros_like(a), root(a), jnp.zeros_like(a), jnp.zeros_like(a)])
+
+    rule = jax.custom_vjp(zeros_and_root)
+    rule.defvjp(lambda a: (zeros_and_root(a), root(a)), lambda y, g: (g[1] / (2 * y) + left * (g[0] + g[2] + g[3]),))
+    report = verify.check(rule, jnp.float32(2))
+    assert report.verdict == verdict, report
