@@ -16,6 +16,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
+from verify.generate.repeated import beyond, outside
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import bars_going_on, going_on, loop_noise
 from verify.oracle.one_sided import Slopes, slopes
@@ -38,7 +39,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
     except NotRunError:
         bars, unit = case.own[1], unit_roundoff(case.tested.dtype)
     bars = [np.asarray(b, WIDE) for b in bars]
-    left_out = kinks.excused(case)
+    left_out = [out | ~judged for out, judged in zip(kinks.excused(case), _judged(case), strict=True)]
     for k, (name, bar) in enumerate(zip(case.names, bars, strict=True)):
         for index, drawn in _directions(case, k):
             u = np.where(left_out[k], 0.0, drawn)
@@ -48,10 +49,11 @@ def findings(case: CallUnderTest) -> list[Finding]:
             except Exception as error:
                 raise NotRunError(f"forward mode does not reach through the function ({first_line(error)})") from error
             expected, terms = _product(case, ju)
-            got = float(np.sum(u * bar))
+            got = float(np.sum(np.where(left_out[k], 0.0, u * bar)))
             if not np.isfinite(expected):
                 raise NotRunError("forward mode of the function is not finite here")
-            room = ROOM * unit * np.sqrt(bar.size) * (terms + float(np.sum(np.abs(u * bar))))
+            sizes = float(np.sum(np.where(left_out[k], 0.0, np.abs(u * bar))))
+            room = ROOM * unit * np.sqrt(bar.size) * (terms + sizes)
             room += float(np.sum((np.abs(u) * _allowed(case, k, bar, unit))[u != 0]))
             # A difference below a roundoff of the call's own dtype is not a fault; the check `gradient` notes it.
             room = max(room, room * unit_roundoff(case.tested.dtype) / unit / ROOM)
@@ -72,8 +74,18 @@ def findings(case: CallUnderTest) -> list[Finding]:
                     raise NotRunError("forward mode of the function's loops is not the slope of its values")
                 where = "along a random direction" if index is None else "at one element"
                 text = f"⟨u, x̄⟩ differs from ⟨J u, ȳ⟩ {where}, by {abs(got - expected):.3g} where {room:.2g} is allowed"
+                if outside(case):
+                    return [beyond(NAME, name, text, case)]
                 return [Finding(NAME, name, index, expected, got, "one direction", text, case.label)]
     return []
+
+
+def _judged(case: CallUnderTest) -> list[np.ndarray]:
+    """Where autodiff is finite: an element where it is not says nothing, and is moved by no direction."""
+    try:
+        return [np.isfinite(e) for e in case.truth.cotangents]
+    except NotRunError:
+        return [np.ones(case.arrays[n].shape, bool) for n in case.perturbed]
 
 
 def _product(case: CallUnderTest, ju: Sequence[Any]) -> tuple[float, float]:

@@ -21,6 +21,7 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
+from verify.generate.repeated import beyond, outside
 from verify.oracle import kinks, samplers
 from verify.oracle.noise import COARSEST, bars_going_on, below_normal, going_on, loop_noise
 from verify.oracle.one_sided import largest_term, slopes
@@ -106,6 +107,8 @@ def findings(case: CallUnderTest) -> list[Finding]:
                     f"⟨u, x̄⟩ differs from the function's own slope {where}, by {abs(got - slope.value):.3g}, error "
                     f"bar {slope.bar:.2g}; the Taylor remainder falls like h^{slope.exponent(got):.1f}, not h^2"
                 )
+                if outside(case):
+                    return [beyond(NAME, name, text, case)]
                 return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
     if declared:
         raise NotRunError("the gradient that a stop_gradient or a tie declares is not the slope of the values")

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.generate.repeated import beyond_the_example
+from verify.generate.repeated import beyond, beyond_the_example
 from verify.oracle import guards, kinks, samplers
 from verify.oracle.by_hand import plain
 from verify.oracle.compare import below_dtype, finding
@@ -205,8 +205,7 @@ def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: 
     numbers stay finite, where the function has a finite value. Or where an index of a permutation occurs twice."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
-    text = f"outside of what the example shows, {count} ({values})"
-    return Finding(NAME, name, None, None, None, "", text, case.label, note=True)
+    return beyond(NAME, name, f"{count} ({values})", case)
 
 
 def _narrowing(case: CallUnderTest, ratio: float) -> float:

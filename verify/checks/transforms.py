@@ -22,7 +22,7 @@ from verify.generate.domain import INCREASING
 from verify.oracle.compare import differences
 from verify.oracle.instances import UNWRITTEN
 from verify.oracle.noise import loop_noise
-from verify.oracle.tolerance import ROOM, allowed_error, unit_roundoff
+from verify.oracle.tolerance import ROOM, allowed_error, largest, unit_roundoff
 from verify.report.finding import Finding, NotRunError
 from verify.running import OWN, WIDE, call, in_words, is_float, pullback, quickly, traced
 from verify.settings import unoptimised
@@ -159,7 +159,7 @@ def _said(found: Finding, label: str) -> Finding:
 
 def _room(case: CallUnderTest, k: int, expected: np.ndarray, unit: float) -> np.ndarray:
     """Another program may sum in another order: the oracle's magnitude, or the largest element where there is none."""
-    size = float(np.abs(expected).max(initial=0))
+    size = largest(expected)
     # A loop that stops by its own tolerance takes another number of steps in a batch.
     noise = loop_noise(case)
     floor = max(4 * unit_roundoff(case.tested.dtype), noise) * size if noise else 0.0

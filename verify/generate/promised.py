@@ -9,6 +9,7 @@ from jax.extend import core
 
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import INTEGER
+from verify.generate import blocks
 from verify.generate.cut_rows import cuts_rows
 from verify.generate.domain import occur_once
 from verify.generate.options import SOMETIMES
@@ -21,8 +22,10 @@ UNKNOWN = object()  # a value that the arguments decide
 
 def promised(case: CallUnderTest, example: CallUnderTest) -> bool:
     unlike_the_example = (_written_twice, _beyond_the_end, _reflected_whole, _masked_whole, _indexed_beyond)
-    unlike_the_example += (_read_beyond, _cut_across)
-    return not (any(refuses(case, example) for refuses in unlike_the_example) or _unwritten(case) or _no_number(case))
+    unlike_the_example += (_read_beyond, _cut_across, blocks.left_unread)
+    return not (
+        any(refuses(case, example) for refuses in unlike_the_example) or blocks.left_unwritten(case) or _no_number(case)
+    )
 
 
 def _no_number(case: CallUnderTest) -> bool:
@@ -214,16 +217,3 @@ def _score_of_an_empty_row(eqn: Any, values: Sequence[Any]) -> float:
             taken = np.where((which == n) & (value <= NOTHING), value, taken)
     rows = taken.max(-1)
     return float(rows[~np.isnan(rows)].max()) if np.any(~np.isnan(rows)) else 0.0
-
-
-def _unwritten(case: CallUnderTest) -> bool:
-    """Whether a Pallas kernel, whose blocks need not divide every size, leaves entries of its output unwritten: in
-    interpret mode they are NaN, where the reference has numbers. No such call was promised."""
-    if "pallas_call" not in case.tested.primitives or case.tested.reference is None:
-        return False
-    try:
-        values, exact = case.value(case.at(WIDE), case.tested.rule, "rule's value"), case.value(case.at(WIDE))
-    except Exception:  # which the checks say
-        return False
-    pairs = zip(values, exact, strict=True)
-    return any(v.shape == e.shape and bool(np.any(np.isnan(v) & np.isfinite(e))) for v, e in pairs)

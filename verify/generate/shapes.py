@@ -14,6 +14,7 @@ import jax
 
 from verify.call_under_test import CallUnderTest, outputs
 from verify.function_under_test import INTEGER, KEY
+from verify.generate.blocks import KERNEL
 from verify.generate.promised import reads_beyond
 from verify.oracle.primal import HIJAX, equations
 from verify.running import is_float, pullback
@@ -23,7 +24,6 @@ from verify.time_limit import look
 Axes = tuple[tuple[int, int], ...]  # (array, axis) pairs that change together
 DECOMPOSITIONS = {"svd", "qr", "householder_product", "lu", "cholesky", "eigh", "eig", "schur", "geqrf"}
 SQUARE = {"positive definite", "symmetric", "antisymmetric", "orthogonal", "lower triangular", "upper triangular"}
-BLOCKS = "pallas_call"
 MOST_AXES = 24  # beyond this (whole networks) only the batch is varied
 UNROLLED = 800  # equations
 FEW_ROWS = 4  # an axis no longer may be coordinates, which are as many as they are
@@ -51,7 +51,7 @@ def _accepted(case: CallUnderTest, shapes: list[tuple[int, ...]], options: Mappi
             outs = [outputs(tested, options, arrays)]
             if HIJAX in tested.primitives:
                 jax.eval_shape(tested.oracle(options), *arrays)  # JAX announces any shape; `expand` refuses some
-            if BLOCKS in tested.primitives:  # which reads a part of what is longer; its cotangent is as short
+            if KERNEL in tested.primitives:  # which reads a part of what is longer; its cotangent is as short
                 seeds = [o for o in outs[0] if is_float(o)]
                 jax.eval_shape(pullback(tested.flat(tested.rule, options), case.perturbed), arrays, seeds)
             if tested.reference is not None:

@@ -45,3 +45,17 @@ def test_a_loop_whose_tangents_do_not_follow_its_values_is_no_oracle(factor, ver
     report = verify.check(rule, jnp.array([0.3, -0.5, 1.2]), cases=0, checks=("adjoint", "differences"))
     assert report.verdict == verdict, report
     assert "adjoint: forward mode of the function's loops is not the slope of its values" in str(report)
+
+
+def rooted(x):
+    """√x where x > 0, else 0, with a slope of NaN there, by autodiff."""
+    return jnp.where(x > 0, jnp.sqrt(x), 0.0)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.5, "right"), (0.501, "wrong")])
+def test_an_element_without_a_derivative_drops_itself_alone(factor, verdict):
+    rule = jax.custom_vjp(rooted)
+    rule.defvjp(lambda x: (rooted(x), x), lambda x, g: (jnp.where(x > 0, factor * g / jnp.sqrt(x), jnp.nan),))
+    x = np.array([-1.0, 2.0, -0.5, 0.7, 1.3], np.float32)
+    report = verify.check(rule, x, cases=0, checks=("adjoint", "transforms"))
+    assert report.verdict == verdict, report

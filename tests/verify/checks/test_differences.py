@@ -204,3 +204,20 @@ def test_where_an_output_stays_zero_what_a_solver_rounds_is_no_slope(left, verdi
     rule.defvjp(lambda a: (zeros_and_root(a), root(a)), lambda y, g: (g[1] / (2 * y) + left * (g[0] + g[2] + g[3]),))
     report = verify.check(rule, jnp.float32(2))
     assert report.verdict == verdict, report
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.01, "wrong")])
+def test_another_slope_at_0_of_what_is_positive_in_the_example_is_a_note(factor, verdict):
+    def raised(a, c):
+        return root(1 + a) * c
+
+    def backward(res, g):
+        a, c = res
+        inner = factor * (g * c).sum() / (2 * root(1 + a))
+        return jnp.where(a > 0, inner, 3.0), g * root(1 + a)
+
+    rule = jax.custom_vjp(raised)
+    rule.defvjp(lambda a, c: (raised(a, c), (a, c)), backward)
+    report = verify.check(rule, jnp.float32(0.7), jnp.array([0.3, -1.2, 0.5]))
+    assert report.verdict == verdict, report
+    assert verdict == "wrong" or "differences: a: outside of what the example shows, ⟨u, x̄⟩ differs" in str(report)
