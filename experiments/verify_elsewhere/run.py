@@ -4,7 +4,8 @@ Run from the repository: `python -m experiments.verify_elsewhere.run [words]`. N
 are taken out, and what is left is differentiated. Beside it what JAX's `check_grads` (reverse mode, its own tolerances)
 and torch's `gradcheck` say of the same call; torch and libraries that are not installed are left out. The functions are
 believed to be right, so a checker that refuses one is wrong, but for those that the page beside this names. With
-`--record FILE` each result is appended to the file, and a later run with the same file goes on after the last of them.
+`--modules` the functions are all of jax.numpy, lax, nn and jax.scipy that take plain arguments. With `--record FILE`
+each result is appended to the file, and a later run with the same file goes on after the last of them.
 """
 
 import argparse
@@ -14,21 +15,27 @@ import os
 import statistics
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from experiments.verify_faulty_rules.run import others
 
 
-def judged(name: str) -> tuple[str, str, float, dict[str, bool]]:
+def judged(name: str, modules: bool) -> tuple[str, str, float, dict[str, bool]]:
     """(verdict, the report where it is not "right", seconds, which other checkers accept it)."""
     import jax
     import numpy as np
 
     import verify
     from experiments.verify_elsewhere.libraries import public
+    from experiments.verify_elsewhere.modules import call_of, functions
 
     warnings.simplefilter("ignore")
-    function, *args = public()[name]
+    if modules:
+        function = dict(functions())[name]
+        args = call_of(function)
+    else:
+        function, *args = public()[name]
     report = verify.check(function, *args)
     leaves, tree = jax.tree.flatten(tuple(args))
     said = {}
@@ -39,19 +46,25 @@ def judged(name: str) -> tuple[str, str, float, dict[str, bool]]:
 
 def main() -> None:
     from experiments.verify_elsewhere.libraries import public
+    from experiments.verify_elsewhere.modules import of_modules
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="functions whose names contain one of these")
+    parser.add_argument("--modules", action="store_true", help="every function of whole modules of JAX")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--record", type=Path, help="keep the results here, and go on after those kept already")
     options = parser.parse_args()
-    names = [n for n in public() if not options.words or any(word in n for word in options.words)]
+    names = [
+        n
+        for n in (of_modules() if options.modules else public())
+        if not options.words or any(word in n for word in options.words)
+    ]
     results = kept(options.record)
     left = [n for n in names if n not in results]
     for name in [n for n in names if n in results]:
         print(line(name, *results[name]))
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=16) as pool:
-        for name, result in zip(left, pool.imap(judged, left), strict=True):
+        for name, result in zip(left, pool.imap(partial(judged, modules=options.modules), left), strict=True):
             results[name] = result
             print(line(name, *result), flush=True)
             if options.record:
