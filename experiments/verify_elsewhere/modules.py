@@ -26,7 +26,7 @@ MODULES = {
     for name, module in sorted(vars(stats).items())
     if inspect.ismodule(module) and hasattr(module, "logpdf")
 }
-# They read or write files, compare runs of threads, or take functions, shapes and dtypes.
+# They read or write files or memory, or draw other numbers every time.
 LEFT_OUT = {"save", "savez", "load", "fromfile", "infeed", "outfeed", "rng_uniform", "frompyfunc", "from_dlpack"}
 
 
@@ -65,8 +65,3 @@ def _has_finite_values(function: Callable, args: tuple[Any, ...]) -> bool:
         return False
     numbers = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return bool(numbers) and all(np.isfinite(leaf).all() for leaf in numbers)
-
-
-def of_modules() -> dict[str, Callable]:
-    """The functions for which there are arguments."""
-    return {name: function for name, function in functions() if call_of(function) is not None}

@@ -46,7 +46,7 @@ def judged(name: str, modules: bool) -> tuple[str, str, float, dict[str, bool]]:
 
 def main() -> None:
     from experiments.verify_elsewhere.libraries import public
-    from experiments.verify_elsewhere.modules import of_modules
+    from experiments.verify_elsewhere.modules import call_of, functions
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", help="functions whose names contain one of these")
@@ -54,11 +54,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--record", type=Path, help="keep the results here, and go on after those kept already")
     options = parser.parse_args()
-    names = [
-        n
-        for n in (of_modules() if options.modules else public())
-        if not options.words or any(word in n for word in options.words)
-    ]
+    every = dict(functions()) if options.modules else public()
+    names = [n for n in every if not options.words or any(word in n for word in options.words)]
+    if options.modules:
+        names = [n for n in names if call_of(every[n]) is not None]
     results = kept(options.record)
     left = [n for n in names if n not in results]
     for name in [n for n in names if n in results]:

@@ -24,7 +24,7 @@ def make_optimizer(
     momentum, decay = config.momentum, {"weight_decay": config.weight_decay, "mask": _kernels}
     into_gradient = optax.add_decayed_weights(**decay)
     clip = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
-    parts = {
+    named = {
         "sgd": lambda: [into_gradient, optax.sgd(rate, momentum=momentum)],
         "nesterov": lambda: [into_gradient, optax.sgd(rate, momentum=momentum, nesterov=True)],
         "adam": lambda: [into_gradient, optax.adam(rate)],
@@ -33,8 +33,8 @@ def make_optimizer(
         "lion": lambda: [optax.lion(rate, **decay)],
         "rmsprop": lambda: [into_gradient, optax.rmsprop(rate, momentum=momentum)],
         "adagrad": lambda: [into_gradient, optax.adagrad(rate)],
-        "given": lambda: [given],
-    }[config.optimizer]()
+    }
+    parts = named[config.optimizer]() if given is None else [given]
     optimizer = fine_tuning(optax.chain(*clip, *parts), config.freeze, config.layer_decay)
     if config.ema is not None:
         optimizer = optax.chain(optimizer, averaged_weights(config.ema))

@@ -21,8 +21,9 @@ import numpy as np
 from verify.call_under_test import CallUnderTest
 from verify.function_under_test import first_line
 from verify.generate.domain import mirrored, single_elements
-from verify.generate.repeated import beyond, outside
+from verify.generate.repeated import outside
 from verify.oracle import kinks, samplers
+from verify.oracle.compare import outside_example
 from verify.oracle.noise import COARSEST, bars_going_on, below_normal, going_on, loop_noise
 from verify.oracle.one_sided import largest_term, slopes
 from verify.oracle.tolerance import ROOM, any_true, largest, unit_roundoff
@@ -108,7 +109,7 @@ def findings(case: CallUnderTest) -> list[Finding]:
                     f"bar {slope.bar:.2g}; the Taylor remainder falls like h^{slope.exponent(got):.1f}, not h^2"
                 )
                 if outside(case):
-                    return [beyond(NAME, name, text, case)]
+                    return [outside_example(NAME, case, name, text)]
                 return [Finding(NAME, name, index, slope.value, got, "one direction", text, case.label)]
     if declared:
         raise NotRunError("the gradient that a stop_gradient or a tie declares is not the slope of the values")

@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from verify.call_under_test import CallUnderTest
-from verify.generate.repeated import beyond, beyond_the_example
+from verify.generate.repeated import beyond_the_example
 from verify.oracle import guards, kinks, samplers
 from verify.oracle.by_hand import plain
-from verify.oracle.compare import below_dtype, finding
+from verify.oracle.compare import below_dtype, finding, outside_example
 from verify.oracle.explain import explained
 from verify.oracle.instances import by_methods
 from verify.oracle.noise import (
@@ -205,7 +205,7 @@ def _outside(case: CallUnderTest, name: str, e: np.ndarray, g: np.ndarray, bad: 
     numbers stay finite, where the function has a finite value. Or where an index of a permutation occurs twice."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     count, values = f"{int(bad.sum())} of {bad.size} elements differ", apart(e[index], g[index])
-    return beyond(NAME, name, f"{count} ({values})", case)
+    return outside_example(NAME, case, name, f"{count} ({values})")
 
 
 def _narrowing(case: CallUnderTest, ratio: float) -> float:

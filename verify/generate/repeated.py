@@ -17,7 +17,6 @@ from verify.generate import signs
 from verify.generate.divisions import divided
 from verify.generate.domain import occur_once
 from verify.oracle.primal import equations
-from verify.report.finding import Finding
 
 FEWEST = 4  # indices that are different in every other call as well
 PROMISED = "unique_indices"  # by the function itself
@@ -54,13 +53,6 @@ def _repeated(example: CallUnderTest) -> Iterator[tuple[int, np.ndarray]]:
 def outside(case: CallUnderTest) -> bool:
     """Whether the numbers here lie beyond the example's, or at the end of them: at 0, where its are positive."""
     return case.on_the_boundary or beyond_the_example(case)
-
-
-def beyond(check: str, name: str, text: str, case: CallUnderTest) -> Finding:
-    """The note of a difference there: no derivative is promised, only that finite numbers stay finite."""
-    return Finding(
-        check, name, None, None, None, "", f"outside of what the example shows, {text}", case.label, note=True
-    )
 
 
 def beyond_the_example(case: CallUnderTest) -> bool:

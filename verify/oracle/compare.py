@@ -65,6 +65,12 @@ def below_dtype(
     return Finding(check, name, None, None, None, "", text, case.label, note=True)
 
 
+def outside_example(check: str, case: CallUnderTest, name: str, difference: str) -> Finding:
+    """A difference where the numbers are not such as the example shows, as a note: no derivative is promised there."""
+    text = f"outside of what the example shows, {difference}"
+    return Finding(check, name, None, None, None, "", text, case.label, note=True)
+
+
 def finding(
     check: str,
     case: CallUnderTest,
